@@ -1,0 +1,44 @@
+// A block of memory that tensors view, and the allocators behind it.
+#pragma once
+#include "common.h"
+#include "dispatch.h"
+
+namespace flambeau {
+
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  int16_t index = -1;
+  friend bool operator==(const Device&, const Device&) = default;
+};
+std::ostream& operator<<(std::ostream& os, Device d);
+Device parse_device(const std::string& text);  // "cpu", "meta", "cuda:1"
+const char* device_type_name(DeviceType t);
+
+// Caching allocator of CPU memory: size classes, 64-byte alignment, huge pages for large blocks.
+void* cpu_allocate(size_t nbytes);            // throws out_of_memory; never null for nbytes > 0
+void cpu_free(void* p, size_t nbytes);        // the size given to cpu_allocate
+void cpu_empty_cache();
+struct MemoryStats {
+  int64_t in_use = 0, peak = 0, cached = 0, allocations = 0, system_allocations = 0;
+};
+MemoryStats& cpu_memory_stats();
+
+struct Storage {
+  uint32_t refs = 1;
+  uint32_t version = 0;  // counts in-place writes: views share it
+  Device device;
+  bool resizable = true;
+  void* data = nullptr;
+  size_t nbytes = 0;
+  void (*free_foreign)(void* owner) = nullptr;  // memory of somebody else (NumPy, DLPack, mmap)
+  void* owner = nullptr;
+  void* pyobj = nullptr;  // borrowed: the UntypedStorage object, if one lives
+
+  static Ref<Storage> allocate(size_t nbytes, Device device);
+  static Ref<Storage> foreign(void* data, size_t nbytes, Device device, void* owner,
+                              void (*free_foreign)(void*));
+  void resize(size_t nbytes);
+  void destroy();
+};
+
+}  // namespace flambeau
