@@ -27,10 +27,11 @@ struct Kernel<void(A...)> {
 };
 
 // One entry of the linker section in which every level lists its kernels: data, no code, so that
-// nothing compiled for a higher level runs before the level is chosen.
-struct KernelEntry {
-  void* slot;   // Kernel<...>::cpu
-  int level;    // index in kLevels
+// nothing compiled for a higher level runs before the level is chosen. The alignment is the size:
+// without it compilers pad some entries, and the section would not be an array.
+struct alignas(32) KernelEntry {
+  void* slot;  // Kernel<...>::cpu
+  int level;   // index in kLevels
   void* fn;
 };
 
@@ -42,7 +43,15 @@ void choose_kernels();
 }  // namespace flambeau
 
 // Compiled with FLAMBEAU_ISA (the namespace: v2, v3, v4, amx, neon) and FLAMBEAU_LEVEL (its index).
-#define FLAMBEAU_REGISTER(slot_, fn_)                                                       \
-  __attribute__((used, section("flambeau_kernels"))) static ::flambeau::KernelEntry         \
-      flambeau_entry_##slot_ = {(void*)&::flambeau::slot_.cpu, FLAMBEAU_LEVEL,              \
-                                (void*)(decltype(::flambeau::slot_.cpu))(&fn_)}
+#if defined(__APPLE__)
+#define FLAMBEAU_SECTION "__DATA,flambeau_kern"
+#else
+#define FLAMBEAU_SECTION "flambeau_kernels"
+#endif
+// clang-format off
+#define FLAMBEAU_REGISTER(slot_, fn_)                                               \
+  __attribute__((used, section(FLAMBEAU_SECTION)))                                  \
+  static ::flambeau::KernelEntry flambeau_entry_##slot_ = {                         \
+      (void*)&::flambeau::slot_.cpu, FLAMBEAU_LEVEL,                                \
+      (void*)(decltype(::flambeau::slot_.cpu))(&fn_)}
+// clang-format on
