@@ -1,0 +1,130 @@
+// The binding's shared pieces: Python objects for tensors, dtypes, devices; conversions; errors.
+#pragma once
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../op.h"
+
+namespace flambeau {
+
+// -- an owned reference ------------------------------------------------------------------------
+class Py {
+ public:
+  Py() = default;
+  static Py steal(PyObject* p) {
+    Py r;
+    r.p_ = p;
+    return r;
+  }
+  static Py borrow(PyObject* p) { return steal(Py_XNewRef(p)); }
+  Py(const Py& o) : p_(Py_XNewRef(o.p_)) {}
+  Py(Py&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
+  Py& operator=(Py o) noexcept {
+    std::swap(p_, o.p_);
+    return *this;
+  }
+  ~Py() { Py_XDECREF(p_); }
+  PyObject* get() const { return p_; }
+  PyObject* release() { return std::exchange(p_, nullptr); }
+  explicit operator bool() const { return p_ != nullptr; }
+
+ private:
+  PyObject* p_ = nullptr;
+};
+
+// -- errors ---------------------------------------------------------------------------------------
+// Thrown when a Python exception is already set.
+struct PythonError {};
+// Sets the Python exception for the C++ one in flight; call it in a catch (...) block.
+void translate_exception();
+// Runs f and gives its PyObject*; C++ exceptions become Python ones.
+template <class F>
+PyObject* guarded(F&& f) noexcept {
+  try {
+    return f();
+  } catch (...) {
+    translate_exception();
+    return nullptr;
+  }
+}
+template <class F>
+int guarded_int(F&& f) noexcept {  // for slots that return 0 or -1
+  try {
+    return f();
+  } catch (...) {
+    translate_exception();
+    return -1;
+  }
+}
+inline PyObject* checked(PyObject* p) {  // a new reference, or the Python error that came instead
+  if (!p) throw PythonError{};
+  return p;
+}
+
+// -- tensors (tensor.cpp) -------------------------------------------------------------------------
+struct PyTensor {
+  PyObject_HEAD
+  TensorImpl* impl;     // owned
+  PyObject* dict;       // made on first use
+  PyObject* weakrefs;
+};
+extern PyTypeObject* TensorType;     // flambeau.Tensor
+extern PyTypeObject* ParameterType;  // set by flambeau.nn.parameter; null before
+inline bool is_tensor_exact(PyObject* o) {
+  return Py_TYPE(o) == TensorType || Py_TYPE(o) == ParameterType;
+}
+inline bool is_tensor(PyObject* o) {
+  return is_tensor_exact(o) || PyType_IsSubtype(Py_TYPE(o), TensorType);
+}
+inline const Tensor& unwrap(PyObject* o) {  // o is a tensor
+  return *reinterpret_cast<const Tensor*>(&reinterpret_cast<PyTensor*>(o)->impl);
+}
+PyObject* wrap(const Tensor& t);  // the tensor's Python object, made when there is none; None if undefined
+PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // a new object of a subclass
+
+// -- small types (types.cpp) ------------------------------------------------------------------------
+extern PyTypeObject *DTypeType, *DeviceTypeObject, *SizeType, *LayoutType, *MemoryFormatType;
+PyObject* wrap(DType t);
+PyObject* wrap(Device d);
+PyObject* wrap(Layout l);
+PyObject* wrap(MemoryFormat f);
+PyObject* wrap(const Scalar& s);
+PyObject* wrap_size(IntSpan sizes);  // flambeau.Size
+PyObject* wrap_ints(IntSpan v);      // a plain tuple
+bool dtype_from(PyObject* o, DType* t);    // also float, int, bool, complex; false: not a dtype
+bool device_from(PyObject* o, Device* d);  // a device, a string; false: neither; throws on bad text
+bool layout_from(PyObject* o, Layout* l);
+bool memory_format_from(PyObject* o, MemoryFormat* f);
+// A Python (or NumPy) number; false when it is none. Tensors are not numbers here.
+bool scalar_from(PyObject* o, Scalar* s);
+bool int_from(PyObject* o, int64_t* i);  // anything with __index__, and 0-d integer tensors
+
+// Generator objects (generator.cpp).
+extern PyTypeObject* GeneratorType;
+Generator* generator_from(PyObject* o);  // null: not a Generator
+
+// -- operators (functions.cpp, args.cpp) -------------------------------------------------------------
+// A record (with its overloads) as a Python callable: a function in a namespace, and a method when
+// read from Tensor.
+PyObject* make_function(const Op* op, bool inplace);
+PyObject* wrap_results(const Op& op, Value* results);
+// Calls op with C++ values and wraps the result.
+PyObject* call_and_wrap(const Op& op, Value* args);
+// If an argument overrides __torch_function__, calls it; null with no error set: nobody does.
+PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames);
+
+// -- conversions (convert.cpp) --------------------------------------------------------------------
+// Nested sequences, numbers, arrays, tensors -> a new tensor.
+Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optional<Device> device);
+
+// Each file's part of the module; called once at import.
+void init_types(PyObject* m);
+void init_tensor(PyObject* m);
+void init_functions(PyObject* m);
+void init_convert(PyObject* m);
+void init_index(PyObject* m);
+void init_autograd(PyObject* m);
+void init_generator(PyObject* m);
+void init_storage(PyObject* m);
+
+}  // namespace flambeau
