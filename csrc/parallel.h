@@ -6,6 +6,9 @@ namespace flambeau {
 
 int num_threads();
 void set_num_threads(int n);
+// FLAMBEAU_NUM_THREADS, OMP_NUM_THREADS, or what the machine grants this process: the smallest of
+// its cores, the processors that it may run on and its control group's quota.
+int default_threads();
 
 using TaskFn = void (*)(const void* ctx, int64_t begin, int64_t end);
 
