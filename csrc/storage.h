@@ -28,6 +28,7 @@ struct Storage {
   uint32_t version = 0;  // counts in-place writes: views share it
   Device device;
   bool resizable = true;
+  uint32_t joined = 0;  // 1 + bytes of data that follow this header in one block
   void* data = nullptr;
   size_t nbytes = 0;
   void (*free_foreign)(void* owner) = nullptr;  // memory of somebody else (NumPy, DLPack, mmap)
@@ -39,6 +40,10 @@ struct Storage {
                               void (*free_foreign)(void*));
   void resize(size_t nbytes);
   void destroy();
+
+ private:
+  bool in_header() const;  // the data still lies behind this header
+  void release_data();
 };
 
 }  // namespace flambeau

@@ -1,0 +1,274 @@
+// Storage and the caching allocator of CPU memory.
+#include "storage.h"
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <ostream>
+#include <vector>
+
+namespace flambeau {
+namespace {
+
+// Blocks are cached in size classes, four to each doubling. A class keeps what it gets back until
+// the whole cache passes kKeep bytes; then freed blocks go to the system.
+constexpr size_t kAlign = 64;
+constexpr size_t kSmallest = 64;
+constexpr int kClasses = 4 * 42;
+constexpr size_t kKeep = size_t(1) << 30;
+constexpr size_t kHuge = size_t(4) << 20;  // from here on by mmap, in transparent huge pages
+
+struct SpinLock {
+  std::atomic_flag flag = ATOMIC_FLAG_INIT;
+  void lock() {
+    while (flag.test_and_set(std::memory_order_acquire)) {
+    }
+  }
+  void unlock() { flag.clear(std::memory_order_release); }
+};
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+struct Cache {
+  SpinLock lock;
+  FreeBlock* free[kClasses] = {};
+  MemoryStats stats;
+};
+
+Cache& cache() {
+  static Cache* c = new Cache;  // outlives every static tensor
+  return *c;
+}
+
+struct SizeClass {
+  int index;
+  size_t bytes;
+};
+
+SizeClass size_class(size_t n) {
+  if (n <= kSmallest) return {0, kSmallest};
+  int top = std::bit_width(n - 1) - 1;  // n in (2^top, 2^(top+1)]
+  size_t step = size_t(1) << (top - 2);
+  if (step < kAlign) step = kAlign;
+  size_t bytes = (n + step - 1) / step * step;
+  int quarter = static_cast<int>((bytes - (size_t(1) << top)) / step) - 1;
+  return {4 * (top - 5) + quarter, bytes};
+}
+
+void* system_allocate(size_t bytes) {
+  if (bytes >= kHuge) {
+    // Aligned to 2 MB so that the kernel can back it with huge pages.
+    constexpr size_t page = size_t(2) << 20;
+    size_t total = (bytes + page - 1) / page * page;
+    void* p = nullptr;
+    if (posix_memalign(&p, page, total)) return nullptr;
+#ifdef MADV_HUGEPAGE
+    madvise(p, total, MADV_HUGEPAGE);
+#endif
+    return p;
+  }
+  void* p = nullptr;
+  return posix_memalign(&p, kAlign, bytes) ? nullptr : p;
+}
+
+}  // namespace
+
+MemoryStats& cpu_memory_stats() { return cache().stats; }
+
+void* cpu_allocate(size_t nbytes) {
+  if (nbytes == 0) return nullptr;
+  if (nbytes > (size_t(1) << 46)) {
+    fail(ErrorKind::out_of_memory, "out of memory: tried to allocate ", nbytes, " bytes");
+  }
+  auto [index, bytes] = size_class(nbytes);
+  Cache& c = cache();
+  c.lock.lock();
+  ++c.stats.allocations;
+  c.stats.in_use += static_cast<int64_t>(bytes);
+  if (c.stats.in_use > c.stats.peak) c.stats.peak = c.stats.in_use;
+  FreeBlock* b = c.free[index];
+  if (b) {
+    c.free[index] = b->next;
+    c.stats.cached -= static_cast<int64_t>(bytes);
+    c.lock.unlock();
+    return b;
+  }
+  ++c.stats.system_allocations;
+  c.lock.unlock();
+  void* p = system_allocate(bytes);
+  if (!p) {
+    cpu_empty_cache();
+    p = system_allocate(bytes);
+  }
+  if (!p) {
+    c.lock.lock();
+    c.stats.in_use -= static_cast<int64_t>(bytes);
+    c.lock.unlock();
+    fail(ErrorKind::out_of_memory, "out of memory: tried to allocate ", nbytes, " bytes");
+  }
+  return p;
+}
+
+void cpu_free(void* p, size_t nbytes) {
+  if (!p) return;
+  auto [index, bytes] = size_class(nbytes);
+  Cache& c = cache();
+  c.lock.lock();
+  c.stats.in_use -= static_cast<int64_t>(bytes);
+  if (static_cast<size_t>(c.stats.cached) + bytes > kKeep) {
+    c.lock.unlock();
+    std::free(p);
+    return;
+  }
+  auto* b = static_cast<FreeBlock*>(p);
+  b->next = c.free[index];
+  c.free[index] = b;
+  c.stats.cached += static_cast<int64_t>(bytes);
+  c.lock.unlock();
+}
+
+void cpu_empty_cache() {
+  Cache& c = cache();
+  std::vector<FreeBlock*> lists;
+  c.lock.lock();
+  for (FreeBlock*& head : c.free) {
+    if (head) lists.push_back(head);
+    head = nullptr;
+  }
+  c.stats.cached = 0;
+  c.lock.unlock();
+  for (FreeBlock* b : lists) {
+    while (b) {
+      FreeBlock* next = b->next;
+      std::free(b);
+      b = next;
+    }
+  }
+}
+
+// -- devices ----------------------------------------------------------------------------------------
+const char* device_type_name(DeviceType t) {
+  switch (t) {
+    case DeviceType::cpu: return "cpu";
+    case DeviceType::meta: return "meta";
+    default: return "cuda";
+  }
+}
+
+std::ostream& operator<<(std::ostream& os, Device d) {
+  os << device_type_name(d.type);
+  if (d.index >= 0) os << ":" << d.index;
+  return os;
+}
+
+Device parse_device(const std::string& text) {
+  Device d;
+  size_t colon = text.find(':');
+  std::string type = text.substr(0, colon);
+  if (type == "cpu")
+    d.type = DeviceType::cpu;
+  else if (type == "meta")
+    d.type = DeviceType::meta;
+  else if (type == "cuda")
+    d.type = DeviceType::cuda;
+  else
+    fail(ErrorKind::runtime, "Expected one of cpu, cuda, meta device type at start of device string: ",
+         text);
+  if (colon != std::string::npos) {
+    std::string digits = text.substr(colon + 1);
+    bool good = !digits.empty() && digits.size() < 4 &&
+                digits.find_first_not_of("0123456789") == std::string::npos &&
+                (digits == "0" || digits[0] != '0');
+    check(good, "Invalid device string: '", text, "'");
+    d.index = static_cast<int16_t>(std::stoi(digits));
+  }
+  return d;
+}
+
+// -- storage -----------------------------------------------------------------------------------------
+namespace {
+void check_device(Device device) {
+  check(device.type != DeviceType::cuda, "flambeau was not built with CUDA: no memory on device ",
+        device);
+}
+
+// Small storages keep their header and their data in one block of the allocator.
+constexpr size_t kHeader = (sizeof(Storage) + kAlign - 1) / kAlign * kAlign;
+constexpr size_t kJoined = 4096;
+}  // namespace
+
+Ref<Storage> Storage::allocate(size_t nbytes, Device device) {
+  if (device.type == DeviceType::cpu && nbytes <= kJoined) {
+    void* block = cpu_allocate(kHeader + nbytes);
+    auto* s = new (block) Storage;
+    s->device = device;
+    s->data = static_cast<char*>(block) + kHeader;
+    s->nbytes = nbytes;
+    s->joined = static_cast<uint32_t>(nbytes) + 1;
+    return Ref<Storage>::adopt(s);
+  }
+  check_device(device);
+  void* data = device.type == DeviceType::cpu ? cpu_allocate(nbytes) : nullptr;
+  auto* s = new Storage;
+  s->device = device;
+  s->data = data;
+  s->nbytes = nbytes;
+  return Ref<Storage>::adopt(s);
+}
+
+Ref<Storage> Storage::foreign(void* data, size_t nbytes, Device device, void* owner,
+                              void (*free_foreign)(void*)) {
+  auto* s = new Storage;
+  s->device = device;
+  s->data = data;
+  s->nbytes = nbytes;
+  s->resizable = false;
+  s->owner = owner;
+  s->free_foreign = free_foreign;
+  return Ref<Storage>::adopt(s);
+}
+
+bool Storage::in_header() const {
+  return joined && data == reinterpret_cast<const char*>(this) + kHeader;
+}
+
+void Storage::release_data() {
+  if (free_foreign) {
+    free_foreign(owner);
+    free_foreign = nullptr;
+  } else if (data && device.type == DeviceType::cpu && !in_header()) {
+    cpu_free(data, nbytes);
+  }
+  data = nullptr;
+}
+
+void Storage::resize(size_t n) {
+  if (n == nbytes) return;
+  check(resizable, "Trying to resize storage that is not resizable");
+  if (device.type == DeviceType::cpu) {
+    void* fresh = cpu_allocate(n);
+    size_t kept = n < nbytes ? n : nbytes;
+    if (kept) std::memcpy(fresh, data, kept);
+    release_data();
+    data = fresh;
+  }
+  nbytes = n;
+}
+
+void Storage::destroy() {
+  release_data();
+  if (joined) {
+    size_t block = kHeader + joined - 1;
+    this->~Storage();
+    cpu_free(this, block);
+  } else {
+    delete this;
+  }
+}
+
+}  // namespace flambeau
