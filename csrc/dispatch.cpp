@@ -3,8 +3,9 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <stdexcept>
 #include <string>
+
+#include "common.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -122,16 +123,13 @@ int pick_level(const bool (&usable)[kCount]) {
     names += (names.empty() ? "" : ", ") + std::string(kLevels[i]);
     best = i;
   }
-  if (best < 0)
-    throw std::runtime_error(
-        "flambeau: this build has no kernels that this processor can run "
-        "(x86-64-v2 is the least)");
+  check(best >= 0, "flambeau: this build has no kernels that this processor can run");
   const char* pin = std::getenv("FLAMBEAU_ISA");
   if (!pin || !*pin) return best;
   for (int i = 0; i < kCount; ++i)
     if (usable[i] && std::string(pin) == kLevels[i]) return i;
-  throw std::runtime_error("FLAMBEAU_ISA: expected one of " + names +
-                           " on this processor and build, got '" + pin + "'");
+  fail(ErrorKind::runtime, "FLAMBEAU_ISA: expected one of ", names,
+       " on this processor and build, got '", pin, "'");
 }
 
 }  // namespace
@@ -151,7 +149,7 @@ void choose_kernels() {
 
 void missing_kernel(const char* name, DeviceType device) {
   const char* where = device == DeviceType::cuda ? "cuda" : "cpu";
-  throw std::runtime_error(std::string(name) + "(): there is no kernel for device " + where);
+  fail(ErrorKind::not_implemented, name, "(): there is no kernel for device ", where);
 }
 
 }  // namespace flambeau
