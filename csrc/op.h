@@ -62,7 +62,8 @@ class Backward {
   const Ints& sizes(int i) const;          // of a tensor argument, saved or not
   DType dtype(int i) const;
   int count(int i) const;                  // items of a Tensor[] argument
-  const Ints& sizes(int i, int item) const;
+  Ints sizes(int i, int item) const;
+  DType dtype(int i, int item) const;
   void set(int i, Tensor g);               // the gradient of argument i
   void set(int i, int item, Tensor g);     // of an item of a Tensor[] argument
   OpNode& node() { return node_; }

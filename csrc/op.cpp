@@ -1,0 +1,456 @@
+// The operator table, and the call of a record with its autograd.
+#include "op.h"
+
+#include <algorithm>
+#include <cctype>
+#include <unordered_map>
+
+namespace flambeau {
+namespace {
+
+struct Table {
+  std::unordered_map<std::string, Op*> by_name;
+  std::vector<Op*> all;
+};
+Table& table() {
+  static Table* t = new Table;
+  return *t;
+}
+
+// "nn.functional.log_softmax" -> "LogSoftmax"
+std::string camel_case(const std::string& full) {
+  std::string out;
+  bool upper = true;
+  for (char c : full.substr(full.rfind('.') + 1)) {
+    if (c == '_') {
+      upper = true;
+    } else {
+      out += upper ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+      upper = false;
+    }
+  }
+  return out;
+}
+
+void parse_saves(Op& op, const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find(',', at), text.size());
+    std::string name = text.substr(at, end - at);
+    name.erase(0, name.find_first_not_of(' '));
+    at = end + 1;
+    bool found = false;
+    for (int i = 0; i < op.nargs(); ++i) {
+      if (op.schema.args[i].name != name) continue;
+      op.saved_args |= uint64_t(1) << i;
+      found = true;
+    }
+    if (name.compare(0, 6, "result") == 0) {
+      op.saved_results |= uint64_t(1) << (name.size() > 6 ? std::stoi(name.substr(6)) : 0);
+      found = true;
+    }
+    check(found, op.schema.name, ": no argument '", name, "' to save");
+  }
+}
+
+bool is_tensor_type(ArgType t) { return t == ArgType::tensor || t == ArgType::tensors; }
+
+}  // namespace
+
+Op* register_op(const OpRecord& r) {
+  auto* op = new Op;
+  op->text = r.schema;
+  op->schema = Schema::parse(op->text);
+  op->forward = r.forward;
+  op->inplace = r.inplace;
+  op->backward = r.backward;
+  op->flags = r.flags;
+  op->doc = r.doc;
+  op->pointwise = r.pointwise;
+  if (op->inplace) op->flags |= kInplace;
+  const auto& args = op->schema.args;
+  check(args.size() <= kMaxArgs && op->schema.results.size() <= kMaxResults, r.schema);
+  for (size_t i = 0; i < args.size(); ++i)
+    if (is_tensor_type(args[i].type)) op->tensor_args |= uint64_t(1) << i;
+  if (!args.empty() && args[0].type == ArgType::tensor && !args[0].keyword_only &&
+      !(op->flags & (kNoMethod | kFactory | kInternal)))
+    op->flags |= kMethod;
+  if (op->backward) parse_saves(*op, r.saves);
+  Op*& first = table().by_name[op->schema.name];
+  int overload = 0;
+  if (!first) {
+    first = op;
+    table().all.push_back(op);
+  } else {
+    Op* last = first;
+    for (++overload; last->next_overload; last = last->next_overload) ++overload;
+    last->next_overload = op;
+  }
+  op->node_name = r.node ? r.node : camel_case(op->schema.name) + "Backward" + std::to_string(overload);
+  return op;
+}
+
+Op* find_op(const std::string& name) {
+  auto it = table().by_name.find(name);
+  return it == table().by_name.end() ? nullptr : it->second;
+}
+
+const std::vector<Op*>& all_ops() { return table().all; }
+
+// -- recording ---------------------------------------------------------------------------------------
+namespace {
+
+bool any_requires_grad(const Op& op, const Value* args) {
+  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
+    const Value& v = args[__builtin_ctzll(m)];
+    if (v.tag() == Value::tensor) {
+      if (v.as_tensor().requires_grad()) return true;
+    } else if (v.tag() == Value::tensors) {
+      for (const Tensor& t : v.as_tensors())
+        if (t.defined() && t.requires_grad()) return true;
+    }
+  }
+  return false;
+}
+
+bool records(const Op& op, const Value* args) {
+  return modes().grad && !(op.flags & kNotDifferentiable) && any_requires_grad(op, args);
+}
+
+// An operator that has no gradient still gives a result that requires one; asking for it is an error.
+void no_derivative(Backward& b) {
+  fail(ErrorKind::runtime, "derivative for ", b.node().op->schema.name, " is not implemented");
+}
+
+void save_argument(OpNode& node, int i, const Value& v) {
+  bool save = node.op->saved_args >> i & 1;
+  if (v.tag() == Value::tensor) {
+    const Tensor& t = v.as_tensor();
+    node.slots.emplace_back(i, 0);
+    node.next.push_back(gradient_edge(t));
+    node.args[i] = Value::shape_of(t);
+    if (save) node.saved.emplace_back(t, false);
+  } else if (v.tag() == Value::tensors) {
+    const TensorList& list = v.as_tensors();
+    for (size_t k = 0; k < list.size(); ++k) {
+      node.slots.emplace_back(i, static_cast<int>(k));
+      node.next.push_back(list[k].defined() ? gradient_edge(list[k]) : Edge{});
+      if (save) node.saved.emplace_back(list[k], false);
+    }
+    // Shapes side by side: ndim, sizes..., dtype for each item.
+    Ints shapes;
+    for (const Tensor& t : list) {
+      shapes.push_back(t.defined() ? t.dim() : -1);
+      if (!t.defined()) continue;
+      for (int64_t s : t.sizes()) shapes.push_back(s);
+      shapes.push_back(static_cast<int64_t>(t.dtype()));
+    }
+    node.args[i] = Value(std::move(shapes));
+  } else {
+    node.args[i] = v;
+    if (node.op->tensor_args >> i & 1 && save && node.op->schema.args[i].type == ArgType::tensor)
+      node.saved.emplace_back();  // None keeps its place
+  }
+}
+
+Ref<OpNode> make_node(const Op& op, const Value* args) {
+  auto node = Ref<OpNode>::adopt(new OpNode);
+  node->op = &op;
+  node->args.resize(op.nargs());
+  node->next.reserve(2);
+  node->slots.reserve(2);
+  for (int i = 0; i < op.nargs(); ++i) save_argument(*node, i, args[i]);
+  return node;
+}
+
+bool differentiable(const Tensor& t) { return t.defined() && is_inexact(t.dtype()); }
+
+void record_results(const Op& op, const Ref<OpNode>& node, const Value* results) {
+  uint32_t number = 0;
+  auto one = [&](const Tensor& t, bool save) {
+    if (t.defined())
+      node->add_result(t);
+    else
+      node->results.emplace_back();
+    if (differentiable(t)) set_history(t, node, number);
+    if (save) node->saved.emplace_back(t, differentiable(t), number);
+    ++number;
+  };
+  for (int r = 0; r < op.nresults(); ++r) {
+    bool save = op.saved_results >> r & 1;
+    if (results[r].tag() == Value::tensors)
+      for (const Tensor& t : results[r].as_tensors()) one(t, save);
+    else
+      one(results[r].as_tensor(), save);
+  }
+}
+
+void link_views(const Value* args, const Value* results) {
+  const Tensor& base = args[0].as_tensor();
+  if (results[0].tag() == Value::tensors) {
+    for (const Tensor& t : results[0].as_tensors())
+      if (!t.is_same(base)) make_view_of(t, base, true);
+  } else if (!results[0].as_tensor().is_same(base)) {
+    make_view_of(results[0].as_tensor(), base);
+  }
+}
+
+void run_forward(const Op& op, Value* args, Value* results) {
+  if (op.forward) {
+    op.forward(args, results);
+    return;
+  }
+  Tensor fresh = empty_like(args[0].as_tensor());
+  copy(fresh, args[0].as_tensor());
+  Value mine[kMaxArgs];
+  for (int i = 0; i < op.nargs(); ++i) mine[i] = args[i];
+  mine[0] = Value(fresh);
+  op.inplace(mine, results);
+  results[0] = Value(std::move(fresh));
+}
+
+}  // namespace
+
+void call_op(const Op& op, Value* args, Value* results) {
+  if (!records(op, args)) [[likely]] {
+    run_forward(op, args, results);
+    if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
+      link_views(args, results);
+    return;
+  }
+  // The node first: the forward of an in-place primitive may change what is saved.
+  Ref<OpNode> node = make_node(op, args);
+  {
+    NoGrad off;
+    run_forward(op, args, results);
+  }
+  if (op.flags & kView) {
+    bool same = results[0].tag() == Value::tensor && results[0].as_tensor().is_same(args[0].as_tensor());
+    if (same) return;  // an operator that had nothing to do: contiguous(), to()
+    link_views(args, results);
+  }
+  record_results(op, node, results);
+}
+
+void call_inplace(const Op& op, Value* args) {
+  Tensor self = args[0].as_tensor();
+  bool recording = records(op, args);
+  check_inplace(self, recording, op.schema.name.c_str());
+  check_no_internal_overlap(self, op.schema.name.c_str());
+  Ref<OpNode> node;
+  if (recording) {
+    if (op.saved_args & 1) {  // the gradient reads the old value
+      Tensor old;
+      {
+        NoGrad off;
+        old = self.clone_raw();
+      }
+      node = make_node(op, args);
+      node->saved[0] = SavedTensor(old, false);
+    } else {
+      node = make_node(op, args);
+    }
+  }
+  Value results[kMaxResults];
+  {
+    NoGrad off;
+    if (op.inplace) {
+      op.inplace(args, results);
+    } else if (op.flags & kWritesOut) {
+      results[0] = Value(self);
+      op.forward(args, results);
+    } else {
+      op.forward(args, results);
+      const Tensor& r = results[0].as_tensor();
+      check(can_cast(r.dtype(), self.dtype()), op.schema.name, "_(): result type ", r.dtype(),
+            " can't be cast to the desired output type ", self.dtype());
+      check(r.sizes() == self.sizes(), op.schema.name, "_(): output with shape ", self.sizes(),
+            " doesn't match the broadcast shape ", r.sizes());
+      copy(self, r);
+    }
+  }
+  self.bump_version();
+  if (!recording) return;
+  node->add_result(self);
+  rebase_history(self, node);
+  for (int r = 0; r < op.nresults(); ++r)
+    if (op.saved_results >> r & 1)
+      node->saved.emplace_back(r == 0 ? self : results[r].as_tensor(), true, r);
+}
+
+void call_out(const Op& op, Value* args, Value* outs) {
+  const char* name = op.schema.name.c_str();
+  bool any = any_requires_grad(op, args);
+  for (int r = 0; r < op.nresults(); ++r) {
+    const Tensor& o = outs[r].as_tensor();
+    any = any || (o.defined() && o.requires_grad());
+  }
+  check(!(any && modes().grad && !(op.flags & kNotDifferentiable)), name,
+        "(): functions with out=... arguments don't support automatic differentiation, but one of "
+        "the arguments requires grad.");
+  NoGrad off;
+  if (op.flags & kWritesOut) {
+    op.forward(args, outs);
+  } else {
+    Value results[kMaxResults];
+    run_forward(op, args, results);
+    for (int r = 0; r < op.nresults(); ++r) {
+      const Tensor& o = outs[r].as_tensor();
+      if (!o.defined()) {
+        outs[r] = results[r];
+        continue;
+      }
+      const Tensor& got = results[r].as_tensor();
+      check(can_cast(got.dtype(), o.dtype()), name, "(): result type ", got.dtype(),
+            " can't be cast to the desired output type ", o.dtype());
+      check(got.device() == o.device(), name, "(): expected out tensor on device ", got.device(),
+            ", got ", o.device());
+      resize(o, got.sizes());
+      copy(o, got);
+    }
+  }
+  for (int r = 0; r < op.nresults(); ++r) outs[r].as_tensor().bump_version();
+}
+
+// -- OpCall ------------------------------------------------------------------------------------------
+const Op& OpCall::op() const {
+  if (!op_) {
+    const Op* o = find_op(name_);
+    for (int i = 0; o && i < overload_; ++i) o = o->next_overload;
+    check(o != nullptr, "no operator ", name_, ", overload ", overload_);
+    op_ = o;
+  }
+  return *op_;
+}
+
+namespace {
+// Defaults for the arguments left out, and int -> int[] and the like, as a Python call would have it.
+void complete(const Op& op, Value* args, int given) {
+  for (int i = given; i < op.nargs(); ++i) args[i] = op.schema.args[i].fallback;
+}
+}  // namespace
+
+void OpCall::run(Value* args, int n, Value* results) const {
+  const Op& o = op();
+  complete(o, args, n);
+  call_op(o, args, results);
+}
+
+void OpCall::run_inplace(Value* args, int n) const {
+  const Op& o = op();
+  complete(o, args, n);
+  call_inplace(o, args);
+}
+
+TensorList OpCall::collect(Value* results) const {
+  if (results[0].tag() == Value::tensors) return std::move(results[0].as_tensors());
+  TensorList out;
+  for (int r = 0; r < op().nresults(); ++r) out.push_back(results[r].as_tensor());
+  return out;
+}
+
+// -- OpNode and what a gradient formula sees ------------------------------------------------------------
+std::string OpNode::name() const { return op->node_name; }
+
+void OpNode::release_saved() {
+  for (SavedTensor& s : saved) s.reset();
+  saved.clear();
+  released = true;
+}
+
+TensorList OpNode::apply(TensorList&& gs) {
+  check(!released,
+        "Trying to backward through the graph a second time (or directly access saved tensors after "
+        "they have already been freed). Saved intermediate values of the graph are freed when you "
+        "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
+        "through the graph a second time or if you need to access saved tensors after calling "
+        "backward.");
+  grads.assign(next.size(), Tensor());
+  Backward b(*this, gs);
+  bool any = false;
+  for (const Tensor& g : gs) any = any || g.defined();
+  if (any) (op->backward ? op->backward : no_derivative)(b);
+  return std::move(grads);
+}
+
+namespace {
+
+int saved_position(const OpNode& n, int arg, int item) {
+  int at = 0;
+  for (int i = 0; i < arg; ++i) {
+    if (!(n.op->saved_args >> i & 1)) continue;
+    if (n.op->schema.args[i].type == ArgType::tensors)
+      at += static_cast<int>(std::count_if(n.slots.begin(), n.slots.end(),
+                                           [&](auto& s) { return s.first == i; }));
+    else
+      ++at;
+  }
+  return at + item;
+}
+
+int slot_of(const OpNode& n, int arg, int item) {
+  for (size_t s = 0; s < n.slots.size(); ++s)
+    if (n.slots[s].first == arg && n.slots[s].second == item) return static_cast<int>(s);
+  return -1;
+}
+
+int saved_arg_count(const OpNode& n) { return saved_position(n, n.op->nargs(), 0); }
+
+}  // namespace
+
+Tensor Backward::in(int i) const {
+  const SavedTensor& s = node_.saved[saved_position(node_, i, 0)];
+  return s.defined() ? s.unpack(&node_) : Tensor();
+}
+
+TensorList Backward::in_list(int i) const {
+  TensorList out;
+  for (int k = 0; k < count(i); ++k) {
+    const SavedTensor& s = node_.saved[saved_position(node_, i, k)];
+    out.push_back(s.defined() ? s.unpack(&node_) : Tensor());
+  }
+  return out;
+}
+
+Tensor Backward::out(int i) const {
+  int at = saved_arg_count(node_);
+  for (int r = 0; r < i; ++r) at += node_.op->saved_results >> r & 1;
+  return node_.saved[at].unpack(&node_);
+}
+
+const Value& Backward::arg(int i) const { return node_.args[i]; }
+bool Backward::has(int i) const { return !node_.args[i].is_none(); }
+bool Backward::needs(int i) const { return needs(i, 0); }
+bool Backward::needs(int i, int item) const {
+  int s = slot_of(node_, i, item);
+  return s >= 0 && node_.next[s].node;
+}
+const Ints& Backward::sizes(int i) const { return node_.args[i].as_ints(); }
+DType Backward::dtype(int i) const { return node_.args[i].shape_dtype(); }
+
+int Backward::count(int i) const {
+  return static_cast<int>(std::count_if(node_.slots.begin(), node_.slots.end(),
+                                        [&](auto& s) { return s.first == i; }));
+}
+
+Ints Backward::sizes(int i, int item) const {
+  const Ints& shapes = node_.args[i].as_ints();
+  size_t at = 0;
+  for (int k = 0; k < item; ++k) at += shapes[at] < 0 ? 1 : static_cast<size_t>(shapes[at]) + 2;
+  if (shapes[at] < 0) return {};
+  return Ints(IntSpan(shapes.data() + at + 1, static_cast<size_t>(shapes[at])));
+}
+
+DType Backward::dtype(int i, int item) const {
+  const Ints& shapes = node_.args[i].as_ints();
+  size_t at = 0;
+  for (int k = 0; k < item; ++k) at += shapes[at] < 0 ? 1 : static_cast<size_t>(shapes[at]) + 2;
+  return shapes[at] < 0 ? DType::float32 : static_cast<DType>(shapes[at + 1 + shapes[at]]);
+}
+
+void Backward::set(int i, Tensor g) { set(i, 0, std::move(g)); }
+void Backward::set(int i, int item, Tensor g) {
+  int s = slot_of(node_, i, item);
+  if (s >= 0) node_.grads[s] = std::move(g);
+}
+
+}  // namespace flambeau
