@@ -89,6 +89,7 @@ enum OpFlags : uint32_t {
   kNotDifferentiable = 128,  // results never require a gradient (comparisons, argmax, zeros)
   kInternal = 256,        // not in a public namespace; reached as flambeau._C._ops.name
   kFactory = 512,         // takes requires_grad= (and pin_memory=, layout=, ignored on the CPU)
+  kComposite = 1024,      // forward calls other operators, which record themselves
 };
 
 struct OpRecord {
