@@ -211,6 +211,7 @@ void run_forward(const Op& op, Value* args, Value* results) {
 }  // namespace
 
 void call_op(const Op& op, Value* args, Value* results) {
+  if (op.flags & kComposite) return op.forward(args, results);
   if (!records(op, args)) [[likely]] {
     run_forward(op, args, results);
     if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
