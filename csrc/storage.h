@@ -13,6 +13,11 @@ struct Device {
 std::ostream& operator<<(std::ostream& os, Device d);
 Device parse_device(const std::string& text);  // "cpu", "meta", "cuda:1"
 const char* device_type_name(DeviceType t);
+// Where factories put tensors when no device is named: `with flambeau.device("meta")` changes it.
+inline Device& default_device() {
+  static Device device;
+  return device;
+}
 
 // Caching allocator of CPU memory: size classes, 64-byte alignment, huge pages for large blocks.
 void* cpu_allocate(size_t nbytes);            // throws out_of_memory; never null for nbytes > 0

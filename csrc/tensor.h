@@ -27,6 +27,7 @@ struct TensorImpl {
   bool contiguous = true;       // in row-major order
   bool detached_version = false;  // made by .data: writes through it are not counted
   bool inference = false;       // made under inference_mode
+  bool owns_pyobj = false;      // Python let go first: the object is kept for its class and dict
   Ref<Storage> storage;
   int64_t offset = 0;  // in elements
   int64_t numel = 1;
@@ -37,6 +38,10 @@ struct TensorImpl {
   void destroy();
   void refresh();  // numel and contiguous from sizes and strides
 };
+
+// Set by the binding; called by destroy() when owns_pyobj. Gives the Python object up; true when
+// Python got hold of it again meanwhile: then it owns the impl once more, which must live on.
+inline bool (*release_pyobj)(TensorImpl* impl) = nullptr;
 
 class Tensor {
  public:

@@ -82,6 +82,17 @@ inline const Tensor& unwrap(PyObject* o) {  // o is a tensor
 PyObject* wrap(const Tensor& t);  // the tensor's Python object, made when there is none; None if undefined
 PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // a new object of a subclass
 
+// Within DisableTorchFunctionSubclass: subclasses are treated as plain tensors.
+inline thread_local int torch_function_disabled = 0;
+// Tensor's slots and tables, from numbers.cpp, attributes.cpp, methods.cpp, index.cpp.
+extern PyType_Slot number_slots[];
+extern PyGetSetDef tensor_attributes[];
+extern PyMethodDef tensor_methods[];
+PyObject* tensor_getitem(PyObject* self, PyObject* index);
+int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
+int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags);
+void tensor_releasebuffer(PyObject* self, Py_buffer* view);
+
 // -- small types (types.cpp) ------------------------------------------------------------------------
 extern PyTypeObject *DTypeType, *DeviceTypeObject, *SizeType, *LayoutType, *MemoryFormatType;
 PyObject* wrap(DType t);
