@@ -66,7 +66,10 @@ Op* register_op(const OpRecord& r) {
   op->flags = r.flags;
   op->doc = r.doc;
   op->pointwise = r.pointwise;
-  if (op->inplace) op->flags |= kInplace;
+  if (op->schema.name.back() == '_')
+    op->flags |= kOnlyInplace;
+  else if (op->inplace)
+    op->flags |= kInplace;
   const auto& args = op->schema.args;
   check(args.size() <= kMaxArgs && op->schema.results.size() <= kMaxResults, r.schema);
   for (size_t i = 0; i < args.size(); ++i)
@@ -212,6 +215,11 @@ void run_forward(const Op& op, Value* args, Value* results) {
 
 void call_op(const Op& op, Value* args, Value* results) {
   if (op.flags & kComposite) return op.forward(args, results);
+  if (op.flags & kOnlyInplace) {
+    call_inplace(op, args);
+    results[0] = args[0];
+    return;
+  }
   if (!records(op, args)) [[likely]] {
     run_forward(op, args, results);
     if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
