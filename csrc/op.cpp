@@ -66,6 +66,7 @@ Op* register_op(const OpRecord& r) {
   op->flags = r.flags;
   op->doc = r.doc;
   op->pointwise = r.pointwise;
+  op->alias_name = r.alias;
   if (op->schema.name.back() == '_')
     op->flags |= kOnlyInplace;
   else if (op->inplace)
@@ -98,6 +99,22 @@ Op* find_op(const std::string& name) {
 }
 
 const std::vector<Op*>& all_ops() { return table().all; }
+
+void resolve_aliases() {
+  for (Op* first : table().all) {
+    for (Op* op = first; op; op = op->next_overload) {
+      if (!op->alias_name) continue;
+      const Op* target = find_op(op->alias_name);
+      int skip = 0;
+      for (const Op* o = first; o != op; o = o->next_overload) ++skip;
+      for (; skip && target && target->next_overload; --skip) target = target->next_overload;
+      check(target != nullptr, "alias of an operator that is not there: ", op->alias_name);
+      op->alias = target;
+      op->flags |= target->flags & (kInplace | kNumbers | kWritesOut | kNotDifferentiable | kView);
+      if (op->doc.empty()) op->doc = target->doc;
+    }
+  }
+}
 
 // -- recording ---------------------------------------------------------------------------------------
 namespace {

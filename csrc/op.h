@@ -105,6 +105,8 @@ struct OpRecord {
   const char* node = nullptr;  // grad_fn's name where it is not CamelCase(name) + "Backward0"
   const char* doc = "";
   const PointwiseOp* pointwise = nullptr;
+  // Another name of a record: same arguments, or with `bool inplace=False` after them.
+  const char* alias = nullptr;
 };
 
 struct Op {
@@ -117,6 +119,8 @@ struct Op {
   std::string node_name, doc, text;
   const PointwiseOp* pointwise;
   Op* next_overload = nullptr;
+  const char* alias_name = nullptr;
+  const Op* alias = nullptr;  // resolved by resolve_aliases
   int nargs() const { return static_cast<int>(schema.args.size()); }
   int nresults() const { return static_cast<int>(schema.results.size()); }
 };
@@ -128,6 +132,7 @@ constexpr int kMaxResults = 8;
 Op* register_op(const OpRecord& r);
 Op* find_op(const std::string& name);  // the first overload; null when there is none
 const std::vector<Op*>& all_ops();     // first overloads
+void resolve_aliases();                // once, when every record is in
 
 struct RegisterOps {
   RegisterOps(std::initializer_list<OpRecord> rs) {

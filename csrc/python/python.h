@@ -115,14 +115,34 @@ extern PyTypeObject* GeneratorType;
 Generator* generator_from(PyObject* o);  // null: not a Generator
 
 // -- operators (functions.cpp, args.cpp) -------------------------------------------------------------
-// A record (with its overloads) as a Python callable: a function in a namespace, and a method when
-// read from Tensor.
-PyObject* make_function(const Op* op, bool inplace);
+// A record (with its overloads) as a Python callable: a function of a namespace, or a method. The
+// module holds them all: _functions and _internal by full name, _methods by method name.
+PyObject* make_function(const Op* op, bool method, bool inplace);
 PyObject* wrap_results(const Op& op, Value* results);
 // Calls op with C++ values and wraps the result.
 PyObject* call_and_wrap(const Op& op, Value* args);
 // If an argument overrides __torch_function__, calls it; null with no error set: nobody does.
 PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames);
+
+// The values of a call, read from Python by the schemas of op and its overloads (args.cpp).
+struct ParsedCall {
+  const Op* op = nullptr;
+  int nargs = 0;
+  bool has_out = false, requires_grad = false;
+  alignas(Value) unsigned char storage[kMaxArgs * sizeof(Value)];
+  Value outs[kMaxResults];
+  Value* args() { return reinterpret_cast<Value*>(storage); }
+  ParsedCall() = default;
+  ParsedCall(const ParsedCall&) = delete;
+  ~ParsedCall() { clear(); }
+  void clear() {
+    for (int i = 0; i < nargs; ++i) args()[i].~Value();
+    nargs = 0;
+  }
+};
+// False when an argument wants __torch_function__ first; throws TypeError when nothing fits.
+bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t nargs,
+                PyObject* kwnames);
 
 // -- conversions (convert.cpp) --------------------------------------------------------------------
 // Nested sequences, numbers, arrays, tensors -> a new tensor.

@@ -1,0 +1,419 @@
+// Reading a Python call by an operator's schema: positional arguments first, interned keywords, no
+// allocation on the way.
+#include "python.h"
+
+namespace flambeau {
+namespace {
+
+// Why a call does not fit a schema; the text is put together only when no overload fits.
+struct Misfit {
+  enum Kind { none, type, missing, keyword, many, twice } kind = none;
+  int arg = 0;
+  PyObject* object = nullptr;  // borrowed
+};
+
+bool is_index(PyObject* o) { return PyLong_Check(o) || (!is_tensor(o) && PyIndex_Check(o)); }
+
+bool read_int(PyObject* o, int64_t* out) {
+  if (PyLong_CheckExact(o)) [[likely]] {
+    int overflow;
+    *out = PyLong_AsLongLongAndOverflow(o, &overflow);
+    if (overflow)
+      fail(ErrorKind::runtime, "Overflow when unpacking long long");
+    return true;
+  }
+  if (PyFloat_Check(o)) return false;
+  return int_from(o, out);
+}
+
+bool read_scalar(PyObject* o, Scalar* out) {
+  if (PyFloat_CheckExact(o)) {
+    *out = Scalar(PyFloat_AS_DOUBLE(o));
+    return true;
+  }
+  if (scalar_from(o, out)) return true;
+  if (is_tensor(o) && unwrap(o).dim() == 0 && !unwrap(o).is_meta() && !unwrap(o).requires_grad()) {
+    *out = item(unwrap(o));
+    return true;
+  }
+  return false;
+}
+
+bool read_ints(const Argument& a, PyObject* o, Value* out) {
+  if (PyTuple_Check(o) || PyList_Check(o)) {
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+    Ints v;
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      int64_t x;
+      if (!read_int(PySequence_Fast_GET_ITEM(o, i), &x)) return false;
+      v.push_back(x);
+    }
+    if (a.length > 1 && n == 1) v.resize(static_cast<size_t>(a.length), v[0]);
+    *out = Value(std::move(v));
+    return true;
+  }
+  int64_t x;
+  if (a.length == 0 || !read_int(o, &x)) return false;
+  *out = Value(Ints(static_cast<size_t>(a.length), x));
+  return true;
+}
+
+bool read_floats(const Argument& a, PyObject* o, Value* out) {
+  std::vector<double> v;
+  Scalar s;
+  if (PyTuple_Check(o) || PyList_Check(o)) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) {
+      if (!read_scalar(PySequence_Fast_GET_ITEM(o, i), &s)) return false;
+      v.push_back(s.to<double>());
+    }
+  } else {
+    if (a.length == 0 || !read_scalar(o, &s)) return false;
+    v.assign(static_cast<size_t>(a.length), s.to<double>());
+  }
+  *out = Value(std::move(v));
+  return true;
+}
+
+bool read_tensors(const Argument& a, PyObject* o, Value* out, bool* subclass) {
+  if (!PyTuple_Check(o) && !PyList_Check(o)) return false;
+  TensorList list;
+  Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+  list.reserve(static_cast<size_t>(n));
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* x = PySequence_Fast_GET_ITEM(o, i);
+    if (is_tensor(x)) {
+      *subclass = *subclass || !is_tensor_exact(x);
+      list.push_back(unwrap(x));
+    } else if (a.optional_items && x == Py_None) {
+      list.emplace_back();
+    } else {
+      return false;
+    }
+  }
+  *out = Value(std::move(list));
+  return true;
+}
+
+bool read_bool(PyObject* o, Value* out) {
+  if (PyBool_Check(o)) {
+    *out = Value(o == Py_True);
+    return true;
+  }
+  Scalar s;
+  if (!read_scalar(o, &s) || s.kind > Scalar::integer) return false;
+  *out = Value(s.i != 0);
+  return true;
+}
+
+// One argument into out; false when it is of another type.
+bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subclass) {
+  if (o == Py_None && (a.optional || (a.has_default && a.fallback.is_none()))) {
+    *out = Value();
+    return true;
+  }
+  switch (a.type) {
+    case ArgType::tensor: {
+      if (is_tensor_exact(o)) [[likely]] {
+        *out = Value(unwrap(o));
+        return true;
+      }
+      if (is_tensor(o)) {
+        *subclass = true;
+        *out = Value(unwrap(o));
+        return true;
+      }
+      Scalar s;
+      if (!(op.flags & kNumbers) || !scalar_from(o, &s)) return false;
+      *out = Value(s);
+      return true;
+    }
+    case ArgType::tensors: return read_tensors(a, o, out, subclass);
+    case ArgType::integer: {
+      int64_t i;
+      if (!read_int(o, &i)) return false;
+      *out = Value(i);
+      return true;
+    }
+    case ArgType::ints: return read_ints(a, o, out);
+    case ArgType::floating: {
+      Scalar s;
+      if (!read_scalar(o, &s) || s.kind == Scalar::complex) return false;
+      *out = Value(s.to<double>());
+      return true;
+    }
+    case ArgType::floats: return read_floats(a, o, out);
+    case ArgType::boolean: return read_bool(o, out);
+    case ArgType::scalar: {
+      Scalar s;
+      if (!read_scalar(o, &s)) return false;
+      *out = Value(s);
+      return true;
+    }
+    case ArgType::dtype: {
+      DType t;
+      if (!dtype_from(o, &t)) return false;
+      *out = Value(t);
+      return true;
+    }
+    case ArgType::device: {
+      Device d;
+      if (!device_from(o, &d)) return false;
+      *out = Value(d);
+      return true;
+    }
+    case ArgType::layout: {
+      Layout l;
+      if (!layout_from(o, &l)) return false;
+      *out = Value(l);
+      return true;
+    }
+    case ArgType::memory_format: {
+      MemoryFormat f;
+      if (!memory_format_from(o, &f)) return false;
+      *out = Value(f);
+      return true;
+    }
+    case ArgType::string: {
+      if (!PyUnicode_Check(o)) return false;
+      const char* text = PyUnicode_AsUTF8(o);
+      if (!text) throw PythonError{};
+      *out = Value(std::string(text));
+      return true;
+    }
+    case ArgType::generator: {
+      Generator* g = generator_from(o);
+      if (!g) return false;
+      *out = Value(g);
+      return true;
+    }
+  }
+  return false;
+}
+
+// view(2, 3) for view(int[] size): the rest of the positional arguments as one list.
+bool read_variadic(PyObject* const* args, size_t from, size_t to, Value* out) {
+  Ints v;
+  for (size_t i = from; i < to; ++i) {
+    int64_t x;
+    if (!read_int(args[i], &x)) return false;
+    v.push_back(x);
+  }
+  *out = Value(std::move(v));
+  return true;
+}
+
+bool keyword_is(PyObject* key, const char* text) {
+  return PyUnicode_CompareWithASCIIString(key, text) == 0;
+}
+
+// The argument that a keyword names, by PyTorch's name or NumPy's; -1 when there is none.
+int find_keyword(const Op& op, PyObject* key) {
+  const auto& args = op.schema.args;
+  for (size_t i = 0; i < args.size(); ++i)
+    if (args[i].interned == key) return static_cast<int>(i);
+  struct Twin {
+    const char *numpy, *torch;
+  };
+  static constexpr Twin twins[] = {
+      {"axis", "dim"}, {"keepdims", "keepdim"}, {"x", "input"}, {"a", "input"}, {"self", "input"},
+      {"x1", "input"}, {"x2", "other"}};
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (keyword_is(key, args[i].name.c_str())) return static_cast<int>(i);
+    for (const Twin& t : twins)
+      if (args[i].name == t.torch && keyword_is(key, t.numpy)) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+bool read_outs(ParsedCall& call, PyObject* o) {
+  if (o == Py_None) return true;
+  call.has_out = true;
+  if (is_tensor(o)) {
+    call.outs[0] = Value(unwrap(o));
+    return true;
+  }
+  if (!PyTuple_Check(o) && !PyList_Check(o)) return false;
+  Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+  if (n > kMaxResults) return false;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* x = PySequence_Fast_GET_ITEM(o, i);
+    if (!is_tensor(x)) return false;
+    call.outs[i] = Value(unwrap(x));
+  }
+  return true;
+}
+
+// A keyword that no schema lists: out=, and what factories take.
+bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) {
+  if (keyword_is(key, "out")) {
+    bool returns_tensor = !op.schema.result_types.empty() &&
+                          op.schema.result_types[0] == ArgType::tensor;
+    return returns_tensor && read_outs(call, value);
+  }
+  if (!(op.flags & kFactory)) return false;
+  if (keyword_is(key, "requires_grad")) {
+    int on = PyObject_IsTrue(value);
+    if (on < 0) throw PythonError{};
+    call.requires_grad = on;
+    return true;
+  }
+  // Pinned memory belongs to a GPU; on the CPU the flag has no effect.
+  return keyword_is(key, "pin_memory");
+}
+
+bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nargs,
+               PyObject* kwnames, bool* subclass, Misfit* why) {
+  const auto& spec = op.schema.args;
+  auto n = static_cast<int>(spec.size());
+  call.clear();
+  call.op = &op;
+  call.has_out = call.requires_grad = false;
+  uint64_t given = 0;
+  Value* out = call.args();
+  for (; call.nargs < n; ++call.nargs) new (out + call.nargs) Value;
+
+  auto positional = static_cast<int>(nargs);
+  int last = op.schema.positional - 1;
+  if (last >= 0 && positional > last && spec[last].type == ArgType::ints && is_index(args[last])) {
+    if (spec[last].length == 0 || positional > last + 1) {
+      if (!read_variadic(args, static_cast<size_t>(last), nargs, out + last)) {
+        *why = {Misfit::type, last, args[last]};
+        return false;
+      }
+      given |= uint64_t(1) << last;
+      positional = last;
+    }
+  }
+  if (positional > op.schema.positional) {
+    *why = {Misfit::many, 0, nullptr};
+    return false;
+  }
+  for (int i = 0; i < positional; ++i) {
+    if (!read(op, spec[i], args[i], out + i, subclass)) [[unlikely]] {
+      *why = {Misfit::type, i, args[i]};
+      return false;
+    }
+    given |= uint64_t(1) << i;
+  }
+  Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+  for (Py_ssize_t k = 0; k < nkw; ++k) {
+    PyObject* key = PyTuple_GET_ITEM(kwnames, k);
+    PyObject* value = args[nargs + static_cast<size_t>(k)];
+    int i = find_keyword(op, key);
+    if (i < 0) {
+      if (read_extra(call, op, key, value)) continue;
+      *why = {Misfit::keyword, 0, key};
+      return false;
+    }
+    if (given >> i & 1) {
+      *why = {Misfit::twice, i, key};
+      return false;
+    }
+    if (!read(op, spec[i], value, out + i, subclass)) {
+      *why = {Misfit::type, i, value};
+      return false;
+    }
+    given |= uint64_t(1) << i;
+  }
+  for (int i = 0; i < n; ++i) {
+    if (given >> i & 1) continue;
+    if (!spec[i].has_default) {
+      *why = {Misfit::missing, i, nullptr};
+      return false;
+    }
+    if (!spec[i].fallback.is_none()) out[i] = spec[i].fallback;
+  }
+  return true;
+}
+
+const char* type_text(const Argument& a) {
+  switch (a.type) {
+    case ArgType::tensor: return "Tensor";
+    case ArgType::tensors: return "tuple of Tensors";
+    case ArgType::integer: return "int";
+    case ArgType::ints: return "tuple of ints";
+    case ArgType::floating: return "float";
+    case ArgType::floats: return "tuple of floats";
+    case ArgType::boolean: return "bool";
+    case ArgType::scalar: return "Number";
+    case ArgType::dtype: return "flambeau.dtype";
+    case ArgType::device: return "flambeau.device";
+    case ArgType::layout: return "flambeau.layout";
+    case ArgType::memory_format: return "flambeau.memory_format";
+    case ArgType::string: return "str";
+    case ArgType::generator: return "flambeau.Generator";
+  }
+  return "?";
+}
+
+std::string short_name(const Op& op) {
+  const std::string& n = op.schema.name;
+  return n.substr(n.rfind('.') + 1);
+}
+
+std::string keyword_text(PyObject* key) {
+  const char* text = PyUnicode_AsUTF8(key);
+  return text ? text : "?";
+}
+
+std::string misfit_text(const Op& op, const Misfit& why, size_t nargs) {
+  std::string name = short_name(op);
+  const auto& spec = op.schema.args;
+  switch (why.kind) {
+    case Misfit::type:
+      return cat(name, "(): argument '", spec[why.arg].name, "' (position ", why.arg + 1,
+                 ") must be ", type_text(spec[why.arg]), ", not ", Py_TYPE(why.object)->tp_name);
+    case Misfit::missing:
+      return cat(name, "() missing 1 required positional arguments: \"", spec[why.arg].name, "\"");
+    case Misfit::keyword:
+      return cat(name, "() got an unexpected keyword argument '", keyword_text(why.object), "'");
+    case Misfit::twice:
+      return cat(name, "() got multiple values for argument '", spec[why.arg].name, "'");
+    default:
+      return cat(name, "() takes ", op.schema.positional, " positional arguments but ", nargs,
+                 " were given");
+  }
+}
+
+[[noreturn]] void refuse(const Op* op, PyObject* const* args, size_t nargs, PyObject* kwnames,
+                         const Misfit& why) {
+  if (!op->next_overload) fail(ErrorKind::type, misfit_text(*op, why, nargs));
+  std::string got;
+  for (size_t i = 0; i < nargs; ++i)
+    got += cat(i ? ", " : "", is_tensor_exact(args[i]) ? "Tensor" : Py_TYPE(args[i])->tp_name);
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
+    got += cat(got.empty() ? "" : ", ", keyword_text(PyTuple_GET_ITEM(kwnames, k)), "=",
+               Py_TYPE(args[nargs + static_cast<size_t>(k)])->tp_name);
+  std::string expected;
+  for (const Op* o = op; o; o = o->next_overload) {
+    size_t open = o->text.find('(');
+    expected += "\n * " + o->text.substr(open, o->text.find(" ->") - open);
+  }
+  fail(ErrorKind::type, short_name(*op), "() received an invalid combination of arguments - got (",
+       got, "), but expected one of:", expected);
+}
+
+bool wants_torch_function(PyObject* const* args, size_t n) {
+  for (size_t i = 0; i < n; ++i)
+    if (!is_tensor(args[i]) && PyObject_HasAttrString(args[i], "__torch_function__")) return true;
+  return false;
+}
+
+}  // namespace
+
+bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t nargs,
+                PyObject* kwnames) {
+  Misfit why;
+  for (const Op* o = op; o; o = o->next_overload) {
+    bool subclass = false;
+    Misfit one;
+    if (parse_one(call, *o, args, nargs, kwnames, &subclass, &one)) [[likely]]
+      return !(subclass && !torch_function_disabled);
+    if (why.kind == Misfit::none) why = one;
+  }
+  size_t total = nargs + (kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0);
+  if (!torch_function_disabled && wants_torch_function(args, total)) return false;
+  refuse(op, args, nargs, kwnames, why);
+}
+
+}  // namespace flambeau
