@@ -45,7 +45,9 @@ void TensorImpl::refresh() {
 
 bool Tensor::requires_grad() const {
   const AutogradMeta* m = p_->autograd;
-  return m && (m->requires_grad || m->grad_fn);
+  if (!m) return false;
+  if (m->requires_grad || m->grad_fn) return true;
+  return m->view && m->view.version != version() && grad_fn(*this);  // its base may have since
 }
 
 bool Tensor::is_contiguous(MemoryFormat f) const {
