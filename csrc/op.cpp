@@ -271,6 +271,8 @@ void call_inplace(const Op& op, Value* args) {
         old = self.clone_raw();
       }
       node = make_node(op, args);
+      const Edge& edge = node->next[0];
+      if (edge.node) set_history(old, edge.node, edge.input);
       node->saved[0] = SavedTensor(old, false);
     } else {
       node = make_node(op, args);
@@ -379,17 +381,9 @@ std::string OpNode::name() const { return op->node_name; }
 
 void OpNode::release_saved() {
   for (SavedTensor& s : saved) s.reset();
-  saved.clear();
-  released = true;
 }
 
 TensorList OpNode::apply(TensorList&& gs) {
-  check(!released,
-        "Trying to backward through the graph a second time (or directly access saved tensors after "
-        "they have already been freed). Saved intermediate values of the graph are freed when you "
-        "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
-        "through the graph a second time or if you need to access saved tensors after calling "
-        "backward.");
   grads.assign(next.size(), Tensor());
   Backward b(*this, gs);
   bool any = false;
@@ -424,16 +418,13 @@ int saved_arg_count(const OpNode& n) { return saved_position(n, n.op->nargs(), 0
 }  // namespace
 
 Tensor Backward::in(int i) const {
-  const SavedTensor& s = node_.saved[saved_position(node_, i, 0)];
-  return s.defined() ? s.unpack(&node_) : Tensor();
+  return node_.saved[saved_position(node_, i, 0)].unpack(&node_);
 }
 
 TensorList Backward::in_list(int i) const {
   TensorList out;
-  for (int k = 0; k < count(i); ++k) {
-    const SavedTensor& s = node_.saved[saved_position(node_, i, k)];
-    out.push_back(s.defined() ? s.unpack(&node_) : Tensor());
-  }
+  for (int k = 0; k < count(i); ++k)
+    out.push_back(node_.saved[saved_position(node_, i, k)].unpack(&node_));
   return out;
 }
 
