@@ -80,7 +80,7 @@ inline const Tensor& unwrap(PyObject* o) {  // o is a tensor
   return *reinterpret_cast<const Tensor*>(&reinterpret_cast<PyTensor*>(o)->impl);
 }
 PyObject* wrap(const Tensor& t);  // the tensor's Python object, made when there is none; None if undefined
-PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // a new object of a subclass
+PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // an object of a subclass
 
 // Within DisableTorchFunctionSubclass: subclasses are treated as plain tensors.
 inline thread_local int torch_function_disabled = 0;
@@ -88,6 +88,9 @@ inline thread_local int torch_function_disabled = 0;
 extern PyType_Slot number_slots[];
 extern PyGetSetDef tensor_attributes[];
 extern PyMethodDef tensor_methods[];
+PyObject* tensor_item(const Tensor& t);  // the only element as a Python number
+void set_requires_grad(const Tensor& t, bool on);
+PyObject* wrap_node(const NodeRef& node);  // autograd.cpp: a grad_fn; None when null
 PyObject* tensor_getitem(PyObject* self, PyObject* index);
 int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags);
@@ -150,6 +153,7 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optiona
 
 // Each file's part of the module; called once at import.
 void init_types(PyObject* m);
+void init_size(PyObject* m);
 void init_tensor(PyObject* m);
 void init_functions(PyObject* m);
 void init_convert(PyObject* m);
