@@ -3,6 +3,10 @@
 // An expression such as `where(x > 0, 1 - x * x, 0)` compiles for Vec<T> and for plain T alike.
 #pragma once
 #include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define FLAMBEAU_X86 1
+#endif
 
 #define FLAMBEAU_INLINE inline __attribute__((always_inline))
 
@@ -71,16 +75,30 @@ struct Vec {
   // The first n lanes (0 <= n <= size); the rest read as `fill` and are not written.
   static FLAMBEAU_INLINE Vec load_n(const T* p, int64_t n, T fill = T(0)) {
     if (n >= size) return load(p);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      return Reg(_mm512_mask_loadu_epi32((__m512i)Vec(fill).v, (1u << n) - 1, p));
+    else
+      return Reg(_mm512_mask_loadu_epi64((__m512i)Vec(fill).v, (1u << n) - 1, p));
+#else
     alignas(kVecBytes) T buf[size];
     Vec(fill).store(buf);
     for (int64_t i = 0; i < n; ++i) buf[i] = p[i];
     return load(buf);
+#endif
   }
   FLAMBEAU_INLINE void store_n(T* p, int64_t n) const {
     if (n >= size) return store(p);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      _mm512_mask_storeu_epi32(p, (1u << n) - 1, (__m512i)v);
+    else
+      _mm512_mask_storeu_epi64(p, (1u << n) - 1, (__m512i)v);
+#else
     alignas(kVecBytes) T buf[size];
     store(buf);
     for (int64_t i = 0; i < n; ++i) p[i] = buf[i];
+#endif
   }
   // first, first + 1, ...
   static FLAMBEAU_INLINE Vec arange(T first) {

@@ -2,10 +2,6 @@
 // fused multiply-add, square root, rounding, mask tests, bfloat16 and float16 conversion.
 #pragma once
 #include "vec.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define FLAMBEAU_X86 1
-#endif
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {

@@ -1,0 +1,244 @@
+// Matrix products of every type: batches, layouts of C, half precision, integers, complex numbers.
+#include "gemm_driver.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+template <class T>
+const T* at(const void* p, const int64_t* stride, int64_t i0, int64_t i1) {
+  return static_cast<const T*>(p) + i0 * stride[0] + i1 * stride[1];
+}
+
+template <class T>
+void copy_matrix(T* dst, int64_t dr, int64_t dc, const T* src, int64_t sr, int64_t sc, int64_t m,
+                 int64_t n) {
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) dst[i * dr + j * dc] = src[i * sr + j * sc];
+}
+
+template <class T>
+const T* dense_bias(const GemmArgs& x) {
+  const T* bias = static_cast<const T*>(x.bias);
+  if (!bias || x.bias_stride == 1) return bias;
+  const int64_t count = x.bias_rows ? x.m : x.n;
+  T* dense = static_cast<T*>(scratch(Scratch::columns, count * sizeof(T)));
+  copy_matrix(dense, 1, 1, bias, x.bias_stride, 1, count, 1);
+  return dense;
+}
+
+// One product whose C has consecutive columns.
+template <class T>
+void gemm_rows(const GemmArgs& x, const T* a, const T* b, T* c, const T* bias) {
+  Gemm<T> g{x.m, x.n, x.k, a, x.a_row, x.a_col, b, x.b_row, x.b_col, c, x.c_row};
+  g.alpha = static_cast<T>(x.alpha);
+  g.bias = bias;
+  g.activation = x.activation;
+  if (bias) g.start = x.bias_rows ? Start::bias_rows : Start::bias_cols;
+  if (x.beta != 0) {
+    const T beta = static_cast<T>(x.beta);
+    for (int64_t i = 0; i < x.m; ++i)
+      for (int64_t j = 0; j < x.n; ++j) {
+        T& value = c[i * x.c_row + j];
+        value = value * beta + (!bias ? T(0) : bias[x.bias_rows ? i : j]);
+      }
+    g.start = Start::c;
+  }
+  gemm(g);
+}
+
+// C = A B is C' = B' A' where that makes C's rows consecutive.
+GemmArgs transposed(const GemmArgs& x) {
+  GemmArgs t = x;
+  t.m = x.n, t.n = x.m;
+  t.a = x.b, t.a_row = x.b_col, t.a_col = x.b_row;
+  t.b = x.a, t.b_row = x.a_col, t.b_col = x.a_row;
+  t.c_row = x.c_col, t.c_col = x.c_row;
+  t.bias_rows = !x.bias_rows;
+  for (int i = 0; i < 2; ++i) t.a_batch[i] = x.b_batch[i], t.b_batch[i] = x.a_batch[i];
+  return t;
+}
+
+template <class T>
+void gemm_one(const GemmArgs& x, const T* a, const T* b, T* c, const T* bias) {
+  if (x.c_col == 1) return gemm_rows(x, a, b, c, bias);
+  GemmArgs dense = x;  // neither rows nor columns of C are consecutive
+  dense.c_row = x.n, dense.c_col = 1;
+  T* out = static_cast<T*>(scratch(Scratch::output, x.m * x.n * sizeof(T)));
+  if (x.beta != 0) copy_matrix(out, x.n, 1, c, x.c_row, x.c_col, x.m, x.n);
+  gemm_rows(dense, a, b, out, bias);
+  copy_matrix(c, x.c_row, x.c_col, out, x.n, 1, x.m, x.n);
+}
+
+// Every batch; many small products are split among the threads whole.
+template <class F>
+void for_batches(const GemmArgs& x, const F& f) {
+  const int64_t count = x.batch[0] * x.batch[1];
+  const double flops = 2.0 * static_cast<double>(x.m) * static_cast<double>(x.n * x.k) + 100;
+  const auto range = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(i / x.batch[1], i % x.batch[1]);
+  };
+  if (count < 4 || flops > 32 * kParallelFlops) return range(0, count);
+  parallel_for(0, count, 1 + static_cast<int64_t>(kParallelFlops / flops), range);
+}
+
+template <class T>
+void gemm_float(const GemmArgs& args) {
+  // A single column is a product with few rows, read the other way round.
+  const bool turn = args.c_row == 1 && (args.c_col != 1 || (args.n == 1 && args.m > 1));
+  const GemmArgs x = turn ? transposed(args) : args;
+  const T* bias = dense_bias<T>(x);
+  for_batches(x, [&](int64_t i0, int64_t i1) {
+    gemm_one(x, at<T>(x.a, x.a_batch, i0, i1), at<T>(x.b, x.b_batch, i0, i1),
+             const_cast<T*>(at<T>(x.c, x.c_batch, i0, i1)), bias);
+  });
+}
+
+// -- half precision: the operands converted, the product rounded once ---------------------------
+
+struct Half {
+  uint16_t bits;
+};
+using Widen = void (*)(const uint16_t*, float*, int64_t);
+using Narrow = void (*)(const float*, uint16_t*, int64_t);
+
+void widen_matrix(float* dst, const uint16_t* src, int64_t row, int64_t col, int64_t m, int64_t n,
+                  Widen widen) {
+  if (col != 1 && row == 1) {  // keep what is consecutive, transposed
+    for (int64_t j = 0; j < n; ++j) widen(src + j * col, dst + j * m, m);
+    return;
+  }
+  for (int64_t i = 0; i < m; ++i) {
+    if (col == 1) {
+      widen(src + i * row, dst + i * n, n);
+    } else {
+      for (int64_t j = 0; j < n; ++j) widen(src + i * row + j * col, dst + i * n + j, 1);
+    }
+  }
+}
+
+template <Widen widen, Narrow narrow>
+void gemm_half(const GemmArgs& x) {
+  const int64_t mk = x.m * x.k, kn = x.k * x.n, mn = x.m * x.n;
+  const bool a_turned = x.a_col != 1 && x.a_row == 1, b_turned = x.b_col != 1 && x.b_row == 1;
+  const int64_t biases = !x.bias ? 0 : x.bias_rows ? x.m : x.n;
+  float* a = static_cast<float*>(scratch(Scratch::shared, (mk + kn + mn + biases) * sizeof(float)));
+  float *b = a + mk, *c = b + kn, *bias = c + mn;
+  GemmArgs y = x;
+  y.a_row = a_turned ? 1 : x.k, y.a_col = a_turned ? x.m : 1;
+  y.b_row = b_turned ? 1 : x.n, y.b_col = b_turned ? x.k : 1;
+  y.c_row = x.n, y.c_col = 1;
+  y.bias_stride = 1;
+  for (int64_t i = 0; i < biases; ++i)
+    widen(static_cast<const uint16_t*>(x.bias) + i * x.bias_stride, bias + i, 1);
+  for (int64_t i = 0; i < x.batch[0] * x.batch[1]; ++i) {
+    const int64_t i0 = i / x.batch[1], i1 = i % x.batch[1];
+    widen_matrix(a, at<uint16_t>(x.a, x.a_batch, i0, i1), x.a_row, x.a_col, x.m, x.k, widen);
+    widen_matrix(b, at<uint16_t>(x.b, x.b_batch, i0, i1), x.b_row, x.b_col, x.k, x.n, widen);
+    uint16_t* out = const_cast<uint16_t*>(at<uint16_t>(x.c, x.c_batch, i0, i1));
+    if (x.beta != 0)
+      for (int64_t r = 0; r < mn; ++r)
+        widen(out + r / x.n * x.c_row + r % x.n * x.c_col, c + r, 1);
+    gemm_one<float>(y, a, b, c, biases ? bias : nullptr);
+    for (int64_t r = 0; r < x.m; ++r) {
+      if (x.c_col == 1) {
+        narrow(c + r * x.n, out + r * x.c_row, x.n);
+      } else {
+        for (int64_t j = 0; j < x.n; ++j)
+          narrow(c + r * x.n + j, out + r * x.c_row + j * x.c_col, 1);
+      }
+    }
+  }
+}
+void bf16_in(const uint16_t* s, float* d, int64_t n) { bf16_to_float(s, d, n); }
+void bf16_out(const float* s, uint16_t* d, int64_t n) { float_to_bf16(s, d, n); }
+void f16_in(const uint16_t* s, float* d, int64_t n) { f16_to_float(s, d, n); }
+void f16_out(const float* s, uint16_t* d, int64_t n) { float_to_f16(s, d, n); }
+
+// -- integers and complex numbers: rows of B added up -------------------------------------------
+
+template <class R>
+struct Complex {
+  R re, im;
+  friend Complex operator+(Complex a, Complex b) { return {a.re + b.re, a.im + b.im}; }
+  friend Complex operator*(Complex a, Complex b) {
+    return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+  }
+};
+template <class T>
+struct Numbers {
+  using Sum = T;
+  static T from(double re, double) { return static_cast<T>(static_cast<int64_t>(re)); }
+  // Wraps around: small integers are promoted by the operators, wide ones must not overflow.
+  static T add_product(T s, T a, T b) {
+    return static_cast<T>(static_cast<uint64_t>(s) +
+                          static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  }
+};
+template <class R>
+struct Numbers<Complex<R>> {
+  static Complex<R> from(double re, double im) { return {static_cast<R>(re), static_cast<R>(im)}; }
+  static Complex<R> add_product(Complex<R> s, Complex<R> a, Complex<R> b) { return s + a * b; }
+};
+
+template <class T>
+void gemm_simple(const GemmArgs& x) {
+  using N = Numbers<T>;
+  const T zero{}, alpha = N::from(x.alpha, x.alpha_im), beta = N::from(x.beta, x.beta_im);
+  const bool plain = x.alpha == 1 && x.alpha_im == 0, keep = x.beta != 0 || x.beta_im != 0;
+  const int64_t rows = x.batch[0] * x.batch[1] * x.m;
+  const double flops = static_cast<double>(x.n) * static_cast<double>(x.k) + 1;
+  const auto range = [&](int64_t begin, int64_t end) {
+    T* sums = static_cast<T*>(scratch(Scratch::output, x.n * sizeof(T)));
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t i0 = r / x.m / x.batch[1], i1 = r / x.m % x.batch[1], i = r % x.m;
+      const T* a = at<T>(x.a, x.a_batch, i0, i1) + i * x.a_row;
+      const T* b = at<T>(x.b, x.b_batch, i0, i1);
+      T* c = const_cast<T*>(at<T>(x.c, x.c_batch, i0, i1)) + i * x.c_row;
+      for (int64_t j = 0; j < x.n; ++j) sums[j] = zero;
+      for (int64_t k = 0; k < x.k; ++k) {
+        const T factor = a[k * x.a_col];
+        const T* row = b + k * x.b_row;
+        if (x.b_col == 1) {
+          for (int64_t j = 0; j < x.n; ++j) sums[j] = N::add_product(sums[j], factor, row[j]);
+        } else {
+          for (int64_t j = 0; j < x.n; ++j)
+            sums[j] = N::add_product(sums[j], factor, row[j * x.b_col]);
+        }
+      }
+      const T* bias = static_cast<const T*>(x.bias);
+      for (int64_t j = 0; j < x.n; ++j) {
+        T& out = c[j * x.c_col];
+        T value = plain ? sums[j] : N::add_product(zero, alpha, sums[j]);
+        if (keep) value = N::add_product(value, beta, out);
+        if (bias) value = value + bias[(x.bias_rows ? i : j) * x.bias_stride];
+        out = value;
+      }
+    }
+  };
+  parallel_for(0, rows, 1 + static_cast<int64_t>(100000 / flops), range);
+}
+
+void gemm_impl(const GemmArgs& x) {
+  if (x.m <= 0 || x.n <= 0 || x.batch[0] <= 0 || x.batch[1] <= 0) return;
+  switch (x.type) {
+    case GemmType::f32: return gemm_float<float>(x);
+    case GemmType::f64: return gemm_float<double>(x);
+    case GemmType::f16: return gemm_half<f16_in, f16_out>(x);
+    case GemmType::bf16: return gemm_half<bf16_in, bf16_out>(x);
+    case GemmType::c64: return gemm_simple<Complex<float>>(x);
+    case GemmType::c128: return gemm_simple<Complex<double>>(x);
+    case GemmType::u8: return gemm_simple<uint8_t>(x);
+    case GemmType::i8: return gemm_simple<int8_t>(x);
+    case GemmType::i16: return gemm_simple<int16_t>(x);
+    case GemmType::i32: return gemm_simple<int32_t>(x);
+    case GemmType::i64: return gemm_simple<int64_t>(x);
+  }
+}
+
+}  // namespace
+
+FLAMBEAU_REGISTER(gemm_kernel, gemm_impl);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
