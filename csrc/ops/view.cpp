@@ -301,37 +301,39 @@ Tensor movedim(const Tensor& x, const Ints& source, const Ints& destination) {
   return call_permute(x, order);
 }
 
-#define FLAMBEAU_TRANSPOSE(name, a, b)                                      \
-  {.schema = name "(Tensor input, int " a ", int " b ") -> Tensor",         \
-   .forward = native<transpose_raw>,                                        \
-   .inplace = native<transpose_>,                                           \
-   .backward = transpose_back,                                              \
-   .flags = kView | kInplace,                                               \
-   .node = "TransposeBackward0",                                            \
-   .doc = "A view with two dimensions exchanged."}
-#define FLAMBEAU_MOVEDIM(name)                                                                 \
-  {.schema = name "(Tensor input, int[1] source, int[1] destination) -> Tensor",               \
-   .forward = native<movedim>,                                                                 \
-   .flags = kComposite,                                                                        \
-   .doc = "A view with dimensions moved to other places, the others in their order."}
-
 FLAMBEAU_OPS{
     {.schema = "permute(Tensor input, int[] dims) -> Tensor",
      .forward = native<permute>,
      .backward = permute_back,
      .flags = kView,
      .doc = "A view with the dimensions in another order."},
-    FLAMBEAU_TRANSPOSE("transpose", "dim0", "dim1"),
-    FLAMBEAU_TRANSPOSE("swapdims", "dim0", "dim1"),
-    FLAMBEAU_TRANSPOSE("swapaxes", "axis0", "axis1"),
+    {.schema = "transpose(Tensor input, int dim0, int dim1) -> Tensor",
+     .forward = native<transpose_raw>,
+     .inplace = native<transpose_>,
+     .backward = transpose_back,
+     .flags = kView | kInplace,
+     .doc = "A view with two dimensions exchanged."},
+    {.schema = "swapdims(Tensor input, int dim0, int dim1) -> Tensor",
+     .flags = kInplace,
+     .doc = "transpose() by another name.",
+     .alias = "transpose"},
+    {.schema = "swapaxes(Tensor input, int axis0, int axis1) -> Tensor",
+     .flags = kInplace,
+     .doc = "transpose() by another name.",
+     .alias = "transpose"},
     {.schema = "t(Tensor input) -> Tensor",
      .forward = native<t>,
      .inplace = native<t_>,
      .backward = t_back,
      .flags = kView | kInplace,
      .doc = "A view of a matrix with its dimensions exchanged."},
-    FLAMBEAU_MOVEDIM("movedim"),
-    FLAMBEAU_MOVEDIM("moveaxis"),
+    {.schema = "movedim(Tensor input, int[1] source, int[1] destination) -> Tensor",
+     .forward = native<movedim>,
+     .flags = kComposite,
+     .doc = "A view with dimensions moved to other places, the others in their order."},
+    {.schema = "moveaxis(Tensor input, int[1] source, int[1] destination) -> Tensor",
+     .doc = "movedim() by another name.",
+     .alias = "movedim"},
 };
 
 // -- dimensions of size 1 -----------------------------------------------------------------------------
