@@ -1,0 +1,277 @@
+"""DataLoader: batches of a dataset, made in this process or by worker processes."""
+
+import itertools
+import warnings
+
+from ._collate import default_collate, default_convert
+from ._fetch import Exhausted, make_fetch
+from .dataset import IterableDataset
+from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
+
+__all__ = ["DataLoader"]
+
+_FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
+
+
+class _EndlessSampler:
+    """None for ever: the indices of a dataset that has none."""
+
+    def __iter__(self):
+        return itertools.repeat(None)
+
+
+class DataLoader:
+    """Goes through a dataset in batches.
+
+    `dataset` has `__getitem__` and `__len__`, or is an `IterableDataset`. `batch_size=None` turns
+    batching off. `shuffle`, `sampler` or `batch_sampler` set the order; the random numbers are
+    PyTorch's, drawn from `generator` or the global generator. `collate_fn` joins samples
+    (`default_collate`). With `num_workers` processes batches are made ahead, `prefetch_factor`
+    for each worker; `persistent_workers` keeps them between passes, `worker_init_fn(id)` runs in
+    each, `timeout` bounds the wait for one batch in seconds, `multiprocessing_context` is a start
+    method, and `in_order=False` hands batches out as they come. `pin_memory` and
+    `pin_memory_device` are accepted and change nothing while there is no device to copy to.
+
+    A `TensorDataset`, a tensor, and subsets and stacks of them are read a batch at a time.
+
+    >>> import flambeau as torch
+    >>> loader = torch.utils.data.DataLoader(torch.arange(5), batch_size=2)
+    >>> [batch.tolist() for batch in loader]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    _iterator = None
+    __initialized = False
+
+    def __class_getitem__(cls, item):
+        return cls
+
+    def __init__(
+        self,
+        dataset,
+        batch_size=1,
+        shuffle=None,
+        sampler=None,
+        batch_sampler=None,
+        num_workers=0,
+        collate_fn=None,
+        pin_memory=False,
+        drop_last=False,
+        timeout=0,
+        worker_init_fn=None,
+        multiprocessing_context=None,
+        generator=None,
+        *,
+        prefetch_factor=None,
+        persistent_workers=False,
+        pin_memory_device="",
+        in_order=True,
+    ):
+        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        if num_workers > 0 and prefetch_factor is None:
+            prefetch_factor = 2
+        self.dataset = dataset
+        self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
+        self.pin_memory = pin_memory
+        self.pin_memory_device = pin_memory_device
+        self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.in_order = in_order
+        self.persistent_workers = persistent_workers
+        self.generator = generator
+
+        iterable = isinstance(dataset, IterableDataset)
+        if iterable:
+            _check_iterable(shuffle, sampler, batch_sampler)
+        if sampler is not None and shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        if batch_sampler is not None:
+            if batch_size != 1 or shuffle or sampler is not None or drop_last:
+                raise ValueError(
+                    "batch_sampler option is mutually exclusive with batch_size, shuffle, "
+                    "sampler, and drop_last"
+                )
+            batch_size, drop_last = None, False
+        elif batch_size is None and drop_last:
+            raise ValueError(
+                "batch_size=None option disables auto-batching and is mutually exclusive with "
+                "drop_last"
+            )
+        if sampler is None:
+            if iterable:
+                sampler = _EndlessSampler()
+            elif shuffle:
+                sampler = RandomSampler(dataset, generator=generator)
+            else:
+                sampler = SequentialSampler(dataset)
+        if batch_size is not None and batch_sampler is None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        if collate_fn is None:
+            collate_fn = default_convert if batch_sampler is None else default_collate
+        self.collate_fn = collate_fn
+        self.__initialized = True
+
+    @property
+    def multiprocessing_context(self):
+        return self.__context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context):
+        if context is not None:
+            if self.num_workers == 0:
+                raise ValueError(
+                    "multiprocessing_context can only be used with multi-process loading "
+                    "(num_workers > 0), but got num_workers=0"
+                )
+            context = _context(context)
+        self.__context = context
+
+    def __setattr__(self, name, value):
+        if self.__initialized and name in _FIXED:
+            raise ValueError(f"{name} attribute should not be set after DataLoader is initialized")
+        super().__setattr__(name, value)
+
+    def __iter__(self):
+        if self.num_workers == 0:
+            return _InProcess(self)
+        from ._worker import WorkerPool
+
+        if not self.persistent_workers:
+            return WorkerPool(self)
+        if self._iterator is None or self._iterator.closed:
+            self._iterator = WorkerPool(self)
+        else:
+            self._iterator.restart(self)
+        return self._iterator
+
+    @property
+    def _auto_collation(self):
+        return self.batch_sampler is not None
+
+    @property
+    def _index_sampler(self):
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    def __len__(self):
+        if not isinstance(self.dataset, IterableDataset):
+            return len(self._index_sampler)
+        length = len(self.dataset)
+        if self.batch_size is None:
+            return length
+        whole, rest = divmod(length, self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+
+class _InProcess:
+    """One pass made in the calling process."""
+
+    def __init__(self, loader):
+        self._loader = loader
+        draw_seed(loader.generator)  # PyTorch's base seed: spent here too, so that shuffles agree
+        batched = loader._auto_collation
+        self._fetch = make_fetch(loader.dataset, batched, loader.collate_fn, loader.drop_last)
+        self._indices = None
+        if batched and isinstance(loader.batch_sampler, BatchSampler):
+            if hasattr(self._fetch, "whole_batches"):
+                self._indices = loader.batch_sampler._index_batches()
+        if self._indices is None:
+            self._indices = iter(loader._index_sampler)
+        self._watch = LengthWatch(loader)
+
+    def __iter__(self):
+        return self
+
+    def __len__(self):
+        return len(self._loader)
+
+    def __next__(self):
+        indices = next(self._indices)
+        try:
+            data = self._fetch(indices)
+        except Exhausted:
+            raise StopIteration from None
+        if self._watch.expected is not None:
+            self._watch.count()
+        return data
+
+
+class LengthWatch:
+    """Warns when an iterable dataset yields more than the length it claims."""
+
+    def __init__(self, loader):
+        self.expected = None
+        self.seen = 0
+        self.workers = loader.num_workers
+        if isinstance(loader.dataset, IterableDataset) and hasattr(loader.dataset, "__len__"):
+            try:
+                self.expected = len(loader)
+            except (TypeError, NotImplementedError):
+                pass
+
+    def count(self):
+        self.seen += 1
+        if self.expected is not None and self.seen > self.expected:
+            hint = ""
+            if self.workers > 1:
+                hint = " Each worker yields the whole dataset unless it shares the work out itself."
+            warnings.warn(
+                f"Length of IterableDataset was reported to be {self.expected} batches, but "
+                f"{self.seen} have been fetched.{hint}",
+                stacklevel=3,
+            )
+            self.expected = None
+
+
+def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers):
+    if num_workers < 0:
+        raise ValueError(
+            "num_workers option should be non-negative; use num_workers=0 to disable "
+            f"multiprocessing, got {num_workers}"
+        )
+    if timeout < 0:
+        raise ValueError(f"timeout option should be non-negative, got {timeout}")
+    if num_workers == 0 and prefetch_factor is not None:
+        raise ValueError(
+            "prefetch_factor option could only be specified in multiprocessing: let num_workers "
+            "> 0 to enable it, otherwise set prefetch_factor to None"
+        )
+    if prefetch_factor is not None and prefetch_factor < 1:
+        raise ValueError(f"prefetch_factor option should be positive, got {prefetch_factor}")
+    if persistent_workers and num_workers == 0:
+        raise ValueError("persistent_workers option needs num_workers > 0")
+
+
+def _check_iterable(shuffle, sampler, batch_sampler):
+    given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
+                f"{name}={value}"
+            )
+
+
+def _context(context):
+    import multiprocessing
+    import multiprocessing.context
+
+    if isinstance(context, str):
+        methods = multiprocessing.get_all_start_methods()
+        if context not in methods:
+            raise ValueError(
+                f"multiprocessing_context option should specify a valid start method in {methods}, "
+                f"but got multiprocessing_context={context!r}"
+            )
+        return multiprocessing.get_context(context)
+    if isinstance(context, multiprocessing.context.BaseContext):
+        return context
+    raise TypeError(
+        "multiprocessing_context option should be a valid context object or a string specifying "
+        f"the start method, but got multiprocessing_context={context}"
+    )
