@@ -1,0 +1,123 @@
+"""The transforms on PIL images."""
+
+import flambeau
+
+
+def is_pil(image):
+    """Whether it is a PIL image; does not import Pillow to find out."""
+    import sys
+
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(image, pil.Image)
+
+
+def resampling(mode):
+    """PIL's number for an interpolation mode."""
+    from PIL import Image
+
+    names = {"nearest-exact": "nearest"}
+    return getattr(Image.Resampling, names.get(mode.value, mode.value).upper())
+
+
+def size_of(image):
+    """(channels, height, width)"""
+    return len(image.getbands()), image.height, image.width
+
+
+def to_tensor(image):
+    """[channels, height, width] in the image's own type."""
+    import numpy
+
+    if image.mode == "1":
+        array = numpy.array(image, dtype=numpy.uint8) * 255
+    else:
+        array = numpy.array(image)
+        if array.dtype == numpy.dtype(">u2") or array.dtype == numpy.uint16:
+            array = array.astype(numpy.int16)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    return flambeau.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def from_array(array, mode):
+    """An [height, width, channels] or [height, width] array as an image."""
+    import numpy
+    from PIL import Image
+
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    kinds = {"uint8": "L", "int16": "I;16", "int32": "I", "float32": "F"}
+    if array.ndim == 2:
+        expected = kinds.get(array.dtype.name)
+        if mode is not None and mode != expected:
+            raise ValueError(f"Incorrect mode ({mode}) supplied for input type {array.dtype}. Should be {expected}")
+        allowed = [expected]
+    else:
+        allowed = {2: ["LA"], 3: ["RGB", "YCbCr", "HSV"], 4: ["RGBA", "CMYK", "RGBX"]}[array.shape[2]]
+        if mode is not None and mode not in allowed:
+            raise ValueError(f"Only modes {allowed} are supported for {array.shape[2]}D inputs")
+        if array.dtype != numpy.uint8:
+            allowed = [None]
+    if allowed[0] is None:
+        raise TypeError(f"Input type {array.dtype} is not supported")
+    mode = mode or allowed[0]
+    if array.dtype == numpy.int16:
+        array = array.astype(numpy.uint16)
+    if len(allowed) > 1 and mode != allowed[0]:
+        height, width = array.shape[:2]
+        return Image.frombytes(mode, (width, height), numpy.ascontiguousarray(array).tobytes())
+    return Image.fromarray(array)
+
+
+def fill_of(image, fill):
+    """A fill value with as many bands as the image."""
+    bands = len(image.getbands())
+    if fill is None:
+        fill = 0
+    if isinstance(fill, (int, float)):
+        return (fill,) * bands if bands > 1 else fill
+    if bands == 1:
+        return fill[0]
+    fill = tuple(fill) * bands if len(fill) == 1 else tuple(fill)
+    if len(fill) != bands:
+        raise ValueError(f"The number of elements in 'fill' does not match the number of channels of the image ({len(fill)} != {bands})")
+    return fill if image.mode == "F" else tuple(int(v) for v in fill)
+
+
+def pad(image, padding, fill, mode):
+    """padding is [left, top, right, bottom]"""
+    left, top, right, bottom = padding
+    if mode == "constant":
+        from PIL import Image
+
+        made = Image.new(
+            image.mode, (image.width + left + right, image.height + top + bottom), fill_of(image, fill)
+        )
+        if image.mode == "P":
+            made.putpalette(image.getpalette())
+        made.paste(image, (left, top))
+        return made
+    import numpy
+    from PIL import Image
+
+    if min(padding) < 0:
+        box = (max(-left, 0), max(-top, 0))
+        image = image.crop((*box, image.width - max(-right, 0), image.height - max(-bottom, 0)))
+        left, top, right, bottom = (max(side, 0) for side in padding)
+    array = numpy.asarray(image)
+    widths = [(top, bottom), (left, right)] + [(0, 0)] * (array.ndim - 2)
+    made = Image.fromarray(numpy.pad(array, widths, mode=mode))
+    if image.mode == "P":
+        made.putpalette(image.getpalette())
+    return made
+
+
+def gray(image, channels):
+    if channels not in (1, 3):
+        raise ValueError("num_output_channels should be either 1 or 3")
+    made = image.convert("L")
+    if channels == 3:
+        from PIL import Image
+
+        made = Image.merge("RGB", (made,) * 3)
+    return made
