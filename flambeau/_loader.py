@@ -1,0 +1,418 @@
+"""Reading checkpoints: the names in them, their storages, and the tensors rebuilt from both."""
+
+import importlib
+import pickle
+from collections import Counter, OrderedDict
+
+import flambeau
+from flambeau import _utils
+
+from ._unpickler import Unpickler, check_key
+
+_ADVICE = (
+    "load(): {reason}. With weights_only=True, the default, only tensors and plain containers are "
+    "loaded. If you trust the file, allow what it needs with "
+    "flambeau.serialization.add_safe_globals, or use weights_only=False, which runs any code that "
+    "the file names"
+)
+
+
+def open_checkpoint(file, restore, options, mapped):
+    """A loader for the format that the file is in."""
+    file.seek(0)
+    head = file.read(16)
+    file.seek(0)
+    if not head:
+        raise EOFError("load(): Ran out of input: the file is empty")
+    if head[:2] == b"PK":
+        from ._zip import Reader
+
+        return _ZipLoader(Reader(file), restore, options, mapped)
+    if head[0] == 0x80:  # a pickle
+        from ._legacy import LegacyLoader
+
+        if mapped is not None:
+            raise RuntimeError("load(): mmap=True needs a checkpoint in the zip format")
+        return LegacyLoader(file, restore)
+    raise RuntimeError("load(): Invalid magic number; corrupt file? It is no checkpoint")
+
+
+def map_file(path, flags):
+    """The file in memory: a writable private copy, or with MAP_SHARED the file itself."""
+    import mmap
+
+    shared = flags == mmap.MAP_SHARED
+    with open(path, "r+b" if shared else "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY)
+
+
+class _StorageType:
+    """A typed storage's class in a file: its element type; None for bytes."""
+
+    def __init__(self, name, dtype):
+        self.name, self.dtype = name, dtype
+        self.itemsize = 1 if dtype is None else flambeau.empty(0, dtype=dtype).element_size()
+
+    def __repr__(self):
+        return f"<{self.name} of a file>"
+
+
+class _Stored:
+    """A storage as the file refers to it."""
+
+    def __init__(self, storage, kind):
+        self.storage, self.kind = storage, kind
+        self.nbytes = storage.nbytes()
+
+
+class Loader:
+    """What both formats share: names, and rebuilding."""
+
+    data_first = True  # whether storages are filled before tensors are made on them
+
+    def __init__(self, restore):
+        self._restore = restore
+        self._types = {}
+        self._flags_checked = set()
+
+    # -- names -----------------------------------------------------------------------------------
+    def _known(self, module, name):
+        """(object, whether it may be called) of a name of PyTorch's, or None."""
+        if module in ("torch", "torch.cuda") and name in _utils.STORAGE_TYPES:
+            return self._storage_type(name, _utils.STORAGE_TYPES[name]), False
+        if module == "torch.storage" and name == "UntypedStorage":
+            return self._storage_type(name, None), False
+        if module == "torch" and isinstance(getattr(flambeau, name, None), flambeau.dtype):
+            return getattr(flambeau, name), False
+        method = _REBUILD.get((module, name))
+        if method is not None:
+            return getattr(self, method), True
+        return _PLAIN.get((module, name))
+
+    def _storage_type(self, name, dtype):
+        if name not in self._types:
+            self._types[name] = _StorageType(name, dtype)
+        return self._types[name]
+
+    def find_safely(self, module, name):
+        """What a file may use without trust."""
+        found = self._known(_as_torch(module), name) or self._allowed.get((_as_torch(module), name))
+        if found is None:
+            raise pickle.UnpicklingError(
+                _ADVICE.format(reason=f"Unsupported global: the file names {module}.{name}")
+            )
+        return found
+
+    def find_trusting(self, module, name):
+        """Whatever a file names; what it names of PyTorch is looked up in this package."""
+        found = self._known(_as_torch(module), name)
+        if found is not None:
+            return found[0]
+        ours = _as_flambeau(module)
+        try:
+            value = importlib.import_module(ours)
+            for part in name.split("."):
+                value = getattr(value, part)
+        except (ImportError, AttributeError) as error:
+            raise pickle.UnpicklingError(f"load(): there is no {ours}.{name}: {error}") from error
+        return value
+
+    # -- the two ways to read --------------------------------------------------------------------
+    def _unpickle_safely(self, data, at=0):
+        reader = Unpickler(data, self.find_safely, self.persistent, self._build, at)
+        try:
+            value = reader.load()
+        except pickle.UnpicklingError as error:
+            if "load(): " in str(error):
+                raise
+            raise pickle.UnpicklingError(_ADVICE.format(reason=str(error))) from error
+        return value, reader.position
+
+    def _unpickle_trusting(self, file, pickle_module, arguments):
+        base = (pickle_module or pickle).Unpickler
+        loader = self
+
+        class Trusting(base):
+            def find_class(self, module, name):
+                return loader.find_trusting(module, name)
+
+            def persistent_load(self, saved_id):
+                return loader.persistent(saved_id)
+
+        return Trusting(file, **arguments).load()
+
+    def _allow(self, safe_globals):
+        self._allowed = _named(safe_globals)
+
+    def _build(self, value, state):
+        if type(value) is OrderedDict:
+            if not isinstance(state, dict) or any(hasattr(OrderedDict, str(key)) for key in state):
+                raise pickle.UnpicklingError("state of an OrderedDict that would hide its methods")
+            vars(value).update(state)
+        elif any(type(value) is kind for kind, _ in self._allowed.values()):
+            _set_state(value, state)
+        else:
+            raise pickle.UnpicklingError(f"BUILD on an object of type {type(value).__name__}")
+
+    # -- rebuilding ------------------------------------------------------------------------------
+    def _rebuild_v2(self, stored, offset, size, stride, requires_grad, hooks=None, metadata=None):
+        if not isinstance(stored, _Stored):
+            raise pickle.UnpicklingError("a tensor that is not on a storage of the file")
+        return self._tensor(stored, stored.kind.dtype, offset, size, stride, requires_grad, metadata)
+
+    def _rebuild_v3(self, stored, offset, size, stride, requires_grad, hooks, dtype, metadata=None):
+        if not isinstance(stored, _Stored) or not isinstance(dtype, flambeau.dtype):
+            raise pickle.UnpicklingError("a tensor that is not on a storage of the file")
+        return self._tensor(stored, dtype, offset, size, stride, requires_grad, metadata)
+
+    def _tensor(self, stored, dtype, offset, size, stride, requires_grad, metadata):
+        if dtype is None:
+            raise pickle.UnpicklingError("a tensor without a dtype")
+        itemsize = flambeau.empty(0, dtype=dtype).element_size()
+        _utils.check_within(stored.nbytes, itemsize, offset, size, stride)
+        if self.data_first and dtype == flambeau.bool and stored.storage.device.type == "cpu":
+            self._check_flags(stored)
+        made = _utils.tensor_on(stored.storage, dtype, offset, size, stride)
+        for mark in metadata or ():
+            if mark not in ("conj", "neg"):
+                raise pickle.UnpicklingError(f"a tensor marked {mark!r}")
+            if metadata[mark] and not self.data_first:
+                raise RuntimeError(f"load(): an old checkpoint with a tensor marked {mark!r}")
+            if metadata[mark]:
+                made = made.conj().resolve_conj() if mark == "conj" else made.neg()
+        return made.requires_grad_() if requires_grad is True else made
+
+    def _check_flags(self, stored):
+        if id(stored.storage) not in self._flags_checked:
+            _utils.check_flags(stored.storage)
+            self._flags_checked.add(id(stored.storage))
+
+    def _rebuild_meta(self, dtype, size, stride, requires_grad):
+        _utils.check_within(1 << 62, 1, 0, size, stride)
+        made = flambeau.empty_strided(size, stride, dtype=dtype, device="meta")
+        return made.requires_grad_() if requires_grad is True else made
+
+    def _rebuild_parameter(self, data, requires_grad, hooks, state=None):
+        if not isinstance(data, flambeau.Tensor):
+            raise pickle.UnpicklingError("a parameter that is no tensor")
+        made = flambeau.nn.Parameter(data, requires_grad is True)
+        _set_attributes(made, state or {})
+        return made
+
+    def _rebuild_from_type(self, function, kind, arguments, state):
+        if getattr(function, "__self__", None) is not self or not isinstance(arguments, tuple):
+            raise pickle.UnpicklingError("a tensor rebuilt by something else than a rebuilder")
+        made = function(*arguments)
+        if isinstance(kind, type) and kind is not type(made) and issubclass(kind, flambeau.Tensor):
+            made = made.as_subclass(kind)
+        if isinstance(state, tuple) and len(state) == 2 and not state[1]:
+            state = state[0]
+        _set_attributes(made, state or {})
+        return made
+
+
+class _ZipLoader(Loader):
+    """The format since PyTorch 1.6: a pickle and one member for each storage."""
+
+    def __init__(self, reader, restore, options, mapped):
+        super().__init__(restore)
+        self._reader = reader
+        self._mapped = mapped
+        self._skip_data = options.skip_data
+        self._big = options.endianness is not None and options.endianness.name == "BIG"
+        if "byteorder" in reader:
+            order = reader.read("byteorder")
+            if order not in (b"little", b"big"):
+                raise RuntimeError(f"load(): unknown byte order {order[:20]!r}")
+            self._big = order == b"big"
+        self._stored = {}  # key -> _Stored
+
+    def load_safely(self, safe_globals):
+        self._allow(safe_globals)
+        return self._unpickle_safely(self._reader.read("data.pkl"))[0]
+
+    def load_trusting(self, pickle_module, arguments):
+        import io
+
+        file = io.BytesIO(self._reader.read("data.pkl"))
+        return self._unpickle_trusting(file, pickle_module, arguments)
+
+    def persistent(self, saved_id):
+        kind, key, location, count = _checked_id(saved_id)
+        name = f"data/{key}"
+        stored = self._stored.get(key)
+        if stored is None:
+            if name not in self._reader:
+                raise RuntimeError(f"load(): the checkpoint has no storage {key!r}")
+            storage = self._restore(self._read(name, kind), location)
+            stored = self._stored[key] = _Stored(storage, kind)
+        if self._reader.size(name) != count * kind.itemsize:
+            raise RuntimeError(
+                f"load(): storage {key!r} has {self._reader.size(name)} bytes, the checkpoint says "
+                f"{count} elements of {kind.itemsize}"
+            )
+        if stored.kind is not kind:
+            stored = _Stored(stored.storage, kind)
+        return stored
+
+    def _read(self, name, kind):
+        size = self._reader.size(name)
+        if self._mapped is not None and size and not self._big:
+            start = self._reader.start(name)
+            if start % 64 == 0:
+                memory = memoryview(self._mapped)[start : start + size]
+                return flambeau.frombuffer(memory, dtype=flambeau.uint8).untyped_storage()
+        data = flambeau.empty(size, dtype=flambeau.uint8)
+        if size and not self._skip_data:
+            view = _utils._bytes_of(data)
+            self._reader.read_into(name, view)
+            if self._big:
+                _swap(view, kind)
+        return data.untyped_storage()
+
+
+def _checked_id(saved_id):
+    if not isinstance(saved_id, tuple) or len(saved_id) < 5 or saved_id[0] != "storage":
+        raise RuntimeError(f"load(): unknown persistent id {str(saved_id):.80}")
+    kind, key, location, count = saved_id[1:5]
+    if not isinstance(kind, _StorageType) or not isinstance(key, str):
+        raise RuntimeError("load(): a storage of unknown type")
+    if not isinstance(location, str) or type(count) is not int or count < 0:
+        raise RuntimeError(f"load(): storage {key!r} is at {location!r} with {count!r} elements")
+    return kind, key, location, count
+
+
+def _swap(view, kind):
+    import numpy
+
+    if kind.dtype is None:
+        raise RuntimeError("load(): an untyped storage of a big-endian machine cannot be read")
+    size = kind.itemsize // (2 if kind.dtype.is_complex else 1)
+    numpy.frombuffer(view, dtype=f"u{size}").byteswap(inplace=True)
+
+
+# -- names ------------------------------------------------------------------------------------------------
+def _as_torch(module):
+    """A module of this package under PyTorch's name."""
+    from ._pickler import torch_module
+
+    return torch_module(module)
+
+
+def _as_flambeau(module):
+    if module == "torchvision" or module.startswith("torchvision."):
+        return "flambeau.vision" + module[len("torchvision") :]
+    if module == "torch" or module.startswith("torch."):
+        return "flambeau" + module[len("torch") :]
+    return module
+
+
+def _named(safe_globals):
+    """(module, name) -> (object, True) of what the user allows."""
+    named = {}
+    for entry in safe_globals:
+        value, name = entry if isinstance(entry, tuple) else (entry, None)
+        if name is None:
+            module, name = value.__module__, value.__qualname__
+        else:
+            module, _, name = name.rpartition(".")
+        named[_as_torch(module), name] = value, True
+    return named
+
+
+def is_safe(module, name, safe_globals):
+    """Whether load(weights_only=True) takes this name."""
+    module = _as_torch(module)
+    return Loader(None)._known(module, name) is not None or (module, name) in _named(safe_globals)
+
+
+def _set_state(value, state):
+    """What BUILD does to an object of an allowed class."""
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+        return
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:
+        state, slots = state
+    if state:
+        vars(value).update(state)
+    for name, attribute in (slots or {}).items():
+        setattr(value, name, attribute)
+
+
+def _set_attributes(tensor, state):
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise pickle.UnpicklingError("attributes of a tensor that are not named")
+    for name in state:
+        if name.startswith("__") or hasattr(type(tensor), name):
+            raise pickle.UnpicklingError(f"attribute {name!r} would hide one of Tensor")
+    vars(tensor).update(state)
+
+
+def _ordered_dict(items=()):
+    made = OrderedDict()
+    for key, value in items:
+        check_key(key)
+        made[key] = value
+    return made
+
+
+def _counter(items=()):
+    for key in items:
+        check_key(key)
+    return Counter(items)
+
+
+def _set_of(kind):
+    def make(items=()):
+        for item in items:
+            check_key(item)
+        return kind(items)
+
+    return make
+
+
+def _encode(text, encoding):
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"text in {encoding!r}")
+    return text.encode("latin1")
+
+
+def _bytearray(data=b"", encoding=None):
+    if isinstance(data, str):
+        data = _encode(data, encoding)
+    if not isinstance(data, (bytes, bytearray)):  # a number would take that much memory
+        raise pickle.UnpicklingError(f"a bytearray of a {type(data).__name__}")
+    return bytearray(data)
+
+
+def _layout(name):
+    found = getattr(flambeau, name.rpartition(".")[2], None)
+    if not isinstance(found, flambeau.layout):
+        raise pickle.UnpicklingError(f"unknown layout {name!r}")
+    return found
+
+
+_REBUILD = {
+    ("torch._utils", "_rebuild_tensor_v2"): "_rebuild_v2",
+    ("torch._utils", "_rebuild_tensor_v3"): "_rebuild_v3",
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",
+    ("torch._utils", "_rebuild_parameter"): "_rebuild_parameter",
+    ("torch._utils", "_rebuild_parameter_with_state"): "_rebuild_parameter",
+    ("torch._tensor", "_rebuild_from_type_v2"): "_rebuild_from_type",
+}
+_PLAIN = {
+    ("collections", "OrderedDict"): (_ordered_dict, True),
+    ("collections", "Counter"): (_counter, True),
+    ("_codecs", "encode"): (_encode, True),
+    ("torch", "Size"): (flambeau.Size, True),
+    ("torch", "device"): (flambeau.device, True),
+    ("torch", "Tensor"): (flambeau.Tensor, False),
+    ("torch.nn.parameter", "Parameter"): (flambeau.nn.Parameter, False),
+    ("torch.serialization", "_get_layout"): (_layout, True),
+}
+for _module in ("builtins", "__builtin__"):
+    _PLAIN[_module, "set"] = _set_of(set), True
+    _PLAIN[_module, "frozenset"] = _set_of(frozenset), True
+    _PLAIN[_module, "bytearray"] = _bytearray, True
+    _PLAIN[_module, "complex"] = complex, True

@@ -1,0 +1,179 @@
+"""The pickle within a checkpoint: tensors by reference to their storages, names as PyTorch's."""
+
+import _compat_pickle
+import pickle
+import sys
+from collections import OrderedDict
+
+import flambeau
+from flambeau import _utils
+
+
+class _Name:
+    """Stands for a global of PyTorch's, as a callable or a storage type."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+    def __call__(self):
+        raise TypeError("only a name")
+
+
+_REBUILD_V2 = _Name("torch._utils", "_rebuild_tensor_v2")
+_REBUILD_V3 = _Name("torch._utils", "_rebuild_tensor_v3")
+_REBUILD_META = _Name("torch._utils", "_rebuild_meta_tensor_no_storage")
+_REBUILD_PARAMETER = _Name("torch._utils", "_rebuild_parameter")
+_REBUILD_PARAMETER_STATE = _Name("torch._utils", "_rebuild_parameter_with_state")
+_REBUILD_TYPE = _Name("torch._tensor", "_rebuild_from_type_v2")
+_UNTYPED = _Name("torch.storage", "UntypedStorage")
+_TYPED = {dtype: _Name("torch", name) for name, dtype in _utils.STORAGE_TYPES.items()}
+
+# Where PyTorch keeps what lies elsewhere here.
+_ELSEWHERE = {
+    ("flambeau.nn.parameter", "_rebuild_parameter"): "torch._utils",
+    ("flambeau.nn.parameter", "_rebuild_parameter_with_state"): "torch._utils",
+}
+_SKIPPED_STATE = ("_backward_hooks", "_post_accumulate_grad_hooks", "_is_param", "_is_buffer")
+
+
+class _StorageKey:
+    """A storage in the pickle: its number in the archive."""
+
+    def __init__(self, key, kind, location, count):
+        self.id = ("storage", kind, key, location, count)
+
+
+def torch_module(module):
+    """A module of this package under PyTorch's name."""
+    if module == "flambeau" or module.startswith("flambeau."):
+        rest = module[len("flambeau") :]
+        return "torchvision" + rest[7:] if f"{rest}.".startswith(".vision.") else "torch" + rest
+    return module
+
+
+class Pickler(pickle._Pickler):
+    """Pickles to `file`; `storages` then holds key -> tensor over the storage to be written."""
+
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def __init__(self, file, protocol):
+        super().__init__(file, protocol)
+        self.storages = {}
+        self._keys = {}  # address of a storage -> key
+        self._views = {}  # (key, kind) -> _StorageKey
+
+    def persistent_id(self, value):
+        return value.id if type(value) is _StorageKey else None
+
+    def reducer_override(self, value):
+        if isinstance(value, flambeau.Tensor):
+            return self._reduce_tensor(value)
+        if isinstance(value, flambeau.dtype):
+            return str(value).rpartition(".")[2]
+        if isinstance(value, flambeau.Size):
+            return flambeau.Size, (tuple(value),)
+        if isinstance(value, flambeau.device):
+            return flambeau.device, _utils.device_args(value)
+        return NotImplemented
+
+    # -- tensors ---------------------------------------------------------------------------------
+    def _reduce_tensor(self, tensor):
+        kind = type(tensor)
+        plain = tensor.detach()
+        state = {k: v for k, v in vars(tensor).items() if k not in _SKIPPED_STATE}
+        if issubclass(kind, flambeau.nn.Parameter) and kind.__module__.startswith("flambeau."):
+            if kind is not flambeau.nn.Parameter:
+                return NotImplemented  # an uninitialized one has no data
+            args = (_Plain(plain), tensor.requires_grad, OrderedDict())
+            return (_REBUILD_PARAMETER_STATE, (*args, state)) if state else (_REBUILD_PARAMETER, args)
+        function, args = self._rebuild(plain, tensor.requires_grad)
+        if kind is flambeau.Tensor and not state:
+            return function, args
+        return _REBUILD_TYPE, (function, kind, args, state)
+
+    def _rebuild(self, tensor, requires_grad):
+        size, stride = tuple(tensor.size()), tuple(tensor.stride())
+        if tensor.device.type == "meta":
+            return _REBUILD_META, (tensor.dtype, size, stride, requires_grad)
+        name = _TYPED.get(tensor.dtype, _UNTYPED)
+        place = tensor.storage_offset(), size, stride, requires_grad, OrderedDict()
+        args = (self._storage(tensor, name), *place)
+        if name is _UNTYPED:
+            return _REBUILD_V3, (*args, tensor.dtype)
+        return _REBUILD_V2, args
+
+    def _storage(self, tensor, name):
+        storage = _utils.storage_of(tensor)
+        address = _utils.storage_address(storage)
+        key = self._keys.get(address)
+        if key is None:
+            key = self._keys[address] = str(len(self._keys))
+            self.storages[key] = storage  # alive until written: no other gets its address
+        reference = self._views.get((key, name))
+        if reference is None:
+            count = storage.nbytes() // (1 if name is _UNTYPED else tensor.element_size())
+            reference = _StorageKey(key, name, str(tensor.device), count)
+            self._views[key, name] = reference
+        return reference
+
+    # -- names -------------------------------------------------------------------------------------
+    def save_name(self, value):
+        self._write_name(value.module, value.name)
+        self.memoize(value)
+
+    dispatch[_Name] = save_name
+
+    def save_plain(self, value):
+        function, args = self._rebuild(value.tensor, False)
+        self.save_reduce(function, args)
+
+    def save_global(self, obj, name=None):
+        if isinstance(obj, flambeau.dtype):
+            module = "flambeau"
+        else:
+            name = name or getattr(obj, "__qualname__", None) or obj.__name__
+            module = pickle.whichmodule(obj, name)
+            found = sys.modules.get(module)
+            try:
+                for part in name.split("."):
+                    found = getattr(found, part)
+            except AttributeError:
+                found = None
+            if found is not obj:
+                raise pickle.PicklingError(f"Can't pickle {obj!r}: it's not found as {module}.{name}")
+        self._write_name(_ELSEWHERE.get((module, name)) or torch_module(module), name)
+        self.memoize(obj)
+
+    def save_type(self, obj):
+        singletons = {type(None): None, type(NotImplemented): NotImplemented, type(...): ...}
+        if obj in singletons:
+            self.save_reduce(type, (singletons[obj],), obj=obj)
+        else:
+            self.save_global(obj)
+
+    dispatch[type] = save_type
+
+    def _write_name(self, module, name):
+        if self.proto >= 4:
+            self.save(module)
+            self.save(name)
+            self.write(pickle.STACK_GLOBAL)
+            return
+        if self.proto < 3:
+            both = _compat_pickle.REVERSE_NAME_MAPPING.get((module, name))
+            module, name = both or (_compat_pickle.REVERSE_IMPORT_MAPPING.get(module, module), name)
+        if "." in name:
+            raise pickle.PicklingError(
+                f"save(): {module}.{name} is a nested name, which takes pickle_protocol=4"
+            )
+        self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
+
+
+class _Plain:
+    """The tensor within a parameter, to be written as a plain tensor."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+Pickler.dispatch[_Plain] = Pickler.save_plain
