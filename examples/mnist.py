@@ -1,7 +1,7 @@
 """Trains a small convolutional network on handwritten digits, saves it, and looks at what it does.
 
-    python examples/mnist.py                  # the 4,000 digits that come with the package
-    python examples/mnist.py --full           # all 60,000 of MNIST, fetched into --data
+python examples/mnist.py                  # the 4,000 digits that come with the package
+python examples/mnist.py --full           # all 60,000 of MNIST, fetched into --data
 """
 
 import argparse
@@ -9,17 +9,17 @@ import math
 import pathlib
 import time
 
+import flambeau.nn.functional as F
 import matplotlib
 from tqdm import tqdm
 
 import flambeau as torch
-import flambeau.nn.functional as F
 from flambeau import nn
 from flambeau.utils.data import DataLoader
 from flambeau.vision import datasets, transforms
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 
 class LeNet(nn.Module):
@@ -119,7 +119,7 @@ def draw_digits(images, labels, predicted, path):
     shown = (wrong[:30] + right)[:60]
     figure, axes = plt.subplots(5, 12, figsize=(12, 6), layout="constrained")
     for i, axis in zip(shown, axes.flat):
-        axis.imshow(images[i], cmap="gray_r")
+        axis.imshow(images[i].numpy(), cmap="gray_r")
         good = predicted[i] == labels[i]
         title = f"{predicted[i]}" if good else f"{predicted[i]}, is {labels[i]}"
         axis.set_title(title, color="black" if good else "red", fontsize=10)
@@ -148,7 +148,9 @@ def main():
     torch.manual_seed(args.seed)
     train_loader, test_loader = load_data(args)
     net = LeNet().to(args.device)
-    print(f"{len(train_loader.dataset):,} digits to train on, {len(test_loader.dataset):,} held back")
+    print(
+        f"{len(train_loader.dataset):,} digits to train on, {len(test_loader.dataset):,} held back"
+    )
     start = time.perf_counter()
     losses, accuracies = zip(*train(net, train_loader, test_loader, args))
     print(f"trained in {time.perf_counter() - start:.0f} s: accuracy {accuracies[-1]:.2%}")

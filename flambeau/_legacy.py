@@ -90,4 +90,3 @@ class LegacyLoader(Loader):
                 if kind.dtype == flambeau.bool:
                     _utils.check_flags(data.untyped_storage())
             self._at = start + size
-

@@ -158,7 +158,9 @@ class Loader:
     def _rebuild_v2(self, stored, offset, size, stride, requires_grad, hooks=None, metadata=None):
         if not isinstance(stored, _Stored):
             raise pickle.UnpicklingError("a tensor that is not on a storage of the file")
-        return self._tensor(stored, stored.kind.dtype, offset, size, stride, requires_grad, metadata)
+        return self._tensor(
+            stored, stored.kind.dtype, offset, size, stride, requires_grad, metadata
+        )
 
     def _rebuild_v3(self, stored, offset, size, stride, requires_grad, hooks, dtype, metadata=None):
         if not isinstance(stored, _Stored) or not isinstance(dtype, flambeau.dtype):
@@ -291,7 +293,7 @@ def _swap(view, kind):
     numpy.frombuffer(view, dtype=f"u{size}").byteswap(inplace=True)
 
 
-# -- names ------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------
 def _as_torch(module):
     """A module of this package under PyTorch's name."""
     from ._pickler import torch_module
@@ -386,6 +388,10 @@ def _bytearray(data=b"", encoding=None):
     return bytearray(data)
 
 
+def _bytes(data=b""):
+    return bytes(_bytearray(data))
+
+
 def _layout(name):
     found = getattr(flambeau, name.rpartition(".")[2], None)
     if not isinstance(found, flambeau.layout):
@@ -415,4 +421,5 @@ for _module in ("builtins", "__builtin__"):
     _PLAIN[_module, "set"] = _set_of(set), True
     _PLAIN[_module, "frozenset"] = _set_of(frozenset), True
     _PLAIN[_module, "bytearray"] = _bytearray, True
+    _PLAIN[_module, "bytes"] = _bytes, True
     _PLAIN[_module, "complex"] = complex, True

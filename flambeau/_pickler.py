@@ -85,7 +85,9 @@ class Pickler(pickle._Pickler):
             if kind is not flambeau.nn.Parameter:
                 return NotImplemented  # an uninitialized one has no data
             args = (_Plain(plain), tensor.requires_grad, OrderedDict())
-            return (_REBUILD_PARAMETER_STATE, (*args, state)) if state else (_REBUILD_PARAMETER, args)
+            return (
+                (_REBUILD_PARAMETER_STATE, (*args, state)) if state else (_REBUILD_PARAMETER, args)
+            )
         function, args = self._rebuild(plain, tensor.requires_grad)
         if kind is flambeau.Tensor and not state:
             return function, args
@@ -140,7 +142,9 @@ class Pickler(pickle._Pickler):
             except AttributeError:
                 found = None
             if found is not obj:
-                raise pickle.PicklingError(f"Can't pickle {obj!r}: it's not found as {module}.{name}")
+                raise pickle.PicklingError(
+                    f"Can't pickle {obj!r}: it's not found as {module}.{name}"
+                )
         self._write_name(_ELSEWHERE.get((module, name)) or torch_module(module), name)
         self.memoize(obj)
 

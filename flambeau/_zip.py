@@ -1,4 +1,4 @@
-"""The container of a checkpoint: a zip file whose members are stored plain, on 64-byte boundaries."""
+"""A checkpoint's container: a zip file whose members are stored plain, on 64-byte boundaries."""
 
 import os
 import struct

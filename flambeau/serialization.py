@@ -78,7 +78,7 @@ def get_default_mmap_options():
 
 
 class set_default_mmap_options:
-    """The flags of `load(mmap=True)`: `mmap.MAP_PRIVATE` or `MAP_SHARED`; also a context manager."""
+    """The flags of `load(mmap=True)`, MAP_PRIVATE or MAP_SHARED; also a context manager."""
 
     def __init__(self, flags):
         import mmap
@@ -113,7 +113,7 @@ class skip_data:
         _Options.skip_data = self._before
 
 
-# -- what weights_only may build ------------------------------------------------------------------------
+# -- what weights_only may build -------------------------------------------------------------------
 def add_safe_globals(safe_globals):
     """Lets `load(weights_only=True)` use these classes or functions, or (object, name) pairs."""
     _Options.safe_globals = _Options.safe_globals + list(safe_globals)
@@ -172,7 +172,7 @@ def get_unsafe_globals_in_checkpoint(f):
     return sorted(names)
 
 
-# -- where storages go --------------------------------------------------------------------------------
+# -- where storages go -----------------------------------------------------------------------------
 def register_package(priority, tagger, deserializer):
     """Adds a rule for a sort of storage.
 
@@ -236,7 +236,7 @@ def _restorer(map_location):
     return restore
 
 
-# -- save -------------------------------------------------------------------------------------------------
+# -- save ------------------------------------------------------------------------------------------
 def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_serialization=True):
     """Writes an object to a path or to anything with `write`, in PyTorch's zip format.
 
@@ -316,15 +316,15 @@ def _whole_file(path):
             os.remove(partial)
 
 
-# -- load -------------------------------------------------------------------------------------------------
+# -- load ------------------------------------------------------------------------------------------
 def load(
     f, map_location=None, pickle_module=None, *, weights_only=None, mmap=None, **pickle_load_args
 ):
     """Reads what `save`, here or in PyTorch, has written to a path or a file that can seek.
 
     With `weights_only` (the default) only tensors, plain containers and what `add_safe_globals`
-    allows are built, and nothing in the file is run. `weights_only=False` is a full unpickle: use it
-    on files you trust alone; `pickle_module` and further arguments are for it. `map_location` says
+    allows are built, and nothing in the file is run. `weights_only=False` is a full unpickle,
+    for files you trust alone; `pickle_module` and further arguments are for it. `map_location` says
     where tensors go: a device, a dict from location to location, or a function of storage and
     location. `mmap=True` maps the file, which must be a path, instead of reading it.
     """
@@ -356,6 +356,6 @@ def _opened(f):
         yield f
     else:
         raise AttributeError(
-            f"{type(f).__name__!r} object has no attribute 'seek'. load() takes a path or a file that "
-            "can seek; read others into io.BytesIO first"
+            f"{type(f).__name__!r} object has no attribute 'seek'. load() takes a path or a file "
+            "that can seek; read others into io.BytesIO first"
         )

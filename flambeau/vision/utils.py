@@ -62,7 +62,9 @@ def _batch(tensor):
 
 def _normalized(images, value_range, scale_each):
     if value_range is not None and not isinstance(value_range, tuple):
-        raise TypeError("value_range has to be a tuple (min, max) if specified. min and max are numbers")
+        raise TypeError(
+            "value_range has to be a tuple (min, max) if specified. min and max are numbers"
+        )
     images = images.clone()
     for part in images if scale_each else [images]:
         low, high = value_range or (float(part.min()), float(part.max()))

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 import weakref
 
 import flambeau
@@ -111,7 +112,9 @@ def _listen(connection, tasks):
         os._exit(1)
 
 
-def _serve(connection, tasks, worker, count, seed, dataset, batched, collate_fn, drop_last, init_fn):
+def _serve(
+    connection, tasks, worker, count, seed, dataset, batched, collate_fn, drop_last, init_fn
+):
     global _info
     flambeau.set_num_threads(1)
     where = f"in DataLoader worker process {worker}"
@@ -155,7 +158,7 @@ def _seed_all(seed, worker):
         numpy.random.seed(numpy.random.SeedSequence(words).generate_state(4))
 
 
-# -- in the parent -----------------------------------------------------------------------------------
+# -- in the parent ---------------------------------------------------------------------------------
 class _Worker:
     """A process, the parent's end of its socket, and how many tasks it has in hand."""
 
@@ -164,7 +167,9 @@ class _Worker:
         _parent_ends.add(self.socket)
         self.process = context.Process(target=_work, args=(theirs, setup), daemon=True)
         try:
-            self.process.start()
+            with warnings.catch_warnings():  # flambeau's threads are safe to fork beside
+                warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
+                self.process.start()
         except BaseException:
             self.socket.close()
             raise

@@ -97,7 +97,9 @@ class StackDataset(Dataset):
 
     def __init__(self, *args, **kwargs):
         if args and kwargs:
-            raise ValueError("StackDataset(): datasets come as positional or as keyword arguments, got both")
+            raise ValueError(
+                "StackDataset(): datasets come as positional or as keyword arguments, got both"
+            )
         if not args and not kwargs:
             raise ValueError("StackDataset(): At least one dataset should be passed")
         self.datasets = args or kwargs
@@ -110,7 +112,9 @@ class StackDataset(Dataset):
         return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
 
     def _like(self, values):
-        return dict(zip(self.datasets, values)) if isinstance(self.datasets, dict) else tuple(values)
+        return (
+            dict(zip(self.datasets, values)) if isinstance(self.datasets, dict) else tuple(values)
+        )
 
     def __getitem__(self, index):
         return self._like([dataset[index] for dataset in self._list()])
@@ -121,7 +125,8 @@ class StackDataset(Dataset):
             column = _items(dataset, indices)
             if len(column) != len(indices):
                 raise ValueError(
-                    f"__getitems__ of {type(dataset).__name__} gave {len(column)} samples, wanted {len(indices)}"
+                    f"__getitems__ of {type(dataset).__name__} gave {len(column)} samples, wanted "
+                    f"{len(indices)}"
                 )
             columns.append(column)
         return [self._like(row) for row in zip(*columns)]
@@ -160,7 +165,8 @@ class ConcatDataset(Dataset):
         if idx < 0:
             if -idx > len(self):
                 raise ValueError(
-                    f"absolute value of index should not exceed dataset length, got {idx} of {len(self)}"
+                    "absolute value of index should not exceed dataset length, "
+                    f"got {idx} of {len(self)}"
                 )
             idx += len(self)
         part = bisect.bisect_right(self.cumulative_sizes, idx)
@@ -254,7 +260,9 @@ def _from_fractions(total, fractions):
         if length == 0:
             import warnings
 
-            warnings.warn(f"Length of split at index {i} is 0. This might result in an empty dataset.")
+            warnings.warn(
+                f"Length of split at index {i} is 0. This might result in an empty dataset."
+            )
     return lengths
 
 

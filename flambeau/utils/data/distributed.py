@@ -20,7 +20,9 @@ class DistributedSampler(Sampler):
     [1, 3, 0]
     """
 
-    def __init__(self, dataset, num_replicas=None, rank=None, shuffle=True, seed=0, drop_last=False):
+    def __init__(
+        self, dataset, num_replicas=None, rank=None, shuffle=True, seed=0, drop_last=False
+    ):
         if num_replicas is None or rank is None:
             group = getattr(flambeau, "distributed", None)
             if group is None or not group.is_available():

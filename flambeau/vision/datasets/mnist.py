@@ -1,4 +1,4 @@
-"""MNIST and its relatives, read from idx files; and a sample of it that travels with the package."""
+"""MNIST and its relatives, read from idx files; and a sample that travels with the package."""
 
 import os
 import struct
@@ -152,8 +152,8 @@ class FashionMNIST(MNIST):
         ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     ]
-    classes = (
-        "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+    classes = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(
+        ","
     )
 
 
@@ -192,7 +192,9 @@ class EMNIST(MNIST):
 
     def __init__(self, root, split, **kwargs):
         if split not in self.splits:
-            raise ValueError(f"Unknown value '{split}' for argument split. Valid values are {self.splits}.")
+            raise ValueError(
+                f"Unknown value '{split}' for argument split. Valid values are {self.splits}."
+            )
         self.split = split
         self.classes = self.classes_split_dict[split]
         super().__init__(root, **kwargs)

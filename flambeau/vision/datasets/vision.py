@@ -8,7 +8,7 @@ __all__ = ["StandardTransform", "VisionDataset"]
 
 
 class VisionDataset(Dataset):
-    """A dataset of images. Give `transforms(image, target)`, or `transform` and `target_transform`."""
+    """A dataset of images; give `transforms(image, target)`, or `transform`, `target_transform`."""
 
     _repr_indent = 4
 
@@ -37,7 +37,9 @@ class VisionDataset(Dataset):
         body += self.extra_repr().splitlines()
         if self.transforms is not None:
             body += [repr(self.transforms)]
-        lines = [f"Dataset {type(self).__name__}"] + [" " * self._repr_indent + line for line in body]
+        lines = [f"Dataset {type(self).__name__}"] + [
+            " " * self._repr_indent + line for line in body
+        ]
         return "\n".join(lines)
 
     def extra_repr(self):

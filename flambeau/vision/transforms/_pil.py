@@ -50,10 +50,15 @@ def from_array(array, mode):
     if array.ndim == 2:
         expected = kinds.get(array.dtype.name)
         if mode is not None and mode != expected:
-            raise ValueError(f"Incorrect mode ({mode}) supplied for input type {array.dtype}. Should be {expected}")
+            raise ValueError(
+                f"Incorrect mode ({mode}) supplied for input type {array.dtype}. "
+                f"Should be {expected}"
+            )
         allowed = [expected]
     else:
-        allowed = {2: ["LA"], 3: ["RGB", "YCbCr", "HSV"], 4: ["RGBA", "CMYK", "RGBX"]}[array.shape[2]]
+        allowed = {2: ["LA"], 3: ["RGB", "YCbCr", "HSV"], 4: ["RGBA", "CMYK", "RGBX"]}[
+            array.shape[2]
+        ]
         if mode is not None and mode not in allowed:
             raise ValueError(f"Only modes {allowed} are supported for {array.shape[2]}D inputs")
         if array.dtype != numpy.uint8:
@@ -80,7 +85,10 @@ def fill_of(image, fill):
         return fill[0]
     fill = tuple(fill) * bands if len(fill) == 1 else tuple(fill)
     if len(fill) != bands:
-        raise ValueError(f"The number of elements in 'fill' does not match the number of channels of the image ({len(fill)} != {bands})")
+        raise ValueError(
+            "The number of elements in 'fill' does not match the number of channels of the image "
+            f"({len(fill)} != {bands})"
+        )
     return fill if image.mode == "F" else tuple(int(v) for v in fill)
 
 
@@ -91,7 +99,9 @@ def pad(image, padding, fill, mode):
         from PIL import Image
 
         made = Image.new(
-            image.mode, (image.width + left + right, image.height + top + bottom), fill_of(image, fill)
+            image.mode,
+            (image.width + left + right, image.height + top + bottom),
+            fill_of(image, fill),
         )
         if image.mode == "P":
             made.putpalette(image.getpalette())

@@ -2,8 +2,9 @@
 
 import math
 
-import flambeau
 from flambeau.nn import functional as F
+
+import flambeau
 
 
 def size_of(image):
@@ -118,7 +119,9 @@ def resize(image, size, mode, antialias):
 
 
 def _nearest(source, target, exact):
-    at = (flambeau.arange(target, dtype=flambeau.float32) + (0.5 if exact else 0)) * (source / target)
+    at = (flambeau.arange(target, dtype=flambeau.float32) + (0.5 if exact else 0)) * (
+        source / target
+    )
     return at.to(flambeau.int64).clamp(max=source - 1)
 
 
@@ -173,7 +176,11 @@ def gray(image, channels):
         made = (0.2989 * red + 0.587 * green + 0.114 * blue).to(image.dtype).unsqueeze(-3)
     else:
         made = image
-    return made.expand(*image.shape[:-3], channels, *image.shape[-2:]).clone() if channels == 3 else made
+    return (
+        made.expand(*image.shape[:-3], channels, *image.shape[-2:]).clone()
+        if channels == 3
+        else made
+    )
 
 
 def warp(image, matrix, size, mode, fill):
@@ -184,7 +191,9 @@ def warp(image, matrix, size, mode, fill):
     theta = theta / flambeau.tensor([[width / 2], [height / 2]])
     base = flambeau.ones(*size, 3)
     base[..., 0] = flambeau.arange(size[1], dtype=flambeau.float32) - (size[1] - 1) / 2
-    base[..., 1] = (flambeau.arange(size[0], dtype=flambeau.float32) - (size[0] - 1) / 2).unsqueeze(1)
+    base[..., 1] = (flambeau.arange(size[0], dtype=flambeau.float32) - (size[0] - 1) / 2).unsqueeze(
+        1
+    )
     grid = flambeau.matmul(base.view(-1, 3), theta.T).view(*size, 2)
     batch = image.reshape(1, -1, height, width)
     if not batch.is_floating_point():
@@ -192,7 +201,11 @@ def warp(image, matrix, size, mode, fill):
     if fill is not None:  # how much of each output pixel lies inside
         batch = flambeau.cat([batch, flambeau.ones_like(batch[:, :1])], 1)
     made = F.grid_sample(
-        batch, grid.to(batch.dtype).unsqueeze(0), mode=mode, padding_mode="zeros", align_corners=False
+        batch,
+        grid.to(batch.dtype).unsqueeze(0),
+        mode=mode,
+        padding_mode="zeros",
+        align_corners=False,
     )
     if fill is not None:
         made, inside = made[:, :-1], made[:, -1:]
@@ -210,12 +223,12 @@ def rotated_size(width, height, matrix):
     """[height, width] that a rotated image takes."""
     a, b, _, d, e, _ = matrix
     corners = [(x * width / 2, y * height / 2) for x in (-1, 1) for y in (-1, 1)]
-    xs = [a * x + b * y for x, y in corners]
-    ys = [d * x + e * y for x, y in corners]
+    xs = [width / 2 + a * x + b * y for x, y in corners]
+    ys = [height / 2 + d * x + e * y for x, y in corners]
     return [_span(ys), _span(xs)]
 
 
 def _span(values):
-    # rounded first: a quarter turn must not gain a pixel from the sine's last bit
-    low, high = (round(v * 1e4) / 1e4 for v in (min(values), max(values)))
-    return math.ceil(high) - math.floor(low) if high - low != int(high - low) else int(high - low)
+    # cut off after four digits: a quarter turn must not gain a pixel from the sine's last bit
+    low, high = (math.trunc(round(value, 6) * 1e4) / 1e4 for value in (min(values), max(values)))
+    return math.ceil(high) - math.floor(low)

@@ -54,7 +54,10 @@ def _mode(interpolation):
     if isinstance(interpolation, int):  # PIL's numbers
         return InterpolationMode(_BY_NUMBER[interpolation])
     if not isinstance(interpolation, InterpolationMode):
-        raise TypeError("Argument interpolation should be a InterpolationMode or a corresponding Pillow integer constant")
+        raise TypeError(
+            "Argument interpolation should be a InterpolationMode or a corresponding Pillow "
+            "integer constant"
+        )
     return interpolation
 
 
@@ -81,7 +84,7 @@ def get_image_num_channels(img):
     return get_dimensions(img)[0]
 
 
-# -- to tensors and back -------------------------------------------------------------------------------
+# -- to tensors and back ---------------------------------------------------------------------------
 def to_tensor(pic):
     """A PIL image or [H, W, C] array as a [C, H, W] tensor; uint8 becomes float between 0 and 1.
 
@@ -146,7 +149,7 @@ def normalize(tensor, mean, std, inplace=False):
     return _tensor.normalize(tensor, mean, std, inplace)
 
 
-# -- cutting, padding, turning over --------------------------------------------------------------------
+# -- cutting, padding, turning over ----------------------------------------------------------------
 def crop(img, top, left, height, width):
     """A rectangle of the image; what lies outside it is 0."""
     if _is_tensor(img):
@@ -185,7 +188,8 @@ def pad(img, padding, fill=0, padding_mode="constant"):
     sides = [padding] if isinstance(padding, numbers.Number) else list(padding)
     if len(sides) not in (1, 2, 4):
         raise ValueError(
-            f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(sides)} element tuple"
+            "Padding must be an int or a 1, 2, or 4 element tuple, "
+            f"not a {len(sides)} element tuple"
         )
     sides = sides * (4 // len(sides))
     return (_tensor if _is_tensor(img) else _pil).pad(img, sides, fill, padding_mode)
@@ -214,7 +218,9 @@ def five_crop(img, size):
     height, width = _pair(size)
     _, h, w = get_dimensions(img)
     if width > w or height > h:
-        raise ValueError(f"Requested crop size {(height, width)} is bigger than input size {(h, w)}")
+        raise ValueError(
+            f"Requested crop size {(height, width)} is bigger than input size {(h, w)}"
+        )
     corners = [(0, 0), (0, w - width), (h - height, 0), (h - height, w - width)]
     crops = [crop(img, top, left, height, width) for top, left in corners]
     return (*crops, center_crop(img, [height, width]))
@@ -235,7 +241,7 @@ def erase(img, i, j, h, w, v, inplace=False):
     return img
 
 
-# -- resizing ------------------------------------------------------------------------------------------
+# -- resizing --------------------------------------------------------------------------------------
 def resize(img, size, interpolation=InterpolationMode.BILINEAR, max_size=None, antialias=True):
     """The image in another size; one number is the length of the shorter side.
 
@@ -289,7 +295,7 @@ def resized_crop(
     return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
 
 
-# -- affine maps -----------------------------------------------------------------------------------------
+# -- affine maps -----------------------------------------------------------------------------------
 def _inverse_affine(centre, angle, translate, scale, shear):
     """The 2x3 map from output to input of: shear, turn, scale about `centre`, then translate."""
     turn, shear_x, shear_y = (math.radians(v) for v in (angle, *shear))
@@ -337,7 +343,14 @@ def rotate(
 
 
 def affine(
-    img, angle, translate, scale, shear, interpolation=InterpolationMode.NEAREST, fill=None, center=None
+    img,
+    angle,
+    translate,
+    scale,
+    shear,
+    interpolation=InterpolationMode.NEAREST,
+    fill=None,
+    center=None,
 ):
     """The image sheared, scaled and turned clockwise about its middle or `center`, then moved."""
     mode = _mode(interpolation)
@@ -358,14 +371,18 @@ def affine(
         centre = [w * 0.5, h * 0.5] if center is None else center
         matrix = _inverse_affine(centre, angle, translate, scale, shear)
         return img.transform(
-            (w, h), Image.Transform.AFFINE, matrix, _pil.resampling(mode), fillcolor=_pil.fill_of(img, fill)
+            (w, h),
+            Image.Transform.AFFINE,
+            matrix,
+            _pil.resampling(mode),
+            fillcolor=_pil.fill_of(img, fill),
         )
     about = [0.0, 0.0] if center is None else [center[0] - w * 0.5, center[1] - h * 0.5]
     matrix = _inverse_affine(about, angle, translate, scale, shear)
     return _tensor.warp(img, matrix, [h, w], mode.value, _fill_list(img, fill))
 
 
-# -- colours ---------------------------------------------------------------------------------------------
+# -- colours ---------------------------------------------------------------------------------------
 def rgb_to_grayscale(img, num_output_channels=1):
     """The image in grey, in 1 or 3 equal channels."""
     if num_output_channels not in (1, 3):

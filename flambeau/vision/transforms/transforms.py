@@ -126,7 +126,7 @@ class Lambda:
         return f"{type(self).__name__}()"
 
 
-# -- sizes -----------------------------------------------------------------------------------------------
+# -- sizes -----------------------------------------------------------------------------------------
 class Resize(nn.Module):
     """The image in another size; one number is the length of the shorter side."""
 
@@ -227,7 +227,7 @@ class Grayscale(nn.Module):
         return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
 
 
-# -- random ----------------------------------------------------------------------------------------------
+# -- random ----------------------------------------------------------------------------------------
 def _chance(p):
     return bool(flambeau.rand(1) < p)
 
@@ -290,9 +290,7 @@ class RandomCrop(nn.Module):
             return 0, 0, h, w
         return _integer(h - height + 1), _integer(w - width + 1), height, width
 
-    def __init__(
-        self, size, padding=None, pad_if_needed=False, fill=0, padding_mode="constant"
-    ):
+    def __init__(self, size, padding=None, pad_if_needed=False, fill=0, padding_mode="constant"):
         super().__init__()
         self.size = F._pair(size)
         self.padding = padding
@@ -464,8 +462,8 @@ class RandomRotation(nn.Module):
     def __repr__(self):
         center = "" if self.center is None else f", center={self.center}"
         return (
-            f"{type(self).__name__}(degrees={self.degrees}, interpolation={self.interpolation.value}, "
-            f"expand={self.expand}{center}, fill={self.fill})"
+            f"{type(self).__name__}(degrees={self.degrees}, "
+            f"interpolation={self.interpolation.value}, expand={self.expand}{center}, fill={self.fill})"
         )
 
 
