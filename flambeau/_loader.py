@@ -2,12 +2,13 @@
 
 import importlib
 import pickle
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 
 import flambeau
 from flambeau import _utils
 
-from ._unpickler import Unpickler, check_key
+from ._names import PLAIN, REBUILD, as_flambeau, named, set_attributes, set_state, torch_module
+from ._unpickler import Unpickler
 
 _ADVICE = (
     "load(): {reason}. With weights_only=True, the default, only tensors and plain containers are "
@@ -84,10 +85,10 @@ class Loader:
             return self._storage_type(name, None), False
         if module == "torch" and isinstance(getattr(flambeau, name, None), flambeau.dtype):
             return getattr(flambeau, name), False
-        method = _REBUILD.get((module, name))
+        method = REBUILD.get((module, name))
         if method is not None:
             return getattr(self, method), True
-        return _PLAIN.get((module, name))
+        return PLAIN.get((module, name))
 
     def _storage_type(self, name, dtype):
         if name not in self._types:
@@ -96,7 +97,9 @@ class Loader:
 
     def find_safely(self, module, name):
         """What a file may use without trust."""
-        found = self._known(_as_torch(module), name) or self._allowed.get((_as_torch(module), name))
+        found = self._known(torch_module(module), name) or self._allowed.get(
+            (torch_module(module), name)
+        )
         if found is None:
             raise pickle.UnpicklingError(
                 _ADVICE.format(reason=f"Unsupported global: the file names {module}.{name}")
@@ -105,10 +108,10 @@ class Loader:
 
     def find_trusting(self, module, name):
         """Whatever a file names; what it names of PyTorch is looked up in this package."""
-        found = self._known(_as_torch(module), name)
+        found = self._known(torch_module(module), name)
         if found is not None:
             return found[0]
-        ours = _as_flambeau(module)
+        ours = as_flambeau(module)
         try:
             value = importlib.import_module(ours)
             for part in name.split("."):
@@ -142,7 +145,7 @@ class Loader:
         return Trusting(file, **arguments).load()
 
     def _allow(self, safe_globals):
-        self._allowed = _named(safe_globals)
+        self._allowed = named(safe_globals)
 
     def _build(self, value, state):
         if type(value) is OrderedDict:
@@ -150,7 +153,7 @@ class Loader:
                 raise pickle.UnpicklingError("state of an OrderedDict that would hide its methods")
             vars(value).update(state)
         elif any(type(value) is kind for kind, _ in self._allowed.values()):
-            _set_state(value, state)
+            set_state(value, state)
         else:
             raise pickle.UnpicklingError(f"BUILD on an object of type {type(value).__name__}")
 
@@ -198,7 +201,7 @@ class Loader:
         if not isinstance(data, flambeau.Tensor):
             raise pickle.UnpicklingError("a parameter that is no tensor")
         made = flambeau.nn.Parameter(data, requires_grad is True)
-        _set_attributes(made, state or {})
+        set_attributes(made, state or {})
         return made
 
     def _rebuild_from_type(self, function, kind, arguments, state):
@@ -209,7 +212,7 @@ class Loader:
             made = made.as_subclass(kind)
         if isinstance(state, tuple) and len(state) == 2 and not state[1]:
             state = state[0]
-        _set_attributes(made, state or {})
+        set_attributes(made, state or {})
         return made
 
 
@@ -293,133 +296,7 @@ def _swap(view, kind):
     numpy.frombuffer(view, dtype=f"u{size}").byteswap(inplace=True)
 
 
-# -- names -----------------------------------------------------------------------------------------
-def _as_torch(module):
-    """A module of this package under PyTorch's name."""
-    from ._pickler import torch_module
-
-    return torch_module(module)
-
-
-def _as_flambeau(module):
-    if module == "torchvision" or module.startswith("torchvision."):
-        return "flambeau.vision" + module[len("torchvision") :]
-    if module == "torch" or module.startswith("torch."):
-        return "flambeau" + module[len("torch") :]
-    return module
-
-
-def _named(safe_globals):
-    """(module, name) -> (object, True) of what the user allows."""
-    named = {}
-    for entry in safe_globals:
-        value, name = entry if isinstance(entry, tuple) else (entry, None)
-        if name is None:
-            module, name = value.__module__, value.__qualname__
-        else:
-            module, _, name = name.rpartition(".")
-        named[_as_torch(module), name] = value, True
-    return named
-
-
 def is_safe(module, name, safe_globals):
     """Whether load(weights_only=True) takes this name."""
-    module = _as_torch(module)
-    return Loader(None)._known(module, name) is not None or (module, name) in _named(safe_globals)
-
-
-def _set_state(value, state):
-    """What BUILD does to an object of an allowed class."""
-    if hasattr(value, "__setstate__"):
-        value.__setstate__(state)
-        return
-    slots = None
-    if isinstance(state, tuple) and len(state) == 2:
-        state, slots = state
-    if state:
-        vars(value).update(state)
-    for name, attribute in (slots or {}).items():
-        setattr(value, name, attribute)
-
-
-def _set_attributes(tensor, state):
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise pickle.UnpicklingError("attributes of a tensor that are not named")
-    for name in state:
-        if name.startswith("__") or hasattr(type(tensor), name):
-            raise pickle.UnpicklingError(f"attribute {name!r} would hide one of Tensor")
-    vars(tensor).update(state)
-
-
-def _ordered_dict(items=()):
-    made = OrderedDict()
-    for key, value in items:
-        check_key(key)
-        made[key] = value
-    return made
-
-
-def _counter(items=()):
-    for key in items:
-        check_key(key)
-    return Counter(items)
-
-
-def _set_of(kind):
-    def make(items=()):
-        for item in items:
-            check_key(item)
-        return kind(items)
-
-    return make
-
-
-def _encode(text, encoding):
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"text in {encoding!r}")
-    return text.encode("latin1")
-
-
-def _bytearray(data=b"", encoding=None):
-    if isinstance(data, str):
-        data = _encode(data, encoding)
-    if not isinstance(data, (bytes, bytearray)):  # a number would take that much memory
-        raise pickle.UnpicklingError(f"a bytearray of a {type(data).__name__}")
-    return bytearray(data)
-
-
-def _bytes(data=b""):
-    return bytes(_bytearray(data))
-
-
-def _layout(name):
-    found = getattr(flambeau, name.rpartition(".")[2], None)
-    if not isinstance(found, flambeau.layout):
-        raise pickle.UnpicklingError(f"unknown layout {name!r}")
-    return found
-
-
-_REBUILD = {
-    ("torch._utils", "_rebuild_tensor_v2"): "_rebuild_v2",
-    ("torch._utils", "_rebuild_tensor_v3"): "_rebuild_v3",
-    ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",
-    ("torch._utils", "_rebuild_parameter"): "_rebuild_parameter",
-    ("torch._utils", "_rebuild_parameter_with_state"): "_rebuild_parameter",
-    ("torch._tensor", "_rebuild_from_type_v2"): "_rebuild_from_type",
-}
-_PLAIN = {
-    ("collections", "OrderedDict"): (_ordered_dict, True),
-    ("collections", "Counter"): (_counter, True),
-    ("_codecs", "encode"): (_encode, True),
-    ("torch", "Size"): (flambeau.Size, True),
-    ("torch", "device"): (flambeau.device, True),
-    ("torch", "Tensor"): (flambeau.Tensor, False),
-    ("torch.nn.parameter", "Parameter"): (flambeau.nn.Parameter, False),
-    ("torch.serialization", "_get_layout"): (_layout, True),
-}
-for _module in ("builtins", "__builtin__"):
-    _PLAIN[_module, "set"] = _set_of(set), True
-    _PLAIN[_module, "frozenset"] = _set_of(frozenset), True
-    _PLAIN[_module, "bytearray"] = _bytearray, True
-    _PLAIN[_module, "bytes"] = _bytes, True
-    _PLAIN[_module, "complex"] = complex, True
+    module = torch_module(module)
+    return Loader(None)._known(module, name) is not None or (module, name) in named(safe_globals)

@@ -8,6 +8,8 @@ from collections import OrderedDict
 import flambeau
 from flambeau import _utils
 
+from ._names import torch_module
+
 
 class _Name:
     """Stands for a global of PyTorch's, as a callable or a storage type."""
@@ -41,14 +43,6 @@ class _StorageKey:
 
     def __init__(self, key, kind, location, count):
         self.id = ("storage", kind, key, location, count)
-
-
-def torch_module(module):
-    """A module of this package under PyTorch's name."""
-    if module == "flambeau" or module.startswith("flambeau."):
-        rest = module[len("flambeau") :]
-        return "torchvision" + rest[7:] if f"{rest}.".startswith(".vision.") else "torch" + rest
-    return module
 
 
 class Pickler(pickle._Pickler):

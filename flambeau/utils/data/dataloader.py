@@ -82,32 +82,17 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         self.generator = generator
 
-        iterable = isinstance(dataset, IterableDataset)
-        if iterable:
-            _check_iterable(shuffle, sampler, batch_sampler)
-        if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None:
-            if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError(
-                    "batch_sampler option is mutually exclusive with batch_size, shuffle, "
-                    "sampler, and drop_last"
-                )
+            _check_batch_sampler(batch_size, shuffle, sampler, drop_last)
             batch_size, drop_last = None, False
-        elif batch_size is None and drop_last:
+        sampler = _choose_sampler(dataset, shuffle, sampler, batch_sampler, generator)
+        if batch_size is not None and batch_sampler is None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+        elif drop_last:
             raise ValueError(
                 "batch_size=None option disables auto-batching and is mutually exclusive with "
                 "drop_last"
             )
-        if sampler is None:
-            if iterable:
-                sampler = _EndlessSampler()
-            elif shuffle:
-                sampler = RandomSampler(dataset, generator=generator)
-            else:
-                sampler = SequentialSampler(dataset)
-        if batch_size is not None and batch_sampler is None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.sampler = sampler
@@ -247,14 +232,31 @@ def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers):
         raise ValueError("persistent_workers option needs num_workers > 0")
 
 
-def _check_iterable(shuffle, sampler, batch_sampler):
-    given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
-                f"{name}={value}"
-            )
+def _check_batch_sampler(batch_size, shuffle, sampler, drop_last):
+    if batch_size != 1 or shuffle or sampler is not None or drop_last:
+        raise ValueError(
+            "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and "
+            "drop_last"
+        )
+
+
+def _choose_sampler(dataset, shuffle, sampler, batch_sampler, generator):
+    if isinstance(dataset, IterableDataset):
+        given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(
+                    f"DataLoader with IterableDataset: expected unspecified {name} option, but "
+                    f"got {name}={value}"
+                )
+        return _EndlessSampler()
+    if sampler is not None:
+        if shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        return sampler
+    if shuffle:
+        return RandomSampler(dataset, generator=generator)
+    return SequentialSampler(dataset)
 
 
 def _context(context):

@@ -261,7 +261,8 @@ def _from_fractions(total, fractions):
             import warnings
 
             warnings.warn(
-                f"Length of split at index {i} is 0. This might result in an empty dataset."
+                f"Length of split at index {i} is 0. This might result in an empty dataset.",
+                stacklevel=3,
             )
     return lengths
 

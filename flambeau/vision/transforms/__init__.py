@@ -1,17 +1,7 @@
 """Transforms of images: tensors of shape [..., channels, height, width], and PIL images."""
 
 from . import functional
-from .functional import InterpolationMode
-from .transforms import (
-    CenterCrop,
-    Compose,
-    ConvertImageDtype,
-    FiveCrop,
-    Grayscale,
-    Lambda,
-    Normalize,
-    Pad,
-    PILToTensor,
+from ._random import (
     RandomAffine,
     RandomApply,
     RandomChoice,
@@ -23,6 +13,18 @@ from .transforms import (
     RandomResizedCrop,
     RandomRotation,
     RandomVerticalFlip,
+)
+from .functional import InterpolationMode
+from .transforms import (
+    CenterCrop,
+    Compose,
+    ConvertImageDtype,
+    FiveCrop,
+    Grayscale,
+    Lambda,
+    Normalize,
+    Pad,
+    PILToTensor,
     Resize,
     TenCrop,
     ToPILImage,

@@ -1,0 +1,134 @@
+"""Names in checkpoints: PyTorch's for ours and back, and what may be used without trust."""
+
+import pickle
+from collections import Counter, OrderedDict
+
+import flambeau
+
+from ._unpickler import check_key
+
+
+def torch_module(module):
+    """A module of this package under PyTorch's name."""
+    if module == "flambeau" or module.startswith("flambeau."):
+        rest = module[len("flambeau") :]
+        return "torchvision" + rest[7:] if f"{rest}.".startswith(".vision.") else "torch" + rest
+    return module
+
+
+def as_flambeau(module):
+    if module == "torchvision" or module.startswith("torchvision."):
+        return "flambeau.vision" + module[len("torchvision") :]
+    if module == "torch" or module.startswith("torch."):
+        return "flambeau" + module[len("torch") :]
+    return module
+
+
+def named(safe_globals):
+    """(module, name) -> (object, True) of what the user allows."""
+    named = {}
+    for entry in safe_globals:
+        value, name = entry if isinstance(entry, tuple) else (entry, None)
+        if name is None:
+            module, name = value.__module__, value.__qualname__
+        else:
+            module, _, name = name.rpartition(".")
+        named[torch_module(module), name] = value, True
+    return named
+
+
+def set_state(value, state):
+    """What BUILD does to an object of an allowed class."""
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+        return
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:
+        state, slots = state
+    if state:
+        vars(value).update(state)
+    for name, attribute in (slots or {}).items():
+        setattr(value, name, attribute)
+
+
+def set_attributes(tensor, state):
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise pickle.UnpicklingError("attributes of a tensor that are not named")
+    for name in state:
+        if name.startswith("__") or hasattr(type(tensor), name):
+            raise pickle.UnpicklingError(f"attribute {name!r} would hide one of Tensor")
+    vars(tensor).update(state)
+
+
+def _ordered_dict(items=()):
+    made = OrderedDict()
+    for key, value in items:
+        check_key(key)
+        made[key] = value
+    return made
+
+
+def _counter(items=()):
+    for key in items:
+        check_key(key)
+    return Counter(items)
+
+
+def _set_of(kind):
+    def make(items=()):
+        for item in items:
+            check_key(item)
+        return kind(items)
+
+    return make
+
+
+def _encode(text, encoding):
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"text in {encoding!r}")
+    return text.encode("latin1")
+
+
+def _bytearray(data=b"", encoding=None):
+    if isinstance(data, str):
+        data = _encode(data, encoding)
+    if not isinstance(data, (bytes, bytearray)):  # a number would take that much memory
+        raise pickle.UnpicklingError(f"a bytearray of a {type(data).__name__}")
+    return bytearray(data)
+
+
+def _bytes(data=b""):
+    return bytes(_bytearray(data))
+
+
+def _layout(name):
+    found = getattr(flambeau, name.rpartition(".")[2], None)
+    if not isinstance(found, flambeau.layout):
+        raise pickle.UnpicklingError(f"unknown layout {name!r}")
+    return found
+
+
+REBUILD = {
+    ("torch._utils", "_rebuild_tensor_v2"): "_rebuild_v2",
+    ("torch._utils", "_rebuild_tensor_v3"): "_rebuild_v3",
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",
+    ("torch._utils", "_rebuild_parameter"): "_rebuild_parameter",
+    ("torch._utils", "_rebuild_parameter_with_state"): "_rebuild_parameter",
+    ("torch._tensor", "_rebuild_from_type_v2"): "_rebuild_from_type",
+}
+PLAIN = {
+    ("collections", "OrderedDict"): (_ordered_dict, True),
+    ("collections", "Counter"): (_counter, True),
+    ("_codecs", "encode"): (_encode, True),
+    ("torch", "Size"): (flambeau.Size, True),
+    ("torch", "device"): (flambeau.device, True),
+    ("torch", "Tensor"): (flambeau.Tensor, False),
+    ("torch.nn.parameter", "Parameter"): (flambeau.nn.Parameter, False),
+    ("torch.serialization", "_get_layout"): (_layout, True),
+}
+for _module in ("builtins", "__builtin__"):
+    PLAIN[_module, "set"] = _set_of(set), True
+    PLAIN[_module, "frozenset"] = _set_of(frozenset), True
+    PLAIN[_module, "bytearray"] = _bytearray, True
+    PLAIN[_module, "bytes"] = _bytes, True
+    PLAIN[_module, "complex"] = complex, True
