@@ -28,6 +28,7 @@ _REBUILD_PARAMETER = _Name("torch._utils", "_rebuild_parameter")
 _REBUILD_PARAMETER_STATE = _Name("torch._utils", "_rebuild_parameter_with_state")
 _REBUILD_TYPE = _Name("torch._tensor", "_rebuild_from_type_v2")
 _UNTYPED = _Name("torch.storage", "UntypedStorage")
+_STORAGE = "storage"
 _TYPED = {dtype: _Name("torch", name) for name, dtype in _utils.STORAGE_TYPES.items()}
 
 # Where PyTorch keeps what lies elsewhere here.
@@ -42,7 +43,7 @@ class _StorageKey:
     """A storage in the pickle: its number in the archive."""
 
     def __init__(self, key, kind, location, count):
-        self.id = ("storage", kind, key, location, count)
+        self.id = (_STORAGE, kind, key, location, count)
 
 
 class Pickler(pickle._Pickler):
@@ -54,6 +55,7 @@ class Pickler(pickle._Pickler):
         super().__init__(file, protocol)
         self.storages = {}
         self._keys = {}  # address of a storage -> key
+        self._places = {}  # device -> its name, one object
         self._views = {}  # (key, kind) -> _StorageKey
 
     def persistent_id(self, value):
@@ -73,8 +75,10 @@ class Pickler(pickle._Pickler):
     # -- tensors ---------------------------------------------------------------------------------
     def _reduce_tensor(self, tensor):
         kind = type(tensor)
-        plain = tensor.detach()
         state = {k: v for k, v in vars(tensor).items() if k not in _SKIPPED_STATE}
+        if kind is flambeau.Tensor and not state:
+            return NotImplemented  # goes to save_tensor
+        plain = tensor.detach()
         if issubclass(kind, flambeau.nn.Parameter) and kind.__module__.startswith("flambeau."):
             if kind is not flambeau.nn.Parameter:
                 return NotImplemented  # an uninitialized one has no data
@@ -83,8 +87,6 @@ class Pickler(pickle._Pickler):
                 (_REBUILD_PARAMETER_STATE, (*args, state)) if state else (_REBUILD_PARAMETER, args)
             )
         function, args = self._rebuild(plain, tensor.requires_grad)
-        if kind is flambeau.Tensor and not state:
-            return function, args
         return _REBUILD_TYPE, (function, kind, args, state)
 
     def _rebuild(self, tensor, requires_grad):
@@ -108,9 +110,37 @@ class Pickler(pickle._Pickler):
         reference = self._views.get((key, name))
         if reference is None:
             count = storage.nbytes() // (1 if name is _UNTYPED else tensor.element_size())
-            reference = _StorageKey(key, name, str(tensor.device), count)
+            place = self._places.setdefault(tensor.device, str(tensor.device))
+            reference = _StorageKey(key, name, place, count)
             self._views[key, name] = reference
         return reference
+
+    def _write_plain(self, tensor):
+        """What save_reduce writes for a tensor, in one piece; False until all names are known."""
+        name = _TYPED.get(tensor.dtype)
+        if name is None or tensor.device.type == "meta":
+            return False
+        reference = self._storage(tensor, name)
+        _, _, key, location, count = reference.id
+        known = (_REBUILD_V2, _STORAGE, name, location, OrderedDict)
+        memo = self.memo
+        if not all(id(part) in memo for part in known):
+            return False
+        rebuild, storage, kind, place, hooks = (self.get(memo[id(part)][0]) for part in known)
+        parts = [rebuild, b"((", storage, kind, _text(key), place, _number(count), b"tQ"]
+        parts += [_number(tensor.storage_offset()), _numbers(tensor.size())]
+        parts += [_numbers(tensor.stride()), b"\x88" if tensor.requires_grad else b"\x89"]
+        self.write(b"".join([*parts, hooks, b")RtR"]))
+        return True
+
+    def save_tensor(self, tensor):
+        if self._write_plain(tensor):
+            self.memoize(tensor)
+        else:
+            function, args = self._rebuild(tensor.detach(), tensor.requires_grad)
+            self.save_reduce(function, args, obj=tensor)
+
+    dispatch[flambeau.Tensor] = save_tensor
 
     # -- names -------------------------------------------------------------------------------------
     def save_name(self, value):
@@ -120,8 +150,8 @@ class Pickler(pickle._Pickler):
     dispatch[_Name] = save_name
 
     def save_plain(self, value):
-        function, args = self._rebuild(value.tensor, False)
-        self.save_reduce(function, args)
+        if not self._write_plain(value.tensor):
+            self.save_reduce(*self._rebuild(value.tensor, False))
 
     def save_global(self, obj, name=None):
         if isinstance(obj, flambeau.dtype):
@@ -175,3 +205,24 @@ class _Plain:
 
 
 Pickler.dispatch[_Plain] = Pickler.save_plain
+
+
+def _number(value):
+    if value < 1 << 8:
+        return b"K%c" % value
+    if value < 1 << 16:
+        return b"M" + value.to_bytes(2, "little")
+    if value < 1 << 31:
+        return b"J" + value.to_bytes(4, "little")
+    return b"\x8a\x08" + value.to_bytes(8, "little", signed=True)
+
+
+def _numbers(values):
+    body = b"".join(map(_number, values))
+    short = (b")", b"\x85", b"\x86", b"\x87")
+    return body + short[len(values)] if len(values) < 4 else b"(" + body + b"t"
+
+
+def _text(value):
+    data = value.encode()
+    return b"X" + len(data).to_bytes(4, "little") + data

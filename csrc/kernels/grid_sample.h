@@ -1,0 +1,20 @@
+// Sampling of images at places between pixels.
+#pragma once
+#include "../dispatch.h"
+
+namespace flambeau {
+
+enum class OutsidePixels : uint8_t { zeros, border, reflection };  // PyTorch's numbers
+
+// image [batch, channels, height, width] and grid [batch, points, 2] (x, y from -1 to 1), both
+// contiguous and of one type, to out [batch, channels, points].
+struct GridSampleArgs {
+  const void *image, *grid;
+  void* out;
+  int64_t batch, channels, height, width, points;
+  bool is_double, nearest, align_corners;
+  OutsidePixels outside;
+};
+inline Kernel<void(const GridSampleArgs&)> grid_sample_kernel{"grid_sample"};
+
+}  // namespace flambeau
