@@ -65,9 +65,7 @@ struct Vec {
 
   Vec() = default;
   FLAMBEAU_INLINE Vec(Reg r) : v(r) {}
-  FLAMBEAU_INLINE Vec(T x) {
-    for (int i = 0; i < size; ++i) v[i] = x;
-  }
+  FLAMBEAU_INLINE Vec(T x) : v(x - Reg{}) {}  // a broadcast; x - 0 keeps the sign of zero
 
   static FLAMBEAU_INLINE Vec load(const T* p) { return Reg(*reinterpret_cast<const Loose*>(p)); }
   FLAMBEAU_INLINE void store(T* p) const { *reinterpret_cast<Loose*>(p) = v; }
