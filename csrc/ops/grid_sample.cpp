@@ -16,6 +16,8 @@ Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_
   check(padding_mode >= 0 && padding_mode <= 2, "grid_sample(): padding mode ", padding_mode);
   check(input.size(2) > 0 && input.size(3) > 0, "grid_sample(): input has no pixels, its shape is ",
         input.sizes());
+  check(input.size(2) < INT32_MAX / input.size(3), "grid_sample(): images of shape ",
+        input.sizes(), " are too large");
   Tensor out = empty(Ints{input.size(0), input.size(1), grid.size(1), grid.size(2)}, input.options());
   if (out.numel() == 0 || out.is_meta()) return out;
   Tensor image = input.contiguous_raw(), places = grid.contiguous_raw();
