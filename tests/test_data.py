@@ -337,6 +337,27 @@ def test_large_batches_use_memory_without_a_name():
         assert set(os.listdir("/dev/shm")) <= before
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+def test_memory_that_is_held_is_not_written_again(readonly):
+    class Large(data.Dataset):
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            array = np.full(20_000, index)
+            array.flags.writeable = not readonly
+            return array, torch.full((20_000,), index)
+
+    loader = data.DataLoader(Large(), None, num_workers=1, collate_fn=lambda sample: sample)
+    held = []
+    for i, (array, tensor) in enumerate(loader):
+        if i % 3 == 0:  # all of it, or a view of a part
+            held.append((i, array[5:9], tensor[7:].view(-1, 1)))
+        del array, tensor
+    for i, array, tensor in held:
+        assert (array == i).all() and (tensor == i).all()
+
+
 def test_any_data_travels():
     values = [
         torch.tensor([1.5], dtype=torch.bfloat16),

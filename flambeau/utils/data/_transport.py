@@ -1,7 +1,9 @@
 """How a batch travels from a worker: the structure is pickled, the arrays lie in shared memory.
 
 The memory is an anonymous file (memfd) whose descriptor goes over the socket: it has no name, so
-nothing is left behind whoever is killed when. Where that is missing the bytes follow the pickle.
+nothing is left behind whoever is killed when. A worker writes into a segment again when the parent
+has let go of every array in it: fresh pages cost more than filling them. Where there is no memfd
+the bytes follow the pickle.
 """
 
 import io
@@ -10,12 +12,16 @@ import os
 import pickle
 import socket
 import struct
+import weakref
 
 import flambeau
 from flambeau import _utils
 
-_HEADER = struct.Struct("<QQ?")  # length of the pickle, length of the arrays, arrays in a file?
-_INLINE = 32 * 1024  # below this, copying through the socket is cheaper than a mapping
+# Lengths of pickle and arrays; the segment that the arrays are in, or _INLINE or _ONCE; whether its
+# descriptor comes along.
+_HEADER = struct.Struct("<QQq?")
+_INLINE, _ONCE = -1, -2
+_SMALL = 32 * 1024  # below this, copying through the socket is cheaper than a mapping
 _ALIGN = 64
 _CAN_SHARE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
 
@@ -61,25 +67,52 @@ def pack(value):
     return pickle.dumps(sizes, 5) + stream.getvalue(), memories
 
 
-def send(connection, message):
-    """Sends a packed message."""
-    head, memories = message
-    total = sum(_aligned(memory.nbytes) for memory in memories)
-    if total > _INLINE and _CAN_SHARE:
+class Sender:
+    """The sending end of a connection. `reusable` is how many segments it may keep."""
+
+    def __init__(self, connection, reusable=0):
+        self._connection = connection
+        self._reusable = reusable
+        self._segments = []  # mmap by number
+        self._free = []
+
+    def release(self, segments):
+        """The receiver has let go of these."""
+        self._free += segments
+
+    def send(self, message):
+        """Sends a packed message."""
+        head, memories = message
+        total = sum(_aligned(memory.nbytes) for memory in memories)
+        if total <= _SMALL or not _CAN_SHARE:
+            arrays = bytearray(total)
+            _copy(memories, arrays)
+            header = _HEADER.pack(len(head), total, _INLINE, False)
+            self._connection.sendall(header + head + arrays)
+            return
+        for number in self._free:
+            if len(self._segments[number]) >= total:
+                self._free.remove(number)
+                _copy(memories, self._segments[number])
+                header = _HEADER.pack(len(head), total, number, False)
+                self._connection.sendall(header + head)
+                return
+        self._send_segment(head, memories, total)
+
+    def _send_segment(self, head, memories, total):
         handle = os.memfd_create("flambeau-batch", os.MFD_CLOEXEC)
         try:
             os.ftruncate(handle, total)
-            with mmap.mmap(handle, total) as target:
-                _copy(memories, target)
-            header = _HEADER.pack(len(head), total, True)
-            socket.send_fds(connection, [header], [handle])
+            segment, number = mmap.mmap(handle, total), _ONCE
+            _copy(memories, segment)
+            if len(self._segments) < self._reusable:
+                number = len(self._segments)
+                self._segments.append(segment)
+            header = _HEADER.pack(len(head), total, number, True)
+            socket.send_fds(self._connection, [header], [handle])
         finally:
             os.close(handle)
-        connection.sendall(head)
-    else:
-        arrays = bytearray(total)
-        _copy(memories, arrays)
-        connection.sendall(_HEADER.pack(len(head), total, False) + head + arrays)
+        self._connection.sendall(head)
 
 
 def _copy(memories, target):
@@ -90,30 +123,59 @@ def _copy(memories, target):
             start += _aligned(memory.nbytes)
 
 
-def receive(connection):
-    """The next value; EOFError if the other side is gone."""
-    if _CAN_SHARE:
-        header, handles, _, _ = socket.recv_fds(connection, _HEADER.size, 1)
-    else:
-        header, handles = connection.recv(_HEADER.size), []
-    try:
-        header += _exactly(connection, _HEADER.size - len(header))
-        length, total, shared = _HEADER.unpack(header)
-        head = _exactly(connection, length)
-        if shared:
-            memory = mmap.mmap(handles[0], total)
+class Receiver:
+    """The receiving end. `released` lists the segments that nothing here uses any more."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._segments = {}  # mmap by number
+        self._lent = {}  # weak references to what was made of them
+        self.released = []
+
+    def receive(self):
+        """The next value; EOFError if the other side is gone."""
+        connection = self._connection
+        if _CAN_SHARE:
+            header, handles, _, _ = socket.recv_fds(connection, _HEADER.size, 1)
         else:
-            memory = _exactly(connection, total)
-    finally:
-        for handle in handles:
-            os.close(handle)
-    stream = io.BytesIO(head)
-    sizes = pickle.load(stream)
-    view, arrays, start = memoryview(memory), [], 0
-    for size in sizes:
-        arrays.append(view[start : start + size])
-        start += _aligned(size)
-    return pickle.load(stream, buffers=arrays)
+            header, handles = connection.recv(_HEADER.size), []
+        try:
+            header += _exactly(connection, _HEADER.size - len(header))
+            length, total, number, _ = _HEADER.unpack(header)
+            stream = io.BytesIO(_exactly(connection, length))
+            if number == _INLINE:
+                memory = _exactly(connection, total)
+            elif handles:
+                memory = mmap.mmap(handles[0], total)
+            else:
+                memory = self._segments[number]
+        finally:
+            for handle in handles:
+                os.close(handle)
+        if number >= 0:
+            self._segments[number] = memory
+            memory = self._lend(number, memory)
+        arrays, start = [], 0
+        with memoryview(memory) as view:
+            view = view.cast("B")
+            for size in pickle.load(stream):
+                arrays.append(view[start : start + size])
+                start += _aligned(size)
+        return pickle.load(stream, buffers=arrays)
+
+    def _lend(self, number, segment):
+        """The segment as an object of its own, which every view of it keeps alive."""
+        import ctypes
+
+        lent = (ctypes.c_char * len(segment)).from_buffer(segment)
+        released, lents = self.released, self._lent
+
+        def gone(reference):
+            del lents[number]
+            released.append(number)
+
+        lents[number] = weakref.ref(lent, gone)
+        return lent
 
 
 def _exactly(connection, size):

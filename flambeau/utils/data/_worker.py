@@ -26,6 +26,7 @@ from ._fetch import Exhausted, make_fetch
 from .dataloader import LengthWatch
 from .sampler import draw_seed
 
+_SPARE_SEGMENTS = 4  # beyond those in flight: batches that the program still holds
 _LEAVE_SECONDS = 5  # what a busy worker gets to finish once the parent has closed its socket
 
 _info = None  # WorkerInfo, in a worker
@@ -94,8 +95,9 @@ def _work(connection, setup):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its workers
     tasks = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
+    prefetch, *setup = setup
     try:
-        _serve(connection, tasks, *setup)
+        _serve(_transport.Sender(connection, prefetch + _SPARE_SEGMENTS), tasks, *setup)
     except (BrokenPipeError, ConnectionResetError):
         pass  # the parent has gone
     sys.stdout.flush()
@@ -103,18 +105,17 @@ def _work(connection, setup):
 
 def _listen(connection, tasks):
     """Takes tasks off the socket, so that the parent never waits to send one."""
+    receiver = _transport.Receiver(connection)
     try:
         while True:
-            tasks.put(_transport.receive(connection))
+            tasks.put(receiver.receive())
     except (EOFError, OSError):
         tasks.put(None)
         time.sleep(_LEAVE_SECONDS)
         os._exit(1)
 
 
-def _serve(
-    connection, tasks, worker, count, seed, dataset, batched, collate_fn, drop_last, init_fn
-):
+def _serve(sender, tasks, worker, count, seed, dataset, batched, collate_fn, drop_last, init_fn):
     global _info
     flambeau.set_num_threads(1)
     where = f"in DataLoader worker process {worker}"
@@ -127,7 +128,8 @@ def _serve(
     except Exception as error:
         failure = _Failure(error, where)
     while (task := tasks.get()) is not None:
-        number, indices = task
+        number, indices, released = task
+        sender.release(released)
         if number is None:  # another pass
             fetch = None
             continue
@@ -145,8 +147,8 @@ def _serve(
             message = _transport.pack((number, result))
         except Exception as error:  # the data cannot be pickled
             message = _transport.pack((number, _Failure(error, where)))
-        del result
-        _transport.send(connection, message)
+        del result, task, indices
+        sender.send(message)
 
 
 def _seed_all(seed, worker):
@@ -175,6 +177,8 @@ class _Worker:
             raise
         finally:
             theirs.close()
+        self.sender = _transport.Sender(self.socket)
+        self.receiver = _transport.Receiver(self.socket)
         self.in_hand = 0
         self.ended = False  # its copy of an iterable dataset has no more
 
@@ -200,7 +204,14 @@ class WorkerPool:
 
             context = multiprocessing.get_context()
         for worker in range(loader.num_workers):
-            setup = (worker, loader.num_workers, seed, loader.dataset, loader._auto_collation)
+            setup = (
+                self._prefetch,
+                worker,
+                loader.num_workers,
+                seed,
+                loader.dataset,
+                loader._auto_collation,
+            )
             setup += (loader.collate_fn, loader.drop_last, loader.worker_init_fn)
             try:
                 self._workers.append(_Worker(context, setup))
@@ -220,7 +231,7 @@ class WorkerPool:
     def restart(self, loader):
         """Begins another pass with the same workers."""
         for worker in self._workers:
-            self._tell(worker, (None, None))
+            self._tell(worker, None, None)
         self._start(loader)
 
     def _start(self, loader):
@@ -296,11 +307,13 @@ class WorkerPool:
         self._next_number += 1
         self._waiting[number] = worker
         worker.in_hand += 1
-        self._tell(worker, (number, indices))
+        self._tell(worker, number, indices)
 
-    def _tell(self, worker, task):
+    def _tell(self, worker, number, indices):
+        released = worker.receiver.released
+        task = number, indices, [released.pop() for _ in range(len(released))]
         try:
-            _transport.send(worker.socket, _transport.pack(task))
+            worker.sender.send(_transport.pack(task))
         except (BrokenPipeError, ConnectionResetError):
             self._report_death(worker)
 
@@ -316,7 +329,7 @@ class WorkerPool:
             if process_handle is not None:
                 self._report_death(worker)
             try:
-                number, data = _transport.receive(worker.socket)
+                number, data = worker.receiver.receive()
             except (EOFError, ConnectionResetError):
                 self._report_death(worker)
             worker.in_hand -= 1
