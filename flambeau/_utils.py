@@ -42,6 +42,8 @@ def storage_address(storage):
 
 def storage_bytes(storage):
     """A view of all bytes of a CPU storage."""
+    if storage.nbytes() == 0:
+        return memoryview(b"")
     flat = flambeau.empty(0, dtype=flambeau.uint8).set_(storage)
     return _bytes_of(flat)
 
@@ -77,3 +79,76 @@ def check_flags(storage):
     flat = flambeau.empty(0, dtype=flambeau.uint8).set_(storage)
     if flat.numel() and int(flat.max()) > 1:
         raise RuntimeError("rebuilding a tensor: a bool that is neither 0 nor 1")
+
+
+# -- pickle and copy of tensors, attached to Tensor in _tensor.py ----------------------------------
+def reduce_tensor(tensor, protocol):
+    """`Tensor.__reduce_ex__`: the storage, which views share in the pickle too, and the place."""
+    size, stride = tuple(tensor.size()), tuple(tensor.stride())
+    dtype = str(tensor.dtype).rpartition(".")[2]
+    storage = None if tensor.device.type == "meta" else tensor.detach().untyped_storage()
+    arguments = storage, dtype, tensor.storage_offset(), size, stride, tensor.requires_grad
+    state = dict(vars(tensor)) or None
+    return _rebuild_tensor, (*arguments, type(tensor)), state
+
+
+def _rebuild_tensor(storage, dtype, offset, size, stride, requires_grad, kind):
+    dtype = getattr(flambeau, dtype)
+    if storage is None:
+        made = flambeau.empty_strided(size, stride, dtype=dtype, device="meta")
+    else:
+        check_within(storage.nbytes(), dtype.itemsize, offset, size, stride)
+        made = tensor_on(storage, dtype, offset, size, stride)
+    if kind is not flambeau.Tensor:
+        made = made.as_subclass(kind)
+    return made.requires_grad_() if requires_grad else made
+
+
+def reduce_storage(storage, protocol):
+    """`UntypedStorage.__reduce_ex__`: its bytes, without a copy where the protocol allows it."""
+    data = storage_bytes(storage)
+    if protocol >= 5:
+        import pickle
+
+        return _rebuild_storage, (pickle.PickleBuffer(data),)
+    return _rebuild_storage, (bytes(data),)
+
+
+def _rebuild_storage(data):
+    data = memoryview(data)
+    made = flambeau.empty(data.nbytes, dtype=flambeau.uint8)
+    if data.nbytes:
+        _bytes_of(made)[:] = data.cast("B")
+    return made.untyped_storage()
+
+
+def deepcopy_tensor(tensor, memo):
+    """`Tensor.__deepcopy__`: tensors that share a storage do so in the copy."""
+    import copy
+
+    if id(tensor) in memo:
+        return memo[id(tensor)]
+    if not tensor.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            f"protocol at the moment; this one has grad_fn={tensor.grad_fn}. detach() it first"
+        )
+    plain = tensor.detach()
+    if plain.device.type == "meta":
+        made = plain.clone()
+    else:
+        storage = plain.untyped_storage()
+        if id(storage) not in memo:
+            memo[id(storage)] = _rebuild_storage(storage_bytes(storage))
+            memo.setdefault(id(memo), []).append(storage)  # its id stays its own
+        place = plain.storage_offset(), tuple(plain.size()), tuple(plain.stride())
+        made = tensor_on(memo[id(storage)], plain.dtype, *place)
+    if type(tensor) is not flambeau.Tensor:
+        made = made.as_subclass(type(tensor))
+    memo[id(tensor)] = made
+    if tensor.requires_grad:
+        made.requires_grad_()
+    if tensor.grad is not None:
+        made.grad = copy.deepcopy(tensor.grad, memo)
+    vars(made).update(copy.deepcopy(vars(tensor), memo))
+    return made

@@ -1,5 +1,6 @@
 """save and load: what goes in comes out, and what is wrong is an error that says so."""
 
+import copy
 import io
 import os
 import pickle
@@ -125,6 +126,35 @@ def test_whole_modules_need_trust():
     file.seek(0)
     got = torch.load(file, weights_only=False)
     assert type(got) is torch.nn.Linear and got(torch.ones(2)).shape == (3,)
+
+
+def test_pickle_and_copy():
+    base = torch.arange(6.0)
+    for again in (
+        lambda x: pickle.loads(pickle.dumps(x, 2)),
+        lambda x: pickle.loads(pickle.dumps(x, 5)),
+        copy.deepcopy,
+    ):
+        whole, part, turned = again([base, base[2:4], base.view(2, 3).t()])
+        whole[2] = 9
+        assert part.tolist() == [9, 3] and turned.stride() == (1, 3) and base[2] == 2
+        assert again(torch.empty(2, 0)).shape == (2, 0)
+        assert again(torch.empty(2, 3, device="meta")).device.type == "meta"
+        for name in DTYPES:
+            tensor = torch.tensor([0, 1]).to(getattr(torch, name))
+            assert again(tensor).dtype == tensor.dtype and again(tensor).tolist() == tensor.tolist()
+        leaf = torch.ones(2, requires_grad=True)
+        leaf.note = [1]
+        got = again(leaf)
+        assert got.requires_grad and got.note == [1] and got.note is not leaf.note
+        parameter = again(torch.nn.Parameter(torch.ones(2)))
+        assert type(parameter) is torch.nn.Parameter and parameter.requires_grad
+        model = again(torch.nn.Linear(2, 3))
+        assert model(torch.ones(2)).shape == (3,)
+    leaf.sum().backward()
+    assert copy.deepcopy(leaf).grad.tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match="graph leaves"):
+        copy.deepcopy(leaf * 2)
 
 
 # -- the file --------------------------------------------------------------------------------------
@@ -462,13 +492,15 @@ def test_archives_that_are_none(tmp_path):
         torch.load(file)
 
 
-def test_damage_is_noticed():
+@pytest.mark.parametrize("count", [1000, 1_000_000])
+def test_damage_is_noticed(count):
     file = io.BytesIO()
-    torch.save(torch.arange(1000), file)
+    torch.save([torch.arange(count), torch.ones(3)], file)
     data = bytearray(file.getvalue())
     data[data.index(struct.pack("<2q", 500, 501))] ^= 1
-    with pytest.raises(RuntimeError, match="has changed"):
-        torch.load(io.BytesIO(data))
+    for trust in (False, True):
+        with pytest.raises(RuntimeError, match="data/0.*has changed"):
+            torch.load(io.BytesIO(data), weights_only=not trust)
 
 
 def test_members_that_share_bytes():
