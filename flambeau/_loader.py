@@ -234,17 +234,13 @@ class _ZipLoader(Loader):
 
     def load_safely(self, safe_globals):
         self._allow(safe_globals)
-        value, _ = self._unpickle_safely(self._reader.read("data.pkl"))
-        self._reader.finish()
-        return value
+        return self._unpickle_safely(self._reader.read("data.pkl"))[0]
 
     def load_trusting(self, pickle_module, arguments):
         import io
 
         file = io.BytesIO(self._reader.read("data.pkl"))
-        value = self._unpickle_trusting(file, pickle_module, arguments)
-        self._reader.finish()
-        return value
+        return self._unpickle_trusting(file, pickle_module, arguments)
 
     def persistent(self, saved_id):
         kind, key, location, count = _checked_id(saved_id)

@@ -5,7 +5,6 @@ import struct
 import zlib
 
 _ALIGN = 64
-_LARGE = 1 << 22  # bytes from which a sum is worth a thread
 _MAX32 = 0xFFFFFFFF
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -84,8 +83,6 @@ class Reader:
         import zipfile
 
         self._file = file
-        self._checks = []  # threads
-        self._changed = []  # names
         file.seek(0, os.SEEK_END)
         self._size = file.tell()
         try:
@@ -138,7 +135,7 @@ class Reader:
         return bytes(data)
 
     def read_into(self, name, buffer):
-        """Fills a buffer of the member's size; `finish` tells whether it was sound."""
+        """Fills a buffer of the member's size and checks the sum, where there is one."""
         view = memoryview(buffer)
         self._file.seek(self.start(name))
         rest = view
@@ -152,39 +149,15 @@ class Reader:
             if not count:
                 raise RuntimeError(f"load(): the file ends within member {name!r}")
             rest = rest[count:]
-        if view.nbytes < _LARGE:
-            self.check(name, view)
-        else:
-            self.check_later(name, view)
+        self._check(name, view)
 
-    def check(self, name, view):
+    def _check(self, name, view):
         """Compares the sum of a member with the one noted; 0 stands for none."""
         noted = self._members[self._root + name].CRC
         if noted and zlib.crc32(view) != noted:
-            self._changed.append(name)
-            self.finish()
-
-    def check_later(self, name, view):
-        """`check` beside what is read next; `finish` tells."""
-        import threading
-
-        def check():
-            if zlib.crc32(view) != noted:
-                self._changed.append(name)
-
-        noted = self._members[self._root + name].CRC
-        if noted:
-            self._checks.append(threading.Thread(target=check))
-            self._checks[-1].start()
-
-    def finish(self):
-        """RuntimeError if a member was not what it should have been."""
-        for thread in self._checks:
-            thread.join()
-        if self._changed:
             raise RuntimeError(
-                f"load(): member {self._changed[0]!r} of the checkpoint has changed since it was "
-                "written (its CRC-32 differs)"
+                f"load(): member {name!r} of the checkpoint has changed since it was written "
+                "(its CRC-32 differs)"
             )
 
 
