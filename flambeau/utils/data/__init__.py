@@ -1,7 +1,7 @@
 """Datasets, samplers and the loader that makes batches of them."""
 
 from ._collate import default_collate, default_convert
-from ._worker import get_worker_info
+from ._info import get_worker_info
 from .dataloader import DataLoader
 from .dataset import (
     ChainDataset,

@@ -21,7 +21,7 @@ import weakref
 
 import flambeau
 
-from . import _transport
+from . import _info, _transport
 from ._fetch import Exhausted, make_fetch
 from .dataloader import LengthWatch
 from .sampler import draw_seed
@@ -29,32 +29,7 @@ from .sampler import draw_seed
 _SPARE_SEGMENTS = 4  # beyond those in flight: batches that the program still holds
 _LEAVE_SECONDS = 5  # what a busy worker gets to finish once the parent has closed its socket
 
-_info = None  # WorkerInfo, in a worker
 _parent_ends = weakref.WeakSet()  # the sockets of all pools of this process
-
-
-class WorkerInfo:
-    """What a worker knows of itself: `id`, `num_workers`, `seed`, `dataset`."""
-
-    def __init__(self, id, num_workers, seed, dataset):
-        self.id = id
-        self.num_workers = num_workers
-        self.seed = seed
-        self.dataset = dataset
-
-    def __repr__(self):
-        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"WorkerInfo({fields})"
-
-
-def get_worker_info():
-    """The `WorkerInfo` of the worker process this is called in; None in the main process.
-
-    >>> from flambeau.utils.data import get_worker_info
-    >>> get_worker_info() is None
-    True
-    """
-    return _info
 
 
 class _Failure:
@@ -116,12 +91,11 @@ def _listen(connection, tasks):
 
 
 def _serve(sender, tasks, worker, count, seed, dataset, batched, collate_fn, drop_last, init_fn):
-    global _info
     flambeau.set_num_threads(1)
     where = f"in DataLoader worker process {worker}"
     failure = fetch = None
     _seed_all(seed, worker)
-    _info = WorkerInfo(worker, count, seed + worker, dataset)
+    _info.current = _info.WorkerInfo(worker, count, seed + worker, dataset)
     try:
         if init_fn is not None:
             init_fn(worker)

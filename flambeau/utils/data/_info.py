@@ -1,0 +1,27 @@
+"""What a worker process knows of itself."""
+
+current = None  # WorkerInfo, in a worker
+
+
+class WorkerInfo:
+    """What a worker knows of itself: `id`, `num_workers`, `seed`, `dataset`."""
+
+    def __init__(self, id, num_workers, seed, dataset):
+        self.id = id
+        self.num_workers = num_workers
+        self.seed = seed
+        self.dataset = dataset
+
+    def __repr__(self):
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"WorkerInfo({fields})"
+
+
+def get_worker_info():
+    """The `WorkerInfo` of the worker process this is called in; None in the main process.
+
+    >>> from flambeau.utils.data import get_worker_info
+    >>> get_worker_info() is None
+    True
+    """
+    return current
