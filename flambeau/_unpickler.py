@@ -9,6 +9,7 @@ import struct
 
 _KEYS = (str, bytes, int, float, bool, type(None), complex)
 _MAX_KEY_DEPTH = 8
+_MALFORMED = (KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 class Unpickler:
@@ -47,7 +48,7 @@ class Unpickler:
                 handler(self)
         except (IndexError, struct.error) as error:
             raise pickle.UnpicklingError("the pickle is cut short or not well formed") from error
-        except (KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        except _MALFORMED as error:
             raise pickle.UnpicklingError(f"the pickle is not well formed: {error}") from error
 
     @property
