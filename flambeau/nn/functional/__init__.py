@@ -1,0 +1,25 @@
+"""Functions for networks: the operators whose names begin with nn.functional, and more made of them.
+
+>>> import flambeau as torch
+>>> torch.nn.functional.relu(torch.tensor([-1.0, 1.0]))
+tensor([0., 1.])
+"""
+
+from flambeau import _ops
+
+from ._activation import *
+from ._attention import *
+from ._ctc import *
+from ._distance import *
+from ._dropout import *
+from ._image import *
+from ._linear_cross_entropy import *
+from ._loss import *
+from ._norm import *
+from ._pad import *
+from ._pool import *
+from ._resize import *
+from ._sparse import *
+
+# A native operator takes the place of the function of its name made of other operators.
+globals().update(_ops.namespace("nn.functional"))

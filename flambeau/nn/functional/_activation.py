@@ -1,0 +1,33 @@
+"""Activations made of other operators."""
+
+import flambeau as torch
+
+__all__ = ["gumbel_softmax", "softmin"]
+
+
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """The softmax of ``-input``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.softmin(torch.zeros(4), 0)
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+    return torch.nn.functional.softmax(-input, dim, _stacklevel, dtype)
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """Draws from a distribution over classes so that gradients pass (Jang et al., 2017).
+
+    With `hard` the result is one-hot, while its gradient is the soft sample's.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.gumbel_softmax(torch.zeros(3, 4), hard=True).sum()
+    tensor(3.)
+    """
+    noise = -torch.empty_like(logits).exponential_().log()
+    soft = torch.nn.functional.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.argmax(dim, keepdim=True)
+    sharp = torch.zeros_like(logits).scatter(dim, index, 1.0)
+    return sharp - soft.detach() + soft

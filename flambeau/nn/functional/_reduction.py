@@ -1,0 +1,23 @@
+"""How a loss is reduced: none, mean or sum."""
+
+__all__ = ["reduce_loss", "reduction_name"]
+
+
+def reduction_name(size_average, reduce, reduction):
+    """The reduction, where the two older flags that say the same are given too."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
+def reduce_loss(loss, reduction):
+    """A loss for each element, reduced as asked."""
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    raise ValueError(f"{reduction} is not a valid value for reduction")

@@ -1,0 +1,141 @@
+"""Sampling of images at places between pixels."""
+
+import itertools
+
+import flambeau as torch
+
+
+def sample(input, grid, mode, padding_mode, align_corners):
+    """`grid_sample`, see there."""
+    _check(input, grid, mode, padding_mode)
+    dims = input.dim() - 2
+    size = input.shape[2:]
+    # One tensor of positions in pixels for each spatial dimension, in the image's order.
+    places = [
+        _to_pixels(grid[..., dims - 1 - i], size[i], align_corners) for i in range(dims)
+    ]
+    if mode == "bicubic":
+        return _combine(input, places, [_cubic_taps(p) for p in places], padding_mode, align_corners)
+    places = [_clip(p, n, padding_mode, align_corners) for p, n in zip(places, size)]
+    if mode == "nearest":
+        return _pick(input, [p.round() for p in places])
+    return _combine(input, places, [_linear_taps(p) for p in places], None, align_corners)
+
+
+def _check(input, grid, mode, padding_mode):
+    if mode not in ("bilinear", "nearest", "bicubic"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
+            f"'bicubic', but got: '{mode}'"
+        )
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+            f"'reflection', but got: '{padding_mode}'"
+        )
+    if input.dim() not in (4, 5) or input.dim() != grid.dim():
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
+            f"but got input with sizes {list(input.shape)} and grid with sizes "
+            f"{list(grid.shape)}"
+        )
+    if input.shape[0] != grid.shape[0]:
+        raise RuntimeError(
+            "grid_sampler(): expected grid and input to have same batch size, but got input with "
+            f"sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    if grid.shape[-1] != input.dim() - 2:
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {input.dim() - 2} in last dimension, "
+            f"but got grid with sizes {list(grid.shape)}"
+        )
+    if mode == "bicubic" and input.dim() == 5:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    if 0 in input.shape[2:]:
+        raise RuntimeError(
+            "grid_sampler(): expected input to have non-empty spatial dimensions, but input has "
+            f"sizes {list(input.shape)}"
+        )
+
+
+def _to_pixels(place, size, align_corners):
+    if align_corners:
+        return (place + 1) * ((size - 1) / 2)
+    return ((place + 1) * size - 1) / 2
+
+
+def _clip(place, size, padding_mode, align_corners):
+    if padding_mode == "reflection":
+        place = _reflect(place, size, align_corners)
+    if padding_mode != "zeros":
+        place = place.clamp(0, size - 1)
+    return place
+
+
+def _reflect(place, size, align_corners):
+    low, span = (0.0, size - 1.0) if align_corners else (-0.5, float(size))
+    if span == 0:
+        return torch.zeros_like(place)
+    place = (place - low).abs()
+    folded = place.remainder(2 * span)
+    return torch.where(folded > span, 2 * span - folded, folded) + low
+
+
+def _linear_taps(place):
+    """(offset position, weight) pairs along one dimension."""
+    low = place.detach().floor()
+    weight = place - low
+    return [(low, 1 - weight), (low + 1, weight)]
+
+
+def _cubic_taps(place):
+    low = place.detach().floor()
+    t = place - low
+    return [(low + i - 1, w) for i, w in enumerate(cubic_weights(t))]
+
+
+def cubic_weights(t, a=-0.75):
+    """The weights of the four neighbours of a point at a fraction t after the second."""
+
+    def near(x):
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x):
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return far(t + 1), near(t), near(1 - t), far(2 - t)
+
+
+def _pick(input, positions):
+    """The pixels at whole positions; zero where they lie outside."""
+    size = input.shape[2:]
+    inside = torch.ones_like(positions[0], dtype=torch.bool)
+    flat = torch.zeros_like(positions[0], dtype=torch.int64)
+    for position, n in zip(positions, size):
+        inside = inside & (position >= 0) & (position <= n - 1)
+        flat = flat * n + torch.where(inside, position, torch.zeros_like(position)).long()
+    number, channels = input.shape[:2]
+    flat = torch.where(inside, flat, torch.zeros_like(flat))
+    index = flat.reshape(number, 1, -1).expand(number, channels, -1)
+    values = input.reshape(number, channels, -1).gather(2, index)
+    values = values.reshape(number, channels, *positions[0].shape[1:])
+    return values.masked_fill(~inside.unsqueeze(1), 0)
+
+
+def _combine(input, places, taps, padding_mode, align_corners):
+    """The weighted sum over every combination of neighbours."""
+    size = input.shape[2:]
+    total = None
+    for corner in itertools.product(*taps):
+        positions = [position for position, _ in corner]
+        if padding_mode is not None:
+            positions = [
+                _clip(p, n, padding_mode, align_corners).round()
+                for p, n in zip(positions, size)
+            ]
+        weight = corner[0][1]
+        for _, factor in corner[1:]:
+            weight = weight * factor
+        term = _pick(input, positions) * weight.unsqueeze(1)
+        total = term if total is None else total + term
+    return total

@@ -1,0 +1,195 @@
+"""The hooks of a module: registering them, and the call that runs them."""
+
+from collections import OrderedDict
+
+from flambeau.utils.hooks import RemovableHandle
+
+# Hooks on every module of the program.
+_global_forward_pre_hooks = OrderedDict()
+_global_forward_hooks = OrderedDict()
+_global_forward_hooks_with_kwargs = OrderedDict()
+_global_forward_hooks_always_called = OrderedDict()
+_global_backward_pre_hooks = OrderedDict()
+_global_backward_hooks = OrderedDict()
+_global_parameter_registration_hooks = OrderedDict()
+_global_buffer_registration_hooks = OrderedDict()
+_global_module_registration_hooks = OrderedDict()
+# The first six together: the one thing that a call without hooks has to look at.
+_global_call_hooks = OrderedDict()
+
+
+def _register(hooks, hook, *marks, prepend=False):
+    handle = RemovableHandle(hooks, extra_dict=marks)
+    hooks[handle.id] = hook
+    for mark in marks:
+        mark[handle.id] = True
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
+
+
+def register_module_forward_pre_hook(hook):
+    """Calls ``hook(module, args)`` before the forward of every module.
+
+    >>> import flambeau as torch
+    >>> from flambeau.nn.modules.module import register_module_forward_pre_hook
+    >>> with register_module_forward_pre_hook(lambda m, args: print(type(m).__name__)):
+    ...     _ = torch.nn.Identity()(1)
+    Identity
+    """
+    return _register(_global_forward_pre_hooks, hook, _global_call_hooks)
+
+
+def register_module_forward_hook(hook, *, with_kwargs=False, always_call=False):
+    """Calls ``hook(module, args, output)`` after the forward of every module."""
+    marks = [_global_call_hooks]
+    if with_kwargs:
+        marks.append(_global_forward_hooks_with_kwargs)
+    if always_call:
+        marks.append(_global_forward_hooks_always_called)
+    return _register(_global_forward_hooks, hook, *marks)
+
+
+def register_module_full_backward_pre_hook(hook):
+    """Calls ``hook(module, grad_output)`` when the gradients of any module's outputs are there."""
+    return _register(_global_backward_pre_hooks, hook, _global_call_hooks)
+
+
+def register_module_full_backward_hook(hook):
+    """Calls ``hook(module, grad_input, grad_output)`` in the backward of every module."""
+    return _register(_global_backward_hooks, hook, _global_call_hooks)
+
+
+def register_module_parameter_registration_hook(hook):
+    """Calls ``hook(module, name, param)`` when a parameter is registered; it may replace it."""
+    return _register(_global_parameter_registration_hooks, hook)
+
+
+def register_module_buffer_registration_hook(hook):
+    """Calls ``hook(module, name, buffer)`` when a buffer is registered; it may replace it."""
+    return _register(_global_buffer_registration_hooks, hook)
+
+
+def register_module_module_registration_hook(hook):
+    """Calls ``hook(module, name, child)`` when a child is registered; it may replace it."""
+    return _register(_global_module_registration_hooks, hook)
+
+
+class HooksMixin:
+    """The part of Module that keeps hooks and calls them."""
+
+    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):
+        """Calls ``hook(module, args)`` before forward; what it returns replaces the arguments.
+
+        With `with_kwargs` the hook is ``hook(module, args, kwargs)`` and returns both or None.
+        """
+        marks = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
+        return _register(self._forward_pre_hooks, hook, *marks, prepend=prepend)
+
+    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
+        """Calls ``hook(module, args, output)`` after forward; what it returns replaces the output.
+
+        With `with_kwargs` the hook is ``hook(module, args, kwargs, output)``; with `always_call`
+        it runs even where forward raises.
+
+        >>> import flambeau as torch
+        >>> layer = torch.nn.Identity()
+        >>> handle = layer.register_forward_hook(lambda module, args, output: output + 1)
+        >>> layer(1)
+        2
+        """
+        marks = [self._forward_hooks_with_kwargs] if with_kwargs else []
+        if always_call:
+            marks.append(self._forward_hooks_always_called)
+        return _register(self._forward_hooks, hook, *marks, prepend=prepend)
+
+    def register_full_backward_pre_hook(self, hook, prepend=False):
+        """Calls ``hook(module, grad_output)`` in the backward, before the module's own."""
+        return _register(self._backward_pre_hooks, hook, prepend=prepend)
+
+    def register_full_backward_hook(self, hook, prepend=False):
+        """Calls ``hook(module, grad_input, grad_output)`` once the input gradients are there."""
+        self._is_full_backward_hook = True
+        return _register(self._backward_hooks, hook, prepend=prepend)
+
+    def _call_with_hooks(self, args, kwargs):
+        called = set()
+        try:
+            args, kwargs = self._run_pre_hooks(args, kwargs)
+            gradients = self._gradient_hooks()
+            if gradients is not None:
+                args = gradients.wrap_inputs(args)
+            result = self.forward(*args, **kwargs)
+            for key, hook, with_kwargs in self._output_hooks():
+                called.add(key)
+                extra = (kwargs,) if with_kwargs else ()
+                new = hook(self, args, *extra, result)
+                if new is not None:
+                    result = new
+            return result if gradients is None else gradients.wrap_outputs(result)
+        except Exception:
+            self._run_always_called(called, args, kwargs)
+            raise
+
+    def _run_pre_hooks(self, args, kwargs):
+        for hook in list(_global_forward_pre_hooks.values()):
+            new = hook(self, args)
+            if new is not None:
+                args = new if isinstance(new, tuple) else (new,)
+        for key, hook in list(self._forward_pre_hooks.items()):
+            if key in self._forward_pre_hooks_with_kwargs:
+                new = hook(self, args, kwargs)
+                if new is None:
+                    continue
+                if not (isinstance(new, tuple) and len(new) == 2):
+                    raise RuntimeError(
+                        "forward pre-hook must return None or a tuple of (new_args, new_kwargs), "
+                        f"but got {new}."
+                    )
+                args, kwargs = new
+            else:
+                new = hook(self, args)
+                if new is not None:
+                    args = new if isinstance(new, tuple) else (new,)
+        return args, kwargs
+
+    def _gradient_hooks(self):
+        hooks = [*_global_backward_hooks.values(), *self._backward_hooks.values()]
+        pre_hooks = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
+        if not hooks and not pre_hooks:
+            return None
+        from ._backward import ModuleGradients
+
+        return ModuleGradients(self, hooks, pre_hooks)
+
+    def _output_hooks(self):
+        """(key, hook, takes keyword arguments) of all forward hooks, in the order of the calls."""
+        return [
+            *(
+                (key, hook, key in _global_forward_hooks_with_kwargs)
+                for key, hook in _global_forward_hooks.items()
+            ),
+            *(
+                (key, hook, key in self._forward_hooks_with_kwargs)
+                for key, hook in self._forward_hooks.items()
+            ),
+        ]
+
+    def _run_always_called(self, called, args, kwargs):
+        """After an error: the hooks that asked to run in any case, with no output to show."""
+        always = _global_forward_hooks_always_called.keys() | self._forward_hooks_always_called
+        for key, hook, with_kwargs in self._output_hooks():
+            if key not in always or key in called:
+                continue
+            extra = (kwargs,) if with_kwargs else ()
+            try:
+                hook(self, args, *extra, None)
+            except Exception as error:
+                import warnings
+
+                kind = "global module" if key in _global_forward_hooks else "module"
+                warnings.warn(
+                    f"{kind} forward hook with ``always_call=True`` raised an exception that was "
+                    f"silenced as another error was raised in forward: {error}",
+                    stacklevel=3,
+                )

@@ -1,0 +1,173 @@
+"""Padding layers."""
+
+from .. import functional as F
+from .module import Module
+from .utils import _ntuple
+
+__all__ = [
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+]
+
+
+class _PadNd(Module):
+    _dims = 0
+    _mode = ""
+
+    def __init__(self, padding):
+        super().__init__()
+        self.padding = _ntuple(2 * self._dims)(padding)
+
+    def forward(self, input):
+        return F.pad(input, self.padding, self._mode)
+
+    def extra_repr(self):
+        return f"{self.padding}"
+
+
+class _ConstantPadNd(_PadNd):
+    def __init__(self, padding, value):
+        super().__init__(padding)
+        self.value = value
+
+    def forward(self, input):
+        return F.pad(input, self.padding, "constant", self.value)
+
+    def extra_repr(self):
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ConstantPad1d(_ConstantPadNd):
+    """Pads the last dimension with a value.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ConstantPad1d((1, 2), 7)(torch.zeros(1, 1))
+    tensor([[7., 0., 7., 7.]])
+    """
+
+    _dims = 1
+
+
+class ConstantPad2d(_ConstantPadNd):
+    """Pads the last two dimensions with a value."""
+
+    _dims = 2
+
+
+class ConstantPad3d(_ConstantPadNd):
+    """Pads the last three dimensions with a value."""
+
+    _dims = 3
+
+
+class _ZeroPadNd(_ConstantPadNd):
+    def __init__(self, padding):
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self):
+        return f"{self.padding}"
+
+
+class ZeroPad1d(_ZeroPadNd):
+    """Pads the last dimension with zeros.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ZeroPad1d(1)(torch.ones(1, 2))
+    tensor([[0., 1., 1., 0.]])
+    """
+
+    _dims = 1
+
+
+class ZeroPad2d(_ZeroPadNd):
+    """Pads the last two dimensions with zeros."""
+
+    _dims = 2
+
+
+class ZeroPad3d(_ZeroPadNd):
+    """Pads the last three dimensions with zeros."""
+
+    _dims = 3
+
+
+class ReflectionPad1d(_PadNd):
+    """Pads the last dimension with its mirror image.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReflectionPad1d(2)(torch.tensor([[0.0, 1.0, 2.0]]))
+    tensor([[2., 1., 0., 1., 2., 1., 0.]])
+    """
+
+    _dims, _mode = 1, "reflect"
+
+
+class ReflectionPad2d(_PadNd):
+    """Pads the last two dimensions with their mirror image."""
+
+    _dims, _mode = 2, "reflect"
+
+
+class ReflectionPad3d(_PadNd):
+    """Pads the last three dimensions with their mirror image."""
+
+    _dims, _mode = 3, "reflect"
+
+
+class ReplicationPad1d(_PadNd):
+    """Pads the last dimension with its first and last value.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReplicationPad1d(1)(torch.tensor([[0.0, 1.0]]))
+    tensor([[0., 0., 1., 1.]])
+    """
+
+    _dims, _mode = 1, "replicate"
+
+
+class ReplicationPad2d(_PadNd):
+    """Pads the last two dimensions with the values at the border."""
+
+    _dims, _mode = 2, "replicate"
+
+
+class ReplicationPad3d(_PadNd):
+    """Pads the last three dimensions with the values at the border."""
+
+    _dims, _mode = 3, "replicate"
+
+
+class CircularPad1d(_PadNd):
+    """Pads the last dimension with what stands at its other end.
+
+    >>> import flambeau as torch
+    >>> torch.nn.CircularPad1d(1)(torch.tensor([[0.0, 1.0, 2.0]]))
+    tensor([[2., 0., 1., 2., 0.]])
+    """
+
+    _dims, _mode = 1, "circular"
+
+
+class CircularPad2d(_PadNd):
+    """Pads the last two dimensions with what stands at their other ends."""
+
+    _dims, _mode = 2, "circular"
+
+
+class CircularPad3d(_PadNd):
+    """Pads the last three dimensions with what stands at their other ends."""
+
+    _dims, _mode = 3, "circular"

@@ -1,0 +1,555 @@
+"""Recurrent layers and cells."""
+
+import math
+
+import flambeau as torch
+
+from .. import functional as F
+from .. import init
+from ..parameter import Parameter
+from ..utils.rnn import PackedSequence
+from .module import Module
+
+__all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
+
+_GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
+
+
+def _gru_step(projected, hidden, w_hh, b_hh):
+    reset_x, update_x, new_x = projected.chunk(3, -1)
+    reset_h, update_h, new_h = F.linear(hidden, w_hh, b_hh).chunk(3, -1)
+    update = torch.sigmoid(update_x + update_h)
+    new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
+    return new + update * (hidden - new)
+
+
+def _lstm_step(projected, hidden, cell, w_hh, b_hh):
+    gates = projected + F.linear(hidden, w_hh, b_hh)
+    into, forget, new, out = gates.chunk(4, -1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(new)
+    return torch.sigmoid(out) * torch.tanh(cell), cell
+
+
+def _step(mode, projected, state, w_hh, b_hh, w_hr):
+    """One time step; the state is (hidden,) or, for an LSTM, (hidden, cell)."""
+    if mode == "LSTM":
+        hidden, cell = _lstm_step(projected, *state, w_hh, b_hh)
+        return (hidden if w_hr is None else F.linear(hidden, w_hr)), cell
+    if mode == "GRU":
+        return (_gru_step(projected, state[0], w_hh, b_hh),)
+    total = projected + F.linear(state[0], w_hh, b_hh)
+    return (torch.tanh(total) if mode == "RNN_TANH" else F.relu(total),)
+
+
+def _run(mode, steps, state, weights, backwards):
+    """One layer in one direction over a list of steps, whose batches shrink with time.
+
+    Returns the output of each step and the state of each sequence at its end.
+    """
+    w_ih, w_hh, b_ih, b_hh, w_hr = weights
+    sizes = [step.shape[0] for step in steps]
+    projected = F.linear(torch.cat(steps), w_ih, b_ih).split(sizes)
+    outputs = [None] * len(steps)
+    ended = []  # the states of sequences that are over, last one first
+    batch = sizes[-1] if backwards else sizes[0]
+    rest = state
+    state = tuple(s[:batch] for s in rest)
+    for t in reversed(range(len(steps))) if backwards else range(len(steps)):
+        if sizes[t] > batch:  # backwards: sequences begin
+            state = tuple(torch.cat([s, r[batch : sizes[t]]]) for s, r in zip(state, rest))
+        elif sizes[t] < batch:  # forwards: sequences end
+            ended.append(tuple(s[sizes[t] :] for s in state))
+            state = tuple(s[: sizes[t]] for s in state)
+        batch = sizes[t]
+        state = _step(mode, projected[t], state, w_hh, b_hh, w_hr)
+        outputs[t] = state[0]
+    if ended:
+        state = tuple(torch.cat(parts) for parts in zip(state, *reversed(ended)))
+    return outputs, state
+
+
+class RNNBase(Module):
+    """What RNN, LSTM and GRU share: weights of all layers and the run over time."""
+
+    def __init__(
+        self,
+        mode,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        proj_size=0,
+        device=None,
+        dtype=None,
+    ):
+        super().__init__()
+        self._check_arguments(mode, input_size, hidden_size, num_layers, batch_first, dropout)
+        if proj_size < 0:
+            raise ValueError("proj_size should be a positive integer or zero to disable projections")
+        if proj_size >= hidden_size:
+            raise ValueError("proj_size has to be smaller than hidden_size")
+        self.mode = mode
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self._all_weights = []
+        for layer in range(num_layers):
+            for suffix in ("", "_reverse")[: 2 if bidirectional else 1]:
+                self._add_layer(f"l{layer}{suffix}", layer == 0, device, dtype)
+        self.reset_parameters()
+
+    @staticmethod
+    def _check_arguments(mode, input_size, hidden_size, num_layers, batch_first, dropout):
+        if mode not in _GATES:
+            raise ValueError(f"Unrecognized RNN mode: {mode}")
+        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            raise ValueError(
+                "dropout should be a number in range [0, 1] representing the probability of an "
+                "element being zeroed"
+            )
+        for name, value, wanted in (
+            ("batch_first", batch_first, bool),
+            ("input_size", input_size, int),
+            ("hidden_size", hidden_size, int),
+        ):
+            if not isinstance(value, wanted):
+                raise TypeError(
+                    f"{name} should be of type {wanted.__name__}, got: {type(value).__name__}"
+                )
+        if hidden_size <= 0:
+            raise ValueError("hidden_size must be greater than zero")
+        if num_layers <= 0:
+            raise ValueError("num_layers must be greater than zero")
+        if dropout > 0 and num_layers == 1:
+            import warnings
+
+            warnings.warn(
+                "dropout option adds dropout after all but last recurrent layer, so non-zero "
+                f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
+                f"num_layers={num_layers}",
+                stacklevel=4,
+            )
+
+    def _add_layer(self, suffix, first, device, dtype):
+        gates = _GATES[self.mode] * self.hidden_size
+        state = self.proj_size or self.hidden_size
+        width = self.input_size if first else state * (2 if self.bidirectional else 1)
+        shapes = {"weight_ih": (gates, width), "weight_hh": (gates, state)}
+        if self.bias:
+            shapes["bias_ih"] = shapes["bias_hh"] = (gates,)
+        if self.proj_size:
+            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+        names = []
+        for name, shape in shapes.items():
+            names.append(f"{name}_{suffix}")
+            setattr(self, names[-1], Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self._all_weights.append(names)
+
+    @property
+    def all_weights(self):
+        """The parameters of each layer and direction."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    def flatten_parameters(self):
+        """Nothing to do here: weights are packed when they are used."""
+
+    def reset_parameters(self):
+        """Draws new weights."""
+        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    def extra_repr(self):
+        text = f"{self.input_size}, {self.hidden_size}"
+        if self.proj_size != 0:
+            text += f", proj_size={self.proj_size}"
+        if self.num_layers != 1:
+            text += f", num_layers={self.num_layers}"
+        if self.bias is not True:
+            text += f", bias={self.bias}"
+        if self.batch_first is not False:
+            text += f", batch_first={self.batch_first}"
+        if self.dropout != 0:
+            text += f", dropout={self.dropout}"
+        if self.bidirectional is not False:
+            text += f", bidirectional={self.bidirectional}"
+        return text
+
+    def _weights(self, index):
+        names = dict.fromkeys(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"))
+        for name in self._all_weights[index]:
+            kind = "_".join(name.split("_")[:2])
+            names[kind] = getattr(self, name)
+        return tuple(names.values())
+
+    def _first_state(self, hx, batch, like):
+        """The states to begin with, [layers * directions, batch, size] each."""
+        count = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size]
+        if self.mode == "LSTM":
+            sizes.append(self.hidden_size)
+        if hx is None:
+            return tuple(like.new_zeros((count, batch, size)) for size in sizes)
+        hx = hx if self.mode == "LSTM" else (hx,)
+        for i, (state, size) in enumerate(zip(hx, sizes)):
+            wanted = (count, batch, size)
+            if tuple(state.shape) != wanted:
+                name = "hidden" if self.mode != "LSTM" else f"hidden[{i}]"
+                raise RuntimeError(
+                    f"Expected {name} size {wanted}, got {list(state.shape)}"
+                )
+        return tuple(hx)
+
+    def _run_layers(self, steps, state):
+        directions = 2 if self.bidirectional else 1
+        final = []
+        for layer in range(self.num_layers):
+            runs = []
+            for direction in range(directions):
+                i = layer * directions + direction
+                part = tuple(s[i] for s in state)
+                outputs, end = _run(self.mode, steps, part, self._weights(i), direction == 1)
+                runs.append(outputs)
+                final.append(end)
+            steps = runs[0]
+            if directions == 2:
+                steps = [torch.cat(pair, -1) for pair in zip(*runs)]
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                sizes = [step.shape[0] for step in steps]
+                steps = F.dropout(torch.cat(steps), self.dropout).split(sizes)
+        return list(steps), tuple(torch.stack(parts) for parts in zip(*final))
+
+    def _check_input(self, input, packed):
+        if not packed and input.dim() not in (2, 3):
+            raise ValueError(
+                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D tensor "
+                "instead"
+            )
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
+                f"{input.shape[-1]}"
+            )
+        if not packed and 0 in input.shape[:-1]:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+
+    def _check_unbatched_state(self, hx, batched, dims):
+        if hx is None:
+            return
+        lstm = self.mode == "LSTM"
+        if any(state.dim() != dims for state in (hx if lstm else (hx,))):
+            kind = "batched 3-D" if batched else "unbatched 2-D"
+            if lstm:
+                got = ", ".join(f"{state.dim()}-D" for state in hx)
+                raise RuntimeError(
+                    f"For {kind} input, hx and cx should also be {dims}-D but got ({got}) tensors"
+                )
+            raise RuntimeError(
+                f"For {kind} input, hx should also be {dims}-D but got {hx.dim()}-D tensor"
+            )
+
+    def forward(self, input, hx=None):
+        packed = isinstance(input, PackedSequence)
+        self._check_input(input.data if packed else input, packed)
+        if packed:
+            return self._forward_packed(input, hx)
+        batched = input.dim() == 3
+        self._check_unbatched_state(hx, batched, 3 if batched else 2)
+        time = 1 if batched and self.batch_first else 0
+        if not batched:
+            input = input.unsqueeze(1)
+            if hx is not None:
+                lstm = self.mode == "LSTM"
+                hx = tuple(s.unsqueeze(1) for s in hx) if lstm else hx.unsqueeze(1)
+        batch = input.shape[1 - time]
+        state = self._first_state(hx, batch, input)
+        steps, state = self._run_layers(input.unbind(time), state)
+        output = torch.stack(steps, time)
+        if not batched:
+            output, state = output.squeeze(1), tuple(s.squeeze(1) for s in state)
+        return output, (state if self.mode == "LSTM" else state[0])
+
+    def _forward_packed(self, input, hx):
+        data, batch_sizes, order, back = input
+        sizes = batch_sizes.tolist()
+        state = self._first_state(hx, sizes[0], data)
+        if order is not None and hx is not None:
+            state = tuple(s.index_select(1, order) for s in state)
+        steps, state = self._run_layers(list(data.split(sizes)), state)
+        if back is not None:
+            state = tuple(s.index_select(1, back) for s in state)
+        output = PackedSequence(torch.cat(steps), batch_sizes, order, back)
+        return output, (state if self.mode == "LSTM" else state[0])
+
+
+def _no_projection(kwargs):
+    if "proj_size" in kwargs:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
+
+class RNN(RNNBase):
+    """``h = tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)`` over time, in several layers.
+
+    Shapes: input (T, N, input_size), or (N, T, input_size) with `batch_first`, or (T,
+    input_size); output of hidden_size for each direction, and the last hidden state of each layer.
+
+    >>> import flambeau as torch
+    >>> output, hidden = torch.nn.RNN(10, 20, 2)(torch.ones(5, 3, 10))
+    >>> output.shape, hidden.shape
+    (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        nonlinearity="tanh",
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        device=None,
+        dtype=None,
+        **kwargs,
+    ):
+        _no_projection(kwargs)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(
+                f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
+        super().__init__(
+            "RNN_" + nonlinearity.upper(),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+            **kwargs,
+        )
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(RNNBase):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997), in several layers.
+
+    Shapes as RNN's; the state is a pair of hidden and cell state.
+
+    >>> import flambeau as torch
+    >>> output, (hidden, cell) = torch.nn.LSTM(10, 20)(torch.ones(5, 3, 10))
+    >>> output.shape, cell.shape
+    (torch.Size([5, 3, 20]), torch.Size([1, 3, 20]))
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        proj_size=0,
+        device=None,
+        dtype=None,
+    ):
+        super().__init__(
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+        )
+
+
+class GRU(RNNBase):
+    """Gated recurrent units (Cho et al., 2014), in several layers. Shapes as RNN's.
+
+    >>> import flambeau as torch
+    >>> output, hidden = torch.nn.GRU(10, 20, bidirectional=True)(torch.ones(5, 3, 10))
+    >>> output.shape, hidden.shape
+    (torch.Size([5, 3, 40]), torch.Size([2, 3, 20]))
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        device=None,
+        dtype=None,
+        **kwargs,
+    ):
+        _no_projection(kwargs)
+        super().__init__(
+            "GRU",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+            **kwargs,
+        )
+
+
+class RNNCellBase(Module):
+    """What the cells share: the weights of one step."""
+
+    def __init__(self, input_size, hidden_size, bias, num_chunks, device=None, dtype=None):
+        super().__init__()
+        if hidden_size <= 0:
+            raise ValueError(f"hidden_size must be greater than zero, got {hidden_size}")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        gates = num_chunks * hidden_size
+
+        def empty(*shape):
+            return Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        self.weight_ih = empty(gates, input_size)
+        self.weight_hh = empty(gates, hidden_size)
+        if bias:
+            self.bias_ih = empty(gates)
+            self.bias_hh = empty(gates)
+        else:
+            self.register_parameter("bias_ih", None)
+            self.register_parameter("bias_hh", None)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draws new weights."""
+        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    def extra_repr(self):
+        text = f"{self.input_size}, {self.hidden_size}"
+        if self.bias is not True:
+            text += f", bias={self.bias}"
+        if getattr(self, "nonlinearity", "tanh") != "tanh":
+            text += f", nonlinearity={self.nonlinearity}"
+        return text
+
+    def _advance(self, mode, input, states):
+        name = self._get_name()
+        if input.dim() not in (1, 2):
+            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {input.shape[-1]} expected "
+                f"{self.input_size}"
+            )
+        batched = input.dim() == 2
+        if not batched:
+            input = input.unsqueeze(0)
+        batch = input.shape[0]
+        for i, state in enumerate(states):
+            self._check_state(i, state, batched, batch)
+        full = tuple(
+            input.new_zeros((batch, self.hidden_size))
+            if state is None
+            else state.unsqueeze(0)
+            if not batched
+            else state
+            for state in states
+        )
+        projected = F.linear(input, self.weight_ih, self.bias_ih)
+        new = _step(mode, projected, full, self.weight_hh, self.bias_hh, None)
+        return new if batched else tuple(state.squeeze(0) for state in new)
+
+    def _check_state(self, i, state, batched, batch):
+        if state is None:
+            return
+        if state.dim() not in (1, 2):
+            raise ValueError(
+                f"{self._get_name()}: Expected hidden to be 1D or 2D, got {state.dim()}D instead"
+            )
+        if state.shape[-1] != self.hidden_size:
+            raise RuntimeError(
+                f"hidden{i} has inconsistent hidden_size: got {state.shape[-1]}, expected "
+                f"{self.hidden_size}"
+            )
+        got = state.shape[0] if state.dim() == 2 else 1
+        if state.dim() != (2 if batched else 1) or (batched and got != batch):
+            raise RuntimeError(
+                f"Input batch size {batch} doesn't match hidden{i} batch size {got}"
+            )
+
+
+class RNNCell(RNNCellBase):
+    """One step of an RNN. Shapes: input (N, input_size), hidden (N, hidden_size), or without N.
+
+    >>> import flambeau as torch
+    >>> torch.nn.RNNCell(10, 20)(torch.ones(3, 10)).shape
+    torch.Size([3, 20])
+    """
+
+    def __init__(
+        self, input_size, hidden_size, bias=True, nonlinearity="tanh", device=None, dtype=None
+    ):
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
+        self.nonlinearity = nonlinearity
+
+    def forward(self, input, hx=None):
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+        return self._advance("RNN_" + self.nonlinearity.upper(), input, (hx,))[0]
+
+
+class LSTMCell(RNNCellBase):
+    """One step of an LSTM; the state is a pair of hidden and cell state.
+
+    >>> import flambeau as torch
+    >>> hidden, cell = torch.nn.LSTMCell(10, 20)(torch.ones(3, 10))
+    >>> hidden.shape
+    torch.Size([3, 20])
+    """
+
+    def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
+
+    def forward(self, input, hx=None):
+        return self._advance("LSTM", input, (None, None) if hx is None else hx)
+
+
+class GRUCell(RNNCellBase):
+    """One step of a GRU. Shapes as RNNCell's.
+
+    >>> import flambeau as torch
+    >>> torch.nn.GRUCell(10, 20)(torch.ones(3, 10)).shape
+    torch.Size([3, 20])
+    """
+
+    def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
+
+    def forward(self, input, hx=None):
+        return self._advance("GRU", input, (hx,))[0]

@@ -1,0 +1,14 @@
+"""Making a layer without drawing its weights."""
+
+__all__ = ["skip_init"]
+
+
+def skip_init(module_cls, *args, **kwargs):
+    """Makes a layer whose weights hold whatever the memory held, to be loaded later.
+
+    >>> import flambeau as torch
+    >>> torch.nn.utils.skip_init(torch.nn.Linear, 2, 3).weight.shape
+    torch.Size([3, 2])
+    """
+    device = kwargs.pop("device", "cpu")
+    return module_cls(*args, device="meta", **kwargs).to_empty(device=device)
