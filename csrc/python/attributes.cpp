@@ -148,21 +148,6 @@ PyObject* get_layout(const Tensor&) { return wrap(Layout::strided); }
 
 }  // namespace
 
-void set_requires_grad(const Tensor& t, bool on) {
-  if (!is_leaf(t)) {
-    if (on) return;
-    fail(ErrorKind::runtime,
-         "you can only change requires_grad flags of leaf variables. If you want to use a computed "
-         "variable in a subgraph that doesn't require differentiation use var_no_grad = "
-         "var.detach().");
-  }
-  check(!on || is_inexact(t.dtype()),
-        "only Tensors of floating point and complex dtype can require gradients");
-  check(!on || !t->inference || modes().inference,
-        "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
-  if (on || t->autograd) autograd_meta(t).requires_grad = on;
-}
-
 #define FLAMBEAU_GET(name, f, doc) {name, get<f>, nullptr, doc, nullptr}
 #define FLAMBEAU_FLAG(name, expr, doc) \
   {name, get<+[](const Tensor& t) { return boolean(expr); }>, nullptr, doc, nullptr}
