@@ -194,7 +194,7 @@ FLAMBEAU_INLINE T fold(Vec<T> a, const F& f) {
 
 // Plain numbers: the same names and the same rules, so that one expression serves both.
 template <class A, class B>
-FLAMBEAU_INLINE auto where(bool c, A a, B b) -> decltype(c ? a : b) {
+FLAMBEAU_INLINE auto where(bool c, A a, B b) -> decltype(c ? A() : B()) {
   return c ? a : b;
 }
 template <class T>
