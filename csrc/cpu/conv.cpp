@@ -1,0 +1,326 @@
+// Convolution, its transpose and its weight gradient, each as tiles of the matrix micro-kernel
+// over blocks of columns. Sums run in an order given by the sizes alone.
+#include "conv_columns.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+// Filters packed in tiles of rows, as the micro-kernel reads them.
+template <class T>
+struct Filters {
+  int64_t tiles, rows;
+  const T* data;
+};
+
+template <class T>
+Filters<T> pack_filters(const Conv<T>& c) {
+  const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
+  const int64_t total = c.a.groups * tiles * rows * c.depth + Vec<T>::size;
+  T* packed = static_cast<T*>(
+      scratch(Scratch::packed_b, total * static_cast<int64_t>(sizeof(T))));
+  // In order: the store of a tile's last vector reaches into the next tile.
+  for (int64_t i = 0; i < c.a.groups * tiles; ++i) {
+    const int64_t first = i % tiles * rows;
+    if (first < c.filters)
+      pack(packed + i * rows * c.depth, rows, c.weight(i / tiles * c.filters + first), c.depth, 1,
+           min(rows, c.filters - first), c.depth, T(1));
+  }
+  return {tiles, rows, packed};
+}
+
+// out[filter][position] of lines first..last of one group of one image.
+template <class T>
+void output_block(const Conv<T>& c, const Filters<T>& f, int64_t n, int64_t group, int64_t first,
+                  int64_t last) {
+  constexpr int64_t NR = kTileCols<T>;
+  const Columns<T> cols = columns(c, c.input(n, group * c.channels), c.channels, first, last);
+  const int64_t count = (last - first) * c.width;
+  TileArgs<T> t;
+  t.a_row = 1, t.a_col = f.rows;
+  t.b_row = cols.step;
+  t.k = c.depth;
+  t.c_row = c.positions;
+  t.start = c.a.bias ? Start::bias_rows : Start::zero;
+  for (int64_t j = 0; j < count; j += NR)
+    for (int64_t i = 0; i < f.tiles; ++i) {
+      const int64_t filter = group * c.filters + i * f.rows;
+      const int64_t rows = min(f.rows, c.filters - i * f.rows);
+      if (rows <= 0) break;
+      t.a = f.data + (group * f.tiles + i) * f.rows * c.depth;
+      t.b = cols.data + j;
+      t.cols = min(NR, count - j);
+      t.c = c.output(n, filter) + first * c.width + j;
+      t.bias = static_cast<const T*>(c.a.bias) + (c.a.bias ? filter : 0);
+      run_tile(t, rows);
+    }
+}
+
+template <class T>
+void output_pointwise(const Conv<T>& c) {
+  const auto one = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / c.a.groups, group = i % c.a.groups, filter = group * c.filters;
+      Gemm<T> g{c.filters,   c.positions, c.depth,
+                c.weight(filter), c.depth, 1, c.input(n, group * c.channels), c.positions, 1,
+                c.output(n, filter), c.positions};
+      if (c.a.bias) {
+        g.bias = static_cast<const T*>(c.a.bias) + filter;
+        g.start = Start::bias_rows;
+      }
+      gemm(g);
+    }
+  };
+  if (c.a.batch * c.a.groups < 4) return one(0, c.a.batch * c.a.groups);
+  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / (c.flops() + 1));
+  parallel_for(0, c.a.batch * c.a.groups, grain, one);
+}
+
+template <class T>
+void output(const Conv<T>& c) {
+  if (c.pointwise()) return output_pointwise(c);
+  const Filters<T> f = pack_filters(c);
+  const int64_t block = c.block_lines(c.depth), blocks = ceil_div(c.lines, block);
+  const double flops = c.flops() / static_cast<double>(blocks) + 1;
+  parallel_for(0, c.a.batch * c.a.groups * blocks,
+               1 + static_cast<int64_t>(kParallelFlops / flops), [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t image = i / blocks, first = i % blocks * block;
+                   output_block(c, f, image / c.a.groups, image % c.a.groups, first,
+                                min(first + block, c.lines));
+                 }
+               });
+}
+
+// -- the input's gradient -----------------------------------------------------------------------
+
+// With stride 1 it is a convolution of the output with the filters mirrored, channels and filters
+// exchanged.
+template <class T>
+bool mirrors(const Conv<T>& c) {
+  for (int i = 0; i < 3; ++i)
+    if (c.a.stride[i] != 1 || c.a.padding[i] > (c.a.kernel[i] - 1) * c.a.dilation[i]) return false;
+  return true;
+}
+
+template <class T>
+void input_mirrored(const Conv<T>& c) {
+  ConvArgs a = c.a;
+  T* mirrored = static_cast<T*>(scratch(
+      Scratch::shared, c.a.out_channels * c.depth * static_cast<int64_t>(sizeof(T))));
+  for (int64_t group = 0; group < a.groups; ++group)
+    for (int64_t ch = 0; ch < c.channels; ++ch)
+      for (int64_t f = 0; f < c.filters; ++f) {
+        const T* src = c.weight(group * c.filters + f) + ch * c.taps;
+        T* dst = mirrored + ((group * c.channels + ch) * c.filters + f) * c.taps;
+        for (int64_t k = 0; k < c.taps; ++k) dst[k] = src[c.taps - 1 - k];
+      }
+  a.in_channels = c.a.out_channels, a.out_channels = c.a.in_channels;
+  a.input = c.a.output, a.output = c.a.input;
+  a.weight = mirrored;
+  for (int i = 0; i < 3; ++i) {
+    a.in[i] = c.a.out[i], a.out[i] = c.a.in[i];
+    a.padding[i] = (a.kernel[i] - 1) * a.dilation[i] - c.a.padding[i];
+  }
+  output(Conv<T>(a));
+}
+
+// Adds what one row of columns holds to where it was read from.
+template <class T>
+void scatter(const Conv<T>& c, const T* row, T* x, const int64_t (&tap)[3], int64_t first,
+             int64_t last) {
+  const ConvArgs& a = c.a;
+  const int64_t s = a.stride[2], shift = tap[2] * a.dilation[2] - a.padding[2];
+  const int64_t lo = shift >= 0 ? 0 : ceil_div(-shift, s);
+  const int64_t hi = a.in[2] <= shift ? 0 : min(c.width, ceil_div(a.in[2] - shift, s));
+  for (int64_t l = first; l < last; ++l, row += c.width) {
+    const int64_t d = l / a.out[1] * a.stride[0] + tap[0] * a.dilation[0] - a.padding[0];
+    const int64_t h = l % a.out[1] * a.stride[1] + tap[1] * a.dilation[1] - a.padding[1];
+    if (d < 0 || d >= a.in[0] || h < 0 || h >= a.in[1]) continue;
+    T* dst = x + (d * a.in[1] + h) * a.in[2] + shift;
+    for (int64_t q = lo; q < hi; ++q) dst[q * s] += row[q];
+  }
+}
+
+// One channel block of one image: columns by the micro-kernel, then added to the input.
+template <class T>
+void input_block(const Conv<T>& c, int64_t n, int64_t group, int64_t ch0, int64_t ch1) {
+  constexpr int64_t NR = kTileCols<T>;
+  const int64_t rows = (ch1 - ch0) * c.taps, size = c.in_size();
+  for (int64_t ch = ch0; ch < ch1; ++ch) {
+    const int64_t channel = group * c.channels + ch;
+    const T start = c.a.bias ? static_cast<const T*>(c.a.bias)[channel] : T(0);
+    T* x = c.input(n, channel);
+    for (int64_t i = 0; i < size; ++i) x[i] = start;
+  }
+  const int64_t block = c.block_lines(rows);
+  const int64_t step = column_step<T>(block * c.width), tiles = ceil_div(rows, kTileRows);
+  T* cols = static_cast<T*>(scratch(
+      Scratch::columns, (rows * step + c.filters * NR) * static_cast<int64_t>(sizeof(T))));
+  T* panel = cols + rows * step;
+  for (int64_t first = 0; first < c.lines; first += block) {
+    const int64_t last = min(first + block, c.lines), count = (last - first) * c.width;
+    for (int64_t j = 0; j < count; j += NR) {
+      TileArgs<T> t;
+      t.cols = min(NR, count - j);
+      pack(panel, NR, c.output(n, group * c.filters) + first * c.width + j, 1, c.positions, t.cols,
+           c.filters, T(1));
+      t.b = panel, t.b_row = NR;
+      t.k = c.filters;
+      t.a_row = 1, t.a_col = c.depth;
+      t.c_row = step;
+      t.start = Start::zero;
+      for (int64_t i = 0; i < tiles; ++i) {
+        t.a = c.weight(group * c.filters) + ch0 * c.taps + i * kTileRows;
+        t.c = cols + i * kTileRows * step + j;
+        run_tile(t, min(int64_t{kTileRows}, rows - i * kTileRows));
+      }
+    }
+    const T* row = cols;
+    int64_t tap[3];
+    for (int64_t ch = ch0; ch < ch1; ++ch)
+      for (tap[0] = 0; tap[0] < c.a.kernel[0]; ++tap[0])
+        for (tap[1] = 0; tap[1] < c.a.kernel[1]; ++tap[1])
+          for (tap[2] = 0; tap[2] < c.a.kernel[2]; ++tap[2], row += step)
+            scatter(c, row, c.input(n, group * c.channels + ch), tap, first, last);
+  }
+}
+
+template <class T>
+void input(const Conv<T>& c) {
+  if (mirrors(c)) return input_mirrored(c);
+  const int64_t wanted = ceil_div(256, c.taps);  // rows of columns worth a block
+  const int64_t blocks = ceil_div(c.channels, wanted), block = ceil_div(c.channels, blocks);
+  const double flops = c.flops() / static_cast<double>(blocks) + 1;
+  parallel_for(0, c.a.batch * c.a.groups * blocks,
+               1 + static_cast<int64_t>(kParallelFlops / flops), [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t image = i / blocks, first = i % blocks * block;
+                   if (first < c.channels)
+                     input_block(c, image / c.a.groups, image % c.a.groups, first,
+                                 min(first + block, c.channels));
+                 }
+               });
+}
+
+// -- the weight's gradient ------------------------------------------------------------------------
+
+// Sums over images [n0, n1) of one channel block of one group, turned: sums[row][filter].
+template <class T>
+void weight_block(const Conv<T>& c, int64_t group, int64_t ch0, int64_t ch1, int64_t n0, int64_t n1,
+                  T* sums, int64_t sums_row) {
+  constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
+  const int64_t rows = (ch1 - ch0) * c.taps, block = c.block_lines(rows);
+  const int64_t panels = ceil_div(c.filters, NR);
+  T* grads = static_cast<T*>(scratch(
+      Scratch::packed_a,
+      (panels * NR * block * c.width + 2 * W) * static_cast<int64_t>(sizeof(T))));
+  bool started = false;
+  for (int64_t n = n0; n < n1; ++n)
+    for (int64_t first = 0; first < c.lines; first += block, started = true) {
+      const int64_t last = min(first + block, c.lines), count = (last - first) * c.width;
+      const Columns<T> cols =
+          columns(c, c.input(n, group * c.channels + ch0), ch1 - ch0, first, last);
+      for (int64_t p = 0; p < panels; ++p) {
+        const int64_t filters = min(NR, c.filters - p * NR), width = filters <= W ? W : NR;
+        pack(grads, width, c.output(n, group * c.filters + p * NR) + first * c.width, c.positions,
+             1, filters, count, T(1));
+        TileArgs<T> t;
+        t.a_row = cols.step, t.a_col = 1;
+        t.b = grads, t.b_row = width;
+        t.k = count;
+        t.c_row = sums_row;
+        t.cols = filters;
+        t.start = started ? Start::c : Start::zero;
+        for (int64_t i = 0; i < rows; i += kTileRows) {
+          t.a = cols.data + i * cols.step;
+          t.c = sums + i * sums_row + p * NR;
+          run_tile(t, min(int64_t{kTileRows}, rows - i));
+        }
+      }
+    }
+}
+
+template <class T>
+void weight(const Conv<T>& c) {
+  // Channels are split first, then images, whose sums are added up in order at the end.
+  const int64_t wanted = max(ceil_div(64, c.taps), ceil_div(c.channels, 8));
+  const int64_t blocks = ceil_div(c.channels, wanted), block = ceil_div(c.channels, blocks);
+  const int64_t total = c.a.out_channels * c.depth;
+  const double flops = c.flops() * static_cast<double>(c.a.batch * c.a.groups) /
+                       static_cast<double>(blocks * c.a.groups);
+  int64_t parts = min(c.a.batch, min(int64_t{16} / (blocks * c.a.groups) + 1,
+                                     1 + static_cast<int64_t>(flops / kParallelFlops)));
+  parts = max(1, min(parts, (4 << 20) / (total + 1) + 1));
+  const int64_t images = ceil_div(c.a.batch, parts);
+  parts = ceil_div(c.a.batch, images);
+  T* sums = static_cast<T*>(
+      scratch(Scratch::shared, parts * total * static_cast<int64_t>(sizeof(T))));
+  parallel_for(0, c.a.groups * blocks * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t part = i % parts, group = i / parts / blocks, ch = i / parts % blocks * block;
+      if (ch >= c.channels) continue;
+      T* out = sums + part * total + group * c.filters * c.depth + ch * c.taps * c.filters;
+      weight_block(c, group, ch, min(ch + block, c.channels), part * images,
+                   min((part + 1) * images, c.a.batch), out, c.filters);
+    }
+  });
+  const auto finish = [&](int64_t begin, int64_t end) {
+    for (int64_t f = begin; f < end; ++f) {
+      const T* src = sums + f / c.filters * c.filters * c.depth + f % c.filters;
+      T* dst = c.weight(f);
+      for (int64_t k = 0; k < c.depth; ++k) {
+        T sum = src[k * c.filters];
+        for (int64_t p = 1; p < parts; ++p) sum += src[p * total + k * c.filters];
+        dst[k] = sum;
+      }
+    }
+  };
+  parallel_for(0, c.a.out_channels, 1 + (64 << 10) / (c.depth * parts + 1), finish);
+}
+
+template <class T>
+void fill_channels(T* out, const T* bias, int64_t batch, int64_t channels, int64_t size) {
+  for (int64_t i = 0; i < batch * channels; ++i)
+    for (int64_t j = 0; j < size; ++j) out[i * size + j] = bias ? bias[i % channels] : T(0);
+}
+
+// Nothing to sum over: what is written is the bias.
+bool nothing(const ConvArgs& a) {
+  for (int i = 0; i < 3; ++i)
+    if (a.in[i] <= 0 || a.out[i] <= 0 || a.kernel[i] <= 0) return true;
+  return a.batch <= 0 || a.in_channels <= 0 || a.out_channels <= 0;
+}
+int64_t product(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
+
+template <class T>
+void output_of(const ConvArgs& a) {
+  if (!nothing(a)) return output(Conv<T>(a));
+  fill_channels(static_cast<T*>(a.output), static_cast<const T*>(a.bias), a.batch, a.out_channels,
+                product(a.out));
+}
+template <class T>
+void input_of(const ConvArgs& a) {
+  if (!nothing(a)) return input(Conv<T>(a));
+  fill_channels(static_cast<T*>(a.input), static_cast<const T*>(a.bias), a.batch, a.in_channels,
+                product(a.in));
+}
+template <class T>
+void weight_of(const ConvArgs& a) {
+  if (!nothing(a)) return weight(Conv<T>(a));
+  fill_channels(static_cast<T*>(a.weight), static_cast<const T*>(nullptr), a.out_channels,
+                a.in_channels / a.groups, product(a.kernel));
+}
+
+void conv_output(const ConvArgs& a) { (a.is_double ? output_of<double> : output_of<float>)(a); }
+void conv_input(const ConvArgs& a) { (a.is_double ? input_of<double> : input_of<float>)(a); }
+void conv_weight(const ConvArgs& a) { (a.is_double ? weight_of<double> : weight_of<float>)(a); }
+
+}  // namespace
+
+FLAMBEAU_REGISTER(conv_output_kernel, conv_output);
+FLAMBEAU_REGISTER(conv_input_kernel, conv_input);
+FLAMBEAU_REGISTER(conv_weight_kernel, conv_weight);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau

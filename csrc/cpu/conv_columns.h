@@ -1,0 +1,168 @@
+// Convolution as a matrix product: which input numbers a block of output positions reads.
+#pragma once
+#include "gemm_driver.h"
+#include "kernels/conv.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+
+// One convolution seen from one group. A "line" is a run of output along the last dimension;
+// lines are numbered through the two dimensions before it.
+template <class T>
+struct Conv {
+  ConvArgs a;
+  int64_t channels, filters;  // of input and output, per group
+  int64_t taps, depth;        // numbers in a kernel, and in a filter: channels * taps
+  int64_t lines, width, positions;
+
+  explicit Conv(const ConvArgs& args) : a(args) {
+    channels = a.in_channels / a.groups, filters = a.out_channels / a.groups;
+    taps = a.kernel[0] * a.kernel[1] * a.kernel[2];
+    depth = channels * taps;
+    lines = a.out[0] * a.out[1], width = a.out[2];
+    positions = lines * width;
+  }
+  int64_t in_size() const { return a.in[0] * a.in[1] * a.in[2]; }
+  T* input(int64_t n, int64_t channel) const {
+    return static_cast<T*>(a.input) + (n * a.in_channels + channel) * in_size();
+  }
+  T* output(int64_t n, int64_t filter) const {
+    return static_cast<T*>(a.output) + (n * a.out_channels + filter) * positions;
+  }
+  T* weight(int64_t filter) const { return static_cast<T*>(a.weight) + filter * depth; }
+  double flops() const {
+    return 2.0 * static_cast<double>(positions) * static_cast<double>(depth * filters);
+  }
+
+  // A plain product: every output position reads the input at the same place.
+  bool pointwise() const {
+    for (int i = 0; i < 3; ++i)
+      if (a.kernel[i] != 1 || a.stride[i] != 1 || a.padding[i] != 0 || a.out[i] != a.in[i])
+        return false;
+    return true;
+  }
+
+  // Lines in a block whose columns stay in the second-level cache.
+  int64_t block_lines(int64_t rows) const {
+    const int64_t fit = (192 << 10) / (static_cast<int64_t>(sizeof(T)) * (rows + 1) * (width + 1));
+    return min(max(fit, 1), lines);
+  }
+};
+
+// The input lines that output lines [first, last) read, with their zeros around them, so that the
+// copies below need not look for borders. A line is stored as `stride` runs, one for each phase:
+// then what one tap reads along a line is consecutive whatever the stride.
+template <class T>
+class PaddedLines {
+ public:
+  PaddedLines(const Conv<T>& conv, int64_t first, int64_t last) : c_(conv) {
+    const ConvArgs& a = conv.a;
+    const int64_t d0 = first / a.out[1], d1 = (last - 1) / a.out[1];
+    const int64_t h0 = d0 == d1 ? first % a.out[1] : 0;
+    const int64_t h1 = d0 == d1 ? (last - 1) % a.out[1] : a.out[1] - 1;
+    base_[0] = d0 * a.stride[0], base_[1] = h0 * a.stride[1];
+    count_[0] = (d1 - d0) * a.stride[0] + (a.kernel[0] - 1) * a.dilation[0] + 1;
+    count_[1] = (h1 - h0) * a.stride[1] + (a.kernel[1] - 1) * a.dilation[1] + 1;
+    const int64_t reach = (a.out[2] - 1) * a.stride[2] + (a.kernel[2] - 1) * a.dilation[2] + 1;
+    phase_ = ceil_div(reach, a.stride[2]);
+    line_ = phase_ * a.stride[2];
+  }
+  int64_t numbers(int64_t channels) const {
+    return channels * count_[0] * count_[1] * line_ + Vec<T>::size;
+  }
+
+  void fill(T* buffer, const T* x, int64_t channels) {
+    buffer_ = buffer;
+    const ConvArgs& a = c_.a;
+    T* dst = buffer;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t i = 0; i < count_[0]; ++i)
+        for (int64_t j = 0; j < count_[1]; ++j, dst += line_) {
+          const int64_t d = base_[0] + i - a.padding[0], h = base_[1] + j - a.padding[1];
+          const bool inside = d >= 0 && d < a.in[0] && h >= 0 && h < a.in[1];
+          fill_line(dst, inside ? x + ((c * a.in[0] + d) * a.in[1] + h) * a.in[2] : nullptr);
+        }
+  }
+
+  // What tap (kd, kh, kw) of channel c reads for output line l, from its first position on.
+  const T* at(int64_t c, int64_t kd, int64_t kh, int64_t kw, int64_t l) const {
+    const ConvArgs& a = c_.a;
+    const int64_t i = l / a.out[1] * a.stride[0] + kd * a.dilation[0] - base_[0];
+    const int64_t j = l % a.out[1] * a.stride[1] + kh * a.dilation[1] - base_[1];
+    const int64_t w = kw * a.dilation[2];
+    return buffer_ + ((c * count_[0] + i) * count_[1] + j) * line_ + w % a.stride[2] * phase_ +
+           w / a.stride[2];
+  }
+  int64_t line_step() const { return c_.a.stride[1] * line_; }
+
+ private:
+  void fill_line(T* dst, const T* src) const {
+    const ConvArgs& a = c_.a;
+    const int64_t s = a.stride[2], p = a.padding[2];
+    for (int64_t f = 0; f < s; ++f, dst += phase_) {
+      // dst[q] = src[q * s + f - p]
+      int64_t lo = min(max(ceil_div(p - f, s), 0), phase_);
+      if (p - f <= 0) lo = 0;
+      const int64_t end = a.in[2] + p - f;  // q * s < end
+      const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase_));
+      for (int64_t q = 0; q < lo; ++q) dst[q] = T(0);
+      if (s == 1) {
+        for (int64_t q = lo; q < hi; ++q) dst[q] = src[q + f - p];
+      } else {
+        for (int64_t q = lo; q < hi; ++q) dst[q] = src[q * s + f - p];
+      }
+      for (int64_t q = hi; q < phase_; ++q) dst[q] = T(0);
+    }
+  }
+
+  const Conv<T>& c_;
+  int64_t base_[2], count_[2], phase_, line_;
+  T* buffer_ = nullptr;
+};
+
+// The matrix [channels * taps, positions of lines first..last), and its step between rows. The
+// step is an odd number of cache lines, so that a column of tiles spreads over the whole cache.
+template <class T>
+struct Columns {
+  T* data;
+  int64_t step;
+};
+
+template <class T>
+int64_t column_step(int64_t positions) {
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  const int64_t lines = ceil_div(positions, line);
+  return (lines | 1) * line;
+}
+
+template <class T>
+Columns<T> columns(const Conv<T>& c, const T* x, int64_t channels, int64_t first, int64_t last) {
+  constexpr int64_t W = Vec<T>::size;
+  const ConvArgs& a = c.a;
+  PaddedLines<T> lines(c, first, last);
+  const int64_t step = column_step<T>((last - first) * c.width);
+  const int64_t padded = ceil_div(lines.numbers(channels), W) * W;
+  const int64_t total = padded + channels * c.taps * step + kTileCols<T> + W;
+  T* buffer = static_cast<T*>(
+      scratch(Scratch::columns, total * static_cast<int64_t>(sizeof(T))));
+  lines.fill(buffer, x, channels);
+  T* const out = buffer + padded;
+  T* row = out;
+  for (int64_t ch = 0; ch < channels; ++ch)
+    for (int64_t kd = 0; kd < a.kernel[0]; ++kd)
+      for (int64_t kh = 0; kh < a.kernel[1]; ++kh)
+        for (int64_t kw = 0; kw < a.kernel[2]; ++kw, row += step) {
+          T* dst = row;
+          for (int64_t l = first; l < last;) {
+            // Lines that follow each other in the input, too: those of one plane.
+            const int64_t stop = min(last, (l / a.out[1] + 1) * a.out[1]);
+            const T* src = lines.at(ch, kd, kh, kw, l);
+            for (; l < stop; ++l, src += lines.line_step(), dst += c.width)
+              for (int64_t j = 0; j < c.width; j += W) Vec<T>::load(src + j).store(dst + j);
+          }
+        }
+  return {out, step};
+}
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau

@@ -1,0 +1,23 @@
+// Convolutions of one to three dimensions: what operators hand to the kernels.
+#pragma once
+#include "dispatch.h"
+
+namespace flambeau {
+
+// All tensors are dense: input [batch, in_channels, *in], output [batch, out_channels, *out],
+// weight [out_channels, in_channels / groups, *kernel]. Fewer dimensions have leading ones.
+// `padding` is what precedes the input; what follows it is whatever `out` reaches.
+struct ConvArgs {
+  bool is_double = false;
+  int64_t batch = 0, groups = 1, in_channels = 0, out_channels = 0;
+  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
+  int64_t stride[3] = {1, 1, 1}, padding[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
+  void *input = nullptr, *weight = nullptr, *output = nullptr;  // one is written, two are read
+  const void* bias = nullptr;  // per channel of what is written, where it is not the weight
+};
+
+inline Kernel<void(const ConvArgs&)> conv_output_kernel{"convolution"};
+inline Kernel<void(const ConvArgs&)> conv_input_kernel{"transposed convolution"};
+inline Kernel<void(const ConvArgs&)> conv_weight_kernel{"convolution's weight gradient"};
+
+}  // namespace flambeau
