@@ -16,9 +16,8 @@ struct Filters {
 template <class T>
 Filters<T> pack_filters(const Conv<T>& c) {
   const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
-  const int64_t total = c.a.groups * tiles * rows * c.depth + Vec<T>::size;
-  T* packed = static_cast<T*>(
-      scratch(Scratch::packed_b, total * static_cast<int64_t>(sizeof(T))));
+  T* packed = scratch_for<T>(Scratch::packed_b,
+                             c.a.groups * tiles * rows * c.depth + Vec<T>::size);
   // In order: the store of a tile's last vector reaches into the next tile.
   for (int64_t i = 0; i < c.a.groups * tiles; ++i) {
     const int64_t first = i % tiles * rows;
@@ -106,8 +105,7 @@ bool mirrors(const Conv<T>& c) {
 template <class T>
 void input_mirrored(const Conv<T>& c) {
   ConvArgs a = c.a;
-  T* mirrored = static_cast<T*>(scratch(
-      Scratch::shared, c.a.out_channels * c.depth * static_cast<int64_t>(sizeof(T))));
+  T* mirrored = scratch_for<T>(Scratch::shared, a.out_channels * c.depth);
   for (int64_t group = 0; group < a.groups; ++group)
     for (int64_t ch = 0; ch < c.channels; ++ch)
       for (int64_t f = 0; f < c.filters; ++f) {
@@ -155,8 +153,7 @@ void input_block(const Conv<T>& c, int64_t n, int64_t group, int64_t ch0, int64_
   }
   const int64_t block = c.block_lines(rows);
   const int64_t step = column_step<T>(block * c.width), tiles = ceil_div(rows, kTileRows);
-  T* cols = static_cast<T*>(scratch(
-      Scratch::columns, (rows * step + c.filters * NR) * static_cast<int64_t>(sizeof(T))));
+  T* cols = scratch_for<T>(Scratch::columns, rows * step + c.filters * NR + Vec<T>::size);
   T* panel = cols + rows * step;
   for (int64_t first = 0; first < c.lines; first += block) {
     const int64_t last = min(first + block, c.lines), count = (last - first) * c.width;
@@ -212,9 +209,7 @@ void weight_block(const Conv<T>& c, int64_t group, int64_t ch0, int64_t ch1, int
   constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
   const int64_t rows = (ch1 - ch0) * c.taps, block = c.block_lines(rows);
   const int64_t panels = ceil_div(c.filters, NR);
-  T* grads = static_cast<T*>(scratch(
-      Scratch::packed_a,
-      (panels * NR * block * c.width + 2 * W) * static_cast<int64_t>(sizeof(T))));
+  T* grads = scratch_for<T>(Scratch::packed_a, NR * block * c.width + 2 * W);
   bool started = false;
   for (int64_t n = n0; n < n1; ++n)
     for (int64_t first = 0; first < c.lines; first += block, started = true) {
@@ -254,8 +249,7 @@ void weight(const Conv<T>& c) {
   parts = max(1, min(parts, (4 << 20) / (total + 1) + 1));
   const int64_t images = ceil_div(c.a.batch, parts);
   parts = ceil_div(c.a.batch, images);
-  T* sums = static_cast<T*>(
-      scratch(Scratch::shared, parts * total * static_cast<int64_t>(sizeof(T))));
+  T* sums = scratch_for<T>(Scratch::shared, parts * total);
   parallel_for(0, c.a.groups * blocks * parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t part = i % parts, group = i / parts / blocks, ch = i / parts % blocks * block;

@@ -143,8 +143,7 @@ Columns<T> columns(const Conv<T>& c, const T* x, int64_t channels, int64_t first
   const int64_t step = column_step<T>((last - first) * c.width);
   const int64_t padded = ceil_div(lines.numbers(channels), W) * W;
   const int64_t total = padded + channels * c.taps * step + kTileCols<T> + W;
-  T* buffer = static_cast<T*>(
-      scratch(Scratch::columns, total * static_cast<int64_t>(sizeof(T))));
+  T* buffer = scratch_for<T>(Scratch::columns, total);
   lines.fill(buffer, x, channels);
   T* const out = buffer + padded;
   T* row = out;

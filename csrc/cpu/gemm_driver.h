@@ -17,6 +17,11 @@ constexpr double kParallelFlops = 1 << 20;   // below, splitting costs more than
 FLAMBEAU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
+FLAMBEAU_INLINE T* scratch_for(Scratch slot, int64_t count) {
+  return static_cast<T*>(scratch(slot, static_cast<size_t>(count) * sizeof(T)));
+}
+
+template <class T>
 struct Gemm {
   int64_t m, n, k;
   const T* a;
@@ -114,8 +119,7 @@ struct Blocked {
     const int64_t p0 = group * group_panels, p1 = min(p0 + group_panels, panels);
     T* packed_a = nullptr;
     if (pack_a)
-      packed_a = static_cast<T*>(scratch(
-          Scratch::packed_a, ((t1 - t0) * tile_rows * depth + W) * static_cast<int64_t>(sizeof(T))));
+      packed_a = scratch_for<T>(Scratch::packed_a, (t1 - t0) * tile_rows * depth + W);
     for (int64_t d = 0; d < depths; ++d) {
       if (pack_a)
         for (int64_t t = t0; t < t1; ++t)
@@ -154,8 +158,8 @@ struct Blocked {
 template <class T>
 void gemm_blocked(const Gemm<T>& g) {
   Blocked<T> plan(g);
-  const int64_t bytes = plan.panels * Blocked<T>::NR * g.k * static_cast<int64_t>(sizeof(T));
-  plan.packed_b = static_cast<T*>(scratch(Scratch::packed_b, bytes + kVecBytes));
+  plan.packed_b = scratch_for<T>(Scratch::packed_b,
+                                 plan.panels * Blocked<T>::NR * g.k + Vec<T>::size);
   const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n * g.k);
   if (flops < kParallelFlops) {
     plan.pack_panels(0, plan.panels);
@@ -196,7 +200,8 @@ FLAMBEAU_INLINE Vec<T> lane_sums(Vec<T> (&v)[Vec<T>::size]) {
 
 // Both operands run along k: dot products of M rows of A with C columns of B at a time.
 template <class T, int M, int C>
-FLAMBEAU_INLINE void dots(const Gemm<T>& g, int64_t j, int64_t valid, Vec<T> (*sums)[Vec<T>::size]) {
+FLAMBEAU_INLINE void dots(const Gemm<T>& g, int64_t j, int64_t valid,
+                          Vec<T> (*sums)[Vec<T>::size]) {
   constexpr int64_t W = Vec<T>::size;
   Vec<T> acc[M][C];
 #pragma GCC unroll 16
@@ -265,8 +270,7 @@ void wide_columns(const Gemm<T>& g, int64_t begin, int64_t end) {
     if (g.start != Start::bias_rows) x.bias = g.bias + j;
     x.cols = left >= V * W ? V * W : left >= W ? W : left;
     if (x.cols < W) {
-      T* tail = static_cast<T*>(
-          scratch(Scratch::packed_a, (g.k + 1) * W * static_cast<int64_t>(sizeof(T))));
+      T* tail = scratch_for<T>(Scratch::packed_a, (g.k + 1) * W);
       pack(tail, W, x.b, 1, g.b_row, left, g.k, T(1));
       x.b = tail;
       x.b_row = W;
@@ -293,8 +297,8 @@ void few_rows(const Gemm<T>& g, bool dot, int64_t begin, int64_t end) {
 
 template <class T>
 void gemm_few_rows(const Gemm<T>& g, bool dot) {
-  constexpr int64_t unit = 8 * Vec<T>::size;
-  const int64_t grain = unit * (1 + (128 << 10) / ((g.k + 1) * unit * static_cast<int64_t>(sizeof(T))));
+  constexpr int64_t unit = 8 * Vec<T>::size, size = sizeof(T);
+  const int64_t grain = unit * (1 + (128 << 10) / ((g.k + 1) * unit * size));
   parallel_for(0, g.n, grain,
                [&](int64_t begin, int64_t end) { few_rows(g, dot, begin, end); });
 }

@@ -1,5 +1,5 @@
 // Elementary functions of Vec<float> and Vec<double>, and of plain numbers by the same formulas.
-// Within 2.5 ulp (1 for exp, log, sin, cos) over the whole range, infinities, NaN and subnormals too.
+// Within 2.5 ulp (1 for exp, log, sin, cos) everywhere, infinities, NaN and subnormals too.
 #pragma once
 #include <math.h>
 
@@ -158,7 +158,7 @@ FLAMBEAU_INLINE void split(Vec<T> x, Vec<T>& e, Vec<T>& f) {
   e = where(tiny, e - M::kUnsubnormalBits, e);
 }
 
-// f^2 / 2 - log(1 + f) + f is hfsq - rest: log(1 + f) = f - (f^2 / 2 - rest), as fdlibm arranges it.
+// log(1 + f) = f - (f^2 / 2 - rest), as fdlibm arranges it; hfsq = f^2 / 2.
 template <class T>
 FLAMBEAU_INLINE Vec<T> log_rest(Vec<T> f, Vec<T> hfsq) {
   const Vec<T> s = f / (f + 2);

@@ -432,6 +432,7 @@ FLAMBEAU_OPS{
      .forward = native<linear>,
      .backward = linear_back,
      .saves = "input, weight",
+     .flags = kNoMethod,
      .node = "AddmmBackward0",
      .doc = "input @ weight.T + bias, along the last dimension of input."},
 };
