@@ -1,0 +1,95 @@
+"""LRScheduler: the base of all schedules."""
+
+from flambeau import Tensor
+
+from .optimizer import Optimizer
+
+
+def number(rate):
+    """A learning rate as a Python number."""
+    return rate.item() if isinstance(rate, Tensor) else rate
+
+
+def set_rate(group, rate):
+    """Gives a group of parameters a learning rate; a tensor is filled in place."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(number(rate))
+    else:
+        group["lr"] = rate
+
+
+def _copy(rate):
+    return rate.clone() if isinstance(rate, Tensor) else rate
+
+
+class LRScheduler:
+    """Changes the learning rates of an optimizer; a subclass defines ``get_lr``."""
+
+    def __init__(self, optimizer, last_epoch=-1):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+        self.optimizer = optimizer
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", _copy(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming "
+                    "scheduler with last_epoch >= 0."
+                )
+        self.base_lrs = [_copy(group["initial_lr"]) for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._initial_step()
+
+    def _initial_step(self):
+        self._step_count = 0
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
+
+    def _rates(self):
+        """The learning rates as they are."""
+        return [_copy(group["lr"]) for group in self.optimizer.param_groups]
+
+    def state_dict(self):
+        """All that the schedule remembers, but for the optimizer."""
+        return {key: value for key, value in vars(self).items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict):
+        """Takes back what `state_dict` returned."""
+        vars(self).update(state_dict)
+
+    def get_last_lr(self):
+        """The learning rates that the last step set."""
+        return self._last_lr
+
+    def get_lr(self):
+        """The next learning rates; each subclass defines it."""
+        raise NotImplementedError
+
+    def step(self, epoch=None):
+        """Goes on by one epoch, or to an epoch, and sets the learning rates."""
+        if self._step_count == 1 and not getattr(self.optimizer, "_opt_called", False):
+            import warnings
+
+            warnings.warn(
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: call them in "
+                "the opposite order, or the first value of the schedule is skipped.",
+                stacklevel=2,
+            )
+        self._step_count += 1
+        if epoch is None:
+            self.last_epoch += 1
+            rates = self.get_lr()
+        else:
+            self.last_epoch = epoch
+            closed = getattr(self, "_get_closed_form_lr", self.get_lr)
+            rates = closed()
+        self._apply(rates)
+
+    def _apply(self, rates):
+        for group, rate in zip(self.optimizer.param_groups, rates):
+            set_rate(group, rate)
+        self._last_lr = self._rates()

@@ -1,0 +1,66 @@
+"""Adadelta: steps as large as the last ones were, relative to the gradients."""
+
+import flambeau as torch
+
+from .optimizer import EachParameter, check_options, new_count
+
+__all__ = ["Adadelta"]
+
+
+class Adadelta(EachParameter):
+    """Adadelta (Zeiler, 2012).
+
+    >>> import flambeau as torch
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> opt = torch.optim.Adadelta([w])
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.data
+    tensor([0.9968])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1.0,
+        rho=0.9,
+        eps=1e-6,
+        weight_decay=0,
+        foreach=None,
+        *,
+        capturable=False,
+        maximize=False,
+        differentiable=False,
+    ):
+        check_options(lr, eps, weight_decay)
+        if not 0.0 <= rho <= 1.0:
+            raise ValueError(f"Invalid rho value: {rho}")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "rho": rho,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+                "foreach": foreach,
+                "differentiable": differentiable,
+            },
+        )
+
+    def _update(self, param, grad, group):
+        state = self.state[param]
+        if not state:
+            state["step"] = new_count()
+            state["square_avg"] = torch.zeros_like(param)
+            state["acc_delta"] = torch.zeros_like(param)
+        self._count(state)
+        rho, eps = group["rho"], group["eps"]
+        square, moved = state["square_avg"], state["acc_delta"]
+        if param.is_complex():
+            param, grad, square, moved = map(torch.view_as_real, (param, grad, square, moved))
+        square.mul_(rho).addcmul_(grad, grad, value=1 - rho)
+        delta = (moved + eps).sqrt_().div_((square + eps).sqrt_()).mul_(grad)
+        moved.mul_(rho).addcmul_(delta, delta, value=1 - rho)
+        param.sub_(delta * group["lr"])

@@ -1,0 +1,74 @@
+"""Adagrad: steps scaled by the sum of all squared gradients."""
+
+import flambeau as torch
+
+from .optimizer import EachParameter, check_options, new_count
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(EachParameter):
+    """Adagrad (Duchi et al., 2011).
+
+    >>> import flambeau as torch
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> opt = torch.optim.Adagrad([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        lr_decay=0,
+        weight_decay=0,
+        initial_accumulator_value=0,
+        eps=1e-10,
+        foreach=None,
+        *,
+        maximize=False,
+        differentiable=False,
+        fused=None,
+    ):
+        check_options(lr, eps, weight_decay)
+        if not 0.0 <= lr_decay:
+            raise ValueError(f"Invalid lr_decay value: {lr_decay}")
+        if not 0.0 <= initial_accumulator_value:
+            raise ValueError(
+                f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
+            )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "fused": fused,
+            },
+        )
+        for group in self.param_groups:
+            for param in group["params"]:
+                state = self.state[param]
+                state["step"] = new_count()
+                value = initial_accumulator_value
+                if param.is_complex():
+                    value = complex(value, value)
+                state["sum"] = torch.full_like(param, value)
+
+    def _update(self, param, grad, group):
+        state = self.state[param]
+        step = self._count(state)
+        rate = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        total = state["sum"]
+        if param.is_complex():
+            param, grad, total = map(torch.view_as_real, (param, grad, total))
+        total.addcmul_(grad, grad, value=1)
+        param.sub_(grad / (total.sqrt() + group["eps"]) * rate)

@@ -1,0 +1,86 @@
+"""Adam: steps scaled by running means of the gradient and of its square."""
+
+import flambeau as torch
+
+from .optimizer import EachParameter, check_options, new_count
+
+__all__ = ["Adam"]
+
+
+class Adam(EachParameter):
+    """Adam (Kingma and Ba, 2015).
+
+    >>> import flambeau as torch
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> opt = torch.optim.Adam([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        amsgrad=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
+        differentiable=False,
+        fused=None,
+        decoupled_weight_decay=False,
+    ):
+        check_options(lr, eps, weight_decay, betas)
+        if foreach and fused:
+            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+                "foreach": foreach,
+                "capturable": capturable,
+                "differentiable": differentiable,
+                "fused": fused,
+                "decoupled_weight_decay": decoupled_weight_decay,
+            },
+        )
+
+    def _state_of(self, param, amsgrad):
+        state = self.state[param]
+        if not state:
+            state["step"] = new_count()
+            state["exp_avg"] = torch.zeros_like(param)
+            state["exp_avg_sq"] = torch.zeros_like(param)
+            if amsgrad:
+                state["max_exp_avg_sq"] = torch.zeros_like(param)
+        return state
+
+    def _update(self, param, grad, group):
+        state = self._state_of(param, group["amsgrad"])
+        step = self._count(state)
+        beta1, beta2 = (float(beta) for beta in group["betas"])
+        lr = group["lr"]
+        if group["decoupled_weight_decay"] and group["weight_decay"] != 0:
+            param.mul_(1 - lr * group["weight_decay"])
+        if param.is_complex():
+            param, grad = torch.view_as_real(param), torch.view_as_real(grad)
+            state = {k: torch.view_as_real(v) for k, v in state.items() if k != "step"}
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        mean.lerp_(grad, 1 - beta1)
+        square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"]
+            largest.copy_(torch.maximum(largest, square))
+            square = largest
+        root = square.sqrt().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
+        param.sub_(mean / root * (lr / (1 - beta1**step)))

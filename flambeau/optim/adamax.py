@@ -1,0 +1,63 @@
+"""Adamax: Adam by the largest gradient instead of the mean square."""
+
+import flambeau as torch
+
+from .optimizer import EachParameter, check_options, new_count
+
+__all__ = ["Adamax"]
+
+
+class Adamax(EachParameter):
+    """Adamax (Kingma and Ba, 2015).
+
+    >>> import flambeau as torch
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> opt = torch.optim.Adamax([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=2e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0,
+        foreach=None,
+        *,
+        maximize=False,
+        differentiable=False,
+        capturable=False,
+    ):
+        check_options(lr, eps, weight_decay, betas)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
+
+    def _update(self, param, grad, group):
+        state = self.state[param]
+        if not state:
+            state["step"] = new_count()
+            state["exp_avg"] = torch.zeros_like(param)
+            state["exp_inf"] = torch.zeros_like(param)
+        step = self._count(state)
+        beta1, beta2 = group["betas"]
+        mean, largest = state["exp_avg"], state["exp_inf"]
+        if param.is_complex():
+            param, grad, mean, largest = map(torch.view_as_real, (param, grad, mean, largest))
+        mean.lerp_(grad, 1 - beta1)
+        largest.copy_(torch.maximum(largest * beta2, grad.abs() + group["eps"]))
+        param.sub_(mean / largest * (group["lr"] / (1 - beta1**step)))

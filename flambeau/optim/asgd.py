@@ -1,0 +1,70 @@
+"""Averaged stochastic gradient descent."""
+
+import flambeau as torch
+
+from .optimizer import EachParameter, check_options, new_count
+
+__all__ = ["ASGD"]
+
+
+class ASGD(EachParameter):
+    """Gradient descent that keeps the mean of the weights too (Polyak and Juditsky, 1992).
+
+    >>> import flambeau as torch
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> opt = torch.optim.ASGD([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.data
+    tensor([0.8000])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        lambd=1e-4,
+        alpha=0.75,
+        t0=1e6,
+        weight_decay=0,
+        foreach=None,
+        maximize=False,
+        differentiable=False,
+        capturable=False,
+    ):
+        check_options(lr, weight_decay=weight_decay)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lambd": lambd,
+                "alpha": alpha,
+                "t0": t0,
+                "weight_decay": weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
+        )
+
+    def _update(self, param, grad, group):
+        state = self.state[param]
+        lr, lambd = group["lr"], group["lambd"]
+        if not state:
+            state["step"] = new_count()
+            state["eta"] = torch.as_tensor(lr, dtype=torch.float32).clone()
+            state["mu"] = torch.ones((), dtype=torch.float32)
+            state["ax"] = torch.zeros_like(param)
+        step = self._count(state)
+        mean = state["ax"]
+        if param.is_complex():
+            param, grad, mean = map(torch.view_as_real, (param, grad, mean))
+        eta, mu = state["eta"].item(), state["mu"].item()
+        param.mul_(1 - lambd * eta).sub_(grad * eta)
+        if mu == 1:
+            mean.copy_(param)
+        else:
+            mean.add_(param - mean, alpha=mu)
+        state["eta"].fill_(float(lr / (1 + lambd * lr * step) ** group["alpha"]))
+        state["mu"].fill_(1 / max(1, step - group["t0"]))

@@ -1,0 +1,82 @@
+"""RMSprop: steps scaled by a running mean of squared gradients."""
+
+import flambeau as torch
+
+from .optimizer import EachParameter, check_options, new_count
+
+__all__ = ["RMSprop"]
+
+
+class RMSprop(EachParameter):
+    """RMSprop (Hinton's lecture 6e); `centered` subtracts the squared mean gradient.
+
+    >>> import flambeau as torch
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> opt = torch.optim.RMSprop([w], lr=0.01)
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        alpha=0.99,
+        eps=1e-8,
+        weight_decay=0,
+        momentum=0,
+        centered=False,
+        capturable=False,
+        foreach=None,
+        maximize=False,
+        differentiable=False,
+    ):
+        check_options(lr, eps, weight_decay)
+        if not 0.0 <= momentum:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if not 0.0 <= alpha:
+            raise ValueError(f"Invalid alpha value: {alpha}")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "alpha": alpha,
+                "eps": eps,
+                "centered": centered,
+                "weight_decay": weight_decay,
+                "capturable": capturable,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+            },
+        )
+
+    def _update(self, param, grad, group):
+        state = self.state[param]
+        if not state:
+            state["step"] = new_count()
+            state["square_avg"] = torch.zeros_like(param)
+            if group["momentum"] > 0:
+                state["momentum_buffer"] = torch.zeros_like(param)
+            if group["centered"]:
+                state["grad_avg"] = torch.zeros_like(param)
+        self._count(state)
+        if param.is_complex():
+            param, grad = torch.view_as_real(param), torch.view_as_real(grad)
+            state = {k: torch.view_as_real(v) for k, v in state.items() if k != "step"}
+        alpha = group["alpha"]
+        square = state["square_avg"]
+        square.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
+        if group["centered"]:
+            mean = state["grad_avg"]
+            mean.lerp_(grad, 1 - alpha)
+            root = (square - mean * mean).sqrt_()
+        else:
+            root = square.sqrt()
+        step = grad / root.add_(group["eps"])
+        if group["momentum"] > 0:
+            step = state["momentum_buffer"].mul_(group["momentum"]).add_(step)
+        param.sub_(step * group["lr"])
