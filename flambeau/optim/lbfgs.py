@@ -155,14 +155,14 @@ class LBFGS(Optimizer):
             state["ro"].append(1.0 / curvature)
             state["H_diag"] = curvature / change.dot(change)
         pairs = list(zip(state["old_dirs"], state["old_stps"], state["ro"]))
-        q = grad.neg()
+        direction = grad.neg()
         weights = []
         for change, move, ro in reversed(pairs):
-            weights.append(move.dot(q) * ro)
-            q = q - change * weights[-1]
-        direction = q * state["H_diag"]
+            weights.append(move.dot(direction) * ro)
+            direction.add_(change, alpha=-weights[-1])
+        direction.mul_(state["H_diag"])
         for (change, move, ro), weight in zip(pairs, reversed(weights)):
-            direction = direction + move * (weight - change.dot(direction) * ro)
+            direction.add_(move, alpha=weight - change.dot(direction) * ro)
         return direction
 
 
