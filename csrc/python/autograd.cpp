@@ -1,0 +1,282 @@
+// Autograd's entries from Python: backward, modes, hooks of tensors and saved tensors, anomaly mode.
+#include "node.h"
+
+namespace flambeau {
+
+namespace {
+
+// -- backward ----------------------------------------------------------------------------------------
+TensorList tensors_from(PyObject* o, const char* what) {
+  TensorList list;
+  if (!o || o == Py_None) return list;
+  if (is_tensor(o)) return {unwrap(o)};
+  Py items = Py::steal(checked(PySequence_Tuple(o)));
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.get()); ++i) {
+    PyObject* item = PyTuple_GET_ITEM(items.get(), i);
+    check_type(item == Py_None || is_tensor(item), what, ": expected a Tensor or None at position ",
+               i, ", got ", Py_TYPE(item)->tp_name);
+    list.push_back(item == Py_None ? Tensor() : unwrap(item));
+  }
+  return list;
+}
+
+// A tensor, or a GradientEdge (node, output_nr).
+Edge edge_from(PyObject* o) {
+  if (is_tensor(o)) return gradient_edge(unwrap(o));
+  check_type(PyTuple_Check(o) && PyTuple_GET_SIZE(o) == 2 && node_from(PyTuple_GET_ITEM(o, 0)),
+             "expected a Tensor or a GradientEdge, got ", Py_TYPE(o)->tp_name);
+  long number = PyLong_AsLong(PyTuple_GET_ITEM(o, 1));
+  if (number == -1 && PyErr_Occurred()) throw PythonError{};
+  Edge e{NodeRef(node_from(PyTuple_GET_ITEM(o, 0))), static_cast<uint32_t>(number)};
+  check(e.input < e.node->results.size(), "GradientEdge: ", e.node->name(), " has no output ",
+        number);
+  return e;
+}
+
+bool all_tensors(PyObject* tuple) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i)
+    if (!is_tensor(PyTuple_GET_ITEM(tuple, i))) return false;
+  return true;
+}
+
+TensorList backward_of_edges(PyObject* roots, TensorList grads, bool retain, bool create,
+                             PyObject* inputs, bool accumulate, bool allow_unused) {
+  std::vector<Edge> from, to;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(roots); ++i) {
+    from.push_back(edge_from(PyTuple_GET_ITEM(roots, i)));
+    const Edge& e = from.back();
+    check(bool(e.node), "element ", i,
+          " of tensors does not require grad and does not have a grad_fn");
+    Tensor& g = grads[static_cast<size_t>(i)];
+    if (g.defined()) continue;
+    const ResultMeta& r = e.node->results[e.input];
+    check(product(r.sizes) == 1, "grad can be implicitly created only for scalar outputs");
+    g = full(r.sizes, 1, {r.dtype, r.device});
+  }
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i) {
+    to.push_back(edge_from(PyTuple_GET_ITEM(inputs, i)));
+    check(bool(to.back().node), "One of the differentiated Tensors does not require grad");
+  }
+  return run_backward(from, std::move(grads), retain, create, to, accumulate, allow_unused);
+}
+
+// _run_backward(tensors, grads, retain_graph, create_graph, inputs, accumulate, allow_unused):
+// tuples of equal length; gives the inputs' gradients.
+PyObject* py_run_backward(PyObject*, PyObject* args) {
+  PyObject *roots, *grads, *inputs;
+  int retain, create, accumulate, allow_unused;
+  if (!PyArg_ParseTuple(args, "O!O!ppO!pp:_run_backward", &PyTuple_Type, &roots, &PyTuple_Type,
+                        &grads, &retain, &create, &PyTuple_Type, &inputs, &accumulate,
+                        &allow_unused))
+    return nullptr;
+  return guarded([&] {
+    TensorList first = tensors_from(grads, "gradients"), out;
+    check(first.size() == static_cast<size_t>(PyTuple_GET_SIZE(roots)), "got ",
+          PyTuple_GET_SIZE(roots), " tensors and ", first.size(), " gradients");
+    if (all_tensors(roots) && all_tensors(inputs))
+      out = run_backward(tensors_from(roots, "tensors"), first, retain, create,
+                         tensors_from(inputs, "inputs"), accumulate, allow_unused);
+    else
+      out = backward_of_edges(roots, std::move(first), retain, create, inputs, accumulate,
+                              allow_unused);
+    Py tuple = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(out.size()))));
+    for (size_t i = 0; i < out.size(); ++i)
+      PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), checked(wrap(out[i])));
+    return tuple.release();
+  });
+}
+
+PyObject* tensor_backward(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"gradient", "retain_graph", "create_graph", "inputs", nullptr};
+  PyObject *gradient = Py_None, *retain = Py_None, *inputs = Py_None;
+  int create = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOpO:backward", const_cast<char**>(names),
+                                   &gradient, &retain, &create, &inputs))
+    return nullptr;
+  return guarded([&]() -> PyObject* {
+    check_type(gradient == Py_None || is_tensor(gradient),
+               "backward(): argument 'gradient' must be Tensor, not ", Py_TYPE(gradient)->tp_name);
+    TensorList wanted = tensors_from(inputs, "inputs");
+    check(inputs == Py_None || !wanted.empty(),
+          "`inputs` argument to `backward()` cannot be empty.");
+    int keep = retain == Py_None ? create : PyObject_IsTrue(retain);
+    if (keep < 0) throw PythonError{};
+    Tensor g = gradient == Py_None ? Tensor() : unwrap(gradient);
+    run_backward({unwrap(self)}, {g}, keep, create, wanted, true, true);
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* py_gradient_edge(PyObject*, PyObject* o) {
+  return guarded([&] {
+    check_type(is_tensor(o), "expected a Tensor, got ", Py_TYPE(o)->tp_name);
+    Edge e = gradient_edge(unwrap(o));
+    check(bool(e.node), "It is not possible to get the gradient edge for a Tensor that does not "
+          "require gradients");
+    return Py_BuildValue("(NI)", checked(wrap_node(e.node)), e.input);
+  });
+}
+
+PyObject* py_current_node(PyObject*, PyObject*) {
+  return guarded([] { return wrap_node(current_node() ? NodeRef(current_node()) : NodeRef()); });
+}
+
+PyObject* py_queue_callback(PyObject*, PyObject* f) {
+  return guarded([&]() -> PyObject* {
+    queue_callback([callback = Py::borrow(f)] {
+      Py::steal(checked(PyObject_CallNoArgs(callback.get())));
+    });
+    Py_RETURN_NONE;
+  });
+}
+
+// -- modes ---------------------------------------------------------------------------------------------
+template <bool Modes::*flag>
+PyObject* get_mode(PyObject*, PyObject*) {
+  return PyBool_FromLong(modes().*flag);
+}
+template <bool Modes::*flag>
+PyObject* exchange_mode(PyObject*, PyObject* on) {  // gives what it was
+  if (!PyBool_Check(on))
+    return PyErr_Format(PyExc_TypeError, "enabled must be a bool (got %s)", Py_TYPE(on)->tp_name);
+  return PyBool_FromLong(std::exchange(modes().*flag, on == Py_True));
+}
+
+// -- saved tensors ---------------------------------------------------------------------------------------
+struct PySavedHooks final : SavedHooks {
+  Py pack_hook, unpack_hook;
+  PySavedHooks(PyObject* p, PyObject* u) : pack_hook(Py::borrow(p)), unpack_hook(Py::borrow(u)) {}
+  std::shared_ptr<void> pack(const Tensor& t) override {
+    Py arg = Py::steal(checked(wrap(t)));
+    PyObject* packed = checked(PyObject_CallOneArg(pack_hook.get(), arg.get()));
+    return {packed, [](void* o) { Py_DECREF(static_cast<PyObject*>(o)); }};
+  }
+  Tensor unpack(const std::shared_ptr<void>& packed) override {
+    auto* o = static_cast<PyObject*>(packed.get());
+    Py t = Py::steal(checked(PyObject_CallOneArg(unpack_hook.get(), o)));
+    check_type(is_tensor(t.get()), "Output of saved tensor unpack_hook expected to be a Tensor but "
+               "got result of type ", Py_TYPE(t.get())->tp_name);
+    return unwrap(t.get());
+  }
+};
+
+PyObject* push_saved_hooks(PyObject*, PyObject* args) {
+  PyObject *pack, *unpack;
+  if (!PyArg_ParseTuple(args, "OO", &pack, &unpack)) return nullptr;
+  saved_hooks().push_back(std::make_shared<PySavedHooks>(pack, unpack));
+  modes().saved_hooks = true;
+  Py_RETURN_NONE;
+}
+
+PyObject* pop_saved_hooks(PyObject*, PyObject*) {
+  if (!saved_hooks().empty()) saved_hooks().pop_back();
+  modes().saved_hooks = !saved_hooks().empty();
+  Py_RETURN_NONE;
+}
+
+// -- anomaly mode ------------------------------------------------------------------------------------------
+// Notes where the forward was, and within which backward.
+void node_created(Node& n) {
+  Py module = Py::steal(checked(PyImport_ImportModule("traceback")));
+  Py stack = Py::steal(checked(PyObject_CallMethod(module.get(), "format_stack", nullptr)));
+  Py notes = Py::steal(checked(node_metadata(n)));
+  PyDict_SetItemString(notes.get(), "traceback_", stack.get());
+  Node* parent = current_node();
+  Py p = Py::steal(checked(wrap_node(parent ? NodeRef(parent) : NodeRef())));
+  PyDict_SetItemString(notes.get(), "parent_", p.get());
+}
+
+void warn_about(const std::string& name, PyObject* notes, const char* role) {
+  PyObject* stack = notes ? PyDict_GetItemString(notes, "traceback_") : nullptr;
+  Py empty = Py::steal(PyUnicode_FromString("")),
+     text = Py::steal(stack ? PyUnicode_Join(empty.get(), stack) : nullptr);
+  if (text)
+    PyErr_WarnFormat(PyExc_UserWarning, 1,
+                     "%s %s. Traceback of forward call that caused the error:\n%U", role,
+                     name.c_str(), text.get());
+  else
+    PyErr_WarnFormat(PyExc_UserWarning, 1,
+                     "%s %s. No forward pass information available. Enable detect anomaly during "
+                     "the forward pass for more information.", role, name.c_str());
+  PyErr_Clear();
+}
+
+void node_failed(Node& n) {
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  const char* role = "Error detected in";
+  for (NodeRef at(&n); at;) {
+    auto* notes = static_cast<PyObject*>(at->metadata);
+    warn_about(at->name(), notes, role);
+    PyObject* parent = notes ? PyDict_GetItemString(notes, "parent_") : nullptr;
+    at = NodeRef(parent && parent != Py_None ? node_from(parent) : nullptr);
+    role = "The backward pass that failed was recorded by";
+  }
+  PyErr_Restore(type, value, trace);
+}
+
+// -- methods of tensors ------------------------------------------------------------------------------------
+PyObject* register_hook(PyObject* self, PyObject* hook) {
+  return guarded([&] { return tensor_register_hook(unwrap(self), hook); });
+}
+PyObject* register_post_accumulate_grad_hook(PyObject* self, PyObject* hook) {
+  return guarded([&] { return tensor_register_post_accumulate_grad_hook(unwrap(self), hook); });
+}
+PyObject* py_retain_grad(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    retain_grad(unwrap(self));
+    Py_RETURN_NONE;
+  });
+}
+
+PyMethodDef tensor_graph_methods[] = {
+    {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tensor_backward)),
+     METH_VARARGS | METH_KEYWORDS,
+     "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None): adds the gradient "
+     "of this tensor to the grad of every leaf it was computed from."},
+    {"register_hook", register_hook, METH_O,
+     "register_hook(hook): hook(grad) runs when the gradient is known and may replace it; returns a "
+     "handle with remove()."},
+    {"register_post_accumulate_grad_hook", register_post_accumulate_grad_hook, METH_O,
+     "register_post_accumulate_grad_hook(hook): hook(tensor) runs when a leaf's grad was added to."},
+    {"retain_grad", py_retain_grad, METH_NOARGS,
+     "Keeps the gradient of a tensor that is no leaf in its grad."},
+    {}};
+
+PyMethodDef functions[] = {
+    {"_run_backward", py_run_backward, METH_VARARGS, "Walks the graph; see flambeau.autograd."},
+    {"_gradient_edge", py_gradient_edge, METH_O, "(node, output_nr) of a tensor."},
+    {"_current_graph_node", py_current_node, METH_NOARGS, "The node that runs now, or None."},
+    {"_queue_callback", py_queue_callback, METH_O, "Calls f when the backward under way ends."},
+    {"is_grad_enabled", get_mode<&Modes::grad>, METH_NOARGS, "Whether operations are recorded."},
+    {"_exchange_grad_enabled", exchange_mode<&Modes::grad>, METH_O, "Sets it; gives what it was."},
+    {"is_inference_mode_enabled", get_mode<&Modes::inference>, METH_NOARGS,
+     "Whether inference mode is on."},
+    {"_exchange_inference_mode", exchange_mode<&Modes::inference>, METH_O,
+     "Sets it; gives what it was."},
+    {"is_anomaly_enabled", get_mode<&Modes::anomaly>, METH_NOARGS, "Whether anomaly mode is on."},
+    {"_exchange_anomaly", exchange_mode<&Modes::anomaly>, METH_O, "Sets it; gives what it was."},
+    {"is_anomaly_check_nan_enabled", get_mode<&Modes::anomaly_check_nan>, METH_NOARGS,
+     "Whether anomaly mode looks for nan."},
+    {"_exchange_anomaly_check_nan", exchange_mode<&Modes::anomaly_check_nan>, METH_O,
+     "Sets it; gives what it was."},
+    {"_push_saved_hooks", push_saved_hooks, METH_VARARGS, "_push_saved_hooks(pack, unpack)."},
+    {"_pop_saved_hooks", pop_saved_hooks, METH_NOARGS, "Ends the innermost _push_saved_hooks."},
+    {}};
+
+}  // namespace
+
+void init_autograd(PyObject* m) {
+  init_node(m);
+  init_function(m);
+  node_binding.created = node_created;
+  node_binding.failed = node_failed;
+  if (PyModule_AddFunctions(m, functions) < 0) throw PythonError{};
+  for (PyMethodDef* d = tensor_graph_methods; d->ml_name; ++d) {
+    Py method = Py::steal(checked(PyDescr_NewMethod(TensorType, d)));
+    if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(TensorType), d->ml_name, method.get()) < 0)
+      throw PythonError{};
+  }
+}
+
+}  // namespace flambeau

@@ -1,0 +1,374 @@
+// Nodes of the graph as Python objects, and Python callables as their hooks.
+#include "node.h"
+
+#include <structmember.h>
+
+namespace flambeau {
+
+PyTypeObject* NodeType;
+
+namespace {
+
+struct PyNode {
+  PyObject_HEAD
+  Node* node;  // owned
+};
+
+PyNode* cast(PyObject* o) { return reinterpret_cast<PyNode*>(o); }
+
+// -- hooks -------------------------------------------------------------------------------------------
+PyObject* imported(const char* module, const char* name) {
+  Py m = Py::steal(checked(PyImport_ImportModule(module)));
+  return checked(PyObject_GetAttrString(m.get(), name));
+}
+
+// Callables in the order of their handles: an OrderedDict, which a RemovableHandle knows weakly.
+struct HookTable {
+  Py table = Py::steal(nullptr);
+  HookTable() {
+    static PyObject* ordered_dict = imported("collections", "OrderedDict");
+    table = Py::steal(checked(PyObject_CallNoArgs(ordered_dict)));
+  }
+  Py functions() const {  // a list of its own: hooks may remove hooks
+    return Py::steal(checked(PyMapping_Values(table.get())));
+  }
+  PyObject* add(PyObject* hook) {
+    check_type(PyCallable_Check(hook), "register_hook(): hook must be callable, got ",
+               Py_TYPE(hook)->tp_name);
+    static PyObject* handle_class = imported("flambeau.utils.hooks", "RemovableHandle");
+    Py handle = Py::steal(checked(PyObject_CallOneArg(handle_class, table.get())));
+    Py id = Py::steal(checked(PyObject_GetAttrString(handle.get(), "id")));
+    if (PyObject_SetItem(table.get(), id.get(), hook) < 0) throw PythonError{};
+    return handle.release();
+  }
+};
+
+std::string hook_name(PyObject* hook) {
+  Py name = Py::steal(PyObject_GetAttrString(hook, "__name__"));
+  const char* text = name ? PyUnicode_AsUTF8(name.get()) : nullptr;
+  PyErr_Clear();
+  return text ? text : "hook";
+}
+
+void check_replacement(const Tensor& was, const Tensor& got, PyObject* hook) {
+  check(was.dtype() == got.dtype(), "hook '", hook_name(hook),
+        "' has changed the type of value (was ", was.dtype(), ", got ", got.dtype(), ")");
+  check(was.sizes() == got.sizes(), "hook '", hook_name(hook),
+        "' has changed the size of value (was ", was.sizes(), ", got ", got.sizes(), ")");
+  check(was.device() == got.device(), "hook '", hook_name(hook),
+        "' has changed the device of value (was ", was.device(), ", got ", got.device(), ")");
+}
+
+const Tensor& replacement(PyObject* result, const Tensor& was, PyObject* hook) {
+  check_type(is_tensor(result), "expected Variable, but hook returned '", Py_TYPE(result)->tp_name,
+             "'");
+  if (was.defined()) check_replacement(was, unwrap(result), hook);
+  return unwrap(result);
+}
+
+struct PyTensorHook final : TensorHook, HookTable {
+  Tensor operator()(const Tensor& grad) override {
+    Tensor g = grad;
+    Py hooks = functions();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks.get()); ++i) {
+      PyObject* hook = PyList_GET_ITEM(hooks.get(), i);
+      Py arg = Py::steal(checked(wrap(g)));
+      Py result = Py::steal(checked(PyObject_CallOneArg(hook, arg.get())));
+      if (result.get() != Py_None) g = replacement(result.get(), g, hook);
+    }
+    return g;
+  }
+};
+
+struct PyPostAccumulateHook final : TensorHook, HookTable {
+  Tensor operator()(const Tensor& leaf) override {
+    Py hooks = functions();
+    Py arg = Py::steal(checked(wrap(leaf)));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks.get()); ++i) {
+      Py r = Py::steal(checked(PyObject_CallOneArg(PyList_GET_ITEM(hooks.get(), i), arg.get())));
+      check(r.get() == Py_None, "Tensor post accumulate grad hooks should return None.");
+    }
+    return {};
+  }
+};
+
+Py wrap_all(const TensorList& list) {
+  Py tuple = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(list.size()))));
+  for (size_t i = 0; i < list.size(); ++i)
+    PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), checked(wrap(list[i])));
+  return tuple;
+}
+
+// Takes what a node's hook returned in place of `grads`: None, a tuple, or a single gradient.
+void replace_all(PyObject* result, TensorList& grads, PyObject* hook) {
+  if (result == Py_None) return;
+  Py tuple = Py::borrow(result);
+  if (!PyTuple_Check(result)) tuple = Py::steal(checked(PyTuple_Pack(1, result)));
+  check(PyTuple_GET_SIZE(tuple.get()) == static_cast<Py_ssize_t>(grads.size()), "hook '",
+        hook_name(hook), "' has returned an incorrect number of values (got ",
+        PyTuple_GET_SIZE(tuple.get()), ", but expected ", grads.size(), ")");
+  for (size_t i = 0; i < grads.size(); ++i) {
+    PyObject* g = PyTuple_GET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i));
+    if (g == Py_None)
+      grads[i] = Tensor();
+    else
+      grads[i] = replacement(g, grads[i], hook);
+  }
+}
+
+struct PyPreHook final : NodePreHook, HookTable {
+  void operator()(TensorList& grads) override {
+    Py hooks = functions();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks.get()); ++i) {
+      PyObject* hook = PyList_GET_ITEM(hooks.get(), i);
+      Py args = wrap_all(grads);
+      Py result = Py::steal(checked(PyObject_CallOneArg(hook, args.get())));
+      replace_all(result.get(), grads, hook);
+    }
+  }
+};
+
+struct PyPostHook final : NodePostHook, HookTable {
+  void operator()(TensorList& grad_inputs, const TensorList& grad_outputs) override {
+    Py hooks = functions();
+    Py outputs = wrap_all(grad_outputs);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks.get()); ++i) {
+      PyObject* hook = PyList_GET_ITEM(hooks.get(), i);
+      Py args = wrap_all(grad_inputs);
+      PyObject* both[] = {args.get(), outputs.get()};
+      Py result = Py::steal(checked(PyObject_Vectorcall(hook, both, 2, nullptr)));
+      replace_all(result.get(), grad_inputs, hook);
+    }
+  }
+};
+
+// The table of Python hooks of kind H in a list, made when there is none.
+template <class H, class Base>
+H& table_in(std::vector<std::shared_ptr<Base>>& list) {
+  for (auto& h : list)
+    if (auto* p = dynamic_cast<H*>(h.get())) return *p;
+  auto made = std::make_shared<H>();
+  list.push_back(made);
+  return *made;
+}
+
+}  // namespace
+
+PyObject* tensor_register_hook(const Tensor& t, PyObject* hook) {
+  check(t.requires_grad(), "cannot register a hook on a tensor that doesn't require gradient");
+  NodeRef node = grad_fn(t);
+  if (!node) return table_in<PyTensorHook>(autograd_meta(t).ensure_hooks().tensor).add(hook);
+  uint32_t number = autograd_meta(t).result_number;
+  auto& list = node->ensure_hooks().tensor_hooks;
+  for (auto& [result, h] : list)
+    if (auto* p = dynamic_cast<PyTensorHook*>(h.get()); p && result == number) return p->add(hook);
+  auto made = std::make_shared<PyTensorHook>();
+  list.emplace_back(number, made);
+  return made->add(hook);
+}
+
+PyObject* tensor_register_post_accumulate_grad_hook(const Tensor& t, PyObject* hook) {
+  check(t.requires_grad(), "cannot register a hook on a tensor that doesn't require gradient");
+  check(!grad_fn(t), "post accumulate grad hooks cannot be registered on non-leaf tensors");
+  return table_in<PyPostAccumulateHook>(autograd_meta(t).ensure_hooks().post_accumulate).add(hook);
+}
+
+// -- what every node answers -------------------------------------------------------------------------
+PyObject* node_register_hook(Node& n, PyObject* hook) {
+  return table_in<PyPostHook>(n.ensure_hooks().post).add(hook);
+}
+PyObject* node_register_prehook(Node& n, PyObject* hook) {
+  return table_in<PyPreHook>(n.ensure_hooks().pre).add(hook);
+}
+
+PyObject* node_name(Node& n) { return PyUnicode_FromString(n.name().c_str()); }
+
+PyObject* node_next_functions(Node& n) {
+  Py tuple = Py::steal(checked(PyTuple_New(n.next.size())));
+  for (uint32_t i = 0; i < n.next.size(); ++i) {
+    PyObject* next = checked(wrap_node(n.next[i].node));
+    PyTuple_SET_ITEM(tuple.get(), i, checked(Py_BuildValue("(NI)", next, n.next[i].input)));
+  }
+  return tuple.release();
+}
+
+PyObject* node_metadata(Node& n) {
+  if (!n.metadata) n.metadata = checked(PyDict_New());
+  return Py_NewRef(static_cast<PyObject*>(n.metadata));
+}
+
+// (shape, dtype, device) of every forward result.
+PyObject* node_input_metadata(Node& n) {
+  Py list = Py::steal(checked(PyList_New(n.results.size())));
+  for (uint32_t i = 0; i < n.results.size(); ++i) {
+    const ResultMeta& r = n.results[i];
+    PyList_SET_ITEM(list.get(), i,
+                    checked(Py_BuildValue("(NNN)", checked(wrap_size(r.sizes)),
+                                          checked(wrap(r.dtype)), checked(wrap(r.device)))));
+  }
+  return list.release();
+}
+
+// -- the objects ---------------------------------------------------------------------------------------
+namespace {
+
+// A class of its own for each kind of node, so that type(grad_fn).__name__ tells what it is.
+PyTypeObject* class_of(const Node& n) {
+  static PyObject* classes = checked(PyDict_New());
+  std::string name = n.name();
+  name = name.substr(name.rfind(':') + 1);
+  if (PyObject* known = PyDict_GetItemString(classes, name.c_str()))
+    return reinterpret_cast<PyTypeObject*>(known);
+  static PyType_Slot slots[] = {{0, nullptr}};
+  std::string full = "flambeau._C." + name;
+  PyType_Spec spec = {full.c_str(), sizeof(PyNode), 0, Py_TPFLAGS_DEFAULT, slots};
+  Py bases = Py::steal(checked(PyTuple_Pack(1, NodeType)));
+  Py cls = Py::steal(checked(PyType_FromSpecWithBases(&spec, bases.get())));
+  PyDict_SetItemString(classes, name.c_str(), cls.get());
+  return reinterpret_cast<PyTypeObject*>(cls.get());
+}
+
+void node_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  if (Node* n = std::exchange(cast(self)->node, nullptr)) {
+    n->pyobj = nullptr;
+    NodeRef::adopt(n);
+  }
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* wrap_argument(const Value& v) {
+  switch (v.tag()) {
+    case Value::scalar: return wrap(v.as_scalar());
+    case Value::ints: return wrap_ints(v.as_ints());
+    case Value::dtype: return wrap(v.as_dtype());
+    case Value::device: return wrap(v.as_device());
+    case Value::string: return PyUnicode_FromString(v.as_string().c_str());
+    default: Py_RETURN_NONE;
+  }
+}
+
+// _saved_dim, _saved_self, _saved_result: arguments and tensors that the gradient reads. PyTorch
+// calls the first argument self.
+PyObject* saved_attribute(OpNode& n, const std::string& name) {
+  const auto& args = n.op->schema.args;
+  size_t at = 0;
+  for (int i = 0; i < n.op->nargs(); ++i) {
+    bool saved = n.op->saved_args >> i & 1;
+    bool hit = args[i].name == name || (i == 0 && name == "self");
+    if (!saved && hit && !(n.op->tensor_args >> i & 1)) return wrap_argument(n.args[i]);
+    if (!saved) continue;
+    if (hit && args[i].type == ArgType::tensor) return wrap(n.saved[at].unpack(&n));
+    size_t items = 0;
+    for (auto& s : n.slots) items += s.first == i;
+    if (hit) {
+      TensorList list;
+      for (size_t k = 0; k < items; ++k) list.push_back(n.saved[at + k].unpack(&n));
+      return wrap_all(list).release();
+    }
+    at += args[i].type == ArgType::tensor ? 1 : items;
+  }
+  for (int r = 0; r < n.op->nresults(); ++r) {
+    if (!(n.op->saved_results >> r & 1)) continue;
+    std::string numbered = "result" + std::to_string(r);
+    if (name == numbered || (r == 0 && name == "result") || n.op->schema.results[r] == name)
+      return wrap(n.saved[at].unpack(&n));
+    ++at;
+  }
+  return nullptr;
+}
+
+PyObject* node_getattro(PyObject* self, PyObject* name) {
+  const char* text = PyUnicode_AsUTF8(name);
+  auto* n = dynamic_cast<OpNode*>(cast(self)->node);
+  if (n && text && std::strncmp(text, "_saved_", 7) == 0) {
+    return guarded([&]() -> PyObject* {
+      if (PyObject* value = saved_attribute(*n, text + 7)) return value;
+      return PyErr_Format(PyExc_AttributeError, "'%s' object has no attribute '%U'",
+                          Py_TYPE(self)->tp_name, name);
+    });
+  }
+  return PyObject_GenericGetAttr(self, name);
+}
+
+template <auto F>
+PyObject* call(PyObject* self, PyObject*) {
+  return guarded([&] { return F(*cast(self)->node); });
+}
+template <auto F>
+PyObject* call_with(PyObject* self, PyObject* arg) {
+  return guarded([&] { return F(*cast(self)->node, arg); });
+}
+template <auto F>
+PyObject* get(PyObject* self, void*) {
+  return guarded([&] { return F(*cast(self)->node); });
+}
+
+PyObject* node_repr(PyObject* self) {
+  const char* name = std::strrchr(Py_TYPE(self)->tp_name, '.') + 1;
+  return PyUnicode_FromFormat("<%s object at %p>", name, self);
+}
+
+PyObject* sequence_number(Node& n) { return PyLong_FromUnsignedLongLong(n.sequence); }
+
+PyObject* variable_of(Node& n) {  // the leaf of an AccumulateGrad
+  if (n.accumulates) return wrap(static_cast<AccumulateGrad&>(n).owner);
+  return PyErr_Format(PyExc_AttributeError, "'%s' object has no attribute 'variable'",
+                      class_of(n)->tp_name);
+}
+
+PyMethodDef node_methods[] = {
+    {"name", call<node_name>, METH_NOARGS, "The node's name, as MulBackward0."},
+    {"register_hook", call_with<node_register_hook>, METH_O,
+     "register_hook(fn): fn(grad_inputs, grad_outputs) runs after the node; returns a handle."},
+    {"register_prehook", call_with<node_register_prehook>, METH_O,
+     "register_prehook(fn): fn(grad_outputs) runs before the node; returns a handle."},
+    {"_sequence_nr", call<sequence_number>, METH_NOARGS, "Its number in the order of creation."},
+    {}};
+
+PyGetSetDef node_attributes[] = {
+    {"next_functions", get<node_next_functions>, nullptr,
+     "((node, result number), ...): where the gradients go next.", nullptr},
+    {"metadata", get<node_metadata>, nullptr, "A dictionary for notes about the node.", nullptr},
+    {"_input_metadata", get<node_input_metadata>, nullptr,
+     "(shape, dtype, device) of every result of the forward.", nullptr},
+    {"variable", get<variable_of>, nullptr, "The leaf, on an AccumulateGrad.", nullptr},
+    {}};
+
+}  // namespace
+
+PyObject* wrap_node(const NodeRef& node) {
+  if (!node) Py_RETURN_NONE;
+  if (auto* f = dynamic_cast<FunctionNode*>(node.get())) return Py_NewRef(context_object(*f));
+  if (node->pyobj) return Py_NewRef(static_cast<PyObject*>(node->pyobj));
+  PyTypeObject* cls = class_of(*node);
+  PyObject* o = checked(cls->tp_alloc(cls, 0));
+  cast(o)->node = NodeRef(node).release();
+  node->pyobj = o;
+  return o;
+}
+
+Node* node_behind(PyObject* o) { return cast(o)->node; }
+
+static void free_metadata(void* metadata) { Py_DECREF(static_cast<PyObject*>(metadata)); }
+
+void init_node(PyObject* m) {
+  node_binding.free_metadata = free_metadata;
+  static PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("A node of the graph of gradients.")},
+      {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
+      {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+      {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
+      {Py_tp_methods, node_methods},
+      {Py_tp_getset, node_attributes},
+      {0, nullptr}};
+  PyType_Spec spec = {"flambeau._C.Node", sizeof(PyNode), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                      slots};
+  NodeType = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));
+  if (PyModule_AddObjectRef(m, "Node", reinterpret_cast<PyObject*>(NodeType)) < 0)
+    throw PythonError{};
+}
+
+}  // namespace flambeau
