@@ -85,7 +85,7 @@ PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // an object of a subcla
 // Within DisableTorchFunctionSubclass: subclasses are treated as plain tensors.
 inline thread_local int torch_function_disabled = 0;
 // Tensor's slots and tables, from numbers.cpp, attributes.cpp, methods.cpp, index.cpp.
-extern PyType_Slot number_slots[];
+extern PyType_Slot number_slots[], sequence_slots[];
 extern PyGetSetDef tensor_attributes[];
 extern PyMethodDef tensor_methods[];
 PyObject* tensor_item(const Tensor& t);  // the only element as a Python number
@@ -151,12 +151,21 @@ bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t na
 // Nested sequences, numbers, arrays, tensors -> a new tensor.
 Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optional<Device> device);
 
+// -- memory of others (exchange.cpp) --------------------------------------------------------------
+bool is_numpy_array(PyObject* o);              // false too while NumPy is not imported
+bool numpy_dtype(PyObject* scalar, DType* t);  // of a NumPy scalar; false when it is none
+Tensor tensor_from_buffer(PyObject* array, bool shares);  // over an array's memory
+Ref<Storage> storage_over_buffer(PyObject* o, bool warn_readonly);
+Tensor tensor_over(Ref<Storage> storage, size_t byte_offset, DType dtype, IntSpan sizes);
+PyObject* wrap_storage(const Ref<Storage>& storage);  // flambeau.UntypedStorage
+
 // Each file's part of the module; called once at import.
 void init_types(PyObject* m);
 void init_size(PyObject* m);
 void init_tensor(PyObject* m);
 void init_functions(PyObject* m);
 void init_convert(PyObject* m);
+void init_exchange(PyObject* m);
 void init_index(PyObject* m);
 void init_autograd(PyObject* m);
 void init_generator(PyObject* m);

@@ -253,21 +253,6 @@ PyObject* disable_torch_function(PyObject*, PyObject* step) {
   Py_RETURN_NONE;
 }
 
-PyObject* disabled_torch_function_impl(PyObject*, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"func", "types", "args", "kwargs", nullptr};
-  PyObject *func, *types, *call_args = nullptr, *call_kwargs = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|OO", const_cast<char**>(names), &func, &types,
-                                   &call_args, &call_kwargs))
-    return nullptr;
-  Py positional = Py::steal(call_args && call_args != Py_None ? PySequence_Tuple(call_args)
-                                                              : PyTuple_New(0));
-  if (!positional) return nullptr;
-  ++torch_function_disabled;
-  PyObject* r = PyObject_Call(func, positional.get(), call_kwargs == Py_None ? nullptr : call_kwargs);
-  --torch_function_disabled;
-  return r;
-}
-
 PyObject* set_parameter_type(PyObject*, PyObject* cls) {
   if (!PyType_Check(cls) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), TensorType))
     return PyErr_Format(PyExc_TypeError, "expected a subclass of Tensor, got %R", cls);
@@ -314,8 +299,6 @@ PyMethodDef subclass_methods[] = {
 PyMethodDef module_functions[] = {
     {"_disable_torch_function", disable_torch_function, METH_O,
      "Counts up or down the blocks in which subclasses are plain tensors."},
-    {"_disabled_torch_function_impl", method(disabled_torch_function_impl),
-     METH_VARARGS | METH_KEYWORDS, "A __torch_function__ that treats the class as plain tensors."},
     {"_set_parameter_type", set_parameter_type, METH_O, "Makes cls known as nn.Parameter."},
     {}};
 
@@ -352,6 +335,7 @@ PyTypeObject* make_type() {
       {Py_bf_getbuffer, reinterpret_cast<void*>(tensor_getbuffer)},
       {Py_bf_releasebuffer, reinterpret_cast<void*>(tensor_releasebuffer)}};
   for (PyType_Slot* s = number_slots; s->slot; ++s) slots.push_back(*s);
+  for (PyType_Slot* s = sequence_slots; s->slot; ++s) slots.push_back(*s);
   slots.push_back({0, nullptr});
   PyType_Spec spec = {"flambeau.Tensor", sizeof(PyTensor), 0,
                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots.data()};

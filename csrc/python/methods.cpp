@@ -1,0 +1,197 @@
+// Tensor's methods that are no operators: size(), item(), is_contiguous(), requires_grad_(), ...
+#include "python.h"
+
+namespace flambeau {
+
+namespace {
+
+template <auto F>
+PyObject* plain(PyObject* self, PyObject*) {
+  return guarded([&] { return F(unwrap(self)); });
+}
+
+// f(dim=None) over a list of integers: all of it, or one.
+PyObject* one_or_all(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
+                     const char* name, const Ints& (Tensor::*list)() const,
+                     PyObject* (*all)(IntSpan)) {
+  return guarded([&]() -> PyObject* {
+    const Tensor& t = unwrap(self);
+    Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    if (nkw && (nkw > 1 || nargs || PyUnicode_CompareWithASCIIString(
+                                        PyTuple_GET_ITEM(kwnames, 0), "dim") != 0))
+      fail(ErrorKind::type, name, "() takes one argument, 'dim'");
+    check_type(nargs <= 1, name, "() takes at most 1 argument (", nargs, " given)");
+    if (nargs + nkw == 0 || args[0] == Py_None) return all((t.*list)());
+    int64_t dim;
+    check_type(int_from(args[0], &dim), name, "(): argument 'dim' (position 1) must be int, not ",
+               Py_TYPE(args[0])->tp_name);
+    check_index(t.dim() > 0, "Dimension specified as ", dim, " but tensor has no dimensions");
+    return PyLong_FromLongLong((t.*list)()[wrap_dim(dim, t.dim())]);
+  });
+}
+
+PyObject* size(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  return one_or_all(self, args, n, kwnames, "size", &Tensor::sizes, wrap_size);
+}
+PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  return one_or_all(self, args, n, kwnames, "stride", &Tensor::strides, wrap_ints);
+}
+
+PyObject* is_contiguous(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"memory_format", nullptr};
+  PyObject* o = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:is_contiguous", const_cast<char**>(names), &o))
+    return nullptr;
+  return guarded([&] {
+    MemoryFormat f = MemoryFormat::contiguous;
+    check_type(!o || memory_format_from(o, &f),
+               "is_contiguous(): argument 'memory_format' must be flambeau.memory_format, not ",
+               o ? Py_TYPE(o)->tp_name : "");
+    check(f != MemoryFormat::preserve, "is_contiguous(): preserve memory format is unsupported");
+    return PyBool_FromLong(unwrap(self).is_contiguous(f));
+  });
+}
+
+PyObject* requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"requires_grad", nullptr};
+  int on = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:requires_grad_", const_cast<char**>(names),
+                                   &on))
+    return nullptr;
+  return guarded([&] {
+    set_requires_grad(unwrap(self), on);
+    return Py_NewRef(self);
+  });
+}
+
+PyObject* detach_(PyObject* self, PyObject*) {
+  return guarded([&] {
+    const Tensor& t = unwrap(self);
+    if (!t->autograd) return Py_NewRef(self);
+    check(!t->autograd->view, "Can't detach views in-place. Use detach() instead.");
+    AutogradMeta& m = *t->autograd;
+    m.grad_fn = {};
+    m.result_number = 0;
+    m.requires_grad = m.retains_grad = false;
+    return Py_NewRef(self);
+  });
+}
+
+PyObject* data_ptr(const Tensor& t) {
+  if (t.is_meta() || t.numel() == 0) return PyLong_FromLong(0);
+  return PyLong_FromVoidPtr(t.data());
+}
+
+// type(): 'flambeau.FloatTensor'. With an argument it is a conversion, made in _tensor.py.
+PyObject* type_name(const Tensor& t) {
+  constexpr const char* names[] = {"Byte",          "Char",          "Short",    "Int",   "Long",
+                                   "Half",          "Float",         "Double",   "ComplexFloat",
+                                   "ComplexDouble", "Bool",          "BFloat16", "UInt16",
+                                   "UInt32",        "UInt64",        "Float8_e4m3fn",
+                                   "Float8_e5m2"};
+  static_assert(std::size(names) == static_cast<size_t>(DType::count));
+  return PyUnicode_FromFormat("flambeau.%sTensor", names[static_cast<int>(t.dtype())]);
+}
+
+PyObject* get_device(const Tensor& t) {
+  return PyLong_FromLong(t.device_type() == DeviceType::cuda ? t.device().index : -1);
+}
+
+PyObject* is_set_to(PyObject* self, PyObject* other) {
+  return guarded([&] {
+    check_type(is_tensor(other), "is_set_to(): argument 'tensor' must be Tensor, not ",
+               Py_TYPE(other)->tp_name);
+    const Tensor &a = unwrap(self), &b = unwrap(other);
+    return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset &&
+                           a.sizes() == b.sizes() && a.strides() == b.strides());
+  });
+}
+
+PyObject* to_complex(PyObject* self, PyObject*) {
+  return guarded([&] {
+    const Tensor& t = unwrap(self);
+    check_value(t.numel() == 1, "only one element tensors can be converted to Python scalars");
+    complex128 c = item(t).to<complex128>();
+    return PyComplex_FromDoubles(c.real(), c.imag());
+  });
+}
+
+Py_ssize_t length(PyObject* self) {
+  const Tensor& t = unwrap(self);
+  if (t.dim()) return static_cast<Py_ssize_t>(t.sizes()[0]);
+  PyErr_SetString(PyExc_TypeError, "len() of a 0-d tensor");
+  return -1;
+}
+
+PyObject* iterate(PyObject* self) {
+  return guarded([&]() -> PyObject* {
+    const Tensor& t = unwrap(self);
+    check_type(t.dim() > 0, "iteration over a 0-d tensor");
+    static PyObject* name = PyUnicode_InternFromString("unbind");
+    Py items = Py::steal(checked(PyObject_CallMethodNoArgs(self, name)));
+    return PyObject_GetIter(items.get());
+  });
+}
+
+PyObject* boolean(bool b) { return PyBool_FromLong(b); }
+
+template <class F>
+PyCFunction method(F f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
+
+}  // namespace
+
+PyObject* tensor_item(const Tensor& t) {
+  if (t.dtype() == DType::float32 && t.numel() == 1 && !t.is_meta()) [[likely]]
+    return PyFloat_FromDouble(*t.data<float>());
+  if (t.dtype() == DType::uint64 && t.numel() == 1 && !t.is_meta())  // does not fit a Scalar
+    return PyLong_FromUnsignedLongLong(*t.data<uint64_t>());
+  return wrap(item(t));
+}
+
+#define FLAMBEAU_METHOD(name, f, doc) {name, plain<f>, METH_NOARGS, doc}
+#define FLAMBEAU_TEST(name, expr, doc) \
+  {name, plain<+[](const Tensor& t) { return boolean(expr); }>, METH_NOARGS, doc}
+#define FLAMBEAU_NUMBER(name, expr, doc) \
+  {name, plain<+[](const Tensor& t) { return PyLong_FromLongLong(expr); }>, METH_NOARGS, doc}
+PyMethodDef tensor_methods[] = {
+    {"size", method(size), METH_FASTCALL | METH_KEYWORDS,
+     "size(dim=None): all sizes, or that of one dimension."},
+    {"stride", method(stride), METH_FASTCALL | METH_KEYWORDS,
+     "stride(dim=None): all strides in elements, or that of one dimension."},
+    {"is_contiguous", method(is_contiguous), METH_VARARGS | METH_KEYWORDS,
+     "is_contiguous(memory_format=contiguous_format): whether the elements lie in that order."},
+    {"requires_grad_", method(requires_grad_), METH_VARARGS | METH_KEYWORDS,
+     "requires_grad_(requires_grad=True): whether operations on it are recorded; gives it back."},
+    {"detach_", detach_, METH_NOARGS, "Cuts it off from the graph that made it."},
+    {"is_set_to", is_set_to, METH_O, "Whether both show the same memory in the same way."},
+    {"__complex__", to_complex, METH_NOARGS, "The only element as a complex number."},
+    FLAMBEAU_METHOD("item", tensor_item, "The only element as a Python number."),
+    FLAMBEAU_METHOD("data_ptr", data_ptr, "The address of the first element."),
+    FLAMBEAU_METHOD("_type_name", type_name, "What type() gives."),
+    FLAMBEAU_METHOD("get_device", get_device, "The number of its CUDA device, -1 on the CPU."),
+    FLAMBEAU_NUMBER("dim", t.dim(), "How many dimensions it has."),
+    FLAMBEAU_NUMBER("ndimension", t.dim(), "How many dimensions it has."),
+    FLAMBEAU_NUMBER("numel", t.numel(), "How many elements it has."),
+    FLAMBEAU_NUMBER("nelement", t.numel(), "How many elements it has."),
+    FLAMBEAU_NUMBER("storage_offset", t->offset, "Elements before the first one in its storage."),
+    FLAMBEAU_NUMBER("element_size", static_cast<long long>(itemsize(t.dtype())),
+                    "Bytes of one element."),
+    FLAMBEAU_TEST("is_floating_point", is_floating(t.dtype()), "Whether its dtype is a float."),
+    FLAMBEAU_TEST("is_complex", is_complex(t.dtype()), "Whether its dtype is complex."),
+    FLAMBEAU_TEST("is_signed", info(t.dtype()).is_signed, "Whether its dtype has negative values."),
+    FLAMBEAU_TEST("is_inference", t->inference, "Whether it was made in inference mode."),
+    FLAMBEAU_TEST("_is_view", t->autograd && t->autograd->view, "Whether it is a view of another."),
+    {}};
+#undef FLAMBEAU_METHOD
+#undef FLAMBEAU_TEST
+#undef FLAMBEAU_NUMBER
+
+#define FLAMBEAU_SLOT(name, f) {name, reinterpret_cast<void*>(f)}
+PyType_Slot sequence_slots[] = {FLAMBEAU_SLOT(Py_mp_length, length),
+                                FLAMBEAU_SLOT(Py_tp_iter, iterate),
+                                {0, nullptr}};
+#undef FLAMBEAU_SLOT
+
+}  // namespace flambeau
