@@ -24,6 +24,7 @@ int64_t wrap_dim(int64_t dim, int64_t ndim) {
 
 // -- impl --------------------------------------------------------------------------------------------
 void TensorImpl::destroy() {
+  if (owns_pyobj && release_pyobj(this)) return;
   delete autograd;
   delete this;
 }

@@ -163,7 +163,6 @@ PyMODINIT_FUNC PyInit__C() {
     init_tensor(m);
     init_functions(m);
     init_convert(m);
-    init_index(m);
     init_autograd(m);
     init_generator(m);
     init_storage(m);

@@ -166,7 +166,6 @@ void init_tensor(PyObject* m);
 void init_functions(PyObject* m);
 void init_convert(PyObject* m);
 void init_exchange(PyObject* m);
-void init_index(PyObject* m);
 void init_autograd(PyObject* m);
 void init_generator(PyObject* m);
 void init_storage(PyObject* m);
