@@ -1,17 +1,10 @@
 // Convolution, its transpose and its weight gradient, each as tiles of the matrix micro-kernel
 // over blocks of columns. Sums run in an order given by the sizes alone.
-#include "conv_columns.h"
+#include "conv_direct.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
-
-// Filters packed in tiles of rows, as the micro-kernel reads them.
-template <class T>
-struct Filters {
-  int64_t tiles, rows;
-  const T* data;
-};
 
 template <class T>
 Filters<T> pack_filters(const Conv<T>& c) {
@@ -79,16 +72,22 @@ template <class T>
 void output(const Conv<T>& c) {
   if (c.pointwise()) return output_pointwise(c);
   const Filters<T> f = pack_filters(c);
-  const int64_t block = c.block_lines(c.depth), blocks = ceil_div(c.lines, block);
+  const bool is_direct = DirectConv<T>::fits(c);
+  const DirectConv<T> direct(c);
+  const int64_t block = c.block_lines(c.depth);
+  const int64_t blocks = is_direct ? direct.blocks() : ceil_div(c.lines, block);
   const double flops = c.flops() / static_cast<double>(blocks) + 1;
-  parallel_for(0, c.a.batch * c.a.groups * blocks,
-               1 + static_cast<int64_t>(kParallelFlops / flops), [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t image = i / blocks, first = i % blocks * block;
-                   output_block(c, f, image / c.a.groups, image % c.a.groups, first,
-                                min(first + block, c.lines));
-                 }
-               });
+  const auto range = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / blocks / c.a.groups, group = i / blocks % c.a.groups, b = i % blocks;
+      if (is_direct)
+        direct.run(f, n, group, b);
+      else
+        output_block(c, f, n, group, b * block, min(b * block + block, c.lines));
+    }
+  };
+  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / flops);
+  parallel_for(0, c.a.batch * c.a.groups * blocks, grain, range);
 }
 
 // -- the input's gradient -----------------------------------------------------------------------

@@ -105,13 +105,16 @@ class PaddedLines {
       if (p - f <= 0) lo = 0;
       const int64_t end = a.in[2] + p - f;  // q * s < end
       const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase_));
-      for (int64_t q = 0; q < lo; ++q) dst[q] = T(0);
+      // Whole vectors: what a store spoils behind it is written next, or is the slack at the end.
+      constexpr int64_t W = Vec<T>::size;
+      const Vec<T> zero = T(0);
+      for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
       if (s == 1) {
-        for (int64_t q = lo; q < hi; ++q) dst[q] = src[q + f - p];
+        for (int64_t q = lo; q < hi; q += W) Vec<T>::load_n(src + q - p, hi - q).store(dst + q);
       } else {
         for (int64_t q = lo; q < hi; ++q) dst[q] = src[q * s + f - p];
       }
-      for (int64_t q = hi; q < phase_; ++q) dst[q] = T(0);
+      for (int64_t q = hi; q < phase_; q += W) zero.store(dst + q);
     }
   }
 
