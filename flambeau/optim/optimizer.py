@@ -336,10 +336,13 @@ class EachParameter(Optimizer):
         loss = run_closure(closure)
         for group in self.param_groups:
             with torch.set_grad_enabled(bool(group.get("differentiable"))):
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._update(param, self._gradient(param, group), group)
+                self._step_group(group, group["params"])
         return loss
+
+    def _step_group(self, group, params):
+        for param in params:
+            if param.grad is not None:
+                self._update(param, self._gradient(param, group), group)
 
     @staticmethod
     def _gradient(param, group):
@@ -358,6 +361,32 @@ class EachParameter(Optimizer):
 
     def _update(self, param, grad, group):
         raise NotImplementedError
+
+
+_NATIVE = (torch.float32, torch.float64)
+
+
+def native_batches(group):
+    """Parameters with a gradient, as lists that one native call takes, and those it does not.
+
+    Returns [(parameters, gradients), ...] with one dtype each, and a list of parameters.
+    """
+    batches, rest = {}, []
+    differentiable = group.get("differentiable")
+    for param in group["params"]:
+        grad = param.grad
+        if grad is None:
+            continue
+        dtype = param.dtype
+        if differentiable or dtype not in _NATIVE or grad.dtype is not dtype:
+            rest.append(param)
+            continue
+        batch = batches.get(dtype)
+        if batch is None:
+            batch = batches[dtype] = ([], [])
+        batch[0].append(param)
+        batch[1].append(grad)
+    return batches.values(), rest
 
 
 def new_count():

@@ -1,6 +1,9 @@
 """Stochastic gradient descent."""
 
-from .optimizer import EachParameter, check_options
+import flambeau as torch
+from flambeau import _C
+
+from .optimizer import EachParameter, check_options, native_batches
 
 __all__ = ["SGD"]
 
@@ -51,6 +54,42 @@ class SGD(EachParameter):
                 "fused": fused,
             },
         )
+
+    def _step_group(self, group, params):
+        batches, rest = native_batches(group)
+        for params, grads in batches:
+            if group["momentum"] == 0:
+                self._native_step(group, params, grads, [], False)
+                continue
+            old, new = ([], [], []), ([], [], [])  # parameters, gradients, buffers
+            for param, grad in zip(params, grads):
+                state = self.state[param]
+                buffer = state.get("momentum_buffer")
+                lists = old
+                if buffer is None:
+                    buffer = state["momentum_buffer"] = torch.empty_like(param)
+                    lists = new
+                for values, value in zip(lists, (param, grad, buffer)):
+                    values.append(value)
+            self._native_step(group, *old, False)
+            self._native_step(group, *new, True)
+        super()._step_group(group, rest)
+
+    @staticmethod
+    def _native_step(group, params, grads, buffers, first):
+        if params:
+            _C._internal["_sgd_step"](
+                params,
+                grads,
+                buffers,
+                float(group["lr"]),
+                float(group["momentum"]),
+                float(group["dampening"]),
+                float(group["weight_decay"]),
+                bool(group["nesterov"]),
+                bool(group["maximize"]),
+                first,
+            )
 
     def _update(self, param, grad, group):
         momentum = group["momentum"]
