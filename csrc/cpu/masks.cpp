@@ -1,0 +1,130 @@
+// Counting, finding, packing and filling under a mask.
+#include "../parallel.h"
+#include "items.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+template <class T>
+FLAMBEAU_INLINE bool is_set(T x) {
+  if constexpr (__is_same(T, Cx) || __is_same(T, Cx32))
+    return __real__ x != 0 || __imag__ x != 0;
+  else
+    return value_of(x) != 0;
+}
+
+// f(block, first element, elements) for each block of the mask
+template <class F>
+void for_blocks(int64_t n, const F& f) {
+  parallel_for(0, (n + kMaskBlock - 1) / kMaskBlock, 4, [&](int64_t b, int64_t e) {
+    for (int64_t k = b; k < e; ++k) {
+      const int64_t from = k * kMaskBlock;
+      f(k, from, n - from < kMaskBlock ? n - from : kMaskBlock);
+    }
+  });
+}
+
+void count(const MaskArgs& a) {
+  by_dtype(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for_blocks(a.n, [&](int64_t k, int64_t from, int64_t n) {
+      const T* p = reinterpret_cast<const T*>(a.mask) + from;
+      int32_t c = 0;
+      for (int64_t i = 0; i < n; ++i) c += is_set(p[i]);
+      a.counts[k] = c;
+    });
+  });
+}
+
+void positions(const MaskArgs& a, int64_t* out) {
+  by_dtype(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for_blocks(a.n, [&](int64_t k, int64_t from, int64_t n) {
+      const T* p = reinterpret_cast<const T*>(a.mask) + from;
+      int64_t* o = out + a.counts[k];
+      for (int64_t i = 0; i < n; ++i)
+        if (is_set(p[i])) *o++ = from + i;
+    });
+  });
+}
+
+// Eight mask bytes at a time: all, none, or one by one.
+template <class F, class G>
+FLAMBEAU_INLINE void walk(const char* mask, int64_t n, const F& run, const G& one) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint64_t m;
+    __builtin_memcpy(&m, mask + i, 8);
+    if (m == 0) continue;
+    if (m == 0x0101010101010101u) {
+      run(i);
+      continue;
+    }
+    for (int j = 0; j < 8; ++j) one(i + j, mask[i + j] != 0);
+  }
+  for (; i < n; ++i) one(i, mask[i] != 0);
+}
+
+template <class T>
+void pack_typed(const PackArgs& a) {
+  for_blocks(a.mask.n, [&](int64_t k, int64_t from, int64_t n) {
+    const T* src = reinterpret_cast<const T*>(a.whole) + from;
+    T* dst = reinterpret_cast<T*>(a.packed) + a.mask.counts[k];
+    walk(
+        a.mask.mask + from, n,
+        [&](int64_t i) {
+          __builtin_memcpy(dst, src + i, 8 * sizeof(T));
+          dst += 8;
+        },
+        [&](int64_t i, bool on) {
+          if (on) *dst++ = src[i];
+        });
+  });
+}
+
+template <class T>
+void unpack_typed(const PackArgs& a) {
+  for_blocks(a.mask.n, [&](int64_t k, int64_t from, int64_t n) {
+    T* dst = reinterpret_cast<T*>(a.whole) + from;
+    const T* src = reinterpret_cast<const T*>(a.packed) + a.mask.counts[k];
+    walk(
+        a.mask.mask + from, n,
+        [&](int64_t i) {
+          __builtin_memcpy(dst + i, src, 8 * sizeof(T));
+          src += 8;
+        },
+        [&](int64_t i, bool on) {
+          if (on) dst[i] = *src++;
+        });
+  });
+}
+
+void pack(const PackArgs& a) {
+  by_size(a.item, [&](auto tag) { pack_typed<decltype(tag)>(a); });
+}
+void unpack(const PackArgs& a) {
+  by_size(a.item, [&](auto tag) { unpack_typed<decltype(tag)>(a); });
+}
+
+void masked_fill(char* dst, const char* mask, int64_t n, int64_t item, const void* value) {
+  by_size(item, [&](auto tag) {
+    using T = decltype(tag);
+    const T v = *static_cast<const T*>(value);
+    T* d = reinterpret_cast<T*>(dst);
+    parallel_for(0, n, 32768, [&](int64_t b, int64_t e) {
+      for (int64_t i = b; i < e; ++i) d[i] = mask[i] ? v : d[i];
+    });
+  });
+}
+
+}  // namespace
+
+FLAMBEAU_REGISTER(count_kernel, count);
+FLAMBEAU_REGISTER(positions_kernel, positions);
+FLAMBEAU_REGISTER(pack_kernel, pack);
+FLAMBEAU_REGISTER(unpack_kernel, unpack);
+FLAMBEAU_REGISTER(masked_fill_kernel, masked_fill);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau

@@ -1,0 +1,360 @@
+// Reading and writing by integer indices along one dimension: index_select, gather, scatter and kin.
+#include "index.h"
+
+#include <algorithm>
+
+namespace flambeau {
+
+Tensor plain_index(const Tensor& index, const char* op) {
+  check_index(index.dtype() == DType::int64 || index.dtype() == DType::int32, op,
+              "(): Expected dtype int32/int64 for index, got ", index.dtype());
+  return index.to_raw(DType::int64).contiguous_raw();
+}
+
+void check_bounds(const Tensor& index, int64_t low, int64_t n, const char* op) {
+  if (index.is_meta() || index.numel() == 0) return;
+  int64_t least = 0, greatest = 0;
+  bounds_kernel(index.device_type(), index.data<int64_t>(), index.numel(), &least, &greatest);
+  int64_t bad = least < low ? least : greatest;
+  check_index(bad >= low && bad < n, op, "(): index ", bad, " is out of bounds for dimension with size ",
+              n);
+}
+
+namespace {
+
+// -- rows: x as [outer, n, inner] ---------------------------------------------------------------------
+RowsArgs rows_args(const Tensor& x, int64_t dim, const Tensor& index) {
+  RowsArgs a{};
+  a.outer = a.inner = a.rows = 1;
+  for (int64_t d = 0; d < x.dim(); ++d)
+    (d < dim ? a.outer : d == dim ? a.rows : a.inner) *= x.sizes()[d];
+  a.index = index.data<int64_t>();
+  a.count = index.numel();
+  a.dtype = x.dtype();
+  a.item = static_cast<int64_t>(itemsize(x.dtype()));
+  return a;
+}
+
+Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
+  check_index(index.dim() <= 1, "index_select(): Index is supposed to be a vector, got ", index.dim(),
+              "-D");
+  Tensor at = plain_index(index, "index_select");
+  dim = wrap_dim(dim, input.dim());
+  Ints sizes = input.sizes();
+  if (input.dim()) sizes[dim] = at.numel();
+  else check_index(at.numel() == 1, "index_select(): Index to scalar can have only 1 value, got ",
+                   at.numel());
+  Tensor y = empty(sizes, input.options());
+  if (y.is_meta() || y.numel() == 0) return y;
+  Tensor x = input.contiguous_raw();
+  RowsArgs a = rows_args(x, dim, at);
+  check_index(a.rows > 0, "index_select(): index out of range in self: dimension ", dim, " is empty");
+  int64_t bad = 0;
+  a.bad = &bad;
+  a.data = static_cast<char*>(x.data());
+  a.other = static_cast<char*>(y.data());
+  take_rows_kernel(x.device_type(), a);
+  if (bad) check_bounds(at, 0, a.rows, "index_select");
+  return y;
+}
+
+}  // namespace
+
+// self[.., index, ..] (op)= source, self contiguous.
+void put_rows(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, Combine c) {
+  if (self.is_meta() || index.numel() == 0 || source.numel() == 0) return;
+  Tensor whole = self.contiguous_raw(), from = source.to_raw(self.dtype()).contiguous_raw();
+  RowsArgs a = rows_args(whole, dim, index);
+  check_bounds(index, 0, a.rows, "index_put");
+  if (from->storage.get() == whole->storage.get()) from = from.clone_raw();
+  a.data = static_cast<char*>(whole.data());
+  a.other = static_cast<char*>(from.data());
+  a.combine = c;
+  put_rows_kernel(self.device_type(), a);
+  if (!whole.is_same(self)) copy(self, whole);
+}
+
+namespace {
+
+const OpCall call_index_select("index_select"), call_index_add("index_add"), call_gather("gather"),
+    call_scatter_add("scatter_add"), call_scatter_value("scatter", 1), call_mul("mul"),
+    call_index_fill("index_fill"), call_reshape("reshape"), call_sum("sum");
+
+void check_source(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                  const char* op) {
+  check_index(index.dim() <= 1, op, "(): Index should have dimension 1 or 0 (got ", index.dim(), ")");
+  check_index(source.dim() == self.dim() || source.dim() == 0 || self.dim() == 0, op,
+              "(): source has ", source.dim(), " dimensions, self ", self.dim());
+  check(source.dtype() == self.dtype(), op, "(): self and source expected to have the same dtype, but "
+        "got (self) ", self.dtype(), " and (source) ", source.dtype());
+  int64_t n = source.dim() ? source.sizes()[dim] : 1;
+  check_index(index.numel() == n, op, "(): Number of indices (", index.numel(),
+              ") should be equal to source.size(dim): (", n, "), for dim: ", dim);
+  for (int64_t d = 0; d < std::min(self.dim(), source.dim()); ++d)
+    check(d == dim || source.sizes()[d] == self.sizes()[d], op,
+          "(): source/destination tensor must have same slice shapes. Destination slice shape: ",
+          self.sizes(), " at dimension ", dim, " and source slice shape: ", source.sizes());
+}
+
+void index_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                const Scalar& alpha) {
+  dim = wrap_dim(dim, self.dim());
+  check_source(self, dim, index, source, "index_add");
+  bool scaled = alpha.kind != Scalar::integer || alpha.i != 1;
+  put_rows(self, dim, plain_index(index, "index_add"),
+           scaled ? call_mul(source, alpha).to_raw(self.dtype()) : source, Combine::add);
+}
+
+void index_copy_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {
+  dim = wrap_dim(dim, self.dim());
+  check_index(index.dtype() == DType::int64, "index_copy(): Expected a long tensor for index, but got ",
+              index.dtype());
+  check_source(self, dim, index, source, "index_copy");
+  put_rows(self, dim, plain_index(index, "index_copy"), source, Combine::assign);
+}
+
+void index_fill_(const Tensor& self, int64_t dim, const Tensor& index, const Value& value) {
+  dim = wrap_dim(dim, self.dim());
+  check_index(index.dtype() == DType::int64, "index_fill(): Expected dtype int64 for index, got ",
+              index.dtype());
+  check(index.dim() <= 1, "index_fill(): Index is supposed to be a vector, got ", index.dim(), "-D");
+  Scalar v = value.is_tensor() ? item(value.as_tensor()) : value.as_scalar();
+  check(v.kind != Scalar::complex || is_complex(self.dtype()),
+        "index_fill_(): Converting complex Scalar to non-complex type is not supported");
+  if (self.is_meta()) return;
+  Tensor at = plain_index(index, "index_fill");
+  int64_t n = self.dim() ? self.sizes()[dim] : 1;
+  check_bounds(at, -n, n, "index_fill");
+  for (int64_t k = 0; k < at.numel(); ++k) {
+    int64_t i = at.data<int64_t>()[k];
+    fill(self.dim() ? select_raw(self, dim, i < 0 ? i + n : i) : self, v);
+  }
+}
+
+void index_select_back(Backward& b) {
+  Tensor index = b.in(2);
+  if (b.sizes(0).empty()) {
+    b.set(0, call_reshape(b.grad(), Ints{}));
+    return;
+  }
+  b.set(0, call_index_add(zeros(b.sizes(0), b.grad().options()), b.arg(1), call_reshape(index, Ints{-1}),
+                          b.grad()));
+}
+
+void index_add_back(Backward& b) {
+  b.set(0, b.grad());
+  if (!b.needs(3)) return;
+  Tensor g = call_index_select(b.grad(), b.arg(1), b.in(2));
+  const Scalar& alpha = b.arg(4).as_scalar();
+  if (alpha.kind != Scalar::integer || alpha.i != 1) g = call_mul(g, alpha);
+  b.set(3, call_reshape(g, b.sizes(3)));
+}
+
+void index_copy_back(Backward& b) {
+  Tensor index = b.in(2);
+  if (b.needs(0)) b.set(0, call_index_fill(b.grad(), b.arg(1), index, 0));
+  if (b.needs(3)) b.set(3, call_reshape(call_index_select(b.grad(), b.arg(1), index), b.sizes(3)));
+}
+
+void index_fill_back(Backward& b) {
+  Tensor index = b.in(2);
+  if (b.needs(0)) b.set(0, call_index_fill(b.grad(), b.arg(1), index, 0));
+  if (b.needs(3)) b.set(3, call_sum(call_index_select(b.grad(), b.arg(1), index)));
+}
+
+FLAMBEAU_OPS{
+    {.schema = "index_select(Tensor input, int dim, Tensor index) -> Tensor",
+     .forward = native<index_select>,
+     .backward = index_select_back,
+     .saves = "index",
+     .doc = "The given positions along a dimension."},
+    {.schema = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+     .inplace = native<index_add_>,
+     .backward = index_add_back,
+     .saves = "index",
+     .doc = "Adds alpha * source at the given positions along a dimension."},
+    {.schema = "index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor",
+     .inplace = native<index_copy_>,
+     .backward = index_copy_back,
+     .saves = "index",
+     .doc = "Writes source at the given positions along a dimension."},
+    {.schema = "index_fill(Tensor input, int dim, Tensor index, Scalar value) -> Tensor",
+     .inplace = native<index_fill_>,
+     .backward = index_fill_back,
+     .saves = "index",
+     .doc = "Writes one value at the given positions along a dimension."},
+    {.schema = "index_fill(Tensor input, int dim, Tensor index, Tensor value) -> Tensor",
+     .inplace = native<index_fill_>,
+     .backward = index_fill_back,
+     .saves = "index",
+     .doc = "Writes one value at the given positions along a dimension."},
+};
+
+// -- lines: gather and scatter --------------------------------------------------------------------------
+Tensor at_least_1d(const Tensor& t) { return t.dim() ? t : t.as_strided_raw(Ints{1}, Ints{1}, t->offset); }
+
+LinesArgs lines_args(const Tensor& data, int64_t dim, const Tensor& index, const Tensor& other) {
+  LinesArgs a{};
+  a.ndim = static_cast<int>(index.dim());
+  check(a.ndim <= kMaxIndexDims, "tensors of more than ", kMaxIndexDims, " dimensions are not supported");
+  a.dim = static_cast<int>(dim);
+  a.item = static_cast<int64_t>(itemsize(data.dtype()));
+  for (int d = 0; d < a.ndim; ++d) {
+    a.sizes[d] = index.sizes()[d];
+    a.data_strides[d] = data.strides()[d] * a.item;
+    a.index_strides[d] = index.strides()[d] * 8;
+    a.other_strides[d] = other.strides()[d] * a.item;
+  }
+  a.data = static_cast<char*>(data.data());
+  a.other = static_cast<char*>(other.data());
+  a.index = static_cast<const char*>(index.data());
+  a.rows = data.sizes()[dim];
+  a.dtype = data.dtype();
+  return a;
+}
+
+Tensor line_index(const Tensor& index, const char* op) {
+  check(index.dtype() == DType::int64 || index.dtype() == DType::int32, op,
+        "(): Expected dtype int64 for index, got ", index.dtype());
+  return at_least_1d(index.to_raw(DType::int64));
+}
+
+void check_lines(const Tensor& data, int64_t dim, const Tensor& index, const char* op) {
+  check(data.dim() == index.dim(), op, "(): Index tensor must have the same number of dimensions as "
+        "input tensor, got ", index.dim(), " and ", data.dim());
+  for (int64_t d = 0; d < data.dim(); ++d)
+    check(d == dim || index.sizes()[d] <= data.sizes()[d], op, "(): Size does not match at dimension ", d,
+          " expected index ", index.sizes(), " to be no larger than self ", data.sizes(),
+          " apart from dimension ", dim);
+}
+
+void check_line_bounds(const Tensor& index, int64_t n, const char* op) {
+  if (index.is_meta() || index.numel() == 0) return;
+  Tensor at = index.contiguous_raw();
+  int64_t least = 0, greatest = 0;
+  bounds_kernel(at.device_type(), at.data<int64_t>(), at.numel(), &least, &greatest);
+  int64_t bad = least < 0 ? least : greatest;
+  check(bad >= 0 && bad < n, op, "(): index ", bad, " is out of bounds for dimension with size ", n);
+}
+
+Tensor gather(const Tensor& input, int64_t dim, const Tensor& index, bool) {
+  dim = wrap_dim(dim, input.dim());
+  Tensor x = at_least_1d(input), at = line_index(index, "gather");
+  Tensor y = empty(index.sizes(), input.options());
+  if (index.numel() == 0) return y;
+  check_lines(x, dim, at, "gather");
+  if (y.is_meta()) return y;
+  LinesArgs a = lines_args(x, dim, at, at_least_1d(y));
+  int64_t bad = 0;
+  a.bad = &bad;
+  check(a.rows > 0, "gather(): index out of bounds: dimension ", dim, " is empty");
+  gather_kernel(x.device_type(), a);
+  if (bad) check_line_bounds(at, a.rows, "gather");
+  return y;
+}
+
+// self[.., index, ..] (op)= src; a one-element src with strides of 0 stands for a value.
+void scatter_lines(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, Combine c,
+                   const char* op) {
+  dim = wrap_dim(dim, self.dim());
+  if (index.numel() == 0) return;
+  Tensor x = at_least_1d(self), at = line_index(index, op), from = at_least_1d(src);
+  check_lines(x, dim, at, op);
+  check(self.dtype() == src.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, got ",
+        self.dtype(), " and ", src.dtype());
+  check(from.dim() == at.dim(), op, "(): Index tensor must have the same number of dimensions as src "
+        "tensor, got ", at.dim(), " and ", from.dim());
+  for (int64_t d = 0; d < at.dim(); ++d)
+    check(at.sizes()[d] <= from.sizes()[d], op, "(): Expected index ", at.sizes(),
+          " to be no larger than src ", from.sizes());
+  if (self.is_meta()) return;
+  check_line_bounds(at, x.sizes()[dim], op);
+  if (from->storage.get() == x->storage.get()) from = from.clone_raw();
+  LinesArgs a = lines_args(x, dim, at, from);
+  a.combine = c;
+  scatter_kernel(x.device_type(), a);
+}
+
+Tensor spread(const Tensor& self, const Scalar& value, const Tensor& index) {
+  Tensor one = scalar_tensor(value, self.options());
+  Ints sizes = index.dim() ? index.sizes() : Ints{1};
+  return one.as_strided_raw(sizes, Ints(sizes.size()), 0);
+}
+
+Combine named(const std::string& reduce, const char* op) {
+  if (reduce == "add" || reduce == "sum") return Combine::add;
+  if (reduce == "multiply" || reduce == "prod") return Combine::mul;
+  if (reduce == "amax") return Combine::amax;
+  if (reduce == "amin") return Combine::amin;
+  fail(ErrorKind::runtime, op, "(): reduce argument must be one of the listed names, got ", reduce);
+}
+
+using Reduce = std::optional<std::string>;
+void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
+              const Reduce& reduce) {
+  scatter_lines(self, dim, index, src, reduce ? named(*reduce, "scatter") : Combine::assign, "scatter");
+}
+void scatter_value_(const Tensor& self, int64_t dim, const Tensor& index, const Scalar& value,
+                    const Reduce& reduce) {
+  scatter_lines(self, dim, index, spread(self, value, index),
+                reduce ? named(*reduce, "scatter") : Combine::assign, "scatter");
+}
+void scatter_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src) {
+  scatter_lines(self, dim, index, src, Combine::add, "scatter_add");
+}
+
+void gather_back(Backward& b) {
+  b.set(0, call_scatter_add(zeros(b.sizes(0), b.grad().options()), b.arg(1), b.in(2), b.grad()));
+}
+
+// The gradient of src, which may be larger than the index: zeros beyond.
+Tensor gather_as(Backward& b, const Tensor& index) {
+  static const OpCall widen("slice_backward");
+  Tensor g = call_gather(b.grad(), b.arg(1), index);
+  Ints sizes = index.sizes();
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == b.sizes(3)[d]) continue;
+    int64_t n = sizes[d];
+    sizes[d] = b.sizes(3)[d];
+    g = widen(g, sizes, static_cast<int64_t>(d), int64_t(0), n, int64_t(1));
+  }
+  return g;
+}
+
+void scatter_back(Backward& b) {
+  check(b.arg(4).is_none(), "scatter(): there is no gradient with reduce=");
+  Tensor index = b.in(2);
+  if (b.needs(0)) b.set(0, call_scatter_value(b.grad(), b.arg(1), index, 0));
+  if (b.needs(3)) b.set(3, gather_as(b, index));
+}
+
+void scatter_add_back(Backward& b) {
+  b.set(0, b.grad());
+  if (b.needs(3)) b.set(3, gather_as(b, b.in(2)));
+}
+
+FLAMBEAU_OPS{
+    {.schema = "gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
+     .forward = native<gather>,
+     .backward = gather_back,
+     .saves = "index",
+     .doc = "For every position, the element whose place along dim the index gives."},
+    {.schema = "scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor",
+     .inplace = native<scatter_>,
+     .backward = scatter_back,
+     .saves = "index",
+     .doc = "Writes every element of src at the place along dim that the index gives."},
+    {.schema = "scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> Tensor",
+     .inplace = native<scatter_value_>,
+     .backward = scatter_back,
+     .saves = "index",
+     .doc = "Writes a value at the places along dim that the index gives."},
+    {.schema = "scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor",
+     .inplace = native<scatter_add_>,
+     .backward = scatter_add_back,
+     .saves = "index",
+     .doc = "Adds every element of src at the place along dim that the index gives."},
+};
+
+}  // namespace
+}  // namespace flambeau
