@@ -1,0 +1,287 @@
+// Runs a pointwise loop over strided operands of any dtype; copies and fills.
+#include "parallel.h"
+#include "runs.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+template <class C, class R>
+struct Runner {
+  const PointwiseArgs& a;
+  const Loop& loop;
+
+  template <class T>
+  bool direct(int k) const {  // the loop can use the operand's memory where a row lies in order
+    const LoopOperand& o = loop.operands[k];
+    return o.dtype == dtype_of<T> && o.strides[0] == static_cast<int64_t>(sizeof(T));
+  }
+
+  void range(int64_t begin, int64_t end) const {
+    int n = loop.noperands - 1;
+    alignas(64) C in_buffer[kMaxOperands][kRun];
+    alignas(64) R out_buffer[kRun];
+    const void* in[kMaxOperands];
+    bool straight = loop.operands[0].contiguous && direct<R>(0);
+    bool constant[kMaxOperands] = {}, in_order[kMaxOperands] = {};
+    for (int k = 0; k < n; ++k) {
+      const LoopOperand& o = loop.operands[k + 1];
+      constant[k] = o.constant && loop.numel > 1;
+      in_order[k] = direct<C>(k + 1);
+      if (constant[k]) {
+        int64_t fill = end - begin < kRun ? end - begin : kRun;
+        load_run<C>(in_buffer[k], o.data, o.dtype, 0, fill);
+        in[k] = in_buffer[k];
+      } else {
+        straight = straight && o.contiguous && in_order[k];
+      }
+    }
+    if (straight) {
+      bool any_constant = false;
+      for (int k = 0; k < n; ++k) any_constant |= constant[k];
+      const int64_t step = any_constant ? kRun : end - begin;
+      for (int64_t i = begin; i < end; i += step) {
+        int64_t m = end - i < step ? end - i : step;
+        for (int k = 0; k < n; ++k)
+          if (!constant[k]) in[k] = loop.operands[k + 1].data + i * static_cast<int64_t>(sizeof(C));
+        a.fn(in, loop.operands[0].data + i * static_cast<int64_t>(sizeof(R)), m, a.numbers);
+      }
+      return;
+    }
+    const bool out_direct = direct<R>(0);
+    Cursor cursor(loop, begin);
+    for (int64_t i = begin; i < end;) {
+      int64_t m = end - i < kRun ? end - i : kRun;
+      int64_t in_row = loop.sizes[0] - cursor.column;
+      if (in_row >= m || in_row >= 256) {  // within one row
+        if (in_row < m) m = in_row;
+        for (int k = 0; k < n; ++k) {
+          if (constant[k]) continue;
+          const LoopOperand& o = loop.operands[k + 1];
+          if (in_order[k]) {
+            in[k] = cursor.at(loop, k + 1);
+          } else {
+            load_run<C>(in_buffer[k], cursor.at(loop, k + 1), o.dtype, o.strides[0], m);
+            in[k] = in_buffer[k];
+          }
+        }
+        if (out_direct) {
+          a.fn(in, cursor.at(loop, 0), m, a.numbers);
+        } else {
+          a.fn(in, out_buffer, m, a.numbers);
+          const LoopOperand& o = loop.operands[0];
+          store_run<R>(cursor.at(loop, 0), o.dtype, o.strides[0], out_buffer, m);
+        }
+        cursor.advance(loop, m);
+      } else {  // several short rows at once
+        Cursor reading = cursor;
+        each_piece(reading, m, [&](const Cursor& c, int64_t done, int64_t piece) {
+          for (int k = 0; k < n; ++k) {
+            if (constant[k]) continue;
+            const LoopOperand& o = loop.operands[k + 1];
+            load_run<C>(in_buffer[k] + done, c.at(loop, k + 1), o.dtype, o.strides[0], piece);
+          }
+        });
+        for (int k = 0; k < n; ++k) in[k] = in_buffer[k];
+        a.fn(in, out_buffer, m, a.numbers);
+        each_piece(cursor, m, [&](const Cursor& c, int64_t done, int64_t piece) {
+          const LoopOperand& o = loop.operands[0];
+          store_run<R>(c.at(loop, 0), o.dtype, o.strides[0], out_buffer + done, piece);
+        });
+      }
+      i += m;
+    }
+  }
+
+  template <class F>
+  void each_piece(Cursor& c, int64_t m, const F& f) const {
+    for (int64_t done = 0; done < m;) {
+      int64_t piece = loop.sizes[0] - c.column;
+      if (piece > m - done) piece = m - done;
+      f(c, done, piece);
+      c.advance(loop, piece);
+      done += piece;
+    }
+  }
+};
+
+template <class C, class R>
+void run(const PointwiseArgs& a) {
+  Runner<C, R> runner{a, *a.loop};
+  const int64_t grain = a.heavy ? 8 * kRun : 32 * kRun;
+  if (a.loop->numel <= grain) {
+    if (a.loop->numel) runner.range(0, a.loop->numel);
+    return;
+  }
+  parallel_for(0, a.loop->numel, grain, [&](int64_t b, int64_t e) { runner.range(b, e); });
+}
+
+template <class C>
+void run_result(const PointwiseArgs& a) {
+  if (a.result == PointwiseResult::boolean) return run<C, uint8_t>(a);
+  if constexpr (__is_same(C, Cx))
+    if (a.result == PointwiseResult::real) return run<C, double>(a);
+  run<C, C>(a);
+}
+
+void pointwise(const PointwiseArgs& a) {
+  switch (a.compute) {
+    case Compute::f32: return run_result<float>(a);
+    case Compute::f64: return run_result<double>(a);
+    case Compute::i64: return run_result<int64_t>(a);
+    default: return run_result<Cx>(a);
+  }
+}
+
+// -- copies ------------------------------------------------------------------------------------------
+int64_t item_size(DType t) {
+  switch (t) {
+#define CASE(name, T) \
+  case DType::name: return sizeof(T);
+    FLAMBEAU_EACH_DTYPE(CASE)
+#undef CASE
+  }
+  return 1;
+}
+
+template <class T>
+void move_strided(char* dst, int64_t ds, const char* src, int64_t ss, int64_t n) {
+  if (ss == sizeof(T) && ds == sizeof(T)) {
+    __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(T));
+    return;
+  }
+  if (ss == 0 && ds == sizeof(T)) {
+    const T x = *reinterpret_cast<const T*>(src);
+    for (int64_t i = 0; i < n; ++i) reinterpret_cast<T*>(dst)[i] = x;
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<T*>(dst + i * ds) = *reinterpret_cast<const T*>(src + i * ss);
+}
+
+void move(char* dst, int64_t ds, const char* src, int64_t ss, int64_t n, int64_t size) {
+  switch (size) {
+    case 1: return move_strided<uint8_t>(dst, ds, src, ss, n);
+    case 2: return move_strided<uint16_t>(dst, ds, src, ss, n);
+    case 4: return move_strided<uint32_t>(dst, ds, src, ss, n);
+    case 8: return move_strided<uint64_t>(dst, ds, src, ss, n);
+    default: return move_strided<Cx>(dst, ds, src, ss, n);
+  }
+}
+
+// A dimension in which the source is dense while the output's innermost is not dense in it: walk
+// both in tiles, so that the lines of either cache line are used whole.
+constexpr int64_t kTile = 32;
+
+bool transposed(const Loop& loop, int64_t size) {
+  return loop.ndim >= 2 && loop.operands[0].strides[0] == size &&
+         loop.operands[1].strides[1] == size && loop.operands[1].strides[0] != 0 &&
+         loop.sizes[0] >= 8 && loop.sizes[1] >= 8;
+}
+
+template <class T>
+void move_tile(char* dst, int64_t ds1, const char* src, int64_t ss0, int64_t n0, int64_t n1) {
+  for (int64_t j = 0; j < n1; ++j) {
+    T* out = reinterpret_cast<T*>(dst + j * ds1);
+    const char* in = src + j * static_cast<int64_t>(sizeof(T));
+    for (int64_t i = 0; i < n0; ++i) out[i] = *reinterpret_cast<const T*>(in + i * ss0);
+  }
+}
+
+void copy_transposed(const Loop& loop, int64_t size) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  int64_t t0 = (loop.sizes[0] + kTile - 1) / kTile, t1 = (loop.sizes[1] + kTile - 1) / kTile;
+  int64_t outer = loop.numel / (loop.sizes[0] * loop.sizes[1]);
+  parallel_for(0, outer * t0 * t1, 32, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      int64_t i0 = i % t0 * kTile, i1 = i / t0 % t1 * kTile, rest = i / (t0 * t1);
+      char* dst = d.data + i0 * d.strides[0] + i1 * d.strides[1];
+      const char* src = s.data + i0 * s.strides[0] + i1 * s.strides[1];
+      for (int k = 2; k < loop.ndim; ++k) {
+        dst += rest % loop.sizes[k] * d.strides[k];
+        src += rest % loop.sizes[k] * s.strides[k];
+        rest /= loop.sizes[k];
+      }
+      int64_t n0 = loop.sizes[0] - i0 < kTile ? loop.sizes[0] - i0 : kTile;
+      int64_t n1 = loop.sizes[1] - i1 < kTile ? loop.sizes[1] - i1 : kTile;
+      switch (size) {
+        case 1: move_tile<uint8_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        case 2: move_tile<uint16_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        case 4: move_tile<uint32_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        case 8: move_tile<uint64_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        default: move_tile<Cx>(dst, d.strides[1], src, s.strides[0], n0, n1);
+      }
+    }
+  });
+}
+
+template <class F>
+void each_row(const Loop& loop, const F& f) {
+  const int64_t grain = 64 * kRun;
+  parallel_for(0, loop.numel, grain, [&](int64_t b, int64_t e) {
+    Cursor c(loop, b);
+    for (int64_t i = b; i < e;) {
+      int64_t n = loop.sizes[0] - c.column;
+      if (n > e - i) n = e - i;
+      f(c, n);
+      c.advance(loop, n);
+      i += n;
+    }
+  });
+}
+
+template <class C>
+void copy_converted(const Loop& loop) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  each_row(loop, [&](const Cursor& c, int64_t n) {
+    alignas(64) C buffer[kRun];
+    char* dst = c.at(loop, 0);
+    const char* src = c.at(loop, 1);
+    for (int64_t i = 0; i < n; i += kRun) {
+      int64_t m = n - i < kRun ? n - i : kRun;
+      load_run<C>(buffer, src + i * s.strides[0], s.dtype, s.strides[0], m);
+      store_run<C>(dst + i * d.strides[0], d.dtype, d.strides[0], buffer, m);
+    }
+  });
+}
+
+void copy(const Loop& loop) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  if (d.dtype == s.dtype) {
+    int64_t size = item_size(d.dtype);
+    if (transposed(loop, size)) return copy_transposed(loop, size);
+    each_row(loop, [&](const Cursor& c, int64_t n) {
+      move(c.at(loop, 0), d.strides[0], c.at(loop, 1), s.strides[0], n, size);
+    });
+    return;
+  }
+  switch (s.dtype) {  // by way of a type that holds every value of the source
+    case DType::float64: return copy_converted<double>(loop);
+    case DType::complex64:
+    case DType::complex128: return copy_converted<Cx>(loop);
+    case DType::float32:
+    case DType::float16:
+    case DType::bfloat16:
+    case DType::float8_e4m3fn:
+    case DType::float8_e5m2: return copy_converted<float>(loop);
+    default: return copy_converted<int64_t>(loop);
+  }
+}
+
+void fill(const Loop& loop, const void* value) {
+  const LoopOperand& d = loop.operands[0];
+  int64_t size = item_size(d.dtype);
+  const auto* src = static_cast<const char*>(value);
+  each_row(loop, [&](const Cursor& c, int64_t n) {
+    move(c.at(loop, 0), d.strides[0], src, 0, n, size);
+  });
+}
+
+}  // namespace
+
+FLAMBEAU_REGISTER(pointwise_kernel, pointwise);
+FLAMBEAU_REGISTER(copy_kernel, copy);
+FLAMBEAU_REGISTER(fill_kernel, fill);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
