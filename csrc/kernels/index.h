@@ -98,7 +98,5 @@ struct BagArgs {
   DType dtype;
 };
 inline Kernel<void(const BagArgs&)> bag_kernel{"embedding_bag"};
-// The gradient of weight, which is zeros: out is the gradient of the bags, weight is written.
-inline Kernel<void(const BagArgs&)> bag_backward_kernel{"embedding_bag"};
 
 }  // namespace flambeau
