@@ -130,6 +130,13 @@ PyObject* py_queue_callback(PyObject*, PyObject* f) {
   });
 }
 
+PyObject* increment_version(PyObject*, PyObject* o) {
+  if (!is_tensor(o))
+    return PyErr_Format(PyExc_TypeError, "expected a Tensor, got %s", Py_TYPE(o)->tp_name);
+  unwrap(o).bump_version();
+  Py_RETURN_NONE;
+}
+
 // -- modes ---------------------------------------------------------------------------------------------
 template <bool Modes::*flag>
 PyObject* get_mode(PyObject*, PyObject*) {
@@ -248,6 +255,7 @@ PyMethodDef functions[] = {
     {"_gradient_edge", py_gradient_edge, METH_O, "(node, output_nr) of a tensor."},
     {"_current_graph_node", py_current_node, METH_NOARGS, "The node that runs now, or None."},
     {"_queue_callback", py_queue_callback, METH_O, "Calls f when the backward under way ends."},
+    {"_increment_version", increment_version, METH_O, "Counts a write that happened elsewhere."},
     {"is_grad_enabled", get_mode<&Modes::grad>, METH_NOARGS, "Whether operations are recorded."},
     {"_exchange_grad_enabled", exchange_mode<&Modes::grad>, METH_O, "Sets it; gives what it was."},
     {"is_inference_mode_enabled", get_mode<&Modes::inference>, METH_NOARGS,

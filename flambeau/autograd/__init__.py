@@ -1,0 +1,123 @@
+"""Gradients: backward, grad, Function, gradient modes, hooks on the graph, checks."""
+
+from .. import _C
+from .anomaly_mode import detect_anomaly, set_detect_anomaly
+from .function import Function, FunctionCtx
+from .gradcheck import gradcheck, gradgradcheck
+from .grad_mode import (
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
+)
+
+__all__ = [
+    "Function",
+    "FunctionCtx",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name == "Variable":
+        return import_module(".variable", __name__).Variable
+    if name in ("functional", "graph", "variable"):
+        return import_module("." + name, __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _tuple(x):
+    """A tensor, an edge of the graph, or a sequence of them, as a tuple."""
+    if x is None:
+        return ()
+    if isinstance(x, _C.Tensor) or hasattr(x, "output_nr"):
+        return (x,)
+    return tuple(x)
+
+
+def _is_batched(grads, is_grads_batched):
+    if is_grads_batched:
+        raise NotImplementedError(
+            "autograd.grad(): is_grads_batched=True needs vmap, which flambeau does not have yet"
+        )
+    return grads
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None):
+    """Adds the gradients of `tensors` to the `grad` of the leaves they were computed from.
+
+    Args:
+        tensors: a tensor or a sequence of tensors.
+        grad_tensors: the gradient with respect to each of them; None for scalars.
+        retain_graph: keep what the graph saved, for another backward.
+        create_graph: record the gradients themselves, for gradients of gradients.
+        inputs: only these get gradients.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([1., 2.], requires_grad=True)
+    >>> torch.autograd.backward([x.sum(), x * x], [None, torch.ones(2)])
+    >>> x.grad
+    tensor([3., 5.])
+    """
+    tensors = _tuple(tensors)
+    grads = _tuple(grad_tensors) or (None,) * len(tensors)
+    if inputs is not None and len(_tuple(inputs)) == 0:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if retain_graph is None:
+        retain_graph = create_graph
+    _C._run_backward(tensors, grads, retain_graph, create_graph, _tuple(inputs), True, True)
+
+
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
+    """The gradients of `outputs` with respect to `inputs`, as a tuple.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor(3., requires_grad=True)
+    >>> g, = torch.autograd.grad(x ** 3, x, create_graph=True)
+    >>> torch.autograd.grad(g, x)
+    (tensor(18.),)
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, "
+            "but got: allow_unused=False."
+        )
+    if not only_inputs:
+        raise NotImplementedError("autograd.grad(): only_inputs=False is not supported")
+    outputs, inputs = _tuple(outputs), _tuple(inputs)
+    grads = _is_batched(_tuple(grad_outputs), is_grads_batched) or (None,) * len(outputs)
+    if not inputs:
+        raise ValueError("grad requires non-empty inputs.")
+    if retain_graph is None:
+        retain_graph = create_graph
+    unused = bool(allow_unused) or materialize_grads
+    found = _C._run_backward(outputs, grads, retain_graph, create_graph, inputs, False, unused)
+    if materialize_grads:
+        from .. import zeros_like
+
+        found = tuple(
+            zeros_like(x, requires_grad=create_graph) if g is None else g
+            for g, x in zip(found, inputs, strict=True)
+        )
+    return found

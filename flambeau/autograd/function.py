@@ -1,0 +1,159 @@
+"""Operators written in Python, with their own gradient."""
+
+from .. import _C
+
+__all__ = [
+    "BackwardCFunction",
+    "Function",
+    "FunctionCtx",
+    "FunctionMeta",
+    "InplaceFunction",
+    "once_differentiable",
+]
+
+FunctionCtx = _C._FunctionBase
+
+
+class BackwardCFunction(FunctionCtx):
+    """What ctx and the grad_fn of a Function's results are."""
+
+
+class FunctionMeta(type):
+    """Gives every Function a class of its own for its contexts: grad_fn is a FooBackward."""
+
+    def __init__(cls, name, bases, namespace):
+        super().__init__(name, bases, namespace)
+        fields = {"_forward_cls": cls, "__module__": cls.__module__}
+        cls._backward_cls = type(name + "Backward", (BackwardCFunction,), fields)
+        base = next((c for c in cls.__mro__[1:] if c.__dict__.get("_root")), None)
+        if base is None:
+            return
+        cls._separate_context = cls.setup_context is not base.setup_context
+        only_vjp = cls.backward is base.backward and cls.vjp is not base.vjp
+        cls._backward_name = "vjp" if only_vjp else "backward"
+
+
+class Function(FunctionCtx, metaclass=FunctionMeta):
+    """Base of operators with their own gradient: two static methods, and `apply` to call them.
+
+    `forward(ctx, *args)` computes, and keeps with `ctx.save_for_backward` what the gradient needs;
+    `backward(ctx, *grads)` gives a gradient, or None, for every argument of forward. With a static
+    method `setup_context(ctx, inputs, output)`, forward takes no ctx.
+
+    >>> import flambeau as torch
+    >>> class Cube(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x ** 3
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         x, = ctx.saved_tensors
+    ...         return grad * 3 * x ** 2
+    >>> x = torch.tensor(2., requires_grad=True)
+    >>> Cube.apply(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+
+    _root = True
+    _separate_context = False
+    _backward_name = "backward"
+    generate_vmap_rule = False
+
+    def __init__(self, *args, **kwargs):
+        raise RuntimeError(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            "static, so you should invoke them on the class itself."
+        )
+
+    @staticmethod
+    def forward(*args, **kwargs):
+        """forward(ctx, *args), or forward(*args) beside a setup_context: the results."""
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Keeps in ctx what backward needs; forward then takes no ctx."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx, *grad_outputs):
+        """backward(ctx, *grads): a gradient for every argument of forward."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
+
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx, *grad_inputs):
+        """The forward-mode rule: forward-mode differentiation does not exist yet."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        """The rule for vmap, which does not exist yet."""
+        raise NotImplementedError("vmap is not implemented for this autograd.Function.")
+
+
+class InplaceFunction(Function):
+    """A Function that may work in place: `apply(x, ..., inplace)` is its business."""
+
+
+class _Once(Function):
+    """Passes gradients on that cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx, *tensors):
+        return tuple(t.detach() for t in tensors)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
+
+
+def once_differentiable(fn):
+    """Decorates a backward that cannot be differentiated itself: doing so becomes an error.
+
+    >>> import flambeau as torch
+    >>> from flambeau.autograd.function import once_differentiable
+    >>> class Double(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...
+    ...     @staticmethod
+    ...     @once_differentiable
+    ...     def backward(ctx, grad):
+    ...         return grad * 2
+    """
+    from functools import wraps
+
+    from .grad_mode import no_grad
+
+    @wraps(fn)
+    def wrapper(ctx, *args):
+        with no_grad():
+            outputs = fn(ctx, *args)
+        if not _C.is_grad_enabled():
+            return outputs
+        if not any(isinstance(a, _C.Tensor) and a.requires_grad for a in args):
+            return outputs
+        single = not isinstance(outputs, tuple)
+        items = (outputs,) if single else outputs
+        found = [o.detach().requires_grad_() for o in items if o is not None]
+        passed = iter(_Once.apply(*found))
+        items = tuple(None if o is None else next(passed) for o in items)
+        return items[0] if single else items
+
+    return wrapper

@@ -1,0 +1,212 @@
+"""Derivatives of functions of tensors: jacobian, hessian, and products with them."""
+
+from .. import _C
+from .grad_mode import enable_grad
+
+__all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
+
+
+def _as_tuple(x, what):
+    if isinstance(x, _C.Tensor):
+        return (x,), True
+    items = tuple(x)
+    for i, t in enumerate(items):
+        if not isinstance(t, _C.Tensor):
+            raise TypeError(f"{what} must be tensors, but item {i} is {type(t).__name__}")
+    return items, False
+
+
+def _prepare(inputs, create_graph):
+    """Inputs whose graph ends here, or with create_graph goes on above."""
+    if create_graph:
+        return tuple(x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
+                     for x in inputs)
+    return tuple(x.detach().requires_grad_() for x in inputs)
+
+
+def _unpack(items, single):
+    return items[0] if single else tuple(items)
+
+
+def _finish(items, create_graph):
+    return tuple(items) if create_graph else tuple(t.detach() for t in items)
+
+
+def _grad(outputs, inputs, grads, create_graph, strict, name):
+    from . import grad
+
+    live = [(o, g) for o, g in zip(outputs, grads, strict=True) if o.requires_grad]
+    if strict and len(live) < len(outputs):
+        raise RuntimeError(f"{name}: an output does not depend on the inputs (strict=True)")
+    if not live:
+        return tuple(x.new_zeros(x.shape) for x in inputs)
+    outs, gs = zip(*live, strict=True)
+    found = grad(outs, inputs, gs, retain_graph=True, create_graph=create_graph, allow_unused=True)
+    if strict and any(g is None for g in found):
+        raise RuntimeError(f"{name}: an input has no part in the outputs (strict=True)")
+    return tuple(x.new_zeros(x.shape) if g is None else g
+                 for g, x in zip(found, inputs, strict=True))
+
+
+def _vectors(v, like, what):
+    """v as tensors of the shapes of `like`; ones when there is a single element."""
+    if v is None:
+        if len(like) != 1 or like[0].numel() != 1:
+            raise RuntimeError(f"The vector v can only be None if the {what} has a single element.")
+        return (like[0].detach().new_ones(like[0].shape),)
+    items, _ = _as_tuple(v, "v")
+    if len(items) != len(like):
+        raise RuntimeError(f"v has {len(items)} tensors, the {what} has {len(like)}")
+    for a, b in zip(items, like, strict=True):
+        if a.shape != b.shape:
+            raise RuntimeError(f"v has size {a.shape}, the {what} has {b.shape}")
+    return items
+
+
+def vjp(func, inputs, v=None, create_graph=False, strict=False):
+    """(outputs, v times the Jacobian of func at inputs).
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([1., 2.])
+    >>> torch.autograd.functional.vjp(lambda x: x * x, x, torch.ones(2))
+    (tensor([1., 4.]), tensor([2., 4.]))
+    """
+    with enable_grad():
+        inputs, single_in = _as_tuple(inputs, "inputs")
+        inputs = _prepare(inputs, create_graph)
+        outputs, single_out = _as_tuple(func(*inputs), "the outputs of func")
+        v = _vectors(v, outputs, "output")
+        found = _grad(outputs, inputs, v, create_graph, strict, "vjp")
+    return (
+        _unpack(_finish(outputs, create_graph), single_out),
+        _unpack(_finish(found, create_graph), single_in),
+    )
+
+
+def jvp(func, inputs, v=None, create_graph=False, strict=False):
+    """(outputs, the Jacobian of func at inputs times v), by differentiating vjp in its vector.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([1., 2.])
+    >>> torch.autograd.functional.jvp(lambda x: x * x, x, torch.ones(2))
+    (tensor([1., 4.]), tensor([2., 4.]))
+    """
+    with enable_grad():
+        inputs, _ = _as_tuple(inputs, "inputs")
+        v = _vectors(v, inputs, "input")
+        inputs = _prepare(inputs, create_graph)
+        outputs, single_out = _as_tuple(func(*inputs), "the outputs of func")
+        dummies = tuple(o.detach().new_zeros(o.shape).requires_grad_() for o in outputs)
+        back = _grad(outputs, inputs, dummies, True, strict, "jvp")
+        found = _grad(back, dummies, v, create_graph, False, "jvp")
+    return (
+        _unpack(_finish(outputs, create_graph), single_out),
+        _unpack(_finish(found, create_graph), single_out),
+    )
+
+
+def jacobian(
+    func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"
+):
+    """The Jacobian of func: for an output of shape S and an input of shape T, shape S + T.
+
+    Args:
+        vectorize: taken; rows are computed one after another.
+        strategy: "reverse-mode", the only one there is.
+
+    >>> import flambeau as torch
+    >>> torch.autograd.functional.jacobian(lambda x: x * x, torch.tensor([1., 2.]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+    from .. import stack
+
+    if strategy != "reverse-mode":
+        raise NotImplementedError(f"jacobian(): strategy={strategy!r} is not there yet")
+    with enable_grad():
+        inputs, single_in = _as_tuple(inputs, "inputs")
+        inputs = _prepare(inputs, create_graph)
+        outputs, single_out = _as_tuple(func(*inputs), "the outputs of func")
+        result = []
+        for o in outputs:
+            flat = o.reshape(-1)
+            rows = [[] for _ in inputs]
+            for k in range(flat.numel()):
+                v = flat.detach().new_zeros(flat.shape)
+                v[k] = 1
+                found = _grad((flat,), inputs, (v,), create_graph, strict, "jacobian")
+                for row, g in zip(rows, found, strict=True):
+                    row.append(g)
+            blocks = [
+                stack(r).reshape((*o.shape, *x.shape)) if r else o.new_zeros((*o.shape, *x.shape))
+                for r, x in zip(rows, inputs, strict=True)
+            ]
+            result.append(_unpack(_finish(blocks, create_graph), single_in))
+    return _unpack(result, single_out)
+
+
+def _scalar(func, name):
+    def checked(*args):
+        out = func(*args)
+        if not isinstance(out, _C.Tensor) or out.numel() != 1:
+            raise RuntimeError(f"{name}(): the function must return a tensor of one element")
+        return out.reshape(())
+
+    return checked
+
+
+def hessian(
+    func,
+    inputs,
+    create_graph=False,
+    strict=False,
+    vectorize=False,
+    outer_jacobian_strategy="reverse-mode",
+):
+    """The matrix of second derivatives of a scalar function.
+
+    >>> import flambeau as torch
+    >>> torch.autograd.functional.hessian(lambda x: (x ** 3).sum(), torch.tensor([1., 2.]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    _, single = _as_tuple(inputs, "inputs")
+    func = _scalar(func, "hessian")
+
+    def gradient(*args):
+        found = jacobian(func, args if not single else args[0], create_graph=True, strict=strict)
+        return found
+
+    return jacobian(
+        gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy
+    )
+
+
+def vhp(func, inputs, v=None, create_graph=False, strict=False):
+    """(output, v times the Hessian of a scalar function).
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([1., 2.])
+    >>> torch.autograd.functional.vhp(lambda x: (x ** 3).sum(), x, torch.ones(2))
+    (tensor(9.), tensor([ 6., 12.]))
+    """
+    func = _scalar(func, "vhp")
+    with enable_grad():
+        inputs, single_in = _as_tuple(inputs, "inputs")
+        v = _vectors(v, inputs, "input")
+        inputs = _prepare(inputs, create_graph)
+        output = func(*inputs)
+        gradient = _grad((output,), inputs, (output.detach().new_ones(()),), True, strict, "vhp")
+        found = _grad(gradient, inputs, v, create_graph, strict, "vhp")
+    return _finish((output,), create_graph)[0], _unpack(_finish(found, create_graph), single_in)
+
+
+def hvp(func, inputs, v=None, create_graph=False, strict=False):
+    """(output, the Hessian of a scalar function times v): the Hessian is symmetric, so vhp.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([1., 2.])
+    >>> torch.autograd.functional.hvp(lambda x: (x ** 3).sum(), x, torch.ones(2))
+    (tensor(9.), tensor([ 6., 12.]))
+    """
+    return vhp(func, inputs, v, create_graph, strict)
