@@ -1,0 +1,216 @@
+"""What layers stand on, made of other operators: linear maps, tables, batch and layer norms."""
+
+import math
+
+import flambeau as torch
+
+__all__ = [
+    "batch_norm",
+    "bilinear",
+    "dropout",
+    "embedding",
+    "layer_norm",
+    "linear",
+    "scaled_dot_product_attention",
+]
+
+
+def linear(input, weight, bias=None):
+    """``input @ weight.T + bias``."""
+    output = input @ weight.t()
+    return output if bias is None else output + bias
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """``x1 @ A @ x2 + b`` with one matrix A for each output feature.
+
+    >>> import flambeau as torch
+    >>> x, w = torch.ones(1, 2), torch.ones(3, 2, 2)
+    >>> torch.nn.functional.bilinear(x, x, w)
+    tensor([[4., 4., 4.]])
+    """
+    if tuple(input1.shape[:-1]) != tuple(input2.shape[:-1]):
+        raise RuntimeError(
+            f"bilinear(): input batch dimensions do not match: got {list(input1.shape)} and "
+            f"{list(input2.shape)}"
+        )
+    if input1.shape[-1] != weight.shape[1] or input2.shape[-1] != weight.shape[2]:
+        raise RuntimeError(
+            f"bilinear(): weight of shape {list(weight.shape)} does not fit inputs of shape "
+            f"{list(input1.shape)} and {list(input2.shape)}"
+        )
+    features, first, second = weight.shape
+    product = input1.reshape(-1, first) @ weight.permute(1, 0, 2).reshape(first, -1)
+    product = product.reshape(-1, features, second) * input2.reshape(-1, 1, second)
+    output = product.sum(-1).reshape(*input1.shape[:-1], features)
+    return output if bias is None else output + bias
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Zeroes elements with probability `p` and scales the others by ``1 / (1 - p)``."""
+    if p < 0.0 or p > 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0:
+        return input
+    noise = torch.empty_like(input).bernoulli_(1 - p)
+    if p < 1:
+        noise.div_(1 - p)
+    return input.mul_(noise) if inplace else input * noise
+
+
+def embedding(
+    input,
+    weight,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
+):
+    """Looks rows of a table up by number.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.embedding(torch.tensor([1]), torch.eye(2))
+    tensor([[0., 1.]])
+    """
+    if sparse:
+        raise NotImplementedError("embedding(): sparse gradients are not there yet")
+    if input.dtype not in (torch.int64, torch.int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got {input.dtype} instead (while checking arguments for embedding)"
+        )
+    rows = weight.shape[0]
+    if padding_idx is not None:
+        if not -rows <= padding_idx < rows:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= rows
+    flat = input.reshape(-1).long()
+    if flat.numel() and bool(((flat < 0) | (flat >= rows)).any()):
+        raise IndexError("index out of range in self")
+    if max_norm is not None:
+        with torch.no_grad():
+            used = torch.unique(flat)
+            kept = weight.detach()
+            kept[used] = torch.renorm(kept[used], norm_type, 0, max_norm)
+    picked = weight.index_select(0, flat)
+    if scale_grad_by_freq:
+        ones = torch.ones_like(flat)
+        count = torch.zeros(rows, dtype=torch.int64, device=flat.device).index_add(0, flat, ones)
+        part = picked / count[flat].unsqueeze(1)
+        picked = part + (picked - part).detach()
+    if padding_idx is not None:
+        picked = torch.where((flat == padding_idx).unsqueeze(1), picked.detach(), picked)
+    return picked.reshape(*input.shape, weight.shape[1])
+
+
+def batch_norm(
+    input,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """Normalizes each channel of (N, C, *) over the batch, or by running statistics."""
+    shape = [1, -1, *[1] * (input.dim() - 2)]
+    if training:
+        count = input.numel() // max(input.shape[1], 1)
+        if count == 1:
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {input.shape}"
+            )
+        dims = [d for d in range(input.dim()) if d != 1]
+        mean = input.mean(dims)
+        centered = input - mean.reshape(shape)
+        variance = (centered * centered).mean(dims)
+        with torch.no_grad():
+            if running_mean is not None:
+                _check_channels(input, running_mean, "running_mean")
+                running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
+            if running_var is not None:
+                unbiased = variance * (count / max(count - 1, 1))
+                running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
+    else:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("running_mean and running_var must be defined in evaluation mode")
+        _check_channels(input, running_mean, "running_mean")
+        centered, variance = input - running_mean.reshape(shape), running_var
+    output = centered * (variance + eps).rsqrt().reshape(shape)
+    if weight is not None:
+        output = output * weight.reshape(shape)
+    return output if bias is None else output + bias.reshape(shape)
+
+
+def _check_channels(input, tensor, name):
+    if tensor.numel() != input.shape[1]:
+        raise RuntimeError(
+            f"{name} should contain {input.shape[1]} elements not {tensor.numel()}"
+        )
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """Normalizes over the last dimensions, which must be `normalized_shape`."""
+    normalized_shape = tuple(normalized_shape)
+    dims = len(normalized_shape)
+    if dims == 0 or tuple(input.shape[-dims:]) != normalized_shape:
+        raise RuntimeError(
+            f"Given normalized_shape={list(normalized_shape)}, expected input with shape "
+            f"[*, {', '.join(map(str, normalized_shape))}], but got input of size"
+            f"{list(input.shape)}"
+        )
+    last = tuple(range(-dims, 0))
+    centered = input - input.mean(last, keepdim=True)
+    variance = (centered * centered).mean(last, keepdim=True)
+    output = centered * (variance + eps).rsqrt()
+    if weight is not None:
+        output = output * weight
+    return output if bias is None else output + bias
+
+
+def scaled_dot_product_attention(
+    query,
+    key,
+    value,
+    attn_mask=None,
+    dropout_p=0.0,
+    is_causal=False,
+    scale=None,
+    enable_gqa=False,
+):
+    """``softmax(query @ key.T * scale + mask) @ value``.
+
+    Shapes: query (..., L, E), key (..., S, E), value (..., S, Ev), result (..., L, Ev). A boolean
+    mask is True where a key may be attended to.
+
+    >>> import flambeau as torch
+    >>> q = torch.ones(1, 2, 4)
+    >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
+    torch.Size([1, 2, 4])
+    """
+    F = torch.nn.functional
+    if is_causal and attn_mask is not None:
+        raise RuntimeError("Explicit attn_mask should not be set when is_causal=True")
+    if enable_gqa:
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ key.transpose(-2, -1)
+    if is_causal:
+        length, source = scores.shape[-2:]
+        attn_mask = torch.ones((length, source), dtype=torch.bool, device=query.device).tril()
+    hidden = None
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -math.inf)
+        # A query that may attend to nothing gets zeros.
+        hidden = ~attn_mask.any(-1, keepdim=True)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    attention = F.softmax(scores, -1)
+    if hidden is not None:
+        attention = attention.masked_fill(hidden, 0)
+    if dropout_p > 0.0:
+        attention = F.dropout(attention, dropout_p)
+    return attention @ value

@@ -1,0 +1,173 @@
+"""Softmax and the losses of classification, made of other operators."""
+
+import flambeau as torch
+
+from ._reduction import reduction_name
+
+__all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
+
+
+def _usual_dim(input):
+    """The dimension that stands for classes where nobody says: 0 of 0, 1 and 3, else 1."""
+    return 0 if input.dim() in (0, 1, 3) else 1
+
+
+def _prepared(input, dim, dtype):
+    if dtype is not None:
+        input = input.to(dtype)
+    return input, _usual_dim(input) if dim is None else dim
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """``exp(x)`` divided by its sum along a dimension.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.softmax(torch.zeros(1, 4), 1)
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
+    input, dim = _prepared(input, dim, dtype)
+    if input.numel() == 0:
+        return input * 1
+    powers = (input - input.detach().max(dim, keepdim=True)[0]).exp()
+    return powers / powers.sum(dim, keepdim=True)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """The logarithm of the softmax.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.log_softmax(torch.zeros(2), 0)
+    tensor([-0.6931, -0.6931])
+    """
+    input, dim = _prepared(input, dim, dtype)
+    if input.numel() == 0:
+        return input * 1
+    shifted = input - input.detach().max(dim, keepdim=True)[0]
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+
+
+def _check_target(input, target, ignore_index):
+    if input.dim() == 0:
+        raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
+    class_dim = 0 if input.dim() == 1 else 1
+    wanted = tuple(n for d, n in enumerate(input.shape) if d != class_dim)
+    if tuple(target.shape) != wanted:
+        if input.dim() > 1 and target.dim() and input.shape[0] != target.shape[0]:
+            raise ValueError(
+                f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+                f"({target.shape[0]})."
+            )
+        raise RuntimeError(f"Expected target size {list(wanted)}, got {list(target.shape)}")
+    if target.dtype not in (torch.int64, torch.uint8):
+        raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
+    target = target.long()
+    classes = input.shape[class_dim]
+    outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    if input.device.type != "meta" and bool(outside.any()):
+        raise IndexError(f"Target {int(target[outside][0])} is out of bounds.")
+    return class_dim, target
+
+
+def nll_loss(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+):
+    """The negative of the log-probability at the target's class.
+
+    Shapes: input (N, C, *) or (C), target (N, *) or () of class numbers.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.nll_loss(torch.tensor([[-1.0, -2.0]]), torch.tensor([1]))
+    tensor(2.)
+    """
+    reduction = reduction_name(size_average, reduce, reduction)
+    class_dim, target = _check_target(input, target, ignore_index)
+    kept = target != ignore_index
+    index = torch.where(kept, target, torch.zeros_like(target))
+    picked = input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
+    share = kept.to(input.dtype)
+    if weight is not None:
+        share = share * weight[index]
+    loss = torch.where(kept, -picked * share, torch.zeros_like(picked))
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    if reduction != "mean":
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return loss.sum() / share.sum()
+
+
+def _weighted_mean(weight, class_dim, input):
+    shape = [1] * input.dim()
+    shape[class_dim] = -1
+    return weight.reshape(shape)
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """Log-softmax and negative log-likelihood in one: the loss of classification.
+
+    Shapes: input (N, C, *) or (C); target (N, *) of class numbers, or of input's shape and
+    holding probabilities. `label_smoothing` moves that part of the target to all classes.
+
+    >>> import flambeau as torch
+    >>> torch.nn.functional.cross_entropy(torch.zeros(3, 4), torch.tensor([0, 1, 3]))
+    tensor(1.3863)
+    """
+    reduction = reduction_name(size_average, reduce, reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    F = torch.nn.functional
+    class_dim = 0 if input.dim() == 1 else 1
+    log_p = F.log_softmax(input, class_dim)
+    if target.shape == input.shape and target.is_floating_point():
+        return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim)
+    loss = F.nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
+    if label_smoothing == 0:
+        return loss
+    kept = target != ignore_index
+    each = -log_p
+    if weight is not None:
+        each = each * _weighted_mean(weight, class_dim, log_p)
+    each = each.sum(class_dim)
+    smooth = torch.where(kept, each, torch.zeros_like(each))
+    if reduction == "sum":
+        smooth = smooth.sum()
+    elif reduction == "mean":
+        share = kept.to(log_p.dtype)
+        if weight is not None:
+            share = share * weight[torch.where(kept, target, torch.zeros_like(target))]
+        smooth = smooth.sum() / share.sum()
+    part = label_smoothing / log_p.shape[class_dim]
+    return (1 - label_smoothing) * loss + part * smooth
+
+
+def _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim):
+    classes = log_p.shape[class_dim]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    each = log_p * target
+    if weight is not None:
+        each = each * _weighted_mean(weight, class_dim, log_p)
+    loss = -each.sum(class_dim)
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    if reduction != "mean":
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return loss.sum() / (log_p.numel() // classes)
