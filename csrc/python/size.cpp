@@ -143,7 +143,7 @@ void init_size(PyObject* m) {
   number.nb_add = size_add;
   type.tp_name = "flambeau.Size";
   type.tp_doc = "The sizes of a tensor: a tuple of ints with numel().";
-  type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC;
+  type.tp_flags = Py_TPFLAGS_DEFAULT;  // cycle collection is inherited
   type.tp_base = &PyTuple_Type;
   type.tp_new = size_new;
   type.tp_dealloc = size_dealloc;

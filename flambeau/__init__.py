@@ -1,0 +1,132 @@
+"""flambeau: tensors, gradients and networks under PyTorch's names.
+
+>>> import flambeau as torch
+>>> torch.tensor([1.0, 2.0]) * 2
+tensor([2., 4.])
+"""
+
+import math as _math
+
+from . import _C
+from ._C import (
+    OutOfMemoryError,
+    Size,
+    Tensor,
+    UntypedStorage,
+    as_tensor,
+    can_cast,
+    device,
+    dtype,
+    frombuffer,
+    get_default_device,
+    get_default_dtype,
+    get_num_threads,
+    layout,
+    memory_format,
+    promote_types,
+    set_default_device,
+    set_default_dtype,
+    set_num_threads,
+    tensor,
+)
+from .version import __version__
+
+_DTYPES = (
+    "uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128 bool bfloat16 "
+    "uint16 uint32 uint64 float8_e4m3fn float8_e5m2 float double half short int long cfloat "
+    "cdouble"
+).split()
+_FORMATS = (
+    "strided sparse_coo sparse_csr contiguous_format preserve_format channels_last "
+    "channels_last_3d"
+).split()
+globals().update({name: getattr(_C, name) for name in _DTYPES + _FORMATS})
+
+from . import _ops  # noqa: E402 (after the dtypes, which composites may name)
+
+_ops.load_composites()
+globals().update(_ops.plain())
+
+# After the operators: these have a form of their own.
+from . import _tensor  # noqa: E402
+from ._creation import asarray, from_dlpack, from_numpy  # noqa: E402
+from ._settings import (  # noqa: E402
+    are_deterministic_algorithms_enabled,
+    compile,
+    get_float32_matmul_precision,
+    is_complex,
+    is_floating_point,
+    is_inference,
+    is_storage,
+    is_tensor,
+    numel,
+    set_flush_denormal,
+    set_float32_matmul_precision,
+    set_num_interop_threads,
+    get_num_interop_threads,
+    typename,
+    use_deterministic_algorithms,
+)
+
+_tensor.attach(_ops.methods)
+
+from .autograd.grad_mode import (  # noqa: E402
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
+)
+
+from ._C import is_grad_enabled, is_inference_mode_enabled  # noqa: E402
+from .random import (  # noqa: E402
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+
+pi = _math.pi
+e = _math.e
+inf = _math.inf
+nan = _math.nan
+newaxis = None
+
+# Names that live in modules which most programs need late or never.
+_ELSEWHERE = {
+    "save": "serialization",
+    "load": "serialization",
+    "set_printoptions": "_tensor_str",
+    "get_printoptions": "_tensor_str",
+    "finfo": "_numeric_limits",
+    "iinfo": "_numeric_limits",
+    "TypedStorage": "storage",
+    "return_types": "_return_types",
+    **{
+        f"{name}Tensor": "_constructors"
+        for name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()
+    },
+}
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _ELSEWHERE:
+        value = getattr(import_module(f".{_ELSEWHERE[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("__"):
+        full = f"{__name__}.{name}"
+        try:
+            return import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name != full:
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_ELSEWHERE})

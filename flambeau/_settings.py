@@ -1,0 +1,126 @@
+"""Settings of the whole program, and questions about objects."""
+
+from flambeau import _C
+
+_settings = {"deterministic": False, "precision": "highest", "interop": 1}
+
+
+def is_tensor(obj, /):
+    """Whether obj is a tensor.
+
+    >>> import flambeau as torch
+    >>> torch.is_tensor(torch.ones(1))
+    True
+    """
+    return isinstance(obj, _C.Tensor)
+
+
+def is_storage(obj, /):
+    """Whether obj is a storage."""
+    from .storage import TypedStorage
+
+    return isinstance(obj, (_C.UntypedStorage, TypedStorage))
+
+
+def is_floating_point(input):
+    """Whether the tensor's dtype is a float."""
+    return input.is_floating_point()
+
+
+def is_complex(input):
+    """Whether the tensor's dtype is complex."""
+    return input.is_complex()
+
+
+def is_inference(input):
+    """Whether the tensor was made in inference mode."""
+    return input.is_inference()
+
+
+def numel(input):
+    """How many elements the tensor has."""
+    return input.numel()
+
+
+def typename(obj, /):
+    """The name of obj's type, with its module.
+
+    >>> import flambeau as torch
+    >>> torch.typename(torch.ones(1))
+    'flambeau.FloatTensor'
+    """
+    if isinstance(obj, _C.Tensor):
+        return obj.type()
+    named = obj if hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(named, "__module__", None) or ""
+    prefix = "" if module in ("builtins", "__builtin__", "") else module + "."
+    return prefix + named.__qualname__
+
+
+def compile(
+    model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None,
+    disable=False,
+):  # fmt: skip
+    """Gives the function or module back as it is: there is nothing to compile yet.
+
+    >>> import flambeau as torch
+    >>> torch.compile(abs) is abs
+    True
+    """
+    if model is None:
+        return lambda model: model
+    return model
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Results are the same on every run and any number of threads in either mode."""
+    _settings["deterministic"] = bool(mode)
+
+
+def are_deterministic_algorithms_enabled():
+    """What use_deterministic_algorithms() was told."""
+    return _settings["deterministic"]
+
+
+def set_float32_matmul_precision(precision):
+    """Matrix products of float32 are computed in float32 at every setting."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(
+            f"invalid value for float32 matmul precision: {precision!r}; "
+            "use 'highest', 'high' or 'medium'"
+        )
+    _settings["precision"] = precision
+
+
+def get_float32_matmul_precision():
+    """What set_float32_matmul_precision() was told."""
+    return _settings["precision"]
+
+
+def set_num_interop_threads(threads):
+    """Operators run one after the other on the caller's thread: the number is only kept."""
+    _settings["interop"] = int(threads)
+
+
+def get_num_interop_threads():
+    """What set_num_interop_threads() was told."""
+    return _settings["interop"]
+
+
+def set_flush_denormal(mode):
+    """False: denormal numbers are always kept."""
+    return False
+
+
+class DisableTorchFunctionSubclass:
+    """Within its `with` block, subclasses of Tensor are treated as plain tensors."""
+
+    def __enter__(self):
+        _C._disable_torch_function(1)
+        return self
+
+    def __exit__(self, *error):
+        _C._disable_torch_function(-1)
+
+
+_C.DisableTorchFunctionSubclass = DisableTorchFunctionSubclass

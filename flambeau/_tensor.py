@@ -1,0 +1,247 @@
+"""Methods of Tensor that are easier in Python; attached to the C type when flambeau is imported."""
+
+import flambeau
+from flambeau import _C
+
+Tensor = _C.Tensor
+
+
+def _repr(self, *, tensor_contents=None):
+    from . import _tensor_str
+
+    return _tensor_str.text(self, tensor_contents)
+
+
+def _format(self, format_spec):
+    if self.dim() == 0 and not self.is_meta and type(self) is Tensor:
+        return self.item().__format__(format_spec)
+    return object.__format__(self, format_spec)
+
+
+def _contains(self, element):
+    if isinstance(element, (Tensor, bool, int, float, complex)):
+        return bool((element == self).any().item())
+    raise RuntimeError(
+        "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+        f"{type(element)}."
+    )
+
+
+def _reversed(self):
+    return self if self.dim() == 0 else self.flip(0)
+
+
+def _deepcopy(self, memo):
+    from . import _utils
+
+    return _utils.deepcopy_tensor(self, memo)
+
+
+def _reduce_ex(self, protocol):
+    from . import _utils
+
+    return _utils.reduce_tensor(self, protocol)
+
+
+def _setstate(self, state):
+    self.__dict__.update(state)
+
+
+def _dir(self):
+    return sorted({*dir(type(self)), *self.__dict__})
+
+
+# -- NumPy -----------------------------------------------------------------------------------------
+def numpy(self, *, force=False):
+    """An array over the tensor's memory; with `force`, a copy where that is not possible.
+
+    >>> import flambeau as torch
+    >>> torch.ones(2).numpy()
+    array([1., 1.], dtype=float32)
+    """
+    if force:
+        return self.detach().cpu().numpy()
+    if self.device.type != "cpu":
+        raise TypeError(
+            f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
+            "the tensor to host memory first."
+        )
+    if self.requires_grad:
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    if self.dtype in (flambeau.bfloat16, flambeau.float8_e4m3fn, flambeau.float8_e5m2):
+        raise TypeError(f"Got unsupported ScalarType {_SCALAR_NAMES[self.dtype]}")
+    import numpy
+
+    return numpy.asarray(memoryview(self))
+
+
+_SCALAR_NAMES = {
+    _C.bfloat16: "BFloat16",
+    _C.float8_e4m3fn: "Float8_e4m3fn",
+    _C.float8_e5m2: "Float8_e5m2",
+}
+
+
+def _array(self, dtype=None, copy=None):
+    array = self.numpy()
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError("__array__(): another dtype needs a copy")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def _array_wrap(self, array, context=None, return_scalar=False):
+    if array.dtype == bool:  # what NumPy's comparisons give
+        return flambeau.from_numpy(array.copy())
+    return flambeau.from_numpy(array)
+
+
+# -- dtype and device ------------------------------------------------------------------------------
+def type_(self, dtype=None, non_blocking=False):
+    """The name of the tensor's type, or the tensor converted to `dtype`.
+
+    >>> import flambeau as torch
+    >>> torch.ones(1).type(torch.int64)
+    tensor([1])
+    """
+    if dtype is None:
+        return self._type_name()
+    if isinstance(dtype, str):
+        name = dtype.rpartition(".")[2].removesuffix("Tensor")
+        dtype = _DTYPES_BY_NAME.get(name)
+        if dtype is None:
+            raise ValueError(f"invalid type: '{name}'")
+    elif not isinstance(dtype, _C.dtype):
+        dtype = getattr(dtype, "dtype", dtype)
+    return self.to(dtype)
+
+
+_DTYPES_BY_NAME = {
+    "Float": _C.float32,
+    "Double": _C.float64,
+    "Half": _C.float16,
+    "BFloat16": _C.bfloat16,
+    "Byte": _C.uint8,
+    "Char": _C.int8,
+    "Short": _C.int16,
+    "Int": _C.int32,
+    "Long": _C.int64,
+    "Bool": _C.bool,
+    "ComplexFloat": _C.complex64,
+    "ComplexDouble": _C.complex128,
+}
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """A copy on a CUDA device: an error, as this build has none."""
+    raise AssertionError("flambeau is not compiled with CUDA enabled")
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A tensor from data, with this one's dtype and device unless told otherwise.
+
+    >>> import flambeau as torch
+    >>> torch.ones(1, dtype=torch.int8).new_tensor([1, 2])
+    tensor([1, 2], dtype=flambeau.int8)
+    """
+    return _C.tensor(
+        data,
+        dtype=self.dtype if dtype is None else dtype,
+        device=self.device if device is None else device,
+        requires_grad=requires_grad,
+    )
+
+
+def new(self, *args):
+    """A tensor of this one's dtype, of the given sizes or from the given data."""
+    if len(args) == 1 and not isinstance(args[0], (int, _C.Size)):
+        return self.new_tensor(args[0])
+    return flambeau.empty(*(args or (0,)), dtype=self.dtype, device=self.device)
+
+
+def is_shared(self):
+    """Whether its memory is shared between processes."""
+    return False
+
+
+def is_pinned(self, device=None):
+    """Whether its memory is pinned for a GPU: never on a build without one."""
+    return False
+
+
+def pin_memory(self, device=None):
+    """Pinned memory belongs to a GPU; without one the tensor itself is the answer."""
+    return self
+
+
+def storage(self):
+    """The typed storage behind the tensor."""
+    return flambeau.TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype)
+
+
+def module_load(self, other, assign=False):
+    """What Module.load_state_dict puts in this tensor's place."""
+    return other.detach() if assign else self.copy_(other).detach()
+
+
+def apply_(self, callable):
+    """Sets every element to callable(element); slow, on the CPU only."""
+    flat = [callable(value) for value in self.reshape(-1).tolist()]
+    return self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(self.shape))
+
+
+def map_(self, tensor, callable):
+    """Sets every element to callable(element, element of tensor); slow, on the CPU only."""
+    pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist())
+    flat = [callable(a, b) for a, b in pairs]
+    return self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(self.shape))
+
+
+def itself(self):
+    """The tensor itself: no operation here leaves a conjugation or a sign to be done later."""
+    return self
+
+
+def never(self):
+    """False: no operation here leaves a conjugation or a sign to be done later."""
+    return False
+
+
+_SPECIAL = {
+    "__repr__": _repr,
+    "__str__": _repr,
+    "__format__": _format,
+    "__contains__": _contains,
+    "__reversed__": _reversed,
+    "__deepcopy__": _deepcopy,
+    "__reduce_ex__": _reduce_ex,
+    "__setstate__": _setstate,
+    "__dir__": _dir,
+    "__array__": _array,
+    "__array_wrap__": _array_wrap,
+    "__array_priority__": 1000,
+    "type": type_,
+    "resolve_conj": itself,
+    "resolve_neg": itself,
+    "is_conj": never,
+    "is_neg": never,
+}
+_PLAIN = (
+    numpy, cuda, new_tensor, new, is_shared, is_pinned, pin_memory, storage, module_load, apply_,
+    map_,
+)  # fmt: skip
+
+
+def attach(methods):
+    """Gives Tensor the methods of this file and those of the operator table."""
+    for name, value in _SPECIAL.items():
+        setattr(Tensor, name, value)
+    for function in _PLAIN:
+        setattr(Tensor, function.__name__, function)
+    own = set(Tensor.__dict__)
+    for name, function in methods.items():
+        if name not in own:
+            setattr(Tensor, name, function)

@@ -1,0 +1,211 @@
+"""Tensors as text, in PyTorch's form."""
+
+import math
+
+import flambeau
+from flambeau import _C
+
+_DEFAULTS = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
+_PROFILES = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
+    "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
+}
+_options = dict(_DEFAULTS)
+
+
+def set_printoptions(
+    precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None
+):
+    """How tensors are printed: digits, when to shorten, items at the edges, characters in a line.
+
+    >>> import flambeau as torch
+    >>> torch.set_printoptions(precision=2)
+    >>> torch.tensor([1.12345])
+    tensor([1.12])
+    >>> torch.set_printoptions(profile="default")
+    """
+    if profile is not None:
+        if profile not in _PROFILES:
+            raise ValueError(f"set_printoptions(): no profile {profile!r}")
+        _options.update(_PROFILES[profile])
+    given = {
+        "precision": precision,
+        "threshold": threshold,
+        "edgeitems": edgeitems,
+        "linewidth": linewidth,
+    }
+    _options.update({name: value for name, value in given.items() if value is not None})
+    _options["sci_mode"] = sci_mode
+
+
+def get_printoptions():
+    """What set_printoptions() set."""
+    return dict(_options)
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+class _Numbers:
+    """The common form of all numbers of a tensor: fixed, whole or scientific, and its width."""
+
+    def __init__(self, values, floating):
+        self.floating = floating
+        self.whole = True
+        self.scientific = False
+        self.width = 1
+        if not floating:
+            self.width = max([1, *(len(str(v)) for v in values)])
+            return
+        finite = [v for v in values if v and math.isfinite(v)]
+        if not finite:
+            return
+        smallest, largest = min(map(abs, finite)), max(map(abs, finite))
+        self.whole = all(v == math.floor(v) for v in finite)
+        wide = largest / smallest > 1000.0 or largest > 1.0e8
+        self.scientific = wide if self.whole else wide or smallest < 1.0e-4
+        if self.whole and not self.scientific:
+            self.width = max(len(f"{v:.0f}") + 1 for v in finite)
+        else:
+            kind = "e" if self.scientific else "f"
+            self.width = max(len(f"{v:.{_options['precision']}{kind}}") for v in finite)
+        if _options["sci_mode"] is not None:
+            self.scientific = _options["sci_mode"]
+
+    def text(self, value):
+        if not self.floating:
+            out = str(value)
+        elif self.scientific:
+            out = f"{value:{self.width}.{_options['precision']}e}"
+        elif self.whole:
+            out = f"{value:.0f}" + ("." if math.isfinite(value) else "")
+        else:
+            out = f"{value:.{_options['precision']}f}"
+        return out.rjust(self.width)
+
+
+class _Complex:
+    """The form of complex numbers: that of the real parts and that of the imaginary ones."""
+
+    def __init__(self, values):
+        self.real = _Numbers([v.real for v in values], True)
+        self.imag = _Numbers([v.imag for v in values], True)
+        self.width = self.real.width + self.imag.width + 1
+
+    def text(self, value):
+        imag = self.imag.text(value.imag).lstrip() + "j"
+        sign = "" if imag[0] in "+-" else "+"
+        return self.real.text(value.real) + sign + imag
+
+
+# -- layout ----------------------------------------------------------------------------------------
+def _edges(tensor, shorten):
+    """The elements that are shown, as nested lists; in a shortened dimension None is a gap."""
+    if tensor.dim() == 0:
+        return tensor.item()
+    n, edge = len(tensor), _options["edgeitems"]
+    if not shorten:
+        return tensor.tolist()
+    if n <= 2 * edge:
+        return [_edges(tensor[i], shorten) for i in range(n)]
+    rows = [_edges(tensor[i], shorten) for i in range(edge)]
+    return rows + [None] + [_edges(tensor[i], shorten) for i in range(n - edge, n)]
+
+
+def _flat(items):
+    if not isinstance(items, list):
+        return [] if items is None else [items]
+    if not items or not isinstance(items[0], list):
+        return [v for v in items if v is not None]
+    return [v for row in items if row is not None for v in _flat(row)]
+
+
+def _row(items, form, indent, step):
+    per_line = max(1, (_options["linewidth"] - indent) // (step + 2))
+    texts = [" ..." if v is None else form.text(v) for v in items]
+    lines = [texts[i : i + per_line] for i in range(0, len(texts), per_line)] or [[]]
+    return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
+
+
+def _layout(items, dim, form, indent):
+    if dim == 0:
+        return form.text(items)
+    if dim == 1:
+        return _row(items, form, indent, form.width)
+    rows = ["..." if r is None else _layout(r, dim - 1, form, indent + 1) for r in items]
+    return "[" + ("," + "\n" * (dim - 1) + " " * (indent + 1)).join(rows) + "]"
+
+
+def _numbers(tensor, indent):
+    if tensor.numel() == 0:
+        return "[]"
+    shorten = tensor.numel() > _options["threshold"]
+    items = _edges(tensor, shorten)
+    values = _flat(items)
+    if tensor.is_complex():
+        form = _Complex(values)
+    else:
+        form = _Numbers(values, tensor.is_floating_point())
+    return _layout(items, tensor.dim(), form, indent)
+
+
+def _join(text, suffixes, indent):
+    """The suffixes after the numbers, on a new line where the last one has no room left."""
+    used = len(text) - text.rfind("\n") + 1
+    for suffix in suffixes:
+        if used + len(suffix) + 2 > _options["linewidth"]:
+            text += ",\n" + " " * indent + suffix
+            used = indent + len(suffix)
+        else:
+            text += ", " + suffix
+            used += len(suffix) + 2
+    return text + ")"
+
+
+def _usual_dtypes():
+    default = _C.get_default_dtype()
+    return default, default.to_complex(), flambeau.int64, flambeau.bool
+
+
+def _text(tensor, contents):
+    from flambeau.nn.parameter import Parameter
+
+    name = "tensor" if type(tensor) in (flambeau.Tensor, Parameter) else type(tensor).__name__
+    indent = len(name) + 1
+    plain = tensor.detach()
+    suffixes = []
+    if tensor.device.type != _C.get_default_device().type:
+        suffixes.append(f"device='{tensor.device}'")
+    dtype = f"dtype={tensor.dtype}"
+    if contents is not None:
+        numbers = contents
+    elif tensor.is_meta:
+        suffixes.append(f"size={tuple(tensor.shape)}")
+        if tensor.dtype != _C.get_default_dtype():
+            suffixes.append(dtype)
+        numbers = "..."
+    elif tensor.numel() == 0:
+        if tensor.dim() != 1:
+            suffixes.append(f"size={tuple(tensor.shape)}")
+        if tensor.dtype != _C.get_default_dtype():
+            suffixes.append(dtype)
+        numbers = "[]"
+    else:
+        if tensor.dtype not in _usual_dtypes():
+            suffixes.append(dtype)
+        numbers = _numbers(plain, indent)
+    if tensor.grad_fn is not None:
+        suffixes.append(f"grad_fn=<{tensor.grad_fn.name().rpartition('::')[2]}>")
+    elif tensor.requires_grad:
+        suffixes.append("requires_grad=True")
+    return _join(name + "(" + numbers, suffixes, indent)
+
+
+def text(tensor, contents=None):
+    """What repr(tensor) gives; `contents` stands in for the numbers."""
+    _C._disable_torch_function(1)
+    grad = _C._exchange_grad_enabled(False)
+    try:
+        return _text(tensor, contents)
+    finally:
+        _C._exchange_grad_enabled(grad)
+        _C._disable_torch_function(-1)

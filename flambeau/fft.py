@@ -1,0 +1,5 @@
+"""Discrete Fourier transforms: the operators whose names begin with fft."""
+
+from flambeau import _ops
+
+globals().update(_ops.namespace("fft"))

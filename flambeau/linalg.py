@@ -1,0 +1,5 @@
+"""Linear algebra: the operators whose names begin with linalg."""
+
+from flambeau import _ops
+
+globals().update(_ops.namespace("linalg"))
