@@ -67,6 +67,15 @@ FLAMBEAU_INLINE void by_real_dtype(DType t, const F& f) {
   });
 }
 
+template <bool First, class A, class B>
+struct Choose {
+  using type = A;
+};
+template <class A, class B>
+struct Choose<false, A, B> {
+  using type = B;
+};
+
 template <Combine C>
 struct CombineTag {
   static constexpr Combine value = C;

@@ -71,19 +71,6 @@ inline Kernel<void(const PackArgs&)> unpack_kernel{"masked_scatter"};
 inline Kernel<void(char* dst, const char* mask, int64_t n, int64_t item, const void* value)>
     masked_fill_kernel{"masked_fill"};
 
-// Where each value would go into a sorted row. boundaries: rows of `edges`; values: rows of `count`.
-struct SearchArgs {
-  const char* edges;
-  const char* values;
-  const int64_t* sorter;  // null: the edges are in order
-  int64_t* out;
-  int64_t rows, edge_count, count;
-  bool shared;  // one row of edges for all
-  bool right;
-  DType dtype;
-};
-inline Kernel<void(const SearchArgs&)> search_kernel{"searchsorted"};
-
 // Rows of `weight` summed bag by bag. Bag b is index[offsets[b]] .. index[offsets[b + 1]].
 enum class BagMode : uint8_t { sum, mean, max };
 struct BagArgs {

@@ -1,0 +1,198 @@
+// Sorting by radix: elements become unsigned keys of the same order, keys carry their positions.
+#include "../kernels/sort.h"
+
+#include "../parallel.h"
+#include "items.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+// -- keys -------------------------------------------------------------------------------------------
+FLAMBEAU_INLINE uint32_t float_key(float x) {
+  const uint32_t u = __builtin_bit_cast(uint32_t, x + 0.0f);  // -0 becomes 0
+  const uint32_t key = u & 0x80000000u ? ~u : u | 0x80000000u;
+  return x != x ? 0xffffffffu : key;
+}
+FLAMBEAU_INLINE uint64_t double_key(double x) {
+  const uint64_t u = __builtin_bit_cast(uint64_t, x + 0.0);
+  const uint64_t key = u >> 63 ? ~u : u | uint64_t(1) << 63;
+  return x != x ? ~uint64_t(0) : key;
+}
+template <class T>
+FLAMBEAU_INLINE auto key_of(T x) {
+  if constexpr (__is_same(T, double)) return double_key(x);
+  else if constexpr (__is_same(T, int64_t)) return static_cast<uint64_t>(x) ^ uint64_t(1) << 63;
+  else if constexpr (__is_same(T, uint64_t)) return x;
+  else if constexpr (__is_same(T, float) || __is_same(T, Half) || __is_same(T, Brain))
+    return float_key(value_of(x));
+  else return static_cast<uint32_t>(static_cast<int64_t>(value_of(x)) + (int64_t(1) << 31));
+}
+
+// A key of 32 bits and its position in one word, or 64 bits beside it.
+struct Narrow {
+  using Key = uint32_t;
+  uint64_t word;
+  FLAMBEAU_INLINE static Narrow make(uint32_t key, uint32_t at) { return {uint64_t(key) << 32 | at}; }
+  FLAMBEAU_INLINE uint32_t key() const { return static_cast<uint32_t>(word >> 32); }
+  FLAMBEAU_INLINE uint32_t at() const { return static_cast<uint32_t>(word); }
+  FLAMBEAU_INLINE bool before(Narrow o) const { return word < o.word; }
+};
+struct Wide {
+  using Key = uint64_t;
+  uint64_t k;
+  uint64_t position;
+  FLAMBEAU_INLINE static Wide make(uint64_t key, uint64_t at) { return {key, at}; }
+  FLAMBEAU_INLINE uint64_t key() const { return k; }
+  FLAMBEAU_INLINE uint64_t at() const { return position; }
+  FLAMBEAU_INLINE bool before(Wide o) const { return k < o.k || (k == o.k && position < o.position); }
+};
+
+template <class E>
+void insertion_sort(E* p, int64_t n) {
+  for (int64_t i = 1; i < n; ++i) {
+    const E x = p[i];
+    int64_t j = i;
+    for (; j > 0 && x.before(p[j - 1]); --j) p[j] = p[j - 1];
+    p[j] = x;
+  }
+}
+
+// Least significant digit first; digits that all keys share are skipped. The result lies in the
+// buffer that is returned.
+template <int Bits, class E>
+E* radix_sort(E* p, E* spare, int64_t n) {
+  using Key = typename E::Key;
+  constexpr int kDigits = (static_cast<int>(sizeof(Key)) * 8 + Bits - 1) / Bits, kSize = 1 << Bits;
+  uint32_t counts[kDigits][kSize] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    const Key key = p[i].key();
+    for (int d = 0; d < kDigits; ++d) ++counts[d][key >> (d * Bits) & (kSize - 1)];
+  }
+  for (int d = 0; d < kDigits; ++d) {
+    uint32_t* c = counts[d];
+    if (c[p[0].key() >> (d * Bits) & (kSize - 1)] == static_cast<uint32_t>(n)) continue;
+    uint32_t total = 0;
+    for (int i = 0; i < kSize; ++i) {
+      const uint32_t here = c[i];
+      c[i] = total;
+      total += here;
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const E x = p[i];
+      spare[c[x.key() >> (d * Bits) & (kSize - 1)]++] = x;
+    }
+    E* done = spare;
+    spare = p;
+    p = done;
+  }
+  return p;
+}
+
+template <class E>
+E* sort_entries(E* p, E* spare, int64_t n) {
+  if (n <= 40) {
+    insertion_sort(p, n);
+    return p;
+  }
+  return n < 8192 ? radix_sort<8>(p, spare, n) : radix_sort<11>(p, spare, n);
+}
+
+// The `keep` first of n, in order, by keeping the best so far: few of a row come through.
+template <class E>
+void select_entries(const E* p, int64_t n, E* best, int64_t keep) {
+  for (int64_t i = 0; i < keep; ++i) best[i] = p[i];
+  insertion_sort(best, keep);
+  E last = best[keep - 1];
+  for (int64_t i = keep; i < n; ++i) {
+    if (!p[i].before(last)) [[likely]] continue;
+    int64_t j = keep - 1;
+    for (; j > 0 && p[i].before(best[j - 1]); --j) best[j] = best[j - 1];
+    best[j] = p[i];
+    last = best[keep - 1];
+  }
+}
+
+template <class T>
+void sort_typed(const SortArgs& a) {
+  using Key = decltype(key_of(T{}));
+  using E = typename Choose<sizeof(Key) == 4, Narrow, Wide>::type;
+  const bool select = a.keep <= 64 && a.keep * 8 <= a.n;
+  const int64_t grain = 1 + 16384 / (a.n ? a.n : 1);
+  parallel_for(0, a.rows, grain, [&](int64_t b, int64_t e) {
+    E* buffer = static_cast<E*>(__builtin_malloc(static_cast<size_t>(2 * a.n + 1) * sizeof(E)));
+    if (!buffer) __builtin_trap();
+    for (int64_t r = b; r < e; ++r) {
+      const T* src = reinterpret_cast<const T*>(a.src) + r * a.n;
+      const Key flip = a.descending ? static_cast<Key>(~Key(0)) : Key(0);
+      for (int64_t i = 0; i < a.n; ++i)
+        buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
+      E* sorted = buffer + a.n;
+      if (select) select_entries(buffer, a.n, sorted, a.keep);
+      else sorted = sort_entries(buffer, sorted, a.n);
+      T* values = reinterpret_cast<T*>(a.values) + r * a.keep;
+      int64_t* indices = a.indices + r * a.keep;
+      for (int64_t i = 0; i < a.keep; ++i) {
+        const auto at = static_cast<int64_t>(sorted[i].at());
+        indices[i] = at;
+        values[i] = src[at];
+      }
+    }
+    __builtin_free(buffer);
+  });
+}
+
+void sort(const SortArgs& a) {
+  by_real_dtype(a.dtype, [&](auto tag) { sort_typed<decltype(tag)>(a); });
+}
+
+// -- running extremes, searching ------------------------------------------------------------------------
+void running(const RunningArgs& a) {
+  by_real_dtype(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    parallel_for(0, a.rows, 1 + 16384 / (a.n ? a.n : 1), [&](int64_t b, int64_t e) {
+      for (int64_t r = b; r < e; ++r) {
+        const T* src = reinterpret_cast<const T*>(a.src) + r * a.n;
+        int64_t best = 0;
+        for (int64_t i = 0; i < a.n; ++i) {
+          const auto x = value_of(src[i]), y = value_of(src[best]);
+          if (y == y && (x != x || (a.least ? x <= y : x >= y))) best = i;
+          else if (x != x) best = i;
+          a.indices[r * a.n + i] = best;
+          reinterpret_cast<T*>(a.values)[r * a.n + i] = src[best];
+        }
+      }
+    });
+  });
+}
+
+void search(const SearchArgs& a) {
+  by_real_dtype(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    parallel_for(0, a.rows * a.count, 2048, [&](int64_t b, int64_t e) {
+      for (int64_t k = b; k < e; ++k) {
+        const int64_t row = a.shared ? 0 : k / a.count;
+        const T* edges = reinterpret_cast<const T*>(a.edges) + row * a.edge_count;
+        const int64_t* sorter = a.sorter ? a.sorter + row * a.edge_count : nullptr;
+        const auto key = key_of(reinterpret_cast<const T*>(a.values)[k]);
+        int64_t lo = 0, hi = a.edge_count;
+        while (lo < hi) {
+          const int64_t mid = lo + (hi - lo) / 2;
+          const auto edge = key_of(edges[sorter ? sorter[mid] : mid]);
+          if (a.right ? edge <= key : edge < key) lo = mid + 1;
+          else hi = mid;
+        }
+        a.out[k] = lo;
+      }
+    });
+  });
+}
+
+}  // namespace
+
+FLAMBEAU_REGISTER(sort_kernel, sort);
+FLAMBEAU_REGISTER(running_kernel, running);
+FLAMBEAU_REGISTER(search_kernel, search);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
