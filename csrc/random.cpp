@@ -35,7 +35,8 @@ T take(const uint8_t* bytes, size_t at) {
 
 }  // namespace
 
-// -- the generator ---------------------------------------------------------------------------------
+// -- the generator
+// ---------------------------------------------------------------------------------
 void Generator::manual_seed(uint64_t seed) {
   seed_ = seed;
   state_[0] = static_cast<uint32_t>(seed);
@@ -126,7 +127,8 @@ Generator& default_generator() {
   return g;
 }
 
-// -- n numbers in memory order ---------------------------------------------------------------------
+// -- n numbers in memory order
+// ---------------------------------------------------------------------
 namespace {
 
 size_t size_of(Drawn t) {
@@ -143,9 +145,8 @@ void chunks(Generator& g, int64_t n, int words, int64_t grain, const F& f) {
   for (int64_t at = 0; at < n; at += step) {
     const int64_t m = std::min(step, n - at);
     g.fill(bits.get(), m * words);
-    parallel_for(0, m, grain, [&](int64_t b, int64_t e) {
-      f(bits.get() + b * words, at + b, e - b);
-    });
+    parallel_for(0, m, grain,
+                 [&](int64_t b, int64_t e) { f(bits.get() + b * words, at + b, e - b); });
   }
 }
 
@@ -180,8 +181,9 @@ void draw_uniform(Generator& g, void* out, int64_t n, Drawn type, double from, d
 namespace {
 
 void box_muller(const uint32_t* bits, float* out, double mean, double std) {
-  normal_kernel(DeviceType::cpu, {{bits, 1, 16, out, Drawn::float32}, static_cast<float>(mean),
-                                  static_cast<float>(std)});
+  normal_kernel(
+      DeviceType::cpu,
+      {{bits, 1, 16, out, Drawn::float32}, static_cast<float>(mean), static_cast<float>(std)});
 }
 
 void box_muller(const uint32_t* bits, double* out, double mean, double std) {
@@ -200,7 +202,8 @@ void box_muller(const uint32_t* bits, double* out, double mean, double std) {
 void many_blocks(Generator& g, float* out, int64_t blocks, double mean, double std) {
   chunks(g, blocks, 16, kGrain / 16, [&](const uint32_t* bits, int64_t at, int64_t m) {
     normal_kernel(DeviceType::cpu, {{bits, 1, 16 * m, out + 16 * at, Drawn::float32},
-                                    static_cast<float>(mean), static_cast<float>(std)});
+                                    static_cast<float>(mean),
+                                    static_cast<float>(std)});
   });
 }
 
@@ -256,19 +259,29 @@ void draw_chances_of(Generator& g, bool* out, int64_t n, const T* p) {
 template void draw_chances_of(Generator&, bool*, int64_t, const float*);
 template void draw_chances_of(Generator&, bool*, int64_t, const double*);
 
+namespace {
+
+// Numbers from `at` on; chunks and tasks begin at whole words of the mask.
+void drop_part(DropoutArgs a, const uint32_t* bits, int64_t at, int64_t m) {
+  const size_t size = size_of(a.type);
+  a.n = m;
+  a.bits = bits;
+  a.x = static_cast<const char*>(a.x) + at * size;
+  a.y = static_cast<char*>(a.y) + at * size;
+  a.mask += at / 64;
+  dropout_kernel(DeviceType::cpu, a);
+}
+
+}  // namespace
+
 void draw_dropout(Generator& g, DropoutArgs a, double p) {
   a.limit = limit_of(p);
-  const size_t size = size_of(a.type);
-  // Chunks and tasks begin at whole words of the mask.
-  chunks(g, a.n, 2, 2 * kGrain, [&](const uint32_t* bits, int64_t at, int64_t m) {
-    DropoutArgs part = a;
-    part.n = m;
-    part.bits = bits;
-    part.x = static_cast<const char*>(a.x) + at * size;
-    part.y = static_cast<char*>(a.y) + at * size;
-    part.mask = a.mask + at / 64;
-    dropout_kernel(DeviceType::cpu, part);
-  });
+  chunks(g, a.n, 2, 2 * kGrain,
+         [&](const uint32_t* bits, int64_t at, int64_t m) { drop_part(a, bits, at, m); });
+}
+
+void apply_dropout(const DropoutArgs& a) {
+  parallel_for(0, a.n, 4 * kGrain, [&](int64_t b, int64_t e) { drop_part(a, nullptr, b, e - b); });
 }
 
 void draw_permutation(Generator& g, int32_t* out, int64_t n) {
@@ -292,12 +305,11 @@ void draw_geometric(Generator& g, T* out, int64_t n, double p) {
 }
 template <class T>
 void draw_cauchy(Generator& g, T* out, int64_t n, double median, double sigma) {
-  transform(g, out, n,
-            [=](double u) { return median + sigma * std::tan(kPi * (u - 0.5)); });
+  transform(g, out, n, [=](double u) { return median + sigma * std::tan(kPi * (u - 0.5)); });
 }
-#define FLAMBEAU_DRAWS(T)                                                   \
-  template void draw_exponential(Generator&, T*, int64_t, double);          \
-  template void draw_geometric(Generator&, T*, int64_t, double);            \
+#define FLAMBEAU_DRAWS(T)                                          \
+  template void draw_exponential(Generator&, T*, int64_t, double); \
+  template void draw_geometric(Generator&, T*, int64_t, double);   \
   template void draw_cauchy(Generator&, T*, int64_t, double, double);
 FLAMBEAU_DRAWS(float)
 FLAMBEAU_DRAWS(double)

@@ -49,7 +49,8 @@ class Generator {
 
 Generator& default_generator();
 
-// -- n numbers in memory order ---------------------------------------------------------------------
+// -- n numbers in memory order
+// ---------------------------------------------------------------------
 void draw_uniform(Generator& g, void* out, int64_t n, Drawn type, double from, double to);
 // Blocks of 16 numbers, the last block drawn anew when n is no multiple of 16: what PyTorch does
 // for contiguous tensors of 16 numbers or more. T is float, double; `half` for float that is to
@@ -66,6 +67,7 @@ template <class T>
 void draw_chances_of(Generator& g, bool* out, int64_t n, const T* p);
 // Dropout: y = x * scale where kept, with probability p; the mask has one bit for each number.
 void draw_dropout(Generator& g, DropoutArgs a, double p);
+void apply_dropout(const DropoutArgs& a);  // the same by a mask drawn before
 // A permutation of 0 ... n - 1.
 void draw_permutation(Generator& g, int32_t* out, int64_t n);
 
@@ -76,7 +78,8 @@ void draw_geometric(Generator& g, T* out, int64_t n, double p);
 template <class T>
 void draw_cauchy(Generator& g, T* out, int64_t n, double median, double sigma);
 
-// -- one number ------------------------------------------------------------------------------------
+// -- one number
+// ------------------------------------------------------------------------------------
 double draw_poisson(Generator& g, double rate);
 double draw_binomial(Generator& g, double count, double p);
 template <class T>

@@ -63,13 +63,13 @@ class _Numbers:
         self.whole = all(v == math.floor(v) for v in finite)
         wide = largest / smallest > 1000.0 or largest > 1.0e8
         self.scientific = wide if self.whole else wide or smallest < 1.0e-4
-        if _options["sci_mode"] is not None:
-            self.scientific = _options["sci_mode"]
         if self.whole and not self.scientific:
             self.width = max(len(f"{v:.0f}") + 1 for v in finite)
         else:
             kind = "e" if self.scientific else "f"
             self.width = max(len(f"{v:.{_options['precision']}{kind}}") for v in finite)
+        if _options["sci_mode"] is not None:
+            self.scientific = _options["sci_mode"]
 
     def text(self, value):
         if not self.floating:

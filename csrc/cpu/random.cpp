@@ -8,7 +8,8 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-// -- the twister (Matsumoto and Nishimura, 1998) ---------------------------------------------------
+// -- the twister (Matsumoto and Nishimura, 1998)
+// ---------------------------------------------------
 constexpr int kWords = 624, kMiddle = 397;
 
 FLAMBEAU_INLINE uint32_t twist(uint32_t u, uint32_t v) {
@@ -37,7 +38,8 @@ void twister(uint32_t* s, uint32_t* out, bool stepped) {
   }
 }
 
-// -- numbers from bits -----------------------------------------------------------------------------
+// -- numbers from bits
+// -----------------------------------------------------------------------------
 FLAMBEAU_INLINE float fused(float a, float b, float c) {
 #if defined(__FMA__) || defined(__aarch64__)
   return __builtin_fmaf(a, b, c);
@@ -116,12 +118,13 @@ void uniform(const UniformArgs& a) {
   }
 }
 
-// -- normal numbers --------------------------------------------------------------------------------
+// -- normal numbers
+// --------------------------------------------------------------------------------
 using F = Vec<float>;
 using I = Vec<int32_t>;
 
-// Natural logarithm of a normal positive number, and the sine and cosine of an angle of a few turns,
-// by Cephes' single-precision polynomials.
+// Natural logarithm of a normal positive number, and the sine and cosine of an angle of a few
+// turns, by Cephes' single-precision polynomials.
 FLAMBEAU_INLINE F log_of(F x) {
   const I bits = to_bits(x);
   I exponent = (bits >> 23) - 126;
@@ -163,8 +166,8 @@ FLAMBEAU_INLINE void sine_cosine(F x, F& sine, F& cosine) {  // x >= 0
   cosine = from_bits<float>(to_bits(where(swap, s, c)) ^ cosine_sign);
 }
 
-// Registers of radii and of angles from blocks of 16 numbers, eight radii and then eight angles, and
-// back. A register of 16 lanes spans two blocks.
+// Registers of radii and of angles from blocks of 16 numbers, eight radii and then eight angles,
+// and back. A register of 16 lanes spans two blocks.
 #if defined(__AVX512F__)
 constexpr I::Reg kRadii = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
 constexpr I::Reg kAngles = {8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31};
@@ -204,8 +207,9 @@ void normal(const NormalArgs& a) {
   }
 }
 
-// -- integers --------------------------------------------------------------------------------------
-// x % range for 2 <= range < 2^28 without a division: the quotient by a reciprocal is right to one.
+// -- integers
+// -------------------------------------------------------------------------------------- x % range
+// for 1 < range < 2^28 without a division: the quotient by a reciprocal is right to one.
 FLAMBEAU_INLINE int32_t remainder_of(uint32_t x, uint32_t range, double reciprocal) {
   const double wide = static_cast<double>(static_cast<int32_t>(x ^ 0x80000000u)) + 2147483648.0;
   const auto quotient = static_cast<int32_t>(wide * reciprocal);
@@ -217,12 +221,16 @@ FLAMBEAU_INLINE int32_t remainder_of(uint32_t x, uint32_t range, double reciproc
 template <class T>
 void narrow_integers(const IntegerArgs& a, T* out) {
   const auto range = static_cast<uint32_t>(a.range);
+  const bool power = (range & (range - 1)) == 0;  // as for the whole of int32, beyond 2^28
   const double reciprocal = 1.0 / range;
   int32_t run[kRun];
   for (int64_t b = 0; b < a.n; b += kRun) {
     const int64_t m = a.n - b < kRun ? a.n - b : kRun;
-    for (int64_t i = 0; i < m; ++i)
-      run[i] = range < 2 ? 0 : remainder_of(a.bits[b + i], range, reciprocal);
+    const uint32_t* bits = a.bits + b;
+    if (power)
+      for (int64_t i = 0; i < m; ++i) run[i] = static_cast<int32_t>(bits[i] & (range - 1));
+    else
+      for (int64_t i = 0; i < m; ++i) run[i] = remainder_of(bits[i], range, reciprocal);
     for (int64_t i = 0; i < m; ++i) out[b + i] = static_cast<T>(run[i] + a.low);
   }
 }
@@ -232,7 +240,8 @@ void integers(const IntegerArgs& a, T* out) {
   if (a.words == 1) {
     narrow_integers(a, out);
   } else if (a.range == 0) {
-    for (int64_t i = 0; i < a.n; ++i) out[i] = static_cast<T>(static_cast<int64_t>(wide(a.bits, i)));
+    for (int64_t i = 0; i < a.n; ++i)
+      out[i] = static_cast<T>(static_cast<int64_t>(wide(a.bits, i)));
   } else {
     for (int64_t i = 0; i < a.n; ++i)
       out[i] = static_cast<T>(static_cast<int64_t>(wide(a.bits, i) % a.range + a.low));
@@ -278,8 +287,9 @@ void shuffle(const ShuffleArgs& a) {
   }
 }
 
-// -- yes or no -------------------------------------------------------------------------------------
-// The low 53 bits of draws i, i + 1, ..., one to a lane.
+// -- yes or no
+// ------------------------------------------------------------------------------------- The low 53
+// bits of draws i, i + 1, ..., one to a lane.
 FLAMBEAU_INLINE Vec<int64_t> load53(const uint32_t* bits, int64_t i) {
   typedef uint64_t U __attribute__((vector_size(kVecBytes)));
   const U u = (U)Vec<int32_t>::load(reinterpret_cast<const int32_t*>(bits + 2 * i)).v;
@@ -294,8 +304,7 @@ FLAMBEAU_INLINE uint64_t below(const uint32_t* bits, int64_t m, uint64_t limit) 
   int64_t i = 0;
   for (; i + W <= m; i += W)
     mask |= static_cast<uint64_t>(flambeau::FLAMBEAU_ISA::bits(load53(bits, i) < bound)) << i;
-  for (; i < m; ++i)
-    mask |= static_cast<uint64_t>((wide(bits, i) & kLow53) < limit) << i;
+  for (; i < m; ++i) mask |= static_cast<uint64_t>((wide(bits, i) & kLow53) < limit) << i;
   return mask;
 }
 

@@ -39,7 +39,8 @@ struct DropoutArgs {
   Drawn type;
   double scale;
   uint64_t* mask;        // one bit for each number; written when there are `bits`
-  const uint32_t* bits;  // two words for each number, kept where their low 53 bits are below `limit`
+  const uint32_t*
+      bits;  // two words for each number, kept where their low 53 bits are below `limit`
   uint64_t limit;
 };
 
