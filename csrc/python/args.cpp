@@ -274,7 +274,9 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
 
   auto positional = static_cast<int>(nargs);
   int last = op.schema.positional - 1;
-  if (last >= 0 && positional > last && spec[last].type == ArgType::ints && is_index(args[last])) {
+  // Only where the list is the first argument, or follows the tensor: not randint(5, 2, 3).
+  bool variadic = last == 0 || (last == 1 && spec[0].type == ArgType::tensor);
+  if (variadic && positional > last && spec[last].type == ArgType::ints && is_index(args[last])) {
     if (spec[last].length == 0 || positional > last + 1) {
       if (!read_variadic(args, static_cast<size_t>(last), nargs, out + last)) {
         *why = {Misfit::type, last, args[last]};
