@@ -5,6 +5,8 @@
 #include <cctype>
 #include <unordered_map>
 
+#include "pointwise.h"
+
 namespace flambeau {
 namespace {
 
@@ -141,14 +143,14 @@ void no_derivative(Backward& b) {
   fail(ErrorKind::runtime, "derivative for ", b.node().op->schema.name, " is not implemented");
 }
 
-void save_argument(OpNode& node, int i, const Value& v) {
-  bool save = node.op->saved_args >> i & 1;
+// `save`: the record lists the argument; `read`: a gradient that is wanted reads it.
+void save_argument(OpNode& node, int i, const Value& v, bool save, bool read) {
   if (v.tag() == Value::tensor) {
     const Tensor& t = v.as_tensor();
     node.slots.emplace_back(i, 0);
     node.next.push_back(gradient_edge(t));
     node.args[i] = Value::shape_of(t);
-    if (save) node.saved.emplace_back(t, false);
+    if (save) node.saved.emplace_back(read ? t : Tensor(), false);
   } else if (v.tag() == Value::tensors) {
     const TensorList& list = v.as_tensors();
     for (size_t k = 0; k < list.size(); ++k) {
@@ -178,7 +180,9 @@ Ref<OpNode> make_node(const Op& op, const Value* args) {
   node->args.resize(op.nargs());
   node->next.reserve(2);
   node->slots.reserve(2);
-  for (int i = 0; i < op.nargs(); ++i) save_argument(*node, i, args[i]);
+  uint64_t read = op.pointwise ? pointwise_saves(op, args) : op.saved_args;
+  for (int i = 0; i < op.nargs(); ++i)
+    save_argument(*node, i, args[i], op.saved_args >> i & 1, read >> i & 1);
   return node;
 }
 
@@ -259,12 +263,23 @@ void call_op(const Op& op, Value* args, Value* results) {
 
 void call_inplace(const Op& op, Value* args) {
   Tensor self = args[0].as_tensor();
+  if (op.flags & kComposite && !op.inplace) {  // its parts record; the write is a copy of the result
+    Value results[kMaxResults];
+    op.forward(args, results);
+    const Tensor& r = results[0].as_tensor();
+    check(can_cast(r.dtype(), self.dtype()), op.schema.name, "_(): result type ", r.dtype(),
+          " can't be cast to the desired output type ", self.dtype());
+    static const OpCall copy_into("copy_");
+    copy_into(self, r);
+    return;
+  }
   bool recording = records(op, args);
   check_inplace(self, recording, op.schema.name.c_str());
   check_no_internal_overlap(self, op.schema.name.c_str());
   Ref<OpNode> node;
   if (recording) {
-    if (op.saved_args & 1) {  // the gradient reads the old value
+    bool reads_old = (op.pointwise ? pointwise_saves(op, args) : op.saved_args) & 1;
+    if (reads_old) {  // the gradient reads the old value
       Tensor old;
       {
         NoGrad off;

@@ -198,7 +198,7 @@ PyObject* call_function(PyObject* self, PyObject* const* args, size_t nargsf, Py
     const Op* op = call.op;
     bool inplace = f->inplace;
     if (op->alias) [[unlikely]] {
-      if (op->nargs() > op->alias->nargs()) inplace = call.args()[op->nargs() - 1].as_bool();
+      if (op->nargs() > op->alias->nargs()) inplace |= call.args()[op->nargs() - 1].as_bool();
       op = op->alias;
     }
     if (!inplace && !(op->flags & kOnlyInplace)) [[likely]]

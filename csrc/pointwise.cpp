@@ -1,0 +1,413 @@
+// Running pointwise operators: promotion, output, loop; gradients by fused loops or by expression.
+#include "pointwise.h"
+
+#include <algorithm>
+
+#include "iter.h"
+
+namespace flambeau {
+namespace {
+
+const PointwiseLoops& loops(int index) {
+  static PointwiseLoops* all = [] {
+    auto* l = new PointwiseLoops[kPointwiseCount]();
+    pointwise_loops_f32(DeviceType::cpu, l);
+    pointwise_loops_f64(DeviceType::cpu, l);
+    pointwise_loops_i64(DeviceType::cpu, l);
+    pointwise_loops_c128(DeviceType::cpu, l);
+    return l;
+  }();
+  return all[index];
+}
+
+int category(DType t) {
+  return t == DType::boolean ? 0 : is_floating(t) ? 2 : is_complex(t) ? 3 : 1;
+}
+
+// A type of a stronger class of operands with one of a weaker class: the weaker matters only when
+// its category is higher.
+DType combine(std::optional<DType> strong, std::optional<DType> weak) {
+  if (!strong) return *weak;
+  if (!weak) return *strong;
+  if (category(*weak) <= category(*strong)) return *strong;
+  if (is_complex(*weak) && is_floating(*strong)) return to_complex(*strong);
+  return promote(*strong, *weak);
+}
+
+void add_type(std::optional<DType>& into, DType t) { into = into ? promote(*into, t) : t; }
+
+Compute compute_for(DType t) {
+  if (is_complex(t)) return Compute::c128;
+  if (t == DType::float64) return Compute::f64;
+  return is_floating(t) ? Compute::f32 : Compute::i64;
+}
+
+DType memory_type(Compute c) {
+  switch (c) {
+    case Compute::f32: return DType::float32;
+    case Compute::f64: return DType::float64;
+    case Compute::i64: return DType::int64;
+    default: return DType::complex128;
+  }
+}
+
+// A Python number as an operand: one element in the compute type.
+struct NumberOperand {
+  alignas(16) char bits[16];
+  void set(const Scalar& s, Compute c) {
+    visit(memory_type(c), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T v = s.to<T>();
+      std::memcpy(bits, &v, sizeof v);
+    });
+  }
+};
+
+PointwiseNumber number_of(const Scalar& s) {
+  PointwiseNumber n;
+  n.re = s.to<double>();
+  if (s.kind == Scalar::complex) n.im = s.im;
+  n.i = s.to<int64_t>();
+  return n;
+}
+
+bool is_heavy(PointwiseFn, const PointwiseOp& op) {
+  return op.index > pointwise_round_even || op.index == pointwise_pow;
+}
+
+struct Operands {
+  const Tensor* tensors[kMaxOperands];  // [0] the output; null for numbers
+  Scalar numbers[kMaxOperands];
+  int n = 0;  // with the output
+};
+
+bool identical(const Tensor& a, const Tensor& b) {
+  return a->offset == b->offset && a.sizes() == b.sizes() && a.strides() == b.strides() &&
+         a.dtype() == b.dtype();
+}
+
+// An operand that shares some of the output's memory, but not element for element, is copied.
+void separate(Operands& o, Tensor* copies) {
+  const Tensor& out = *o.tensors[0];
+  for (int k = 1; k < o.n; ++k) {
+    const Tensor* t = o.tensors[k];
+    if (!t || (*t)->storage.get() != out->storage.get() || identical(*t, out)) continue;
+    copies[k] = t->clone_raw();
+    o.tensors[k] = &copies[k];
+  }
+}
+
+void run_loop(const Operands& o, Compute compute, PointwiseResult result, PointwiseFn fn,
+              const PointwiseNumber* numbers, bool heavy) {
+  const Tensor& out = *o.tensors[0];
+  if (out.numel() == 0 || out.is_meta()) return;
+  Loop loop;
+  const Tensor* real[kMaxOperands];
+  NumberOperand scalars[kMaxOperands];
+  int n = 0;
+  for (int k = 0; k < o.n; ++k)
+    if (o.tensors[k]) real[n++] = o.tensors[k];
+  build_loop(loop, out.sizes(), real, n);
+  if (n < o.n) {  // numbers take their places between the tensors
+    int from = n - 1;
+    for (int k = o.n - 1; k >= 0; --k) {
+      if (o.tensors[k]) {
+        if (from != k) {
+          LoopOperand &d = loop.operands[k], &s = loop.operands[from];
+          d.data = s.data;
+          d.dtype = s.dtype;
+          d.contiguous = s.contiguous;
+          d.constant = s.constant;
+          std::copy(s.strides, s.strides + loop.ndim, d.strides);
+        }
+        --from;
+        continue;
+      }
+      scalars[k].set(o.numbers[k], compute);
+      LoopOperand& d = loop.operands[k];
+      d.data = scalars[k].bits;
+      d.dtype = memory_type(compute);
+      d.contiguous = false;
+      d.constant = true;
+      std::fill(d.strides, d.strides + loop.ndim, 0);
+    }
+    loop.noperands = o.n;
+  }
+  PointwiseArgs args{&loop, compute, result, fn, numbers, heavy};
+  pointwise_kernel(out.device_type(), args);
+}
+
+Ints broadcast_all(const Operands& o, const char* name) {
+  const Tensor* first = nullptr;
+  Ints shape;
+  for (int k = 1; k < o.n; ++k) {
+    if (!o.tensors[k]) continue;
+    if (!first) {
+      first = o.tensors[k];
+      shape = first->sizes();
+    } else if (!(o.tensors[k]->sizes() == shape)) {
+      shape = broadcast_shapes(shape, o.tensors[k]->sizes(), name);
+    }
+  }
+  return shape;
+}
+
+Device common_device(const Operands& o, const char* name) {
+  Device device;
+  bool seen = false, dims = false;
+  for (int k = 1; k < o.n; ++k) {
+    if (!o.tensors[k]) continue;
+    const Tensor& t = *o.tensors[k];
+    if (!seen || (t.dim() > 0 && !dims)) {
+      device = t.device();
+      seen = true;
+      dims = t.dim() > 0;
+    } else {
+      bool good = t.device().type == device.type || t.dim() == 0;
+      check(good, name, "(): Expected all tensors to be on the same device, but found at least two "
+            "devices, ", device, " and ", t.device());
+    }
+  }
+  return device;
+}
+
+Tensor make_output(const Operands& o, const Ints& shape, DType dtype, Device device) {
+  for (int k = 1; k < o.n; ++k) {
+    const Tensor* t = o.tensors[k];
+    if (!t || !(t->sizes() == shape)) continue;
+    if (t->is_contiguous()) break;
+    return empty_strided(shape, preserved_strides(*t), {dtype, device});
+  }
+  return empty(shape, {dtype, device});
+}
+
+void refuse_zero_divisor(const PointwiseOp& op, const Operands& o) {
+  if (op.index != pointwise_div_floor && op.index != pointwise_div_trunc &&
+      op.index != pointwise_remainder && op.index != pointwise_fmod)
+    return;
+  if (!o.tensors[2]) {
+    check(o.numbers[2].to<int64_t>() != 0, "ZeroDivisionError");
+    return;
+  }
+  const Tensor t = o.tensors[2]->contiguous_raw();
+  if (t.is_meta()) return;
+  visit(t.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T>) {
+      const T* p = t.data<T>();
+      for (int64_t i = 0; i < t.numel(); ++i) check(p[i] != 0, "ZeroDivisionError");
+    }
+  });
+}
+
+}  // namespace
+
+DType result_type(const Value* args, int n) {
+  std::optional<DType> dims, zero, numbers;
+  for (int k = 0; k < n; ++k) {
+    if (args[k].is_tensor()) {
+      const Tensor& t = args[k].as_tensor();
+      add_type(t.dim() ? dims : zero, t.dtype());
+    } else if (args[k].is_scalar()) {
+      add_type(numbers, args[k].as_scalar().dtype());
+    }
+  }
+  if (!dims && !zero && !numbers) return default_dtype();
+  if (!dims && !zero) return *numbers;
+  return combine(dims || zero ? std::optional(combine(dims, zero)) : std::nullopt, numbers);
+}
+
+void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
+  Operands o;
+  o.n = op.operands + 1;
+  DType common;
+  bool same = args[0].is_tensor();  // the common case: tensors of one type, numbers that it holds
+  if (same) common = args[0].as_tensor().dtype();
+  for (int k = 0; k < op.operands; ++k) {
+    if (args[k].is_tensor()) {
+      o.tensors[k + 1] = &args[k].as_tensor();
+      same = same && args[k].as_tensor().dtype() == common;
+    } else {
+      check_type(args[k].is_scalar(), op.name, "(): argument ", k + 1, " must be Tensor or a number");
+      o.tensors[k + 1] = nullptr;
+      o.numbers[k + 1] = args[k].as_scalar();
+      same = same && common == DType::float32 && o.numbers[k + 1].kind != Scalar::complex;
+    }
+  }
+  if (!same) common = result_type(args, op.operands);
+  for (int k = op.operands, total = k + kMaxNumbers; k < total && args[k].is_scalar(); ++k) {
+    const Scalar& s = args[k].as_scalar();
+    if (is_integral(common) || common == DType::boolean)
+      check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL || op.index == pointwise_relu,
+            "For integral input tensors, argument alpha must not be a floating point number.");
+    else
+      check(s.kind != Scalar::complex || is_complex(common),
+            "For non-complex input tensors, argument alpha must not be a complex number.");
+  }
+  if (op.types & NOBOOL && common == DType::boolean)
+    fail(ErrorKind::runtime, op.name, "(): not supported for bool tensors; use logical operators "
+         "such as ^, logical_xor() or ~ instead");
+  if (!(op.types & I) && !is_inexact(common)) common = default_dtype();
+  bool type_good = is_complex(common) ? op.types & C : is_floating(common) ? op.types & F : op.types & I;
+  check(type_good, "\"", op.name, "\" not implemented for '", common, "'");
+  check(itemsize(common) > 1 || !is_floating(common), "\"", op.name, "\" not implemented for '", common, "'");
+
+  Compute compute = compute_for(common);
+  bool boolean = op.types & BOOL, real = op.types & REAL && is_complex(common);
+  DType dtype = boolean ? DType::boolean : real ? to_real(common) : common;
+  Ints shape = broadcast_all(o, op.name);
+  Device device = common_device(o, op.name);
+  if (compute == Compute::i64 && device.type == DeviceType::cpu) refuse_zero_divisor(op, o);
+
+  Tensor out = results[0].as_tensor(), copies[kMaxOperands];
+  if (out.defined()) {
+    check(can_cast(dtype, out.dtype()), op.name, "(): result type ", dtype,
+          " can't be cast to the desired output type ", out.dtype());
+    check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device, ", got ",
+          out.device());
+    if (!(out.sizes() == shape)) {
+      bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
+      check(!inplace, op.name, "_(): output with shape ", out.sizes(),
+            " doesn't match the broadcast shape ", shape);
+      resize(out, shape);
+    }
+    check_no_internal_overlap(out, op.name);
+    o.tensors[0] = &out;
+    separate(o, copies);
+  } else {
+    out = make_output(o, shape, dtype, device);
+    o.tensors[0] = &out;
+  }
+  PointwiseNumber numbers[kMaxNumbers];
+  for (int k = 0; k < kMaxNumbers && args[op.operands + k].is_scalar(); ++k)
+    numbers[k] = number_of(args[op.operands + k].as_scalar());
+  PointwiseFn fn = loops(op.index).value[static_cast<int>(compute)];
+  run_loop(o, compute, boolean ? PointwiseResult::boolean : real ? PointwiseResult::real : PointwiseResult::same,
+           fn, numbers, is_heavy(fn, op));
+  if (!results[0].is_tensor()) results[0] = Value(std::move(out));
+}
+
+// -- gradients ---------------------------------------------------------------------------------------
+namespace {
+
+uint32_t operand_bit(int k) { return kReadsX << k; }
+
+void read_numbers(const PointwiseOp& op, const Value* args, int nargs, double* numbers,
+                  PointwiseNumber* full) {
+  for (int k = 0; k < kMaxNumbers; ++k) {
+    int at = op.operands + k;
+    bool there = at < nargs && args[at].is_scalar();
+    numbers[k] = there ? args[at].as_double() : 0;
+    if (there && full) full[k] = number_of(args[at].as_scalar());
+  }
+}
+
+// Does this number behave as a plain double in the gradient expressions?
+bool complex_number(const PointwiseNumber* full) {
+  return full[0].im != 0 || full[1].im != 0 || full[2].im != 0;
+}
+
+Tensor sum_dims(const Tensor& g, const Ints& dims) {
+  static const OpCall sum("sum", 1);
+  return sum(g, dims, true);
+}
+
+}  // namespace
+
+Tensor reduce_gradient(const Tensor& g, const Ints& sizes, DType dtype) {
+  Tensor r = g;
+  if (!(r.sizes() == sizes)) {
+    Ints dims;
+    int64_t lead = r.dim() - static_cast<int64_t>(sizes.size());
+    for (int64_t d = 0; d < r.dim(); ++d)
+      if (d < lead || (sizes[d - lead] == 1 && r.sizes()[d] != 1)) dims.push_back(d);
+    if (!dims.empty()) r = sum_dims(r, dims);
+    if (lead > 0) {
+      static const OpCall reshape("reshape");
+      r = reshape(r, sizes);
+    }
+  }
+  if (r.dtype() != dtype) {
+    static const OpCall real("real"), cast("_to_copy");
+    if (is_complex(r.dtype()) && !is_complex(dtype)) r = real(r);
+    if (r.dtype() != dtype) r = cast(r, dtype);
+  }
+  return r;
+}
+
+uint64_t pointwise_saves(const Op& op, const Value* args) {
+  const PointwiseOp& p = *op.pointwise;
+  uint32_t reads = 0;
+  for (int k = 0; k < p.operands; ++k)
+    if (args[k].is_tensor() && args[k].as_tensor().requires_grad()) reads |= p.reads[k];
+  uint64_t saves = 0;
+  for (int k = 0; k < p.operands; ++k)
+    if (reads & operand_bit(k)) saves |= uint64_t(1) << k;
+  return saves;
+}
+
+void pointwise_backward(const PointwiseOp& op, Backward& b) {
+  const Tensor& g = b.grad();
+  if (!g.defined()) return;
+  double numbers[kMaxNumbers];
+  PointwiseNumber full[kMaxNumbers];
+  const OpNode& node = b.node();
+  read_numbers(op, node.args.data(), static_cast<int>(node.args.size()), numbers, full);
+  Tensor in[3], y;
+  uint32_t have = 0;
+  auto fetch = [&](uint32_t reads) {
+    for (int k = 0; k < op.operands; ++k)
+      if (reads & ~have & operand_bit(k)) {
+        in[k] = node.args[k].is_scalar()
+                    ? scalar_tensor(node.args[k].as_scalar(), {node.args[k].as_scalar().dtype(), {}})
+                    : b.in(k);
+        have |= operand_bit(k);
+      }
+    if (reads & ~have & kReadsY) {
+      y = b.out();
+      have |= kReadsY;
+    }
+  };
+  bool recording = modes().grad;
+  for (int k = 0; k < op.operands; ++k) {
+    if (node.args[k].is_scalar() || !b.needs(k)) continue;
+    DType own = b.dtype(k);
+    if (op.zero[k]) {
+      b.set(k, zeros(b.sizes(k), {own, g.device()}));
+      continue;
+    }
+    if (!complex_number(full) && op.is_identity(k, numbers)) {
+      b.set(k, reduce_gradient(g, b.sizes(k), own));
+      continue;
+    }
+    fetch(op.reads[k]);
+    if (recording) {
+      b.set(k, reduce_gradient(op.expression(k, g, in, y, numbers), b.sizes(k), own));
+      continue;
+    }
+    // One fused loop over g, the operands and the result. What it does not read may be anything of a
+    // shape that fits: g itself.
+    Operands o;
+    o.n = op.operands + 3;
+    Tensor out;
+    DType widest = promote(g.dtype(), own);
+    o.tensors[1] = &g;
+    for (int i = 0; i < op.operands; ++i) {
+      bool reads = op.reads[k] & operand_bit(i);
+      o.tensors[2 + i] = reads ? &in[i] : &g;
+      if (reads && in[i].dim() && is_inexact(in[i].dtype())) widest = promote(widest, in[i].dtype());
+    }
+    o.tensors[o.n - 1] = op.reads[k] & kReadsY ? &y : &g;
+    if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);
+    Compute compute = compute_for(widest);
+    PointwiseFn fn = loops(op.index).gradient[k][static_cast<int>(compute)];
+    check(fn != nullptr, "derivative for ", op.name, " is not implemented for '", widest, "'");
+    // g has the shape of the result, which every operand broadcasts to.
+    out = make_output(o, g.sizes(), widest, g.device());
+    o.tensors[0] = &out;
+    run_loop(o, compute, PointwiseResult::same, fn, full, true);
+    b.set(k, reduce_gradient(out, b.sizes(k), own));
+  }
+}
+
+}  // namespace flambeau
