@@ -152,3 +152,6 @@ def deepcopy_tensor(tensor, memo):
         made.grad = copy.deepcopy(tensor.grad, memo)
     vars(made).update(copy.deepcopy(vars(tensor), memo))
     return made
+
+
+flambeau.UntypedStorage.__reduce_ex__ = reduce_storage
