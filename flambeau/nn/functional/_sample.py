@@ -3,11 +3,17 @@
 import itertools
 
 import flambeau as torch
+from flambeau._ops import internal
+
+_PADDINGS = ("zeros", "border", "reflection")
 
 
 def sample(input, grid, mode, padding_mode, align_corners):
     """`grid_sample`, see there."""
     _check(input, grid, mode, padding_mode)
+    if _has_kernel(input, grid, mode):
+        padding = _PADDINGS.index(padding_mode)
+        return internal["_grid_sample"](input, grid, mode == "nearest", padding, bool(align_corners))
     dims = input.dim() - 2
     size = input.shape[2:]
     # One tensor of positions in pixels for each spatial dimension, in the image's order.
@@ -22,13 +28,26 @@ def sample(input, grid, mode, padding_mode, align_corners):
     return _combine(input, places, [_linear_taps(p) for p in places], None, align_corners)
 
 
+def _has_kernel(input, grid, mode):
+    """Images where no gradient is wanted: augmentation."""
+    if torch.is_grad_enabled() and (input.requires_grad or grid.requires_grad):
+        return False
+    return (
+        input.dim() == 4
+        and mode != "bicubic"
+        and input.dtype == grid.dtype
+        and input.dtype in (torch.float32, torch.float64)
+        and grid.shape[0] == input.shape[0]
+    )
+
+
 def _check(input, grid, mode, padding_mode):
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(
             "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
             f"'bicubic', but got: '{mode}'"
         )
-    if padding_mode not in ("zeros", "border", "reflection"):
+    if padding_mode not in _PADDINGS:
         raise ValueError(
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
             f"'reflection', but got: '{padding_mode}'"
