@@ -1,0 +1,223 @@
+"""autograd.Function in both styles, its context, its errors."""
+
+import pytest
+
+import flambeau as torch
+from flambeau.autograd.function import once_differentiable
+
+
+def leaf(*values):
+    return torch.tensor(values, requires_grad=True)
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, scale):
+        ctx.save_for_backward(x)
+        ctx.scale = scale
+        return x * x * x * scale
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return grad * 3 * x * x * ctx.scale, None
+
+
+class Exp(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x.exp()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        return grad * y
+
+
+def test_both_styles():
+    x = leaf(1.0, 2.0)
+    y = Cube.apply(x, 2.0)
+    assert y.grad_fn.name() == "CubeBackward"
+    y.sum().backward()
+    assert x.grad.tolist() == [6.0, 24.0]
+    x.grad = None
+    Exp.apply(x).sum().backward()
+    assert torch.allclose(x.grad, x.detach().exp())
+
+
+def test_second_derivative():
+    x = leaf(2.0)
+    (g,) = torch.autograd.grad(Cube.apply(x, 1.0).sum(), x, create_graph=True)
+    (h,) = torch.autograd.grad(g.sum(), x)
+    assert (g.item(), h.item()) == (12.0, 12.0)
+    y = leaf(0.5)
+    (g,) = torch.autograd.grad(Exp.apply(y).sum(), y, create_graph=True)
+    (h,) = torch.autograd.grad(g.sum(), y)
+    assert torch.allclose(h, y.detach().exp())
+
+
+def test_saved_tensors_are_freed():
+    x = leaf(2.0)
+    y = Cube.apply(x, 1.0).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+
+
+def test_needs_input_grad_and_several_results():
+    seen = []
+
+    class Two(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            return a * 2, b * 3, "text"
+
+        @staticmethod
+        def backward(ctx, ga, gb, gt):
+            seen.append((ctx.needs_input_grad, gb.tolist(), gt))
+            return ga * 2, gb * 3
+
+    a = leaf(1.0)
+    x, _, text = Two.apply(a, torch.ones(1))
+    assert text == "text"
+    x.sum().backward()
+    assert seen == [((True, False), [0.0], None)]
+    assert a.grad.tolist() == [2.0]
+
+
+def test_gradients_left_out_when_not_materialized():
+    seen = []
+
+    class Two(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.set_materialize_grads(False)
+            return a * 2, a * 3
+
+        @staticmethod
+        def backward(ctx, ga, gb):
+            seen.append(gb)
+            return ga * 2
+
+    a = leaf(1.0)
+    Two.apply(a)[0].sum().backward()
+    assert seen == [None]
+
+
+def test_mark_dirty_and_non_differentiable():
+    class Inplace(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.mul_(2)
+            sign = x > 0
+            ctx.mark_dirty(x)
+            ctx.mark_non_differentiable(sign)
+            return x, sign
+
+        @staticmethod
+        def backward(ctx, grad, _):
+            return grad * 2
+
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    z, sign = Inplace.apply(y)
+    assert z is y and not sign.requires_grad
+    z.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        Inplace.apply(leaf(1.0))
+
+
+def test_an_input_returned_as_it_is():
+    class Same(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 7
+
+    x = leaf(1.0)
+    y = Same.apply(x)
+    assert y is not x and x.is_leaf
+    y.sum().backward()
+    assert x.grad.tolist() == [7.0]
+
+
+def test_wrong_gradients():
+    def make(result):
+        class Bad(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, y):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, grad):
+                return result
+
+        return Bad
+
+    x = leaf(1.0, 2.0)
+    for result, match in (
+        (torch.ones(2), "incorrect number of gradients .expected 2, got 1"),
+        ((torch.ones(3), None), "invalid gradient at index 0 - got .3. but expected"),
+        ((torch.ones(2), torch.ones(2)), "different from None at position 2"),
+    ):
+        with pytest.raises(RuntimeError, match=match):
+            make(result).apply(x, 3).sum().backward()
+    make((torch.ones(2), None, None)).apply(x, 3).sum().backward()
+    with pytest.raises(TypeError):
+        make((5, None)).apply(x, 3).sum().backward()
+
+
+def test_once_differentiable():
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, grad):
+            (x,) = ctx.saved_tensors
+            return grad * 2 * x
+
+    x = leaf(3.0)
+    Once.apply(x).sum().backward()
+    assert x.grad.tolist() == [6.0]
+    (g,) = torch.autograd.grad(Once.apply(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        g.sum().backward()
+
+
+def test_no_node_without_gradients():
+    with torch.no_grad():
+        assert not Cube.apply(leaf(1.0), 1.0).requires_grad
+    assert not Cube.apply(torch.ones(1), 1.0).requires_grad
+    with pytest.raises(RuntimeError):
+        torch.autograd.Function()
+
+
+def test_an_error_in_forward_leaves_the_mode_alone():
+    class Bad(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            raise KeyError("forward")
+
+    with pytest.raises(KeyError):
+        Bad.apply(leaf(1.0))
+    assert torch.is_grad_enabled()
+    with pytest.raises(TypeError, match="save_for_backward"):
+        class Saves(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(3)
+                return x * 1
+
+        Saves.apply(leaf(1.0))
