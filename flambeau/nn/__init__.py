@@ -1,6 +1,10 @@
 """Neural networks: layers, their parameters, losses, initial values."""
 
-from . import functional, init
+from . import (
+    functional,
+    init,
+    utils,
+)
 from .modules import *
 from .modules.module import Module
 from .parameter import (
@@ -9,5 +13,3 @@ from .parameter import (
     UninitializedBuffer,
     UninitializedParameter,
 )
-
-from . import utils  # noqa: I001 (it needs the names above)

@@ -222,9 +222,7 @@ def _has_no_elements(tensor):
     return True
 
 
-def kaiming_uniform_(
-    tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None
-):
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Fills uniformly so that variances keep their size through rectifiers (He).
 
     >>> import flambeau as torch
@@ -238,9 +236,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(
-    tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None
-):
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Fills normally so that variances keep their size through rectifiers (He)."""
     if _has_no_elements(tensor):
         return tensor

@@ -58,8 +58,9 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         memo[id(self)] = twin
         return twin
 
-    def __repr__(self, *, tensor_contents=None):
-        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+    def __repr__(self):
+        plain = self.detach().requires_grad_(self.requires_grad)
+        return f"Parameter containing:\n{plain!r}"
 
     def __reduce_ex__(self, protocol):
         # Hooks are functions of this process and do not travel.

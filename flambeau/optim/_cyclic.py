@@ -9,9 +9,7 @@ from ._scheduler import LRScheduler, number, set_rate
 def _for_each_group(name, value, groups):
     if isinstance(value, (list, tuple)):
         if len(value) != len(groups):
-            raise ValueError(
-                f"expected {len(groups)} values for {name}, got {len(value)}"
-            )
+            raise ValueError(f"expected {len(groups)} values for {name}, got {len(value)}")
         return list(value)
     return [value] * len(groups)
 
@@ -172,8 +170,7 @@ class OneCycleLR(LRScheduler):
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(
-                "anneal_strategy must be one of 'cos' or 'linear', instead got "
-                f"{anneal_strategy}"
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
             )
         self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
         self._anneal_func_type = anneal_strategy
@@ -214,7 +211,9 @@ class OneCycleLR(LRScheduler):
                 anneal(number(group[phase["start_lr"]]), number(group[phase["end_lr"]]), part)
             )
             if self.cycle_momentum:
-                momentum = anneal(group[phase["start_momentum"]], group[phase["end_momentum"]], part)
+                momentum = anneal(
+                    group[phase["start_momentum"]], group[phase["end_momentum"]], part
+                )
                 _set_momentum(group, momentum, self.use_beta1)
         return rates
 

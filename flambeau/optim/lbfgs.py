@@ -51,9 +51,7 @@ class LBFGS(Optimizer):
         self._params = self.param_groups[0]["params"]
 
     def _flat_grad(self):
-        parts = [
-            torch.zeros_like(p) if p.grad is None else p.grad for p in self._params
-        ]
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._params]
         return torch.cat(
             [(torch.view_as_real(p) if p.is_complex() else p).reshape(-1) for p in parts]
         )
@@ -181,9 +179,7 @@ def _cubic_minimum(x1, f1, g1, x2, f2, g2, bounds=None):
     return min(max(place, low), high)
 
 
-def _strong_wolfe(
-    evaluate, t, direction, f, g, slope, tolerance, c1=1e-4, c2=0.9, most=25
-):
+def _strong_wolfe(evaluate, t, direction, f, g, slope, tolerance, c1=1e-4, c2=0.9, most=25):
     """A step size that lowers the loss and the slope enough: (loss, gradient, t, evaluations)."""
     size = float(direction.abs().max())
     slope, used, iteration = float(slope), 0, 0
@@ -206,9 +202,7 @@ def _strong_wolfe(
             bracket = [last, new]
             break
         low, high = new[0] + 0.01 * (new[0] - last[0]), new[0] * 10
-        t = _cubic_minimum(
-            last[0], last[1], last[3], new[0], new[1], new[3], bounds=(low, high)
-        )
+        t = _cubic_minimum(last[0], last[1], last[3], new[0], new[1], new[3], bounds=(low, high))
         last, new = new, point(t)
         used += 1
         iteration += 1

@@ -46,8 +46,7 @@ class _ByFunction(LRScheduler):
         state = super().state_dict()
         # A callable object has state of its own; of a function there is nothing to keep.
         state["lr_lambdas"] = [
-            None if isinstance(fn, types.FunctionType) else dict(vars(fn))
-            for fn in self.lr_lambdas
+            None if isinstance(fn, types.FunctionType) else dict(vars(fn)) for fn in self.lr_lambdas
         ]
         return state
 
@@ -250,9 +249,7 @@ class CosineAnnealingLR(LRScheduler):
         if (self.last_epoch - 1 - period) % (2 * period) == 0:
             # At the bottom: there is no ratio to go on from.
             rise = (1 - math.cos(math.pi / period)) / 2
-            return [
-                rate + (base - low) * rise for base, rate in zip(self.base_lrs, self._rates())
-            ]
+            return [rate + (base - low) * rise for base, rate in zip(self.base_lrs, self._rates())]
         now = 1 + math.cos(math.pi * self.last_epoch / period)
         before = 1 + math.cos(math.pi * (self.last_epoch - 1) / period)
         return [now / before * (rate - low) + low for rate in self._rates()]

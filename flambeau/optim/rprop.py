@@ -53,7 +53,9 @@ class Rprop(EachParameter):
             state["step"] = new_count()
             state["prev"] = torch.zeros_like(param)
             lr = float(group["lr"])
-            state["step_size"] = torch.full_like(param, complex(lr, lr) if param.is_complex() else lr)
+            state["step_size"] = torch.full_like(
+                param, complex(lr, lr) if param.is_complex() else lr
+            )
         self._count(state)
         before, size = state["prev"], state["step_size"]
         if param.is_complex():
@@ -61,7 +63,9 @@ class Rprop(EachParameter):
         shrink, grow = group["etas"]
         agreement = grad * before
         one = torch.ones_like(agreement)
-        factor = torch.where(agreement > 0, one * grow, torch.where(agreement < 0, one * shrink, one))
+        factor = torch.where(
+            agreement > 0, one * grow, torch.where(agreement < 0, one * shrink, one)
+        )
         size.mul_(factor).clamp_(*group["step_sizes"])
         # After an overshoot there is no step, and the next gradient counts as the first.
         grad = torch.where(agreement < 0, torch.zeros_like(grad), grad)

@@ -126,12 +126,11 @@ def batch_norm(
         mean = input.mean(dims)
         centered = input - mean.reshape(shape)
         variance = (centered * centered).mean(dims)
-        with torch.no_grad():
-            if running_mean is not None:
-                _check_channels(input, running_mean, "running_mean")
+        if running_mean is not None and count:
+            _check_channels(input, running_mean, "running_mean")
+            with torch.no_grad():
+                unbiased = variance * (count / (count - 1))
                 running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-            if running_var is not None:
-                unbiased = variance * (count / max(count - 1, 1))
                 running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
     else:
         if running_mean is None or running_var is None:
@@ -146,9 +145,7 @@ def batch_norm(
 
 def _check_channels(input, tensor, name):
     if tensor.numel() != input.shape[1]:
-        raise RuntimeError(
-            f"{name} should contain {input.shape[1]} elements not {tensor.numel()}"
-        )
+        raise RuntimeError(f"{name} should contain {input.shape[1]} elements not {tensor.numel()}")
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):

@@ -51,9 +51,7 @@ def _weighted(loss, weight, reduction):
     return reduce_loss(loss, reduction)
 
 
-def l1_loss(
-    input, target, size_average=None, reduce=None, reduction="mean", weight=None
-):
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """The mean of ``|input - target|``.
 
     >>> import flambeau as torch
@@ -65,9 +63,7 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, reduction)
 
 
-def mse_loss(
-    input, target, size_average=None, reduce=None, reduction="mean", weight=None
-):
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """The mean of ``(input - target) ** 2``.
 
     >>> import flambeau as torch
@@ -80,9 +76,7 @@ def mse_loss(
     return _weighted(error * error, weight, reduction)
 
 
-def smooth_l1_loss(
-    input, target, size_average=None, reduce=None, reduction="mean", beta=1.0
-):
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """Squared where the error is below `beta`, absolute beyond.
 
     >>> import flambeau as torch
@@ -115,9 +109,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     return _weighted(loss, weight, reduction)
 
 
-def kl_div(
-    input, target, size_average=None, reduce=None, reduction="mean", log_target=False
-):
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """The Kullback-Leibler divergence; `input` holds log-probabilities.
 
     "batchmean" is the mathematical mean: the sum over the batch's size.
@@ -391,8 +383,7 @@ def multi_margin_loss(
         )
     if weight is not None and (weight.dim() != 1 or weight.shape[0] != classes):
         raise ValueError(
-            f"multi_margin_loss: Expected weight to have length {classes}, got "
-            f"{list(weight.shape)}"
+            f"multi_margin_loss: Expected weight to have length {classes}, got {list(weight.shape)}"
         )
     index = target.reshape(number, 1)
     if number and bool(((index < 0) | (index >= classes)).any()):
@@ -409,9 +400,7 @@ def multi_margin_loss(
     return reduce_loss(loss, reduction)
 
 
-def multilabel_margin_loss(
-    input, target, size_average=None, reduce=None, reduction="mean"
-):
+def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """The hinge of every wrong class against every right one; targets end at the first -1.
 
     >>> import flambeau as torch
@@ -423,8 +412,7 @@ def multilabel_margin_loss(
     rows = _rows("multilabel_margin_loss", input.reshape(1) if input.dim() == 0 else input, target)
     if target.shape != input.shape:
         raise RuntimeError(
-            f"inconsistent target size: {list(target.shape)} for input of size: "
-            f"{list(input.shape)}"
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
     number, classes = rows.shape
     target = target.reshape(number, classes)

@@ -71,8 +71,7 @@ def instance_norm(
     """
     if use_input_stats and math.prod(input.shape[2:]) <= 1:
         raise ValueError(
-            "Expected more than 1 spatial element when training, got input size "
-            f"{input.shape}"
+            f"Expected more than 1 spatial element when training, got input size {input.shape}"
         )
     if not use_input_stats and (running_mean is None or running_var is None):
         raise RuntimeError(

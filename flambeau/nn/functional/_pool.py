@@ -78,12 +78,9 @@ def _max_unpool(input, indices, kernel_size, stride, padding, output_size, dims)
             f"({list(input.shape)}) but got indices tensor with shape: {list(indices.shape)}"
         )
     if indices.dtype != torch.int64:
-        raise RuntimeError(
-            f"elements in indices should be type int64 but got: {indices.dtype}"
-        )
+        raise RuntimeError(f"elements in indices should be type int64 but got: {indices.dtype}")
     usual = [
-        (n - 1) * s + k - 2 * p
-        for n, s, k, p in zip(input.shape[-dims:], stride, kernel, padding)
+        (n - 1) * s + k - 2 * p for n, s, k, p in zip(input.shape[-dims:], stride, kernel, padding)
     ]
     size = usual if output_size is None else _checked_size(output_size, usual, stride, dims)
     volume = math.prod(size)
@@ -162,9 +159,7 @@ def _starts(sample, length, wanted, window):
 def _fractional(input, kernel_size, output_size, output_ratio, random_samples, dims):
     name = f"fractional_max_pool{dims}d"
     if output_size is None and output_ratio is None:
-        raise ValueError(
-            f"{name} requires specifying either an output_size or an output_ratio"
-        )
+        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
     expand = _ntuple(dims)
     kernel = expand(kernel_size)
     size = input.shape[-dims:]
@@ -202,9 +197,7 @@ def _plane_indices(samples, size, output, kernel, window):
     dims = len(size)
     # The samples come last dimension first in two dimensions, in order in three.
     order = range(dims) if dims == 3 else reversed(range(dims))
-    starts = [
-        _starts(samples[s], size[d], output[d], kernel[d]) for d, s in enumerate(order)
-    ]
+    starts = [_starts(samples[s], size[d], output[d], kernel[d]) for d, s in enumerate(order)]
     rows = []
     for offsets in window:
         flat = torch.zeros((), dtype=torch.int64)

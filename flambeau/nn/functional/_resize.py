@@ -71,8 +71,10 @@ def _check(input, mode, align_corners, antialias):
             f"Got {input.dim()}D input, but {mode} mode needs {wanted}D input"
         )
     if antialias and (mode not in ("bilinear", "bicubic") or input.dim() != 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and "
-                         "requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and "
+            "requires a 4-D tensor as input"
+        )
 
 
 def _target(input, dims, size, scale_factor, recompute):
@@ -95,9 +97,7 @@ def _target(input, dims, size, scale_factor, recompute):
         )
     if size is not None:
         if recompute:
-            raise ValueError(
-                "recompute_scale_factor is not meaningful with an explicit size."
-            )
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         return given, [None] * dims
     size = [math.floor(float(n * factor)) for n, factor in zip(input.shape[2:], given)]
     return size, [None] * dims if recompute else given

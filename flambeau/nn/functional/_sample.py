@@ -17,11 +17,11 @@ def sample(input, grid, mode, padding_mode, align_corners):
     dims = input.dim() - 2
     size = input.shape[2:]
     # One tensor of positions in pixels for each spatial dimension, in the image's order.
-    places = [
-        _to_pixels(grid[..., dims - 1 - i], size[i], align_corners) for i in range(dims)
-    ]
+    places = [_to_pixels(grid[..., dims - 1 - i], size[i], align_corners) for i in range(dims)]
     if mode == "bicubic":
-        return _combine(input, places, [_cubic_taps(p) for p in places], padding_mode, align_corners)
+        return _combine(
+            input, places, [_cubic_taps(p) for p in places], padding_mode, align_corners
+        )
     places = [_clip(p, n, padding_mode, align_corners) for p, n in zip(places, size)]
     if mode == "nearest":
         return _pick(input, [p.round() for p in places])
@@ -149,8 +149,7 @@ def _combine(input, places, taps, padding_mode, align_corners):
         positions = [position for position, _ in corner]
         if padding_mode is not None:
             positions = [
-                _clip(p, n, padding_mode, align_corners).round()
-                for p, n in zip(positions, size)
+                _clip(p, n, padding_mode, align_corners).round() for p, n in zip(positions, size)
             ]
         weight = corner[0][1]
         for _, factor in corner[1:]:

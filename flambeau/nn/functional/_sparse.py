@@ -96,7 +96,9 @@ def _check(input, weight, offsets, mode, per_sample_weights, include_last_offset
                 f"(got mode='{mode}')."
             )
     if weight.dim() != 2:
-        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
+        raise ValueError(
+            f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}"
+        )
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(

@@ -22,3 +22,5 @@ from .rnn import *
 from .sparse import *
 from .transformer import *
 from .upsampling import *
+
+__all__ = sorted(name for name, value in globals().items() if isinstance(value, type))

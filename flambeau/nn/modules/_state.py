@@ -11,9 +11,7 @@ from ._hooks import _register
 _EXTRA_STATE = "_extra_state"
 
 
-class _IncompatibleKeys(
-    namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
-):
+class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What `load_state_dict` returns: the keys that were missing and those not expected."""
 
     __slots__ = ()

@@ -159,9 +159,7 @@ class Hardtanh(Module):
     tensor([-1.0000,  0.5000])
     """
 
-    def __init__(
-        self, min_val=-1.0, max_val=1.0, inplace=False, min_value=None, max_value=None
-    ):
+    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False, min_value=None, max_value=None):
         super().__init__()
         # Two older names of the same bounds.
         self.min_val = min_val if min_value is None else min_value

@@ -1,7 +1,8 @@
 """A softmax for very many classes, the rare ones in clusters."""
 
-import flambeau as torch
 from collections import namedtuple
+
+import flambeau as torch
 
 from .. import functional as F
 from .container import ModuleList, Sequential

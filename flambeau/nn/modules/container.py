@@ -22,7 +22,9 @@ def _place(length, index):
 
 def _want_iterable(what, values):
     if not isinstance(values, Iterable):
-        raise TypeError(f"{what} should be called with an iterable, but got {type(values).__name__}")
+        raise TypeError(
+            f"{what} should be called with an iterable, but got {type(values).__name__}"
+        )
 
 
 def _pairs(what, values):
@@ -501,4 +503,3 @@ class ParameterDict(Module):
     def __ior__(self, other):
         self.update(other)
         return self
-

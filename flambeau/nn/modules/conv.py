@@ -394,9 +394,7 @@ class _LazyPlainConv(_LazyConv):
         dtype=None,
     ):
         # No channels and no bias yet: nothing is drawn before the first input.
-        super().__init__(
-            0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode
-        )
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode)
         self._make_lazy(out_channels, bias, device, dtype)
 
 

@@ -34,16 +34,12 @@ class LazyModuleMixin:
 
     def has_uninitialized_params(self):
         """Whether a parameter or buffer still waits for its shape."""
-        return any(
-            is_lazy(t) for t in (*self._parameters.values(), *self._buffers.values())
-        )
+        return any(is_lazy(t) for t in (*self._parameters.values(), *self._buffers.values()))
 
     def _infer_parameters(self, args, kwargs=None):
         self.initialize_parameters(*args, **(kwargs or {}))
         if self.has_uninitialized_params():
-            raise RuntimeError(
-                f"module {self._get_name()} has not been fully initialized"
-            )
+            raise RuntimeError(f"module {self._get_name()} has not been fully initialized")
         self._initialize_hook.remove()
         self._load_hook.remove()
         del self._initialize_hook, self._load_hook
@@ -61,4 +57,3 @@ class LazyModuleMixin:
         for name, tensor in self._own_tensors():
             kept = keep_vars or is_lazy(tensor)
             destination[prefix + name] = tensor if kept else tensor.detach()
-

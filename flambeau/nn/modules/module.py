@@ -577,7 +577,7 @@ def _parse_to(*args, device=None, dtype=None, non_blocking=False, copy=False, me
             device = value
         else:
             raise TypeError(
-                "to(): wanted a device, a dtype or a tensor, got " f"{type(value).__name__}"
+                f"to(): wanted a device, a dtype or a tensor, got {type(value).__name__}"
             )
     if device is not None and not isinstance(device, torch.device):
         device = torch.device(device)

@@ -62,9 +62,7 @@ class LayerNorm(Module):
         self.register_parameter("weight", None)
         self.register_parameter("bias", None)
         if elementwise_affine:
-            self.weight = Parameter(
-                torch.empty(self.normalized_shape, device=device, dtype=dtype)
-            )
+            self.weight = Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype))
             if bias:
                 self.bias = Parameter(
                     torch.empty(self.normalized_shape, device=device, dtype=dtype)
@@ -159,9 +157,7 @@ class RMSNorm(Module):
         self.elementwise_affine = elementwise_affine
         self.register_parameter("weight", None)
         if elementwise_affine:
-            self.weight = Parameter(
-                torch.empty(self.normalized_shape, device=device, dtype=dtype)
-            )
+            self.weight = Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -174,6 +170,5 @@ class RMSNorm(Module):
 
     def extra_repr(self):
         return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )

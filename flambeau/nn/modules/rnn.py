@@ -88,7 +88,9 @@ class RNNBase(Module):
         super().__init__()
         self._check_arguments(mode, input_size, hidden_size, num_layers, batch_first, dropout)
         if proj_size < 0:
-            raise ValueError("proj_size should be a positive integer or zero to disable projections")
+            raise ValueError(
+                "proj_size should be a positive integer or zero to disable projections"
+            )
         if proj_size >= hidden_size:
             raise ValueError("proj_size has to be smaller than hidden_size")
         self.mode = mode
@@ -203,9 +205,7 @@ class RNNBase(Module):
             wanted = (count, batch, size)
             if tuple(state.shape) != wanted:
                 name = "hidden" if self.mode != "LSTM" else f"hidden[{i}]"
-                raise RuntimeError(
-                    f"Expected {name} size {wanted}, got {list(state.shape)}"
-                )
+                raise RuntimeError(f"Expected {name} size {wanted}, got {list(state.shape)}")
         return tuple(hx)
 
     def _run_layers(self, steps, state):
@@ -499,9 +499,7 @@ class RNNCellBase(Module):
             )
         got = state.shape[0] if state.dim() == 2 else 1
         if state.dim() != (2 if batched else 1) or (batched and got != batch):
-            raise RuntimeError(
-                f"Input batch size {batch} doesn't match hidden{i} batch size {got}"
-            )
+            raise RuntimeError(f"Input batch size {batch} doesn't match hidden{i} batch size {got}")
 
 
 class RNNCell(RNNCellBase):

@@ -30,9 +30,7 @@ class _Table(Module):
             self.reset_parameters()
             return
         if tuple(weight.shape) != (num_embeddings, embedding_dim):
-            raise AssertionError(
-                "Shape of weight does not match num_embeddings and embedding_dim"
-            )
+            raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
         self.weight = Parameter(weight)
 
     def reset_parameters(self):

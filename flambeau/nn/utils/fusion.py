@@ -27,9 +27,7 @@ def _fuse(weight, bias, mean, variance, eps, scale, shift, shape):
     )
 
 
-def fuse_conv_bn_weights(
-    conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, transpose=False
-):
+def fuse_conv_bn_weights(conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, transpose=False):
     """The weight and bias of a convolution with a batch normalization multiplied in."""
     shape = [1] * conv_w.dim()
     shape[1 if transpose else 0] = -1

@@ -1,0 +1,274 @@
+"""Module: registering, hooks, state dicts, copies, repr."""
+
+import copy
+import pickle
+
+import pytest
+
+import flambeau as torch
+from flambeau import nn
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.second = nn.Linear(4, 2, bias=False)
+        self.register_buffer("count", torch.zeros(1))
+        self.register_buffer("scratch", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+def same(a, b):
+    return bool((a == b).all())
+
+
+def test_names_of_parameters_and_buffers():
+    net = Pair()
+    assert [n for n, _ in net.named_parameters()] == ["first.weight", "first.bias", "second.weight"]
+    assert [n for n, _ in net.named_buffers()] == ["count", "scratch"]
+    assert [n for n, _ in net.named_modules()] == ["", "first", "second"]
+    assert list(net.state_dict()) == ["count", "first.weight", "first.bias", "second.weight"]
+    assert net.state_dict()._metadata["first"] == {"version": 1}
+
+
+def test_shared_parameters_are_listed_once():
+    net = nn.Module()
+    net.a = nn.Linear(2, 2)
+    net.b = net.a
+    assert len(list(net.parameters())) == 2
+    assert len(list(net.named_parameters(remove_duplicate=False))) == 4
+    assert [n for n, _ in net.named_children()] == ["a"]
+
+
+def test_an_attribute_changes_its_kind():
+    net = nn.Module()
+    net.x = 3
+    net.x = nn.Parameter(torch.ones(1))
+    assert "x" in net._parameters and "x" not in net.__dict__
+    net.x = None
+    assert net.x is None and "x" in net._parameters
+    del net.x
+    assert not hasattr(net, "x")
+    net.x = nn.Buffer(torch.ones(1))
+    net.x = torch.zeros(1)
+    assert same(net._buffers["x"], torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "act, error, words",
+    [
+        (lambda m: setattr(m, "weight", torch.ones(1)), TypeError, "as parameter 'weight'"),
+        (lambda m: m.register_parameter("a.b", None), KeyError, "contain"),
+        (lambda m: m.register_parameter("", None), KeyError, "empty string"),
+        (lambda m: m.register_parameter("forward", None), KeyError, "already exists"),
+        (lambda m: m.register_buffer("b", 3), TypeError, "to buffer 'b'"),
+        (lambda m: m.add_module("b", 3), TypeError, "not a Module subclass"),
+        (lambda m: m.missing, AttributeError, "no attribute 'missing'"),
+        (lambda m: m.train(3), ValueError, "boolean"),
+        (lambda m: m.to(torch.int32), TypeError, "floating point or complex"),
+        (lambda m: m.load_state_dict(3), TypeError, "dict-like"),
+        (lambda m: m.get_submodule("a.b"), AttributeError, "no attribute `a`"),
+        (lambda m: nn.Module()(1), NotImplementedError, 'required "forward"'),
+        (lambda m: nn.Module(1), TypeError, "positional argument"),
+    ],
+)
+def test_errors(act, error, words):
+    with pytest.raises(error, match=words):
+        act(nn.Linear(2, 2))
+
+
+def test_assigning_before_init():
+    class Early(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(1, 1)
+
+    with pytest.raises(AttributeError, match="before Module"):
+        Early()
+
+
+def test_forward_hooks():
+    net = nn.Linear(2, 2)
+    seen = []
+    net.register_forward_pre_hook(lambda m, args: (args[0] * 0,))
+    handle = net.register_forward_hook(lambda m, args, out: seen.append(out))
+    net.register_forward_hook(lambda m, args, out: out + 1, prepend=True)
+    out = net(torch.ones(1, 2))
+    assert same(out, net.bias + 1) and seen[0] is out
+    handle.remove()
+    net(torch.ones(1, 2))
+    assert len(seen) == 1
+
+
+def test_hooks_with_keyword_arguments_and_errors():
+    class Sum(nn.Module):
+        def forward(self, a, *, b=0):
+            if b is None:
+                raise ValueError("b")
+            return a + b
+
+    net, seen = Sum(), []
+    net.register_forward_pre_hook(lambda m, args, kw: (args, {"b": kw["b"]}), with_kwargs=True)
+    net.register_forward_hook(
+        lambda m, a, kw, out: seen.append(out), with_kwargs=True, always_call=True
+    )
+    assert net(1, b=2) == 3
+    with pytest.raises(ValueError):
+        net(1, b=None)
+    assert seen == [3, None]
+
+
+def test_global_hooks():
+    seen = []
+    register = nn.modules.module.register_module_forward_hook
+    with register(lambda m, args, out: seen.append(type(m).__name__)):
+        nn.Sequential(nn.Identity())(1)
+    nn.Identity()(1)
+    assert seen == ["Identity", "Sequential"]
+
+
+def test_full_backward_hooks():
+    net, seen = nn.Linear(2, 1, bias=False), []
+    net.register_full_backward_hook(lambda m, gi, go: seen.append((gi, go)))
+    net.register_full_backward_pre_hook(lambda m, go: (go[0] * 2,))
+    x = torch.ones(1, 2, requires_grad=True)
+    net(x).sum().backward()
+    (grad_input,), (grad_output,) = seen[0]
+    assert same(grad_output, torch.full((1, 1), 2.0))
+    assert same(grad_input, net.weight.detach() * 2) and same(x.grad, grad_input)
+
+
+def test_a_backward_hook_replaces_the_gradient():
+    net = nn.Identity()
+    net.register_full_backward_hook(lambda m, gi, go: (gi[0] * 10,))
+    x = torch.ones(2, requires_grad=True)
+    net(x * 1).sum().backward()
+    assert same(x.grad, torch.full((2,), 10.0))
+
+
+def test_load_state_dict():
+    a, b = Pair(), Pair()
+    result = b.load_state_dict(a.state_dict())
+    assert repr(result) == "<All keys matched successfully>"
+    x = torch.ones(1, 3)
+    assert same(a(x), b(x))
+    missing = b.load_state_dict({"first.weight": torch.zeros(4, 3), "other": x}, strict=False)
+    assert missing.unexpected_keys == ["other"]
+    assert missing.missing_keys == ["count", "first.bias", "second.weight"]
+    with pytest.raises(RuntimeError, match="(?s)Missing key.*Unexpected key.*size mismatch"):
+        b.load_state_dict({"first.weight": torch.zeros(1), "other": x})
+
+
+def test_load_state_dict_by_assignment():
+    net = nn.Linear(2, 2)
+    state = {"weight": torch.zeros(2, 2), "bias": torch.ones(2)}
+    net.load_state_dict(state, assign=True)
+    assert isinstance(net.weight, nn.Parameter)
+    assert net.weight.data_ptr() == state["weight"].data_ptr()
+
+
+def test_extra_state_and_state_hooks():
+    class Extra(nn.Linear):
+        def get_extra_state(self):
+            return {"note": 7}
+
+        def set_extra_state(self, state):
+            self.note = state["note"]
+
+    a, b = Extra(1, 1), Extra(1, 1)
+    a.register_state_dict_post_hook(lambda m, state, prefix, meta: state.update(more=1))
+    state = a.state_dict()
+    assert state["_extra_state"] == {"note": 7} and state.pop("more") == 1
+    b.register_load_state_dict_post_hook(lambda m, keys: seen.append(keys))
+    seen = []
+    b.load_state_dict(state)
+    assert b.note == 7 and len(seen) == 1
+
+
+def test_to_and_casts_keep_identity():
+    net = Pair()
+    weight = net.first.weight
+    net.register_buffer("index", torch.zeros(1, dtype=torch.int64))
+    net.to(torch.float64)
+    assert net.first.weight is weight and weight.dtype == torch.float64
+    assert net.count.dtype == torch.float64 and net.index.dtype == torch.int64
+    assert net.float().first.weight.dtype == torch.float32
+
+
+def test_train_zero_grad_requires_grad():
+    net = Pair()
+    assert not net.eval().first.training and net.train().first.training
+    net(torch.ones(1, 3)).sum().backward()
+    net.zero_grad(set_to_none=False)
+    assert same(net.first.weight.grad, torch.zeros(4, 3))
+    net.zero_grad()
+    assert net.first.weight.grad is None
+    assert not any(p.requires_grad for p in net.requires_grad_(False).parameters())
+
+
+def test_copies_compute_the_same():
+    net, x = Pair(), torch.ones(1, 3)
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert same(twin(x), net(x))
+        assert twin.first.weight is not net.first.weight
+
+
+def test_repr():
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    assert repr(net) == (
+        "Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): ReLU()\n)"
+    )
+    assert repr(nn.ModuleList([nn.ReLU(), nn.ReLU()])) == "ModuleList(\n  (0-1): 2 x ReLU()\n)"
+
+
+def test_containers():
+    net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 3))
+    assert len(net[:2]) == 2 and net[-1].out_features == 3
+    net.insert(1, nn.Tanh())
+    assert isinstance(net[1], nn.Tanh) and isinstance(net.pop(1), nn.Tanh)
+    assert len(net * 2) == 6 and len(net + net) == 6
+    del net[0]
+    assert list(net._modules) == ["0", "1"]
+    layers = nn.ModuleList([nn.ReLU()])
+    layers.extend([nn.Tanh()])
+    layers += [nn.Identity()]
+    del layers[0]
+    assert [type(m).__name__ for m in layers] == ["Tanh", "Identity"]
+    with pytest.raises(IndexError):
+        layers[2]
+    named = nn.ModuleDict({"a": nn.ReLU()})
+    named.update([("b", nn.Tanh())])
+    assert list(named) == ["a", "b"] and "a" in named and isinstance(named.pop("a"), nn.ReLU)
+
+
+def test_parameter_containers():
+    row = nn.ParameterList([torch.ones(2), torch.zeros(3)])
+    assert len(list(row.parameters())) == 2 and row[-1].shape == (3,)
+    table = nn.ParameterDict({"a": torch.ones(1)})
+    table["b"] = nn.Parameter(torch.zeros(1))
+    assert list(table.state_dict()) == ["a", "b"] and table.pop("a").requires_grad
+    assert list(nn.ParameterDict(table).keys()) == ["b"]
+
+
+def test_parameter():
+    p = nn.Parameter(torch.ones(2))
+    assert p.requires_grad and p.is_leaf and isinstance(p, torch.Tensor)
+    assert repr(p).startswith("Parameter containing:\ntensor([1., 1.]")
+    assert isinstance(copy.deepcopy(p), nn.Parameter)
+    assert isinstance(pickle.loads(pickle.dumps(p)), nn.Parameter)
+    assert type(p * 2) is torch.Tensor and type(p.detach()) is torch.Tensor
+    with pytest.raises(RuntimeError):
+        nn.Parameter(torch.ones(2, dtype=torch.int64))
+
+
+def test_lazy_modules():
+    net = nn.LazyLinear(3)
+    assert repr(net.weight) == "<UninitializedParameter>"
+    with pytest.raises(RuntimeError, match="uninitialized"):
+        _ = net.weight.shape
+    assert net(torch.ones(2, 5)).shape == (2, 3) and type(net) is nn.Linear
+    other = nn.LazyLinear(3)
+    other.load_state_dict(net.state_dict())
+    assert other.weight.shape == (3, 5)

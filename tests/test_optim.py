@@ -1,0 +1,269 @@
+"""Optimizers against their formulas in NumPy; schedules against theirs."""
+
+import copy
+import io
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+from flambeau import nn, optim
+from flambeau.optim import lr_scheduler
+
+
+def start():
+    return np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -1.5]])
+
+
+def gradient(w, step):
+    return 2 * w + math.sin(step)
+
+
+def run(make, steps=5, dtype=None):
+    param = nn.Parameter(torch.tensor(start().tolist(), dtype=dtype or torch.float64))
+    opt = make([param])
+    for step in range(steps):
+        param.grad = 2 * param.detach() + math.sin(step)
+        opt.step()
+    return param.detach().double().numpy(), opt
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_sgd(nesterov, maximize):
+    got, _ = run(
+        lambda p: optim.SGD(
+            p, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov, maximize=maximize
+        )
+    )
+    w, buffer = start(), None
+    for step in range(5):
+        g = gradient(w, step) * (-1 if maximize else 1) + 0.01 * w
+        buffer = g if buffer is None else 0.9 * buffer + g
+        w = w - 0.1 * (g + 0.9 * buffer if nesterov else buffer)
+    np.testing.assert_allclose(got, w, rtol=1e-12)
+
+
+def test_sgd_dampening():
+    got, opt = run(lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5))
+    w, buffer = start(), None
+    for step in range(5):
+        g = gradient(w, step)
+        buffer = g if buffer is None else 0.9 * buffer + 0.5 * g
+        w = w - 0.1 * buffer
+    np.testing.assert_allclose(got, w, rtol=1e-12)
+    assert list(opt.state_dict()["state"][0]) == ["momentum_buffer"]
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam(decoupled, amsgrad):
+    kind = optim.AdamW if decoupled else optim.Adam
+    got, opt = run(lambda p: kind(p, lr=0.1, weight_decay=0.05, amsgrad=amsgrad))
+    w, m, v, top = start(), 0.0, 0.0, 0.0
+    for step in range(5):
+        g = gradient(w, step)
+        if decoupled:
+            w = w * (1 - 0.1 * 0.05)
+        else:
+            g = g + 0.05 * w
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        top = np.maximum(top, v)
+        root = np.sqrt((top if amsgrad else v) / (1 - 0.999 ** (step + 1))) + 1e-8
+        w = w - 0.1 * m / (1 - 0.9 ** (step + 1)) / root
+    np.testing.assert_allclose(got, w, rtol=1e-9)
+    state = opt.state_dict()["state"][0]
+    assert list(state)[:3] == ["step", "exp_avg", "exp_avg_sq"]
+    assert state["step"].dtype == torch.float32 and float(state["step"]) == 5
+
+
+def test_parameters_in_any_layout_are_stepped_alike():
+    plain = nn.Parameter(torch.arange(12.0).reshape(3, 4))
+    turned = nn.Parameter(torch.arange(12.0).reshape(3, 4).t().contiguous().t())
+    for param in (plain, turned):
+        opt = optim.Adam([param], lr=0.5)
+        for _ in range(3):
+            param.grad = torch.arange(12.0).reshape(3, 4)
+            opt.step()
+    assert torch.allclose(plain, turned)
+
+
+def test_several_dtypes_and_missing_gradients():
+    params = [nn.Parameter(torch.ones(2, dtype=d)) for d in (torch.float32, torch.float64)]
+    params.append(nn.Parameter(torch.ones(2)))
+    for param in params[:2]:
+        param.grad = torch.ones_like(param)
+    optim.SGD(params, lr=0.25).step()
+    assert [float(p.detach()[0]) for p in params] == [0.75, 0.75, 1.0]
+
+
+OTHERS = {
+    "Adagrad": {"lr": 0.1},
+    "RMSprop": {"centered": True, "momentum": 0.5},
+    "Adadelta": {},
+    "Adamax": {},
+    "ASGD": {"t0": 2},
+    "Rprop": {},
+    "NAdam": {},
+    "RAdam": {"lr": 0.1},
+    "Adafactor": {},
+    "Muon": {},
+}
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "SGD", "Adam", "AdamW"])
+def test_state_survives_a_round_trip(name):
+    kind = getattr(optim, name)
+    options = OTHERS.get(name, {"lr": 0.1})
+
+    def train(reload):
+        param = nn.Parameter(torch.tensor(start().tolist()))
+        opt = kind([param], **options)
+        for step in range(6):
+            if reload and step == 3:
+                state = pickle.loads(pickle.dumps(opt.state_dict()))
+                opt = kind([param], **options)
+                opt.load_state_dict(state)
+            param.grad = 2 * param.detach() + step
+            opt.step()
+        return param.detach()
+
+    assert torch.equal(train(False), train(True))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_loss_goes_down(name):
+    param = nn.Parameter(torch.tensor(start().tolist()))
+    opt = getattr(optim, name)([param], **OTHERS[name])
+    losses = []
+    for _ in range(20):
+        opt.zero_grad()
+        loss = (param * param).sum()
+        loss.backward()
+        opt.step()
+        losses.append(float(loss))
+    assert losses[-1] < losses[0]
+
+
+def test_lbfgs_finds_a_minimum():
+    for search in (None, "strong_wolfe"):
+        param = nn.Parameter(torch.tensor([3.0, -1.0], dtype=torch.float64))
+        opt = optim.LBFGS([param], line_search_fn=search)
+
+        def closure():
+            opt.zero_grad()
+            loss = ((param - torch.tensor([1.0, 2.0], dtype=torch.float64)) ** 2).sum()
+            loss.backward()
+            return loss
+
+        for _ in range(3):
+            opt.step(closure)
+        assert float(closure()) < 1e-12
+
+
+def test_groups_and_hooks():
+    a, b = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    opt = optim.SGD([{"params": [a]}, {"params": b, "lr": 1.0}], lr=0.5)
+    a.grad = b.grad = torch.ones(1)
+    calls = []
+    opt.register_step_pre_hook(lambda o, args, kwargs: calls.append("before"))
+    handle = opt.register_step_post_hook(lambda o, args, kwargs: calls.append("after"))
+    assert float(opt.step(lambda: torch.tensor(4.0))) == 4
+    assert float(a.detach()) == 0.5 and float(b.detach()) == 0.0
+    handle.remove()
+    opt.step()
+    assert calls == ["before", "after", "before"]
+    assert [g["params"] for g in opt.state_dict()["param_groups"]] == [[0], [1]]
+    twin = copy.deepcopy(opt)
+    assert twin.param_groups[0]["params"][0] is not a
+    assert "lr: 0.5" in repr(opt)
+
+
+@pytest.mark.parametrize(
+    "act, error",
+    [
+        (lambda p: optim.SGD([]), ValueError),
+        (lambda p: optim.SGD(p), TypeError),
+        (lambda p: optim.SGD([3]), TypeError),
+        (lambda p: optim.SGD([{"params": {p}}]), TypeError),
+        (lambda p: optim.SGD([p], lr=-1), ValueError),
+        (lambda p: optim.SGD([p], nesterov=True), ValueError),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError),
+        (lambda p: optim.SGD([p * 2]), ValueError),
+        (lambda p: optim.SGD([{"params": [p]}, {"params": [p]}]), ValueError),
+        (lambda p: optim.SGD([p]).load_state_dict({"state": {}, "param_groups": []}), ValueError),
+    ],
+)
+def test_errors(act, error):
+    with pytest.raises(error):
+        act(nn.Parameter(torch.ones(2)))
+
+
+def rates(make, steps, metric=None):
+    opt = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.9)
+    schedule = make(opt)
+    seen = []
+    for step in range(steps):
+        seen.append(opt.param_groups[0]["lr"])
+        opt.step()
+        schedule.step() if metric is None else schedule.step(metric(step))
+    return seen
+
+
+@pytest.mark.parametrize(
+    "make, formula",
+    [
+        (lambda o: lr_scheduler.StepLR(o, 2, 0.5), lambda t: 0.5 ** (t // 2)),
+        (lambda o: lr_scheduler.ExponentialLR(o, 0.9), lambda t: 0.9**t),
+        (lambda o: lr_scheduler.LambdaLR(o, lambda e: 1 / (1 + e)), lambda t: 1 / (1 + t)),
+        (lambda o: lr_scheduler.MultiStepLR(o, [1, 3]), lambda t: 0.1 ** ((t >= 1) + (t >= 3))),
+        (lambda o: lr_scheduler.ConstantLR(o, 0.5, 3), lambda t: 0.5 if t < 3 else 1.0),
+        (lambda o: lr_scheduler.LinearLR(o, 0.5, 1.0, 4), lambda t: min(1, 0.5 + t / 8)),
+        (lambda o: lr_scheduler.PolynomialLR(o, 4, 2), lambda t: max(0, 1 - t / 4) ** 2),
+        (
+            lambda o: lr_scheduler.CosineAnnealingLR(o, 4, 0.1),
+            lambda t: 0.1 + 0.9 * (1 + math.cos(math.pi * t / 4)) / 2,
+        ),
+        (
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 3),
+            lambda t: (1 + math.cos(math.pi * (t % 3) / 3)) / 2,
+        ),
+        (
+            lambda o: lr_scheduler.SequentialLR(
+                o, [lr_scheduler.ConstantLR(o, 0.5, 9), lr_scheduler.ExponentialLR(o, 0.9)], [2]
+            ),
+            lambda t: 0.5 if t < 2 else 0.9 ** (t - 2),
+        ),
+    ],
+)
+def test_schedules(make, formula):
+    assert rates(make, 6) == pytest.approx([formula(t) for t in range(6)])
+
+
+def test_plateau_and_saved_schedules():
+    got = rates(
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=1), 6, lambda step: 1.0
+    )
+    assert got == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+    opt = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    schedule = lr_scheduler.StepLR(opt, 2)
+    opt.step()
+    schedule.step()
+    buffer = io.BytesIO()
+    pickle.dump(schedule.state_dict(), buffer)
+    other = lr_scheduler.StepLR(optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0), 2)
+    other.load_state_dict(pickle.loads(buffer.getvalue()))
+    assert other.last_epoch == 1
+    with pytest.raises(TypeError):
+        lr_scheduler.StepLR(3, 2)
+
+
+def test_gradients_are_clipped():
+    w = nn.Parameter(torch.zeros(2))
+    w.grad = torch.tensor([3.0, 4.0])
+    assert float(nn.utils.clip_grad_norm_([w], 1.0)) == pytest.approx(5)
+    assert float(w.grad.norm()) == pytest.approx(1, rel=1e-4)
+    nn.utils.clip_grad_value_(w, 0.5)
+    assert float(w.grad.max()) == 0.5
