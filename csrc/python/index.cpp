@@ -351,7 +351,7 @@ void set(const Tensor& self, PyObject* index, PyObject* value) {
     v = to(v, self.dtype());
   }
   static const OpCall put("index_put");
-  put.inplace(taken.view, std::move(taken.indices), without_leading_ones(v, self.dim()));
+  put.inplace(taken.view, std::move(taken.indices), without_leading_ones(v, 0));
 }
 
 bool has_subclass(PyObject* o) {
