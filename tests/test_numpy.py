@@ -141,7 +141,7 @@ def test_dtype_of_data(data, dtype):
     [
         ([[1, 2], [3]], ValueError, r"expected sequence of length 2 at dim 1 \(got 1\)"),
         ([[1], 2], TypeError, "not a sequence"),
-        ([1, [2]], TypeError, ""),
+        ([1, [2]], TypeError, "must be a number, not list"),
         ("a", TypeError, "invalid data type 'str'"),
         (["a"], ValueError, "too many dimensions 'str'"),
         (None, RuntimeError, "Could not infer dtype of NoneType"),

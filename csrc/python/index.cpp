@@ -182,9 +182,19 @@ struct Parts {
   Parts(const Parts&) = delete;
 };
 
+void check_one_ellipsis(const Parts& parts) {
+  bool seen = false;
+  for (Py_ssize_t i = 0; i < parts.n; ++i) {
+    if (parts.items[i] != Py_Ellipsis) continue;
+    check_index(!seen, "an index can only have a single ellipsis ('...')");
+    seen = true;
+  }
+}
+
 int64_t count_dims(const Parts& parts, const Tensor& t) {
   int64_t n = 0;
   for (Py_ssize_t i = 0; i < parts.n; ++i) n += consumed(parts.items[i]);
+  check_one_ellipsis(parts);
   check_index(n <= t.dim(), "too many indices for tensor of dimension ", t.dim());
   return n;
 }
@@ -203,6 +213,7 @@ Tensor plain_view(const Tensor& t, const Parts& parts) {
       continue;
     }
     if (o == Py_Ellipsis) {
+      check_one_ellipsis(parts);
       int64_t rest = 0;
       for (Py_ssize_t k = i + 1; k < parts.n; ++k)
         rest += parts.items[k] != Py_None && parts.items[k] != Py_Ellipsis;
