@@ -1,0 +1,213 @@
+"""Convolutions against a plain sum in float64: sizes, strides, padding, dilation, groups."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+F = torch.nn.functional
+RNG = np.random.default_rng(1)
+
+
+def array(*shape, dtype="float64"):
+    return RNG.standard_normal(shape).astype(dtype)
+
+
+def reference(x, w, stride, padding, dilation, groups):
+    """Convolution tap by tap, in float64."""
+    n = x.ndim - 2
+    x = np.pad(x.astype("float64"), [(0, 0), (0, 0)] + [(p, p) for p in padding])
+    sizes = [
+        (x.shape[2 + d] - dilation[d] * (w.shape[2 + d] - 1) - 1) // stride[d] + 1 for d in range(n)
+    ]
+    channels, filters = x.shape[1] // groups, w.shape[0] // groups
+    out = np.zeros((x.shape[0], w.shape[0], *sizes))
+    for tap in itertools.product(*[range(k) for k in w.shape[2:]]):
+        at = tuple(
+            slice(t * dilation[d], t * dilation[d] + (sizes[d] - 1) * stride[d] + 1, stride[d])
+            for d, t in enumerate(tap)
+        )
+        for g in range(groups):
+            c, f = slice(g * channels, (g + 1) * channels), slice(g * filters, (g + 1) * filters)
+            seen, weight = x[(slice(None), c, *at)], w[(f, slice(None), *tap)]
+            out[:, f] += np.einsum("nc...,fc->nf...", seen, weight)
+    return out
+
+
+def conv(n):
+    return getattr(F, f"conv{n}d")
+
+
+# dimensions, batch, channels, filters, sizes, kernel, stride, padding, dilation, groups
+CASES = [
+    (1, 2, 3, 4, (20,), (3,), (1,), (1,), (1,), 1),
+    (1, 1, 4, 6, (37,), (5,), (2,), (3,), (2,), 2),
+    (2, 2, 1, 6, (28, 28), (5, 5), (1, 1), (2, 2), (1, 1), 1),
+    (2, 3, 6, 16, (14, 14), (5, 5), (1, 1), (0, 0), (1, 1), 1),
+    (2, 1, 3, 5, (9, 33), (3, 2), (2, 1), (1, 0), (1, 2), 1),
+    (2, 2, 8, 8, (17, 17), (3, 3), (1, 1), (1, 1), (1, 1), 8),
+    (2, 2, 4, 8, (16, 18), (3, 3), (3, 2), (2, 1), (2, 1), 4),
+    (2, 1, 20, 17, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (2, 2, 16, 33, (8, 8), (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    (2, 2, 6, 4, (12, 12), (1, 1), (2, 2), (0, 0), (1, 1), 2),
+    (2, 1, 40, 30, (35, 50), (3, 3), (2, 2), (1, 1), (1, 1), 1),
+    (2, 1, 2, 3, (5, 5), (3, 3), (1, 1), (4, 4), (1, 1), 1),
+    (3, 2, 3, 4, (6, 7, 17), (3, 2, 3), (1, 2, 1), (1, 0, 1), (1, 1, 2), 1),
+    (3, 1, 4, 4, (5, 6, 7), (2, 3, 3), (2, 1, 2), (1, 1, 1), (1, 1, 1), 2),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_and_threads(case, dtype):
+    n, batch, channels, filters, sizes, kernel, *geometry, groups = case
+    x = array(batch, channels, *sizes, dtype=dtype)
+    w = array(filters, channels // groups, *kernel, dtype=dtype)
+    b = array(filters, dtype=dtype)
+    expected = reference(x, w, *geometry, groups) + b.reshape(-1, *[1] * n)
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        t = [torch.from_numpy(a).requires_grad_() for a in (x, w, b)]
+        y = conv(n)(*t, *geometry, groups)
+        y.backward(torch.ones_like(y))
+        results.append([y.detach().numpy()] + [a.grad.numpy() for a in t])
+    tolerance = 1e-4 if dtype == "float32" else 1e-10
+    np.testing.assert_allclose(results[0][0], expected, rtol=tolerance, atol=tolerance * 10)
+    for other in results[1:]:
+        for p, q in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(p, q)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients(case):
+    """<conv(x, w), g> is linear in x and in w: the gradients must give it back."""
+    n, batch, channels, filters, sizes, kernel, *geometry, groups = case
+    x = torch.from_numpy(array(batch, channels, *sizes)).requires_grad_()
+    w = torch.from_numpy(array(filters, channels // groups, *kernel)).requires_grad_()
+    y = conv(n)(x, w, None, *geometry, groups)
+    g = array(*y.shape)
+    gx, gw = torch.autograd.grad(y, (x, w), torch.from_numpy(g))
+    dx, dw = array(*x.shape), array(*w.shape)
+    moved_x = reference(dx, w.detach().numpy(), *geometry, groups)
+    moved_w = reference(x.detach().numpy(), dw, *geometry, groups)
+    np.testing.assert_allclose((gx.numpy() * dx).sum(), (moved_x * g).sum(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose((gw.numpy() * dw).sum(), (moved_w * g).sum(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("stride, padding, extra, dilation, groups", [
+    (1, 0, 0, 1, 1), (2, 1, 1, 1, 1), (3, 2, 0, 1, 2), (2, 1, 1, 2, 2),
+])  # fmt: skip
+def test_transposed_is_the_gradient_of_a_convolution(n, stride, padding, extra, dilation, groups):
+    y = array(2, 4, *[5] * n)
+    w, b = array(4, 3, *[3] * n), array(3 * groups)
+    f = getattr(F, f"conv_transpose{n}d")
+    arguments = (stride, padding, extra, groups, dilation)
+    out = f(torch.from_numpy(y), torch.from_numpy(w), torch.from_numpy(b), *arguments)
+    x = array(*out.shape)
+    forward = reference(x, w, *[[v] * n for v in (stride, padding, dilation)], groups)
+    assert forward.shape == y.shape
+    plain = out.numpy() - b.reshape(-1, *[1] * n)
+    np.testing.assert_allclose((plain * x).sum(), (forward * y).sum(), rtol=1e-9, atol=1e-9)
+
+
+def test_second_gradients():
+    x = torch.from_numpy(array(2, 2, 5, 6)).requires_grad_()
+    w = torch.from_numpy(array(4, 1, 3, 2)).requires_grad_()
+    b = torch.from_numpy(array(4)).requires_grad_()
+
+    def f(x, w, b):
+        return F.conv2d(x, w, b, stride=(2, 1), padding=1, groups=2)
+
+    assert torch.autograd.gradcheck(f, (x, w, b))
+    assert torch.autograd.gradgradcheck(f, (x, w, b))
+
+    def g(x, w):
+        return F.conv_transpose2d(x, w, None, 2, 1, 1)
+
+    w = torch.from_numpy(array(2, 3, 3, 3)).requires_grad_()
+    assert torch.autograd.gradcheck(g, (x, w))
+    assert torch.autograd.gradgradcheck(g, (x, w))
+
+
+def test_named_padding():
+    x, w = torch.from_numpy(array(1, 2, 9, 10)), torch.from_numpy(array(3, 2, 3, 4))
+    same = F.conv2d(x, w, padding="same", dilation=(1, 2))
+    assert same.shape == (1, 3, 9, 10)
+    valid = F.conv2d(x, w, padding="valid")
+    np.testing.assert_allclose(valid.numpy(), F.conv2d(x, w).numpy())
+    odd = torch.from_numpy(array(3, 2, 3, 3))
+    np.testing.assert_allclose(
+        F.conv2d(x, odd, padding="same").numpy(), F.conv2d(x, odd, padding=1).numpy()
+    )
+
+
+def test_unbatched_and_empty():
+    x, w = torch.ones(3, 8, 8), torch.ones(4, 3, 3, 3)
+    assert F.conv2d(x, w).shape == (4, 6, 6)
+    assert F.conv_transpose2d(x, torch.ones(3, 2, 3, 3)).shape == (2, 10, 10)
+    assert F.conv2d(torch.ones(0, 3, 8, 8), w).shape == (0, 4, 6, 6)
+    assert torch.conv2d(x.unsqueeze(0), w).tolist() == [[[[27.0] * 6] * 6] * 4]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int64])
+def test_other_types(dtype):
+    x = torch.arange(2 * 3 * 6).reshape(2, 3, 6).to(dtype)
+    w = torch.ones(2, 3, 2, dtype=dtype)
+    y = F.conv1d(x, w)
+    assert y.dtype == dtype
+    expected = reference(np.arange(36.0).reshape(2, 3, 6), np.ones((2, 3, 2)), (1,), (0,), (1,), 1)
+    np.testing.assert_allclose(y.to(torch.float64).numpy(), expected, rtol=1e-2)
+
+
+def test_complex():
+    x, w = array(1, 2, 8) + 1j * array(1, 2, 8), array(3, 2, 3) + 1j * array(3, 2, 3)
+    y = F.conv1d(torch.from_numpy(x), torch.from_numpy(w)).numpy()
+    rr, ri, ir, ii = (
+        reference(p, q, (1,), (0,), (1,), 1) for p in (x.real, x.imag) for q in (w.real, w.imag)
+    )
+    expected = rr - ii + 1j * (ri + ir)
+    np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-9)
+
+
+BAD = [
+    ({"x": (8, 8)}, "but got input of size"),
+    ({"w": (4, 3, 3)}, "4-dimensional weight"),
+    ({"x": (1, 2, 8, 8)}, "to have 3 channels, but got 2"),
+    ({"b": (3,)}, "1-dimensional with 4 elements"),
+    ({"x": (1, 3, 2, 2)}, "Kernel size can't be greater"),
+    ({"stride": 0}, "non-positive stride"),
+    ({"padding": -1}, "negative padding"),
+    ({"dilation": 0}, "dilation should be greater than zero"),
+    ({"groups": 0}, "non-positive groups"),
+    ({"groups": 3}, "divisible by 3"),
+    ({"padding": "half"}, "Invalid padding string"),
+    ({"padding": "same", "stride": 2}, "strided"),
+    ({"stride": (1, 2, 3)}, "list of 2 values"),
+]
+
+
+@pytest.mark.parametrize("change, message", BAD)
+def test_errors(change, message):
+    change = dict(change)
+    x = torch.ones(change.pop("x", (1, 3, 8, 8)))
+    w = torch.ones(change.pop("w", (4, 3, 3, 3)))
+    b = torch.ones(change.pop("b", (4,)))
+    with pytest.raises(RuntimeError, match=message):
+        F.conv2d(x, w, b, **change)
+
+
+def test_errors_of_types():
+    x = torch.ones(1, 3, 8, 8)
+    with pytest.raises(RuntimeError, match="should be the same"):
+        F.conv2d(x, torch.ones(4, 3, 3, 3, dtype=torch.float64))
+    with pytest.raises(RuntimeError, match="output padding must be smaller"):
+        F.conv_transpose2d(x, torch.ones(3, 4, 3, 3), output_padding=1)
+
+
+def test_meta():
+    x, w = torch.empty(2, 3, 8, 8, device="meta"), torch.empty(4, 3, 3, 3, device="meta")
+    assert F.conv2d(x, w, stride=2, padding=1).shape == (2, 4, 4, 4)
