@@ -226,6 +226,11 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   return f(x, reshape(weight, shape));
 }
 
+Tensor bitwise_not(const Tensor& x) {
+  static const OpCall bits("_bitwise_not"), truth("logical_not");
+  return x.dtype() == DType::boolean ? truth(x) : bits(x);
+}
+
 Tensor conj_of(const Tensor& x) {
   static const OpCall f("conj_physical");
   return is_complex(x.dtype()) ? f(x) : x;
@@ -243,6 +248,10 @@ FLAMBEAU_OPS({
      .forward = native<div_mode>,
      .flags = kChoice | kNumbers,
      .doc = "Quotient; rounding_mode is None, 'trunc' or 'floor'."},
+    {.schema = "bitwise_not(Tensor input) -> Tensor",
+     .forward = native<bitwise_not>,
+     .flags = kChoice,
+     .doc = "Every bit the other way round; of a bool, not."},
     {.schema = "floor_divide(Tensor input, Tensor other) -> Tensor",
      .flags = kInplace,
      .alias = "_div_floor"},
