@@ -136,7 +136,7 @@ struct Geometry {
 };
 
 const OpCall as_strided_op("as_strided"), view_as_real_op("view_as_real"),
-    view_as_complex_op("view_as_complex"), copy_op("copy"), clone_op("clone");
+    view_as_complex_op("view_as_complex"), copy_op("copy_"), clone_op("clone");
 
 // The part of `whole`, which stands for `base`, that `view` is of base; recorded.
 Tensor replay_view(const Tensor& whole, const Geometry& base, const Geometry& view) {
@@ -267,14 +267,17 @@ void check_inplace(const Tensor& t, bool records, const char* op) {
         "(): Inplace update to inference tensor outside InferenceMode is not allowed. You can make "
         "a clone to get a normal tensor before doing inplace update.");
   const AutogradMeta* m = t->autograd;
-  if (!records || !m) return;
+  if (!m || !modes().grad) return;
+  // Such a view does not know its base's history, which this write would change unseen.
+  check(!m->view || !m->view.no_grad || !(records || m->view.base.requires_grad()), op,
+        "(): A view was created in no_grad mode and is being modified inplace with grad mode "
+        "enabled. Do both inside the no_grad block, or both outside.");
+  if (!records) return;
   if (!m->view) {
     check(!m->requires_grad || m->grad_fn, op,
           "(): a leaf Variable that requires grad is being used in an in-place operation.");
     return;
   }
-  check(!m->view.no_grad, op, "(): A view was created in no_grad mode and is being modified "
-        "inplace with grad mode enabled. Do both inside the no_grad block, or both outside.");
   check(!m->view.multi_output, op, "(): Output ", m->result_number,
         " of an operator that returns multiple views is being modified inplace. Such operators do "
         "not allow it: use an out-of-place operation instead.");

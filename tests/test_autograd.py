@@ -412,7 +412,12 @@ def test_backward_of_the_same_graph_from_a_hook():
     y = x * x
     z = y * 2
     seen = []
-    y.register_hook(lambda g: seen.append(torch.autograd.grad(x * 5, x)[0].item()))
+
+    def hook(g):
+        with torch.enable_grad():
+            seen.append(torch.autograd.grad(x * 5, x)[0].item())
+
+    y.register_hook(hook)
     z.sum().backward()
     assert seen == [5.0] and x.grad.tolist() == [12.0]
 

@@ -12,6 +12,7 @@ namespace {
 struct PyNode {
   PyObject_HEAD
   Node* node;  // owned
+  PyObject* weakrefs;
 };
 
 PyNode* cast(PyObject* o) { return reinterpret_cast<PyNode*>(o); }
@@ -230,6 +231,7 @@ PyTypeObject* class_of(const Node& n) {
 
 void node_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
+  if (cast(self)->weakrefs) PyObject_ClearWeakRefs(self);
   if (Node* n = std::exchange(cast(self)->node, nullptr)) {
     n->pyobj = nullptr;
     NodeRef::adopt(n);
@@ -355,7 +357,10 @@ static void free_metadata(void* metadata) { Py_DECREF(static_cast<PyObject*>(met
 
 void init_node(PyObject* m) {
   node_binding.free_metadata = free_metadata;
+  static PyMemberDef members[] = {
+      {"__weaklistoffset__", T_PYSSIZET, offsetof(PyNode, weakrefs), READONLY, nullptr}, {}};
   static PyType_Slot slots[] = {
+      {Py_tp_members, members},
       {Py_tp_doc, const_cast<char*>("A node of the graph of gradients.")},
       {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
       {Py_tp_repr, reinterpret_cast<void*>(node_repr)},

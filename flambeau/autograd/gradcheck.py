@@ -86,8 +86,8 @@ def _analytical(output, inputs, check_dtypes):
 def _compare(run, inputs, eps, atol, rtol, nondet_tol, check_dtypes):
     import numpy as np
 
+    numerical = _numerical(run, inputs, eps)  # writes the inputs: the graph comes after
     outputs = run()
-    numerical = _numerical(run, inputs, eps)
     for o, output in enumerate(outputs):
         first = _analytical(output, inputs, check_dtypes)
         again = _analytical(output, inputs, check_dtypes)
