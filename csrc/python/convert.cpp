@@ -52,6 +52,7 @@ DType dtype_of_leaf(PyObject* o) {
   if (numpy_dtype(o, &t)) return t;
   if (PyFloat_Check(o)) return default_dtype();
   if (PyComplex_Check(o)) return to_complex(default_dtype());
+  check_type(!PyList_Check(o) && !PyTuple_Check(o), "must be a number, not ", Py_TYPE(o)->tp_name);
   fail(ErrorKind::runtime, "Could not infer dtype of ", Py_TYPE(o)->tp_name);
 }
 

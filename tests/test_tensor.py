@@ -1,0 +1,286 @@
+"""Tensor as a Python object: attributes, numbers, subclasses, identity, settings."""
+
+import copy
+import gc
+import pickle
+import subprocess
+import sys
+import weakref
+
+import pytest
+
+import flambeau as torch
+
+
+def test_attributes():
+    t = torch.ones(2, 3, 4)
+    assert t.shape == t.size() == (2, 3, 4) and isinstance(t.shape, torch.Size)
+    assert t.size(-1) == 4 and t.stride() == (12, 4, 1) and t.stride(0) == 12
+    assert t.ndim == t.dim() == 3 and len(t) == 2
+    assert t.numel() == t.nelement() == 24 and t.nbytes == 96 and t.itemsize == 4
+    assert t.dtype is torch.float32 and t.device == torch.device("cpu")
+    assert t.layout is torch.strided and t.is_cpu and not t.is_cuda and not t.is_meta
+    assert t.T.shape == (4, 3, 2) and t.mT.shape == (2, 4, 3)
+    assert t.is_leaf and not t.requires_grad and t.grad is None and t.grad_fn is None
+    assert not t.permute(2, 0, 1).is_contiguous()
+    assert torch.empty(2, 3, 4, 5).is_contiguous(memory_format=torch.channels_last) is False
+    with pytest.raises(IndexError, match=r"range of \[-3, 2\], but got 3"):
+        t.size(3)
+    with pytest.raises(AttributeError):
+        t.shape = (1,)
+    with pytest.raises(TypeError, match="'dim' .* must be int, not str"):
+        t.size("a")
+
+
+def test_attributes_of_its_own():
+    t = torch.ones(1)
+    t.name = "weight"
+    assert t.name == "weight" and t.__dict__ == {"name": "weight"}
+    assert weakref.ref(t)() is t
+    t.me = t
+    gone = weakref.ref(t)
+    del t
+    gc.collect()
+    assert gone() is None
+
+
+def test_requires_grad():
+    t = torch.ones(2)
+    assert t.requires_grad_() is t and t.requires_grad
+    result = t * 2
+    assert not result.is_leaf
+    with pytest.raises(RuntimeError, match="leaf variables"):
+        result.requires_grad = False
+    with pytest.raises(RuntimeError, match="floating point"):
+        torch.ones(2, dtype=torch.int64).requires_grad_()
+    with pytest.raises(RuntimeError, match="must be a bool"):
+        t.requires_grad = 1
+    assert t.detach().requires_grad is False and t.detach().data_ptr() == t.data_ptr()
+    assert result.detach_().is_leaf
+
+
+def test_grad_is_checked():
+    t = torch.ones(2, requires_grad=True)
+    t.grad = torch.ones(2)
+    with pytest.raises(TypeError, match="got grad of type int"):
+        t.grad = 1
+    with pytest.raises(RuntimeError, match="size"):
+        t.grad = torch.ones(3)
+    with pytest.raises(RuntimeError, match="dtype"):
+        t.grad = torch.ones(2, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="its own grad"):
+        t.grad = t
+    t.grad = None
+    assert t.grad is None
+
+
+def test_data():
+    t = torch.ones(2, requires_grad=True)
+    t.data[0] = 5.0
+    assert t.tolist() == [5.0, 1.0] and t._version == 0
+    t.data = torch.zeros(3)
+    assert t.shape == (3,) and t.requires_grad
+    with pytest.raises(TypeError, match="Variable data has to be a tensor"):
+        t.data = [1]
+    with pytest.raises(RuntimeError, match="floating point"):
+        t.data = torch.ones(1, dtype=torch.int64)
+
+
+def test_numbers():
+    a = torch.tensor([1.0, 2.0])
+    assert (a + 1).tolist() == (1 + a).tolist() == [2, 3]
+    assert (a - 1).tolist() == [0, 1] and (1 - a).tolist() == [0, -1]
+    assert (a * 2).tolist() == (2 * a).tolist() == [2, 4]
+    assert (a / 2).tolist() == [0.5, 1] and (2 / a).tolist() == [2, 1]
+    assert (a**2).tolist() == [1, 4] and (2**a).tolist() == [2, 4]
+    assert (-a).tolist() == [-1, -2] and (+a).tolist() == [1, 2] and abs(-a).tolist() == [1, 2]
+    assert (a @ a).item() == 5
+    assert (a < 2).tolist() == [True, False] and (a == a).tolist() == [True, True]
+    assert (2 > a).tolist() == [True, False] and (a != 1).tolist() == [False, True]
+    same = a
+    a += 1
+    a *= 2
+    assert a is same and a.tolist() == [4, 6]
+    assert (a == None) is False and (a != "text") is True  # noqa: E711
+    for other in ("text", None, [1, 2], object()):
+        with pytest.raises(TypeError):
+            a + other
+        with pytest.raises(TypeError):
+            a @ other
+    bits = torch.tensor([6, 3])
+    assert (bits & 2).tolist() == [2, 2] and (bits | 1).tolist() == [7, 3]
+    assert (bits ^ 1).tolist() == [7, 2] and (~bits).tolist() == [-7, -4]
+    assert (bits << 1).tolist() == [12, 6] and (bits >> 1).tolist() == [3, 1]
+    assert (bits // 2).tolist() == [3, 1] and (bits % 4).tolist() == [2, 3]
+
+
+def test_conversions():
+    assert torch.tensor(2.5).item() == 2.5 and isinstance(torch.tensor(2).item(), int)
+    assert int(torch.tensor([3.7])) == 3 and float(torch.tensor(3)) == 3.0
+    assert complex(torch.tensor(1 + 2j)) == 1 + 2j and [10, 20][torch.tensor(1)] == 20
+    assert bool(torch.tensor(True)) and not torch.tensor([0.0])
+    assert f"{torch.tensor(1.5):.3f}" == "1.500"
+    with pytest.raises(RuntimeError, match="a Tensor with 2 elements cannot be converted to Scalar"):
+        torch.ones(2).item()
+    with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
+        bool(torch.ones(2))
+    with pytest.raises(RuntimeError, match="no values is ambiguous"):
+        bool(torch.ones(0))
+    with pytest.raises(ValueError, match="only one element"):
+        int(torch.ones(2))
+    with pytest.raises(TypeError, match="converted to an index"):
+        [1][torch.tensor(0.0)]
+    with pytest.raises(TypeError, match="0-d tensor"):
+        len(torch.tensor(1))
+    with pytest.raises(TypeError, match="0-d tensor"):
+        iter(torch.tensor(1))
+    assert [t.item() for t in torch.arange(3)] == [0, 1, 2]
+
+
+def test_size():
+    size = torch.ones(2, 3, 4).shape
+    assert size.numel() == 24 and isinstance(size[1:], torch.Size) and size[1:] == (3, 4)
+    assert isinstance(size + (5,), torch.Size) and (1,) + size == (1, 2, 3, 4)
+    assert repr(size) == "flambeau.Size([2, 3, 4])" and size == (2, 3, 4) and hash(size)
+    assert pickle.loads(pickle.dumps(size)) == size
+    with pytest.raises(TypeError, match="item 0 is 'float'"):
+        torch.Size([1.5])
+
+
+def test_device_and_dtype():
+    assert repr(torch.device("cuda", 1)) == "device(type='cuda', index=1)"
+    assert torch.device("cpu") != torch.device("cpu:0") and str(torch.device("cpu:0")) == "cpu:0"
+    assert hash(torch.device("meta")) == hash(torch.device("meta"))
+    for text in ("foo", "cpu:x", "cpu:-1"):
+        with pytest.raises(RuntimeError):
+            torch.device(text)
+    for thing in (torch.float32, torch.device("cpu:1"), torch.strided, torch.channels_last):
+        assert pickle.loads(pickle.dumps(thing)) == thing and copy.deepcopy(thing) == thing
+    with torch.device("meta"):
+        assert torch.empty(2).is_meta and torch.tensor([1.0]).is_meta
+    assert torch.empty(2).is_cpu
+    assert torch.float is torch.float32 and torch.float32.to_complex() is torch.complex64
+    assert torch.finfo(torch.float16).max == 65504 and torch.iinfo(torch.uint8).max == 255
+    with pytest.raises(TypeError):
+        torch.finfo(torch.int8)
+
+
+def test_default_dtype():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.tensor([1.0]).dtype == torch.float64 and torch.ones(1).dtype == torch.float64
+        assert torch.tensor(1j).dtype == torch.complex128
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with pytest.raises(TypeError, match="floating-point"):
+        torch.set_default_dtype(torch.int64)
+
+
+class Named(torch.Tensor):
+    pass
+
+
+def test_subclass_keeps_its_class():
+    t = torch.ones(2).as_subclass(Named)
+    assert type(t + 1) is Named and type(1 + t) is Named and type(t[0]) is Named
+    assert type(t.reshape(1, 2)) is Named and type(torch.cat([t, t])) is Named
+    with torch._C.DisableTorchFunctionSubclass():
+        assert type(t + 1) is torch.Tensor
+
+
+def test_torch_function():
+    calls = []
+
+    class Logged(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            calls.append(func.__name__)
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    t = torch.ones(2).as_subclass(Logged)
+    calls.clear()
+    t + 1
+    t.exp()
+    torch.mul(t, 2)
+    assert calls == ["add", "exp", "mul"]
+
+    class Foreign:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func.__name__
+
+    assert torch.ones(1) + Foreign() == "add" and torch.add(Foreign(), 1) == "add"
+
+
+def test_identity_outlives_python():
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.tag = "kept"
+    address, loss = id(weight), weight * 2
+    del weight
+    again = loss.grad_fn.next_functions[0][0].variable
+    assert id(again) == address and again.tag == "kept" and type(again) is torch.nn.Parameter
+    del again
+    again = loss.grad_fn.next_functions[0][0].variable
+    assert again.tag == "kept"
+    seen = weakref.ref(again)
+    del again
+    assert seen() is not None
+    held = seen()
+    del loss
+    assert held.tag == "kept" and held.tolist() == [1, 1]
+    del held
+    gc.collect()
+    assert seen() is None
+
+
+def test_legacy_constructor():
+    assert torch.Tensor(2, 3).shape == (2, 3) and torch.Tensor().shape == (0,)
+    assert torch.Tensor([1, 2]).tolist() == [1.0, 2.0]
+    assert torch.Tensor(torch.Size([2])).shape == (2,)
+    assert torch.LongTensor([1]).dtype == torch.int64 and torch.FloatTensor(2).shape == (2,)
+    assert isinstance(torch.ones(1), torch.FloatTensor)
+    with pytest.raises(TypeError):
+        torch.Tensor("text")
+
+
+def test_copies():
+    t = torch.tensor([1.0, 2.0], requires_grad=True)
+    for other in (copy.deepcopy(t), pickle.loads(pickle.dumps(t))):
+        assert other.tolist() == [1.0, 2.0] and other.requires_grad
+        assert other.data_ptr() != t.data_ptr()
+
+
+def test_storage():
+    t = torch.arange(4)
+    storage = t.untyped_storage()
+    assert storage is t[1:].untyped_storage() and len(storage) == storage.nbytes() == 32
+    other = torch.empty(0, dtype=torch.int64).set_(storage, 1, (2,), (2,))
+    assert other.tolist() == [1, 3]
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        torch.empty(0, dtype=torch.int64).set_(storage, 3, (2,), (1,))
+    assert storage[0] == 0 and t.storage()[3] == 3 and t.storage().tolist() == [0, 1, 2, 3]
+
+
+def test_type():
+    t = torch.ones(1)
+    assert t.type() == "flambeau.FloatTensor"
+    assert t.type(torch.int32).dtype == torch.int32 and t.type("torch.LongTensor").dtype == torch.int64
+    assert t.type_as(torch.ones(1, dtype=torch.float64)).dtype == torch.float64
+    assert 1.0 in t and 2 not in t
+
+
+def test_import_is_light():
+    code = (
+        "import sys, flambeau as torch; torch.nn.Linear; torch.optim; torch.utils.data;"
+        "torch.vision; assert not torch.cuda.is_available();"
+        "assert not torch.backends.mps.is_available()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    heavy = "import sys, flambeau; print(sorted({'numpy', 'typing', 'inspect', 'logging'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-S", "-c", heavy], capture_output=True, text=True)
+    assert out.stdout.strip() == "[]", out
+
+
+def test_unknown_names():
+    with pytest.raises(AttributeError, match="no attribute 'nothing_here'"):
+        torch.nothing_here
