@@ -360,7 +360,7 @@ const Op& OpCall::op() const {
     const Op* o = find_op(name_);
     for (int i = 0; o && i < overload_; ++i) o = o->next_overload;
     check(o != nullptr, "no operator ", name_, ", overload ", overload_);
-    op_ = o;
+    op_ = o->alias ? o->alias : o;
   }
   return *op_;
 }

@@ -212,7 +212,6 @@ def never(self):
 
 _SPECIAL = {
     "__repr__": _repr,
-    "__str__": _repr,
     "__format__": _format,
     "__contains__": _contains,
     "__reversed__": _reversed,

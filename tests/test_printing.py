@@ -93,7 +93,7 @@ def test_options():
     torch.set_printoptions(profile="default")
     assert repr(value) == "tensor([  1.2346, 100.0000])"
     torch.set_printoptions(threshold=3, edgeitems=1)
-    assert repr(torch.arange(5)) == "tensor([0, ..., 4])"
+    assert repr(torch.arange(5)) == "tensor([0,  ..., 4])"
     torch.set_printoptions(profile="full", linewidth=20)
     assert repr(torch.arange(5)) == "tensor([0, 1, 2, 3,\n        4])"
     with pytest.raises(ValueError):

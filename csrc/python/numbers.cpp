@@ -29,6 +29,7 @@ const Op* record_of(Entry& e) {
   if (!e.op) {
     e.op = find_op(e.name);
     if (e.op && e.op->alias) e.op = e.op->alias;
+    if (e.op && e.op->alias) e.op = e.op->alias;
     if (e.op && (e.op->nargs() > kSlotArgs || e.op->nresults() != 1)) e.op = nullptr;
   }
   return e.op;
