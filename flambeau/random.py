@@ -78,7 +78,9 @@ def set_rng_state(new_state):
 
 
 @contextlib.contextmanager
-def fork_rng(devices=None, enabled=True, _caller="fork_rng", _devices_kw="devices", device_type=None):
+def fork_rng(
+    devices=None, enabled=True, _caller="fork_rng", _devices_kw="devices", device_type=None
+):
     """Leaves the default generator as it was when the block ends. `devices` names GPUs besides.
 
     >>> import flambeau as torch

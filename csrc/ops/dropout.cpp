@@ -166,7 +166,7 @@ void rrelu_draw_backward(Backward& b) {
 
 Tensor rrelu(const Tensor& x, const Scalar& lower, const Scalar& upper, bool training,
              bool inplace) {
-  static const OpCall draw("_rrelu"), leaky("nn.functional.leaky_relu"), assign("copy_");
+  static const OpCall draw("_rrelu"), leaky("_leaky_relu"), assign("copy_");
   const auto low = lower.to<double>(), high = upper.to<double>();
   check(low <= high, "Lower bound should be less than or equal to the upper bound");
   Tensor y = training ? draw(x, low, high) : leaky(x, (low + high) / 2);
