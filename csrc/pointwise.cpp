@@ -308,7 +308,7 @@ bool complex_number(const PointwiseNumber* full) {
 }
 
 Tensor sum_dims(const Tensor& g, const Ints& dims) {
-  static const OpCall sum("sum", 1);
+  static const OpCall sum("sum");
   return sum(g, dims, true);
 }
 
@@ -328,7 +328,7 @@ Tensor reduce_gradient(const Tensor& g, const Ints& sizes, DType dtype) {
     }
   }
   if (r.dtype() != dtype) {
-    static const OpCall real("real"), cast("_to_copy");
+    static const OpCall real("real"), cast("to");
     if (is_complex(r.dtype()) && !is_complex(dtype)) r = real(r);
     if (r.dtype() != dtype) r = cast(r, dtype);
   }

@@ -1,0 +1,338 @@
+// Reductions over rows and columns, in blocks of fixed size that are combined in order.
+#include "kernels/reduce.h"
+
+#include "parallel.h"
+#include "pointwise_math.h"
+#include "scratch.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+template <class T>
+constexpr bool is_vector = __is_same(T, float) || __is_same(T, double);
+
+// What each kind does to one element and to two partial results.
+template <Reduction K, class T>
+struct Fold {
+  static FLAMBEAU_INLINE auto start() {
+    if constexpr (K == Reduction::prod || K == Reduction::all)
+      return T(1);
+    else
+      return T(0);
+  }
+  template <class V>
+  static FLAMBEAU_INLINE V map(V x) {
+    if constexpr (K == Reduction::sum_squares)
+      return x * x;
+    else if constexpr (K == Reduction::sum_abs)
+      return abs(x);
+    else if constexpr (K == Reduction::any || K == Reduction::all || K == Reduction::count_nonzero)
+      return where(x != 0, V(1), V(0));
+    else
+      return x;
+  }
+  template <class V>
+  static FLAMBEAU_INLINE V both(V a, V b) {
+    if constexpr (K == Reduction::prod)
+      return a * b;
+    else if constexpr (K == Reduction::max)
+      return max(a, b);
+    else if constexpr (K == Reduction::min || K == Reduction::all)
+      return min(a, b);
+    else if constexpr (K == Reduction::any)
+      return max(a, b);
+    else
+      return a + b;
+  }
+  static constexpr bool from_first = K == Reduction::max || K == Reduction::min;
+};
+
+constexpr int64_t kBlock = 4096;  // elements of a row, or rows of a column, in one partial result
+constexpr int64_t kWide = 256;    // columns walked together
+
+// Elements [at, at + n) of x as T, by way of a buffer when they are of another type.
+template <class T>
+FLAMBEAU_INLINE const T* elements(const ReduceArgs& a, int64_t at, int64_t n, int64_t size, T* buffer) {
+  const char* p = a.x + at * size;
+  if (a.dtype == dtype_of<T>) return reinterpret_cast<const T*>(p);
+  load_run<T>(buffer, p, a.dtype, size, n);
+  return buffer;
+}
+
+int64_t size_of(DType t) {
+  switch (t) {
+#define CASE(name, T) \
+  case DType::name: return sizeof(T);
+    FLAMBEAU_EACH_DTYPE(CASE)
+#undef CASE
+  }
+  return 1;
+}
+
+template <Reduction K, class T>
+T reduce_run(const T* p, int64_t n, T center) {
+  using R = Fold<K, T>;
+  T r = R::from_first ? p[0] : R::start();
+  if constexpr (is_vector<T>) {
+    using V = Vec<T>;
+    constexpr int W = V::size;
+    const V c(center);
+    V acc[4] = {V(r), V(r), V(r), V(r)};
+    auto at = [&](int64_t i) {
+      V v = V::load(p + i);
+      if constexpr (K == Reduction::sum_squares) v = v - c;
+      return R::map(v);
+    };
+    int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W)
+      for (int k = 0; k < 4; ++k) acc[k] = R::both(acc[k], at(i + k * W));
+    for (; i + W <= n; i += W) acc[0] = R::both(acc[0], at(i));
+    const V v = R::both(R::both(acc[0], acc[1]), R::both(acc[2], acc[3]));
+    r = fold(v, [](T x, T y) { return R::both(x, y); });
+    for (; i < n; ++i) {
+      T x = p[i];
+      if constexpr (K == Reduction::sum_squares) x -= center;
+      r = R::both(r, R::map(x));
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) {
+      if constexpr (K == Reduction::sum_squares)
+        r = R::both(r, R::map(static_cast<T>(p[i] - center)));
+      else
+        r = R::both(r, R::map(p[i]));
+    }
+  }
+  return r;
+}
+
+// What partial results are combined in.
+template <class T>
+struct Carry {
+  using type = T;
+};
+template <>
+struct Carry<float> {
+  using type = double;
+};
+
+template <Reduction K, class T>
+void reduce_rows(const ReduceArgs& a) {
+  using A = typename Carry<T>::type;
+  using R = Fold<K, A>;
+  const int64_t size = size_of(a.dtype);
+  const int64_t blocks = (a.n + kBlock - 1) / kBlock;
+  T* out = static_cast<T*>(a.out);
+  auto block = [&](int64_t row, int64_t b) {
+    alignas(64) T buffer[kBlock];
+    const int64_t from = b * kBlock, m = a.n - from < kBlock ? a.n - from : kBlock;
+    const T* p = elements<T>(a, row * a.n + from, m, size, buffer);
+    return reduce_run<K, T>(p, m, a.center ? static_cast<T>(a.center[row]) : T(0));
+  };
+  if (blocks <= 1) {
+    const int64_t grain = 32768 / (a.n + 1) + 1;
+    parallel_for(0, a.outer, grain, [&](int64_t b, int64_t e) {
+      for (int64_t row = b; row < e; ++row) out[row] = block(row, 0);
+    });
+    return;
+  }
+  A* partial = static_cast<A*>(scratch(Scratch::shared, static_cast<size_t>(a.outer * blocks) * sizeof(A)));
+  parallel_for(0, a.outer * blocks, 8, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) partial[i] = static_cast<A>(block(i / blocks, i % blocks));
+  });
+  for (int64_t row = 0; row < a.outer; ++row) {
+    A r = partial[row * blocks];
+    for (int64_t b = 1; b < blocks; ++b) r = R::both(r, partial[row * blocks + b]);
+    out[row] = static_cast<T>(r);
+  }
+}
+
+// acc[j] with x[i][j] for i in [from, from + m), j in [column, column + w)
+template <Reduction K, class T>
+void reduce_columns_block(const ReduceArgs& a, int64_t outer, int64_t from, int64_t m, int64_t column,
+                          int64_t w, int64_t size, T* acc) {
+  using R = Fold<K, T>;
+  alignas(64) T buffer[kWide], center[kWide];
+  if (a.center)
+    for (int64_t j = 0; j < w; ++j) center[j] = static_cast<T>(a.center[outer * a.inner + column + j]);
+  for (int64_t j = 0; j < w; ++j) acc[j] = R::start();
+  for (int64_t i = 0; i < m; ++i) {
+    const T* p = elements<T>(a, (outer * a.n + from + i) * a.inner + column, w, size, buffer);
+    if (R::from_first && i == 0) {
+      for (int64_t j = 0; j < w; ++j) acc[j] = p[j];
+      continue;
+    }
+    int64_t j = 0;
+    if constexpr (is_vector<T>) {
+      using V = Vec<T>;
+      for (; j + V::size <= w; j += V::size) {
+        V v = V::load(p + j);
+        if constexpr (K == Reduction::sum_squares)
+          if (a.center) v = v - V::load(center + j);
+        R::both(V::load(acc + j), R::map(v)).store(acc + j);
+      }
+    }
+    for (; j < w; ++j) {
+      T x = p[j];
+      if constexpr (K == Reduction::sum_squares)
+        if (a.center) x = static_cast<T>(x - center[j]);
+      acc[j] = R::both(acc[j], R::map(x));
+    }
+  }
+}
+
+template <Reduction K, class T>
+void reduce_columns(const ReduceArgs& a) {
+  using A = typename Carry<T>::type;
+  using R = Fold<K, A>;
+  constexpr int64_t kRows = 256;
+  const int64_t size = size_of(a.dtype);
+  const int64_t blocks = (a.n + kRows - 1) / kRows, wide = (a.inner + kWide - 1) / kWide;
+  T* out = static_cast<T*>(a.out);
+  const auto bytes = static_cast<size_t>(a.outer * blocks * a.inner) * sizeof(T);
+  T* partial = blocks > 1 ? static_cast<T*>(scratch(Scratch::shared, bytes)) : out;
+  const int64_t rows = a.n < kRows ? a.n : kRows, width = a.inner < kWide ? a.inner : kWide;
+  const int64_t grain = 32768 / (rows * width + 1) + 1;
+  parallel_for(0, a.outer * blocks * wide, grain, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t column = i % wide * kWide, block = i / wide % blocks, outer = i / wide / blocks;
+      const int64_t from = block * kRows;
+      const int64_t m = a.n - from < kRows ? a.n - from : kRows;
+      const int64_t w = a.inner - column < kWide ? a.inner - column : kWide;
+      reduce_columns_block<K, T>(a, outer, from, m, column, w, size,
+                                 partial + (outer * blocks + block) * a.inner + column);
+    }
+  });
+  if (blocks == 1) return;
+  for (int64_t o = 0; o < a.outer; ++o) {
+    for (int64_t j = 0; j < a.inner; ++j) {
+      A r = static_cast<A>(partial[o * blocks * a.inner + j]);
+      for (int64_t b = 1; b < blocks; ++b)
+        r = R::both(r, static_cast<A>(partial[(o * blocks + b) * a.inner + j]));
+      out[o * a.inner + j] = static_cast<T>(r);
+    }
+  }
+}
+
+template <Reduction K, class T>
+void reduce_kind(const ReduceArgs& a) {
+  if constexpr (__is_same(T, Cx) && K != Reduction::sum && K != Reduction::prod) {
+    return;
+  } else {
+    if (a.inner == 1)
+      reduce_rows<K, T>(a);
+    else
+      reduce_columns<K, T>(a);
+  }
+}
+
+template <class T>
+void reduce_type(const ReduceArgs& a) {
+  switch (a.kind) {
+    case Reduction::sum: return reduce_kind<Reduction::sum, T>(a);
+    case Reduction::prod: return reduce_kind<Reduction::prod, T>(a);
+    case Reduction::max: return reduce_kind<Reduction::max, T>(a);
+    case Reduction::min: return reduce_kind<Reduction::min, T>(a);
+    case Reduction::any: return reduce_kind<Reduction::any, T>(a);
+    case Reduction::all: return reduce_kind<Reduction::all, T>(a);
+    case Reduction::sum_squares: return reduce_kind<Reduction::sum_squares, T>(a);
+    case Reduction::sum_abs: return reduce_kind<Reduction::sum_abs, T>(a);
+    default: return reduce_kind<Reduction::count_nonzero, T>(a);
+  }
+}
+
+void reduce(const ReduceArgs& a) {
+  switch (a.compute) {
+    case Compute::f32: return reduce_type<float>(a);
+    case Compute::f64: return reduce_type<double>(a);
+    case Compute::i64: return reduce_type<int64_t>(a);
+    default: return reduce_type<Cx>(a);
+  }
+}
+
+// -- positions -----------------------------------------------------------------------------------------
+template <class T, Reduction K>
+int64_t arg_row(const T* p, int64_t n, T* value) {
+  const T best = reduce_run<K, T>(p, n, T(0));
+  *value = best;
+  for (int64_t i = 0; i < n; ++i)
+    if (p[i] == best || (best != best && p[i] != p[i])) return i;
+  return 0;
+}
+
+template <class T>
+void arg_reduce_type(const ArgReduceArgs& a) {
+  const int64_t size = size_of(a.dtype);
+  const int64_t grain = 32768 / (a.n + 1) + 1;
+  parallel_for(0, a.outer, grain, [&](int64_t b, int64_t e) {
+    const bool direct = a.dtype == dtype_of<T>;
+    const auto bytes = static_cast<size_t>(a.n) * sizeof(T);
+    T* buffer = direct ? nullptr : static_cast<T*>(scratch(Scratch::columns, bytes));
+    for (int64_t row = b; row < e; ++row) {
+      const char* at = a.x + row * a.n * size;
+      if (!direct) load_run<T>(buffer, at, a.dtype, size, a.n);
+      const T* p = direct ? reinterpret_cast<const T*>(at) : buffer;
+      T value;
+      a.index[row] = a.max ? arg_row<T, Reduction::max>(p, a.n, &value)
+                           : arg_row<T, Reduction::min>(p, a.n, &value);
+      if (a.value) static_cast<T*>(a.value)[row] = value;
+    }
+  });
+}
+
+void arg_reduce(const ArgReduceArgs& a) {
+  switch (a.compute) {
+    case Compute::f32: return arg_reduce_type<float>(a);
+    case Compute::f64: return arg_reduce_type<double>(a);
+    default: return arg_reduce_type<int64_t>(a);
+  }
+}
+
+// -- running sums and products -----------------------------------------------------------------------------
+template <class T, class A, class F>
+void scan_with(const ScanArgs& a, A start, const F& f) {
+  const T* x = static_cast<const T*>(a.x);
+  T* out = static_cast<T*>(a.out);
+  const int64_t grain = 32768 / (a.n + 1) + 1;
+  parallel_for(0, a.outer * a.inner, grain, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t at = i / a.inner * a.n * a.inner + i % a.inner;
+      A r = start;
+      for (int64_t k = 0; k < a.n; ++k) {
+        r = f(r, static_cast<A>(x[at + k * a.inner]));
+        out[at + k * a.inner] = static_cast<T>(r);
+      }
+    }
+  });
+}
+
+template <class T>
+void scan_type(const ScanArgs& a) {
+  using A = typename Carry<T>::type;
+  if (a.kind == Scan::sum) return scan_with<T>(a, A(0), [](A r, A x) { return r + x; });
+  if (a.kind == Scan::prod) return scan_with<T>(a, A(1), [](A r, A x) { return r * x; });
+  if constexpr (is_vector<T>)
+    scan_with<T>(a, -__builtin_inf(), [](double r, double x) {
+      const double m = r > x || r != r ? r : x;
+      if (__builtin_isinf(m)) return m;
+      return m + __builtin_log(__builtin_exp(r - m) + __builtin_exp(x - m));
+    });
+}
+
+void scan(const ScanArgs& a) {
+  switch (a.compute) {
+    case Compute::f32: return scan_type<float>(a);
+    case Compute::f64: return scan_type<double>(a);
+    case Compute::i64: return scan_type<int64_t>(a);
+    default: return scan_type<Cx>(a);
+  }
+}
+
+}  // namespace
+
+FLAMBEAU_REGISTER(reduce_kernel, reduce);
+FLAMBEAU_REGISTER(arg_reduce_kernel, arg_reduce);
+FLAMBEAU_REGISTER(scan_kernel, scan);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
