@@ -22,7 +22,7 @@ STORAGE_TYPES = {
 def _bytes_of(tensor):
     """A writable view of the bytes of a contiguous CPU tensor, in the tensor's own memory."""
     flat = tensor.detach().reshape(-1).view(flambeau.uint8)
-    return memoryview(flat.numpy())
+    return memoryview(flat)
 
 
 def device_args(device):
