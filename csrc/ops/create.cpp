@@ -185,7 +185,9 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, Type d
   Options o = options(dtype, device, whole ? DType::int64 : default_dtype());
   check(!is_complex(o.dtype) && o.dtype != DType::boolean, "arange(): not implemented for dtype ",
         o.dtype);
-  Tensor y = empty(Ints{arange_length(start, end, step)}, o);
+  // With an integer dtype the bounds are cut to integers before counting.
+  auto cut = [&](const Scalar& s) { return is_integral(o.dtype) ? Scalar(s.to<int64_t>()) : s; };
+  Tensor y = empty(Ints{arange_length(cut(start), cut(end), cut(step))}, o);
   SequenceArgs a{};
   a.dst = y.data();
   a.dtype = o.dtype;
@@ -210,7 +212,11 @@ Tensor spaced(const char* op, const Scalar& start, const Scalar& end, int64_t st
   check(is_complex(o.dtype) || !complex_ends, op, "(): inferred dtype complex can't be safely cast to ",
         o.dtype);
   if (is_complex(o.dtype)) {
-    check(!base, op, "(): not implemented for ", o.dtype);
+    if (base) {
+      static const OpCall power("pow");
+      Tensor b = scalar_tensor(*base, {o.dtype, o.device});
+      return power(b, spaced(op, start, end, steps, nullptr, o.dtype, o.device));
+    }
     complex128 a = start.to<complex128>(), b = end.to<complex128>();
     static const OpCall call_complex("complex");
     return call_complex(spaced(op, a.real(), b.real(), steps, nullptr, to_real(o.dtype), o.device),

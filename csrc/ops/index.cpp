@@ -239,9 +239,9 @@ void check_line_bounds(const Tensor& index, int64_t n, const char* op) {
 
 Tensor gather(const Tensor& input, int64_t dim, const Tensor& index, bool) {
   dim = wrap_dim(dim, input.dim());
-  Tensor x = at_least_1d(input), at = line_index(index, "gather");
   Tensor y = empty(index.sizes(), input.options());
   if (index.numel() == 0) return y;
+  Tensor x = at_least_1d(input), at = line_index(index, "gather");
   check_lines(x, dim, at, "gather");
   if (y.is_meta()) return y;
   LinesArgs a = lines_args(x, dim, at, at_least_1d(y));
@@ -332,6 +332,137 @@ void scatter_add_back(Backward& b) {
   b.set(0, b.grad());
   if (b.needs(3)) b.set(3, gather_as(b, b.in(2)));
 }
+
+// -- scatter_reduce, index_reduce -------------------------------------------------------------------------
+// What an element holds before the first of several is combined into it.
+Scalar neutral(Combine c, DType t) {
+  if (c == Combine::add) return 0;
+  if (c == Combine::mul) return 1;
+  bool greatest = c == Combine::amin;
+  if (is_floating(t)) {
+    double inf = std::numeric_limits<double>::infinity();
+    return greatest ? inf : -inf;
+  }
+  return visit(t, [&](auto tag) -> Scalar {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<int64_t>(greatest ? std::numeric_limits<T>::max() : std::numeric_limits<T>::min());
+    else
+      return 0;
+  });
+}
+
+// Runs `put(target, source, how)` on self, with or without its own elements, and takes the mean.
+template <class Put>
+void reduce_into(const Tensor& self, const Tensor& src, const std::string& reduce, bool include_self,
+                 const char* op, const Put& put) {
+  bool mean = reduce == "mean";
+  Combine c = mean ? Combine::add : named(reduce, op);
+  if (self.is_meta()) return;
+  Tensor one = full(Ints(static_cast<size_t>(src.dim()), 1), 1, src.options());
+  Tensor ones = expand_raw(one, src.sizes()), old;
+  if (!include_self) {
+    old = self.clone_raw();
+    put(self, expand_raw(full(one.sizes(), neutral(c, self.dtype()), src.options()), src.sizes()),
+        Combine::assign);
+  }
+  put(self, src, c);
+  if (!mean) return;
+  static const OpCall div("div"), floor("floor_divide"), clamp("clamp");
+  Tensor counts = include_self ? full(self.sizes(), 1, self.options()) : zeros(self.sizes(), self.options());
+  put(counts, ones, Combine::add);
+  counts = clamp(counts, 1);
+  copy(self, is_inexact(self.dtype()) ? div(self, counts) : floor(self, counts));
+}
+
+void scatter_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
+                     const std::string& reduce, bool include_self) {
+  if (index.numel() == 0) return;
+  reduce_into(self, src, reduce, include_self, "scatter_reduce",
+              [&](const Tensor& to, const Tensor& from, Combine c) {
+                scatter_lines(to, dim, index, from, c, "scatter_reduce");
+              });
+}
+
+void index_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                   const std::string& reduce, bool include_self) {
+  dim = wrap_dim(dim, self.dim());
+  check(reduce != "sum" && reduce != "add", "index_reduce(): Expected reduce to be one of prod, mean, amax or "
+        "amin but got ", reduce);
+  check_source(self, dim, index, source, "index_reduce");
+  Tensor at = plain_index(index, "index_reduce");
+  if (at.numel() == 0) return;
+  reduce_into(self, source, reduce, include_self, "index_reduce",
+              [&](const Tensor& to, const Tensor& from, Combine c) { put_rows(to, dim, at, from, c); });
+}
+
+// Sums and means pass their gradient on; products divide by the element; an extreme gives it to its
+// equals in parts.
+struct Places {  // reading and adding where the operator wrote
+  std::function<Tensor(const Tensor&)> read;
+  std::function<Tensor(const Tensor&, const Tensor&)> add, fill;
+};
+
+void reduce_back(Backward& b, const std::string& reduce, bool include_self, const Places& at) {
+  static const OpCall div("div"), eq("eq"), clamp("clamp"), to("to"), add("add");
+  Tensor self = b.in(0), src = b.in(3), result = b.out(), g = b.grad(), own, given;
+  Tensor kept = include_self ? full(self.sizes(), 1, g.options())
+                             : at.fill(full(self.sizes(), 1, g.options()), zeros(src.sizes(), g.options()));
+  if (reduce == "sum") {
+    own = g;
+    given = at.read(g);
+  } else if (reduce == "mean") {
+    Tensor counts = clamp(at.add(kept, full(src.sizes(), 1, g.options())), 1);
+    own = div(g, counts);
+    given = at.read(own);
+  } else if (reduce == "prod") {
+    own = div(call_mul(g, result), self);
+    given = div(at.read(call_mul(g, result)), src);
+  } else {
+    Tensor wins_own = call_mul(to(eq(self, result), g.dtype()), kept);
+    Tensor wins = to(eq(src, at.read(result)), g.dtype());
+    Tensor share = div(g, clamp(at.add(wins_own, wins), 1));
+    own = call_mul(wins_own, share);
+    given = call_mul(wins, at.read(share));
+  }
+  if (b.needs(0)) b.set(0, include_self ? own : call_mul(own, kept));
+  if (b.needs(3)) b.set(3, given);
+}
+
+void scatter_reduce_back(Backward& b) {
+  Tensor index = b.in(2);
+  Value dim = b.arg(1);
+  static const OpCall scatter("scatter");
+  reduce_back(b, b.arg(4).as_string(), b.arg(5).as_bool(),
+              {[&](const Tensor& t) { return call_gather(t, dim, index); },
+               [&](const Tensor& t, const Tensor& s) { return call_scatter_add(t, dim, index, s); },
+               [&](const Tensor& t, const Tensor& s) { return scatter(t, dim, index, s); }});
+}
+
+void index_reduce_back(Backward& b) {
+  Tensor index = b.in(2);
+  Value dim = b.arg(1);
+  static const OpCall copy_rows("index_copy");
+  reduce_back(b, b.arg(4).as_string(), b.arg(5).as_bool(),
+              {[&](const Tensor& t) { return call_index_select(t, dim, index); },
+               [&](const Tensor& t, const Tensor& s) { return call_index_add(t, dim, index, s); },
+               [&](const Tensor& t, const Tensor& s) { return copy_rows(t, dim, index, s); }});
+}
+
+FLAMBEAU_OPS{
+    {.schema = "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, "
+               "bool include_self=True) -> Tensor",
+     .inplace = native<scatter_reduce_>,
+     .backward = scatter_reduce_back,
+     .saves = "input, index, src, result",
+     .doc = "Combines elements of src at the places along dim that the index gives."},
+    {.schema = "index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, "
+               "bool include_self=True) -> Tensor",
+     .inplace = native<index_reduce_>,
+     .backward = index_reduce_back,
+     .saves = "input, index, source, result",
+     .doc = "Combines source at the given positions along a dimension."},
+};
 
 FLAMBEAU_OPS{
     {.schema = "gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",

@@ -150,12 +150,12 @@ Tensor roll(const Tensor& x, const Ints& shifts, const Ints& dims) {
   }
   check(shifts.size() == dims.size(), "roll(): shifts and dimensions must align. shifts: ",
         shifts.size(), ", dims:", dims.size());
+  check_index(x.dim() > 0, "roll(): Dimension specified as ", dims[0], " but tensor has no dimensions");
   Tensor from = x;
   for (size_t i = 0; i < dims.size(); ++i) {
     int64_t d = wrap_dim(dims[i], x.dim());
     Tensor y = empty(x.sizes(), x.options());
-    if (x.numel() && x.dim() == 0) copy(y, from);
-    if (x.numel() && x.dim()) {
+    if (x.numel()) {
       int64_t n = x.sizes()[d], k = ((shifts[i] % n) + n) % n;
       copy(narrow_raw(y, d, k, n - k), narrow_raw(from, d, 0, n - k));
       copy(narrow_raw(y, d, 0, k), narrow_raw(from, d, n - k, k));

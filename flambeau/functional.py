@@ -1,0 +1,14 @@
+"""The functions that PyTorch keeps in `torch.functional`; the same as in `flambeau` itself."""
+
+import flambeau
+
+__all__ = (
+    "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod "
+    "cdist chain_matmul einsum lu meshgrid norm split stft tensordot unique unique_consecutive"
+).split()
+
+
+def __getattr__(name):
+    if name in __all__:
+        return getattr(flambeau, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
