@@ -185,8 +185,8 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, Type d
   Options o = options(dtype, device, whole ? DType::int64 : default_dtype());
   check(!is_complex(o.dtype) && o.dtype != DType::boolean, "arange(): not implemented for dtype ",
         o.dtype);
-  // With an integer dtype the bounds are cut to integers before counting.
-  auto cut = [&](const Scalar& s) { return is_integral(o.dtype) ? Scalar(s.to<int64_t>()) : s; };
+  // PyTorch cuts the bounds to integers before counting, for int64 only.
+  auto cut = [&](const Scalar& s) { return o.dtype == DType::int64 ? Scalar(s.to<int64_t>()) : s; };
   Tensor y = empty(Ints{arange_length(cut(start), cut(end), cut(step))}, o);
   SequenceArgs a{};
   a.dst = y.data();

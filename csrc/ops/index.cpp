@@ -2,6 +2,8 @@
 #include "index.h"
 
 #include <algorithm>
+#include <functional>
+#include <limits>
 
 namespace flambeau {
 
@@ -400,7 +402,7 @@ void index_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const T
 // equals in parts.
 struct Places {  // reading and adding where the operator wrote
   std::function<Tensor(const Tensor&)> read;
-  std::function<Tensor(const Tensor&, const Tensor&)> add, fill;
+  std::function<Tensor(const Tensor&, const Tensor&)> add, fill, again;
 };
 
 void reduce_back(Backward& b, const std::string& reduce, bool include_self, const Places& at) {
@@ -416,8 +418,15 @@ void reduce_back(Backward& b, const std::string& reduce, bool include_self, cons
     own = div(g, counts);
     given = at.read(own);
   } else if (reduce == "prod") {
-    own = div(call_mul(g, result), self);
-    given = div(at.read(call_mul(g, result)), src);
+    // Where one factor is 0 the gradient is the product of the others, reckoned anew.
+    static const OpCall where("where"), fill("masked_fill"), both("logical_and");
+    Tensor zero = eq(self, 0), src_zero = eq(src, 0), others = at.again(fill(self, zero, 1), src);
+    own = where(zero, call_mul(g, others), div(call_mul(g, result), fill(self, zero, 1)));
+    Tensor zeros_here = at.read(at.add(zeros(self.sizes(), g.options()), to(src_zero, g.dtype())));
+    Tensor lone = both(src_zero, eq(zeros_here, 1));
+    others = at.again(self, fill(src, lone, 1));
+    given = where(lone, at.read(call_mul(g, others)),
+                  div(at.read(call_mul(g, result)), fill(src, src_zero, 1)));
   } else {
     Tensor wins_own = call_mul(to(eq(self, result), g.dtype()), kept);
     Tensor wins = to(eq(src, at.read(result)), g.dtype());
@@ -432,21 +441,27 @@ void reduce_back(Backward& b, const std::string& reduce, bool include_self, cons
 void scatter_reduce_back(Backward& b) {
   Tensor index = b.in(2);
   Value dim = b.arg(1);
-  static const OpCall scatter("scatter");
+  static const OpCall scatter("scatter"), again("scatter_reduce");
   reduce_back(b, b.arg(4).as_string(), b.arg(5).as_bool(),
               {[&](const Tensor& t) { return call_gather(t, dim, index); },
                [&](const Tensor& t, const Tensor& s) { return call_scatter_add(t, dim, index, s); },
-               [&](const Tensor& t, const Tensor& s) { return scatter(t, dim, index, s); }});
+               [&](const Tensor& t, const Tensor& s) { return scatter(t, dim, index, s); },
+               [&](const Tensor& t, const Tensor& s) {
+                 return again(t, dim, index, s, b.arg(4), b.arg(5));
+               }});
 }
 
 void index_reduce_back(Backward& b) {
   Tensor index = b.in(2);
   Value dim = b.arg(1);
-  static const OpCall copy_rows("index_copy");
+  static const OpCall copy_rows("index_copy"), again("index_reduce");
   reduce_back(b, b.arg(4).as_string(), b.arg(5).as_bool(),
               {[&](const Tensor& t) { return call_index_select(t, dim, index); },
                [&](const Tensor& t, const Tensor& s) { return call_index_add(t, dim, index, s); },
-               [&](const Tensor& t, const Tensor& s) { return copy_rows(t, dim, index, s); }});
+               [&](const Tensor& t, const Tensor& s) { return copy_rows(t, dim, index, s); },
+               [&](const Tensor& t, const Tensor& s) {
+                 return again(t, dim, index, s, b.arg(4), b.arg(5));
+               }});
 }
 
 FLAMBEAU_OPS{

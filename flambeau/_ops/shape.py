@@ -89,7 +89,6 @@ def meshgrid(*tensors, indexing=None):
         for i, x in enumerate(tensors)
     ]
     if swap:
-        grids = [g.swapdims(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -163,9 +162,7 @@ def combinations(input, r=2, with_replacement=False):
         return input.new_empty(0)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input.shape[0]), r))
-    if not rows:
-        return input.new_empty(0, r)
-    return input[flambeau.tensor(rows)]
+    return input[flambeau.tensor(rows, dtype=flambeau.int64).reshape(-1, r)]
 
 
 @op("rot90(Tensor input, int k=1, int[] dims=[0,1]) -> Tensor")
@@ -233,7 +230,7 @@ def take_along_dim(input, indices, dim=None):
             f"take_along_dim(): dtype of indices should be Long but got {indices.dtype}"
         )
     if dim is None:
-        return input.reshape(-1).gather(0, indices.reshape(-1))
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     if input.dim() != indices.dim():
         raise RuntimeError(
             "take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -250,7 +247,8 @@ def take_along_dim(input, indices, dim=None):
     shape = list(flambeau.broadcast_shapes(a, b))
     of_input = shape[:dim] + [input.shape[dim]] + shape[dim + 1 :]
     of_index = shape[:dim] + [indices.shape[dim]] + shape[dim + 1 :]
-    return input.expand(of_input).gather(dim, indices.expand(of_index))
+    indices = flambeau.where(indices < 0, indices + input.shape[dim], indices).expand(of_index)
+    return input.expand(of_input).gather(dim, indices)
 
 
 @op("vander(Tensor x, int? N=None, bool increasing=False) -> Tensor", method=False)
@@ -316,7 +314,7 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None):
 def _copies():
     """The views of PyTorch that come as copies too: permute_copy and its kin."""
     for name in (
-        "alias as_strided detach diagonal expand permute select slice squeeze t transpose unfold "
+        "alias as_strided detach diagonal expand narrow permute select slice squeeze t transpose unfold "
         "unsqueeze view view_as_complex view_as_real"
     ).split():
         view = flambeau._C._methods.get(name) or flambeau._C._functions.get(name)
@@ -328,15 +326,22 @@ def _copies():
         copied.__name__ = f"{name}_copy"
         copied.__doc__ = f"{name}(), as a copy."
         op(f"{name}_copy(Tensor input) -> Tensor", method=False)(copied)
-    for name in ("split", "split_with_sizes", "unbind"):
+    # The unsafe_ ones promise no view either.
+    for name, new in (
+        ("split", "split_copy"),
+        ("split_with_sizes", "split_with_sizes_copy"),
+        ("unbind", "unbind_copy"),
+        ("split", "unsafe_split"),
+        ("chunk", "unsafe_chunk"),
+    ):
         view = flambeau._C._functions[name]
 
         def listed(*args, _view=view, **kwargs):
             return tuple(x.clone() for x in _view(*args, **kwargs))
 
-        listed.__name__ = f"{name}_copy"
+        listed.__name__ = new
         listed.__doc__ = f"{name}(), as copies."
-        op(f"{name}_copy(Tensor input) -> Tensor[]", method=False)(listed)
+        op(f"{new}(Tensor input) -> Tensor[]", method=new.startswith("unsafe"))(listed)
 
 
 _copies()
