@@ -93,8 +93,12 @@ class DirectConv {
     const int64_t fit = (256 << 10) / (static_cast<int64_t>(sizeof(T)) * c.channels * line);
     block_ = fit < c.a.kernel[1] * c.a.dilation[1] ? c.a.kernel[1] * c.a.dilation[1] : fit;
     block_ = max(int64_t{1}, block_ / c.a.stride[1]);
+    if (c.a.out[0] > 1) {  // whole planes: all of a plane's lines are padded at a time
+      const int64_t plane = fit / (c.a.in[1] + 2 * c.a.padding[1] + 1);
+      block_ = max(int64_t{1}, plane - c.a.kernel[0] * c.a.dilation[0]) * c.a.out[1];
+    }
     block_ = min(block_, c.lines);
-    block_ = ceil_div(c.lines, ceil_div(c.lines, block_));
+    if (c.a.out[0] == 1) block_ = ceil_div(c.lines, ceil_div(c.lines, block_));
   }
   // Most of each vector is made of positions, and offsets fit their type.
   static bool fits(const Conv<T>& c) {

@@ -54,10 +54,7 @@ struct Factors {
   Scalar beta, alpha;
 };
 
-void set_factors(GemmArgs& x, const Factors& f, DType t, const char* op) {
-  const bool whole = f.beta.kind <= Scalar::integer && f.alpha.kind <= Scalar::integer;
-  check(is_inexact(t) || whole, op, "(): For integral input tensors, arguments alpha and beta "
-        "must not be floating point numbers.");
+void set_factors(GemmArgs& x, const Factors& f) {
   const complex128 alpha = f.alpha.to<complex128>(), beta = f.beta.to<complex128>();
   x.alpha = alpha.real(), x.alpha_im = alpha.imag();
   x.beta = beta.real(), x.beta_im = beta.imag();
@@ -73,7 +70,7 @@ void add_product(const Tensor& out, const Tensor& input, const Tensor& a, const 
         input.dtype(), " and ", a.dtype());
   same_type(a, b, op);
   GemmArgs x{.type = gemm_type(a.dtype(), op)};
-  set_factors(x, f, a.dtype(), op);
+  set_factors(x, f);
   const Tensor wide = expand_raw(input, out.sizes());
   const Ints& s = wide.strides();
   bool row = is_one(f.beta) && is_one(f.alpha) && !out.is_meta();
@@ -360,6 +357,7 @@ FLAMBEAU_OPS{
      .backward = mm_back,
      .saves = "input, mat2",
      .doc = "The product of two matrices, [n, m] and [m, p]."},
+    {.schema = "spmm(Tensor input, Tensor mat2) -> Tensor", .flags = kNoMethod, .alias = "mm"},
     {.schema = "bmm(Tensor input, Tensor mat2) -> Tensor",
      .forward = native<bmm>,
      .backward = bmm_back,
