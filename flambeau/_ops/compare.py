@@ -83,6 +83,5 @@ def meshgrid(*tensors, indexing=None):
         for d, tensor in enumerate(flat)
     ]
     if swap:
-        grids = [grid.transpose(0, 1) for grid in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
