@@ -61,7 +61,7 @@ def numpy(self, *, force=False):
     """
     if force:
         return self.detach().cpu().numpy()
-    if self.device.type != "cpu":
+    if not self.is_cpu:
         raise TypeError(
             f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
             "the tensor to host memory first."
@@ -70,11 +70,16 @@ def numpy(self, *, force=False):
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
-    if self.dtype in (flambeau.bfloat16, flambeau.float8_e4m3fn, flambeau.float8_e5m2):
+    if self.dtype in _SCALAR_NAMES:
         raise TypeError(f"Got unsupported ScalarType {_SCALAR_NAMES[self.dtype]}")
+    return _numpy().asarray(_C._array_source(self))
+
+
+def _numpy():
     import numpy
 
-    return numpy.asarray(memoryview(self))
+    globals()["_numpy"] = lambda: numpy
+    return numpy
 
 
 _SCALAR_NAMES = {

@@ -142,6 +142,94 @@ bool can_export(const Tensor& t, Py_buffer* view, int flags) {
   return true;
 }
 
+// -- NumPy's array interface ---------------------------------------------------------------------------
+// https://numpy.org/doc/stable/reference/arrays.interface.html: NumPy reads it faster than a buffer.
+struct ArrayInterface {
+  int two = 2, nd = 0;
+  char kind = 'f';
+  int itemsize = 0, flags = 0;
+  Py_ssize_t *shape = nullptr, *strides = nullptr;
+  void* data = nullptr;
+  PyObject* descr = nullptr;
+};
+struct ExportedArray {
+  ArrayInterface interface;
+  Export memory;
+};
+struct PyArraySource {  // what numpy.asarray() is given
+  PyObject_HEAD
+  PyObject* capsule;
+};
+PyTypeObject* ArraySourceType;
+
+char interface_kind(DType t) {
+  if (t == DType::boolean) return 'b';
+  if (is_complex(t)) return 'c';
+  return is_floating(t) ? 'f' : info(t).is_signed ? 'i' : 'u';
+}
+
+Export* export_memory(const Tensor& t) {
+  auto size = static_cast<Py_ssize_t>(itemsize(t.dtype()));
+  auto* lent = new Export;
+  lent->storage = t->storage;
+  t->storage->resizable = false;  // its address is out
+  for (int64_t d = 0; d < t.dim(); ++d) {
+    lent->shape.push_back(t.sizes()[d]);
+    lent->strides.push_back(t.strides()[d] * size);
+  }
+  return lent;
+}
+
+char nowhere;  // the address of tensors without elements
+
+// _array_source(tensor): its caller has checked that NumPy has such a dtype and may write to it.
+PyObject* array_source(PyObject*, PyObject* o) {
+  return guarded([&] {
+    check_type(is_tensor(o), "expected a tensor, got ", Py_TYPE(o)->tp_name);
+    const Tensor& t = unwrap(o);
+    check(t.device_type() == DeviceType::cpu && buffer_format(t.dtype()), "NumPy has no such arrays");
+    std::unique_ptr<Export> memory(export_memory(t));
+    auto* array = new ExportedArray{{}, std::move(*memory)};
+    ArrayInterface& i = array->interface;
+    constexpr int aligned = 0x100, native_order = 0x200, writable = 0x400;
+    i.nd = static_cast<int>(t.dim());
+    i.kind = interface_kind(t.dtype());
+    i.itemsize = static_cast<int>(itemsize(t.dtype()));
+    i.flags = aligned | native_order | writable;
+    i.shape = array->memory.shape.data();
+    i.strides = array->memory.strides.data();
+    i.data = t.numel() ? t.data() : &nowhere;
+    Py capsule = Py::steal(checked(PyCapsule_New(array, nullptr, [](PyObject* c) {
+      delete static_cast<ExportedArray*>(PyCapsule_GetPointer(c, nullptr));
+    })));
+    auto* source = PyObject_New(PyArraySource, ArraySourceType);
+    if (!source) throw PythonError{};
+    source->capsule = capsule.release();
+    return reinterpret_cast<PyObject*>(source);
+  });
+}
+
+PyObject* get_array_struct(PyObject* self, void*) {
+  return Py_NewRef(reinterpret_cast<PyArraySource*>(self)->capsule);
+}
+PyGetSetDef source_getset[] = {
+    {"__array_struct__", get_array_struct, nullptr, "What NumPy reads.", nullptr}, {}};
+void source_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  Py_DECREF(reinterpret_cast<PyArraySource*>(self)->capsule);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+void make_source_type() {
+  PyType_Slot slots[] = {{Py_tp_getset, source_getset},
+                         {Py_tp_dealloc, reinterpret_cast<void*>(source_dealloc)},
+                         {0, nullptr}};
+  PyType_Spec spec = {"flambeau._C._ArraySource", sizeof(PyArraySource), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+  ArraySourceType = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));
+}
+
 // -- DLPack ------------------------------------------------------------------------------------------------
 // https://dmlc.github.io/dlpack/latest/c_api.html
 struct DLDevice {
@@ -296,6 +384,7 @@ PyCFunction method(F f) {
 PyMethodDef functions[] = {
     {"from_dlpack", from_dlpack, METH_O,
      "from_dlpack(ext_tensor): a tensor over the memory of another library's."},
+    {"_array_source", array_source, METH_O, "What numpy.asarray() makes an array over a tensor from."},
     {}};
 PyMethodDef methods[] = {
     {"__dlpack__", method(to_dlpack), METH_VARARGS | METH_KEYWORDS,
@@ -391,15 +480,8 @@ Tensor tensor_from_buffer(PyObject* array, bool shares) {
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   const Tensor& t = unwrap(self);
   if (!can_export(t, view, flags)) return -1;
-  auto* lent = new Export;
-  lent->storage = t->storage;
-  t->storage->resizable = false;  // its address is out
+  Export* lent = export_memory(t);
   auto size = static_cast<Py_ssize_t>(itemsize(t.dtype()));
-  for (int64_t d = 0; d < t.dim(); ++d) {
-    lent->shape.push_back(t.sizes()[d]);
-    lent->strides.push_back(t.strides()[d] * size);
-  }
-  static char nowhere;
   view->buf = t.numel() ? t.data() : &nowhere;
   view->obj = Py_NewRef(self);
   view->len = t.numel() * size;
@@ -417,6 +499,7 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
 void tensor_releasebuffer(PyObject*, Py_buffer* view) { delete static_cast<Export*>(view->internal); }
 
 void init_exchange(PyObject* m) {
+  make_source_type();
   if (PyModule_AddFunctions(m, functions) < 0) throw PythonError{};
   for (PyMethodDef* d = methods; d->ml_name; ++d) {
     Py descriptor = Py::steal(checked(PyDescr_NewMethod(TensorType, d)));
