@@ -361,7 +361,7 @@ void fill_tensor_back(Backward& b) {
 }
 
 void refuse_grad(const Tensor& x) {
-  check(!(modes().grad && x.requires_grad()), "cannot resize variables that require grad");
+  check(!x.requires_grad(), "cannot resize variables that require grad");
 }
 
 void resize_(const Tensor& x, const Ints& size, Format format) {

@@ -1,0 +1,75 @@
+# New tensors and joined ones against NumPy.
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+
+def test_filled():
+    assert torch.zeros(2, 3).tolist() == [[0, 0, 0]] * 2
+    assert torch.ones((2,), dtype=torch.int32).dtype == torch.int32
+    assert torch.full((2,), 7).dtype == torch.int64 and torch.full((2,), True).dtype == torch.bool
+    assert torch.empty(3, 0).shape == (3, 0)
+    x = torch.ones(2, 3).t()
+    assert torch.zeros_like(x).stride() == x.stride()
+    assert x.new_full((2,), 3).dtype == x.dtype
+    assert torch.zeros(2, requires_grad=True).requires_grad
+    assert torch.empty(2, 3, 4, 5, memory_format=torch.channels_last).stride() == (60, 1, 15, 3)
+
+
+@pytest.mark.parametrize("bounds", [(5,), (2, 9), (9, 2, -3), (0.0, 1.0, 0.3), (0, 70000)])
+def test_arange(bounds):
+    np.testing.assert_allclose(torch.arange(*bounds).numpy(), np.arange(*bounds), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 100])
+def test_linspace(n):
+    got = torch.linspace(-1, 3, n, dtype=torch.float64)
+    np.testing.assert_allclose(got.numpy(), np.linspace(-1, 3, n), rtol=1e-12, atol=1e-12)
+    got = torch.logspace(0, 2, n, dtype=torch.float64)
+    np.testing.assert_allclose(got.numpy(), np.logspace(0, 2, n), rtol=1e-12)
+
+
+def test_matrices():
+    np.testing.assert_array_equal(torch.eye(2, 3).numpy(), np.eye(2, 3))
+    np.testing.assert_array_equal(torch.tril_indices(3, 3).numpy(), np.tril_indices(3))
+    np.testing.assert_array_equal(torch.diag(torch.tensor([1, 2]), 1).numpy(), np.diag([1, 2], 1))
+
+
+def test_complex():
+    re = torch.tensor([1.0, 2], dtype=torch.float64, requires_grad=True)
+    z = torch.complex(re, torch.ones(2, dtype=torch.float64))
+    assert z.tolist() == [1 + 1j, 2 + 1j]
+    assert torch.view_as_real(z).shape == (2, 2)
+    z.real.sum().backward()
+    assert re.grad.tolist() == [1, 1]
+
+
+def test_joined():
+    a, b = torch.arange(6).view(2, 3), torch.arange(6.0).view(2, 3)
+    np.testing.assert_array_equal(torch.cat([a, b], 1).numpy(), np.concatenate([a, b], 1))
+    assert torch.cat([a, b]).dtype == torch.float32
+    np.testing.assert_array_equal(torch.stack([a, a], 1).numpy(), np.stack([a, a], 1))
+    np.testing.assert_array_equal(torch.hstack([a, a]).numpy(), np.hstack([a, a]))
+    assert torch.cat([torch.empty(0), b]).shape == (2, 3)
+    x = torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: torch.cat([x, x * 2], 1), [x])
+    assert torch.autograd.gradcheck(lambda x: torch.stack([x, x * 2], 1), [x])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: torch.zeros(-1),
+        lambda: torch.arange(0, 5, 0),
+        lambda: torch.arange(5, 0),
+        lambda: torch.linspace(0, 1, -1),
+        lambda: torch.cat([torch.ones(2), torch.ones(2, 2)]),
+        lambda: torch.cat([torch.ones(2, 3), torch.ones(3, 2)]),
+        lambda: torch.stack([torch.ones(2), torch.ones(3)]),
+        lambda: torch.ones(2, requires_grad=True).resize_(5),
+    ],
+)
+def test_bad_input(call):
+    with pytest.raises(RuntimeError):
+        call()

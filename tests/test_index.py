@@ -1,0 +1,121 @@
+# Reading and writing by index against NumPy: values, gradients, duplicates, errors.
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+
+def values(*shape):
+    return torch.from_numpy(np.random.default_rng(0).standard_normal(shape))
+
+
+I = torch.tensor([2, 0, 2])
+
+
+def test_index_select_and_gather():
+    x = values(3, 4, 2)
+    np.testing.assert_array_equal(x.index_select(0, I).numpy(), x.numpy()[[2, 0, 2]])
+    at = torch.tensor([[[1, 0], [3, 3]]])
+    want = np.take_along_axis(x.numpy()[:1], at.numpy(), 1)
+    np.testing.assert_array_equal(x.gather(1, at).numpy(), want)
+
+
+@pytest.mark.parametrize("n,width", [(5000, 1), (3000, 70), (7, 300)])
+def test_index_add_adds_in_order(n, width):
+    at = torch.from_numpy(np.random.default_rng(1).integers(0, 50, n))
+    x = values(n, width)
+    got = torch.zeros(50, width, dtype=torch.float64).index_add(0, at, x)
+    want = np.zeros((50, width))
+    np.add.at(want, at.numpy(), x.numpy())
+    np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_scatter_of_tensors_and_values():
+    at = torch.tensor([[0, 1, 2, 0]])
+    x = torch.zeros(3, 4).scatter(0, at, torch.tensor([[1.0, 2, 3, 4]]))
+    assert x.tolist() == [[1, 0, 0, 4], [0, 2, 0, 0], [0, 0, 3, 0]]
+    assert torch.zeros(3, 4).scatter(0, at, 5.0).sum() == 20
+    r = torch.ones(2).scatter_reduce(0, torch.tensor([0, 0, 1]), torch.tensor([2.0, 3, 4]), "prod")
+    assert r.tolist() == [6, 4]
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.bfloat16, torch.complex64])
+def test_moves_every_dtype(dtype):
+    x = torch.tensor([[0, 1], [1, 1], [1, 0]]).to(dtype)
+    assert (x[I] == x.index_select(0, I)).all()
+    assert x.masked_select(x != 0).shape == (4,)
+
+
+FUNCTIONS = [
+    lambda x: x.index_select(1, I),
+    lambda x: x.gather(1, torch.tensor([[0, 1], [3, 3], [2, 2]])),
+    lambda x: x[I],
+    lambda x: x[:, I],
+    lambda x: x[I, I],
+    lambda x: x[x > 0],
+    lambda x: x.masked_fill(x > 0, 3.0),
+    lambda x: x.index_add(0, I, x * 2),
+    lambda x: x.index_copy(0, torch.tensor([1, 0]), x[:2] * 3),
+    lambda x: x.scatter_add(1, torch.tensor([[0, 0], [1, 2]]), x * x),
+    lambda x: x.take(torch.tensor([[0, -1], [5, 5]])),
+    lambda x: x.index_put((I,), x.sum(), accumulate=True),
+]
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_gradients(f):
+    x = values(3, 4).requires_grad_()
+    assert torch.autograd.gradcheck(f, [x])
+    assert torch.autograd.gradgradcheck(f, [x])
+
+
+def test_masks_of_many_sizes():
+    for n in (0, 1, 7, 8, 9, 16384, 40001):
+        a = np.random.default_rng(n).standard_normal(n).astype("float32")
+        x = torch.from_numpy(a)
+        np.testing.assert_array_equal(x[x > 0].numpy(), a[a > 0])
+        np.testing.assert_array_equal(x.nonzero()[:, 0].numpy(), a.nonzero()[0])
+        y = torch.zeros_like(x).masked_scatter(x > 0, x[x > 0])
+        np.testing.assert_array_equal(y.numpy(), np.maximum(a, 0))
+
+
+def test_embedding():
+    w = values(5, 3).requires_grad_()
+    at = torch.tensor([[1, 4], [1, 0]])
+    y = torch.nn.functional.embedding(at, w, padding_idx=1)
+    np.testing.assert_array_equal(y.detach().numpy(), w.detach().numpy()[at.numpy()])
+    y.sum().backward()
+    assert w.grad[:, 0].tolist() == [1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_embedding_bag(mode):
+    w = values(5, 3)
+    at, offsets = torch.tensor([0, 3, 3, 4]), torch.tensor([0, 3, 3])
+    y = torch.nn.functional.embedding_bag(at, w, offsets, mode=mode)
+    rows = w.numpy()[[0, 3, 3]]
+    np.testing.assert_allclose(y[0].numpy(), getattr(np, mode)(rows, 0), rtol=1e-12)
+    np.testing.assert_allclose(y[2].numpy(), w.numpy()[4])
+    assert (y[1] == 0).all()
+    f = torch.nn.functional.embedding_bag
+    assert torch.autograd.gradcheck(lambda w: f(at, w, offsets, mode=mode), [w.requires_grad_()])
+
+
+@pytest.mark.parametrize(
+    "call,error",
+    [
+        (lambda x: x[torch.tensor([3])], IndexError),
+        (lambda x: x.index_select(0, torch.tensor([-1])), IndexError),
+        (lambda x: x.gather(0, torch.tensor([[9]])), RuntimeError),
+        (lambda x: x.scatter_(0, torch.tensor([[9]]), 1.0), RuntimeError),
+        (lambda x: x[torch.tensor([True, False])], IndexError),
+        (lambda x: torch.nn.functional.embedding(torch.tensor([3]), x), IndexError),
+        (lambda x: x.masked_fill(x, 0.0), RuntimeError),
+    ],
+)
+def test_bad_input(call, error):
+    x = values(3, 4)
+    before = x.clone()
+    with pytest.raises(error):
+        call(x)
+    assert (x == before).all()

@@ -1,0 +1,88 @@
+# Order, sets and bins against NumPy.
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+LENGTHS = [1, 2, 40, 41, 300, 9000]
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8"])
+def test_sort_is_stable(n, dtype):
+    a = np.random.default_rng(n).integers(0, 100, (3, n)).astype(dtype)
+    x = torch.from_numpy(a)
+    values, indices = x.sort(1)
+    np.testing.assert_array_equal(indices.numpy(), np.argsort(a, 1, kind="stable"))
+    np.testing.assert_array_equal(values.numpy(), np.sort(a, 1))
+    down = x.sort(1, descending=True)
+    np.testing.assert_array_equal(down.values.numpy(), np.sort(a, 1)[:, ::-1])
+    assert (x.gather(1, down.indices) == down.values).all()
+
+
+def test_sort_of_special_values():
+    x = torch.tensor([float("nan"), 1.0, float("-inf"), -0.0, 0.0, float("inf")])
+    assert x.sort().indices.tolist() == [2, 3, 4, 1, 5, 0]
+    assert x.sort(descending=True).indices.tolist() == [0, 5, 1, 3, 4, 2]
+    y = torch.tensor([2**62, -(2**62), 0])
+    assert y.sort().values.tolist() == [-(2**62), 0, 2**62]
+
+
+@pytest.mark.parametrize("n,k", [(5, 5), (1000, 10), (1000, 200), (64, 1)])
+def test_topk(n, k):
+    a = np.random.default_rng(k).permutation(3 * n).reshape(3, n).astype("float32")
+    x = torch.from_numpy(a)
+    np.testing.assert_array_equal(x.topk(k).values.numpy(), np.sort(a, 1)[:, ::-1][:, :k])
+    np.testing.assert_array_equal(x.topk(k, largest=False).values.numpy(), np.sort(a, 1)[:, :k])
+
+
+def test_selection():
+    x = torch.tensor([[3.0, 1, 2, 2], [0, 9, 9, 8]])
+    assert x.kthvalue(2).values.tolist() == [2, 8]
+    assert x.median(1).values.tolist() == [2, 8]
+    assert x.mode(1).values.tolist() == [2, 9]
+    assert torch.tensor([1.0, float("nan"), 3]).median().isnan()
+    assert torch.tensor([1.0, float("nan"), 3]).nanmedian() == 1
+    assert x.cummax(1).values.tolist() == [[3, 3, 3, 3], [0, 9, 9, 9]]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.sort(0).values,
+        lambda x: x.topk(2).values,
+        lambda x: x.kthvalue(2, 0).values,
+        lambda x: x.median(1, keepdim=True).values,
+        lambda x: x.median(),
+        lambda x: x.cummin(1).values,
+    ],
+)
+def test_gradients(f):
+    x = torch.from_numpy(np.random.default_rng(3).permutation(12).reshape(3, 4) / 3.0)
+    assert torch.autograd.gradcheck(f, [x.requires_grad_()])
+
+
+@pytest.mark.parametrize("top", [10, 10**12])
+def test_unique(top):
+    a = np.random.default_rng(0).integers(-top, top, 1000)
+    values, inverse, counts = torch.unique(
+        torch.from_numpy(a), return_inverse=True, return_counts=True
+    )
+    want = np.unique(a, return_inverse=True, return_counts=True)
+    for got, w in zip((values, inverse, counts), want):
+        np.testing.assert_array_equal(got.numpy(), w)
+    rows = torch.tensor([[1, 2], [0, 5], [1, 2]])
+    assert torch.unique(rows, dim=0).tolist() == [[0, 5], [1, 2]]
+    assert torch.unique_consecutive(torch.tensor([1, 1, 2, 1])).tolist() == [1, 2, 1]
+
+
+def test_places_and_bins():
+    edges = torch.tensor([1.0, 3, 5])
+    assert torch.bucketize(torch.tensor([0.0, 3, 9]), edges).tolist() == [0, 1, 3]
+    assert torch.searchsorted(edges, torch.tensor([3.0]), right=True).tolist() == [2]
+    assert torch.isin(torch.tensor([1, 2]), torch.tensor([2, 4])).tolist() == [False, True]
+    assert torch.bincount(torch.tensor([0, 2, 2])).tolist() == [1, 0, 2]
+    assert torch.histc(torch.tensor([0.0, 1, 1, 2]), 2, 0, 2).tolist() == [1, 3]
+    assert torch.nn.functional.one_hot(torch.tensor([1, 0])).tolist() == [[0, 1], [1, 0]]
+    with pytest.raises(RuntimeError):
+        torch.bincount(torch.tensor([-1]))
