@@ -295,8 +295,14 @@ void draw_permutation(Generator& g, int32_t* out, int64_t n) {
   }
 }
 
-template <class T>
-void draw_exponential(Generator& g, T* out, int64_t n, double lambda) {
+template <>
+void draw_exponential(Generator& g, float* out, int64_t n, double lambda) {
+  chunks(g, n, 2, kGrain, [&](const uint32_t* bits, int64_t at, int64_t m) {
+    exponential_kernel(DeviceType::cpu, {{bits, 2, m, out + at, Drawn::float32}, 1.0 / lambda});
+  });
+}
+template <>
+void draw_exponential(Generator& g, double* out, int64_t n, double lambda) {
   transform(g, out, n, [=](double u) { return -1.0 / lambda * std::log1p(-u); });
 }
 template <class T>
@@ -307,9 +313,8 @@ template <class T>
 void draw_cauchy(Generator& g, T* out, int64_t n, double median, double sigma) {
   transform(g, out, n, [=](double u) { return median + sigma * std::tan(kPi * (u - 0.5)); });
 }
-#define FLAMBEAU_DRAWS(T)                                          \
-  template void draw_exponential(Generator&, T*, int64_t, double); \
-  template void draw_geometric(Generator&, T*, int64_t, double);   \
+#define FLAMBEAU_DRAWS(T)                                        \
+  template void draw_geometric(Generator&, T*, int64_t, double); \
   template void draw_cauchy(Generator&, T*, int64_t, double, double);
 FLAMBEAU_DRAWS(float)
 FLAMBEAU_DRAWS(double)

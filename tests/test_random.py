@@ -1,4 +1,4 @@
-"""Random numbers: PyTorch's, from the same seed; their moments, states and independence of threads."""
+"""Random numbers: PyTorch's, from the same seed; moments, states, independence of threads."""
 
 import copy
 import hashlib
@@ -349,7 +349,7 @@ def test_threads_change_nothing():
     assert seen[0] == seen[1] == seen[2]
 
 
-# -- arguments ---------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------
 def test_factory_arguments():
     x = torch.rand(2, 3, dtype=torch.float64, requires_grad=True, pin_memory=False)
     assert x.dtype == torch.float64 and x.requires_grad
@@ -383,6 +383,7 @@ def test_factory_arguments():
         (lambda: torch.multinomial(torch.ones(3), 4), RuntimeError, "n_sample"),
         (lambda: torch.multinomial(torch.tensor([-1.0]), 1), RuntimeError, "element < 0"),
         (lambda: torch.multinomial(torch.zeros(2), 1), RuntimeError, "sum of probabilities"),
+        (lambda: torch.multinomial(torch.ones(3), 2, out=torch.ones(2)), RuntimeError, "Long"),
         (lambda: torch.poisson(torch.tensor([-1.0])), RuntimeError, "rate"),
         (lambda: torch.ones(1).expand(3).uniform_(), RuntimeError, "single memory location"),
         (lambda: torch.nn.functional.dropout(torch.ones(3), 1.5), ValueError, "1.5"),
@@ -395,7 +396,7 @@ def test_errors(call, error, message):
         call()
 
 
-# -- dropout -----------------------------------------------------------------------------------------
+# -- dropout ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("shape", [(1,), (63,), (64,), (65,), (40, 33)])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("inplace", [False, True])
@@ -430,6 +431,16 @@ def test_dropout_edges():
     assert torch.nn.functional.dropout(x, 0.3).dtype == torch.float32
     kept = torch.nn.functional.dropout(torch.ones(N), 0.3).numpy() != 0
     assert abs(kept.mean() - 0.7) < 0.01
+
+
+def test_dropout_of_channels():
+    x = torch.ones(4, 8, 5)
+    y = torch.feature_dropout(x, 0.5, True).numpy()
+    assert (y == y[:, :, :1]).all() and set(y.ravel()) == {0.0, 2.0}
+    assert torch.alpha_dropout(x, 0.5, False) is x
+    assert len(set(torch.feature_alpha_dropout(x, 0.5, True).numpy().ravel())) == 2
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        torch.alpha_dropout(x, -1.0, True)
 
 
 def test_drawing_in_place_ends_a_gradient():

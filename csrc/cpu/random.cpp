@@ -207,6 +207,20 @@ void normal(const NormalArgs& a) {
   }
 }
 
+// -- exponential numbers --------------------------------------------------------------------------
+// Minus the logarithm of a number in (0, 1], in double: rounded to float, it is PyTorch's.
+void exponential(const ExponentialArgs& a) {
+  constexpr int W = Vec<double>::size;
+  auto* out = static_cast<float*>(a.out);
+  const Vec<double> mean(a.mean);
+  for (int64_t b = 0; b < a.n; b += W) {
+    double run[W];
+    for (int i = 0; i < W; ++i) run[i] = b + i < a.n ? 1 - unit53(wide(a.bits, b + i)) : 1;
+    (abs(log(Vec<double>::load(run))) * mean).store(run);
+    for (int i = 0; i < W && b + i < a.n; ++i) out[b + i] = static_cast<float>(run[i]);
+  }
+}
+
 // -- integers
 // -------------------------------------------------------------------------------------- x % range
 // for 1 < range < 2^28 without a division: the quotient by a reciprocal is right to one.
@@ -372,6 +386,7 @@ void dropout(const DropoutArgs& a) {
 FLAMBEAU_REGISTER(twister_kernel, twister);
 FLAMBEAU_REGISTER(uniform_kernel, uniform);
 FLAMBEAU_REGISTER(normal_kernel, normal);
+FLAMBEAU_REGISTER(exponential_kernel, exponential);
 FLAMBEAU_REGISTER(integer_kernel, integer);
 FLAMBEAU_REGISTER(shuffle_kernel, shuffle);
 FLAMBEAU_REGISTER(chance_kernel, chance);

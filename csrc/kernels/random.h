@@ -28,6 +28,10 @@ struct IntegerArgs : DrawArgs {
   int64_t low;
 };
 
+struct ExponentialArgs : DrawArgs {  // words is 2, the type float32
+  double mean;
+};
+
 struct ChanceArgs : DrawArgs {  // words is 2
   uint64_t limit;               // 1 where the draw's low 53 bits are below it, else 0
 };
@@ -56,6 +60,7 @@ inline Kernel<void(uint32_t* state, uint32_t* out, bool step)> twister_kernel{"m
 inline Kernel<void(const UniformArgs&)> uniform_kernel{"uniform_"};
 inline Kernel<void(const NormalArgs&)> normal_kernel{"normal_"};
 inline Kernel<void(const IntegerArgs&)> integer_kernel{"random_"};
+inline Kernel<void(const ExponentialArgs&)> exponential_kernel{"exponential_"};
 inline Kernel<void(const ChanceArgs&)> chance_kernel{"bernoulli_"};
 inline Kernel<void(const ShuffleArgs&)> shuffle_kernel{"randperm"};
 inline Kernel<void(const DropoutArgs&)> dropout_kernel{"dropout"};

@@ -236,6 +236,11 @@ FLAMBEAU_OPS{
      .forward = native<rrelu_>,
      .flags = kComposite | kNoMethod,
      .doc = "rrelu in place."},
+    {.schema = "nn.functional.rrelu_(Tensor(a!) input, Scalar lower=0.125, Scalar "
+               "upper=0.3333333333333333, bool training=False) -> Tensor(a!)",
+     .forward = native<rrelu_>,
+     .flags = kComposite | kNoMethod,
+     .doc = "rrelu in place."},
     {.schema = "nn.functional.rrelu(Tensor input, Scalar lower=0.125, Scalar "
                "upper=0.3333333333333333, bool training=False, bool inplace=False) -> Tensor",
      .forward = native<rrelu>,

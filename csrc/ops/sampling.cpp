@@ -167,6 +167,19 @@ Tensor multinomial(const Tensor& w, int64_t samples, bool replacement, Generator
   return out;
 }
 
+void multinomial_op(Value* args, Value* results) {
+  const Tensor out = results[0].as_tensor();
+  check(!out.defined() || out.dtype() == DType::int64,
+        "multinomial expects Long tensor out, got: ", out.defined() ? out.dtype() : DType::int64);
+  const Tensor places =
+      multinomial(args[0].as_tensor(), args[1].as_int(), args[2].as_bool(), args[3].as_generator());
+  if (out.defined()) {
+    resize(out, places.sizes());
+    copy(out, places);
+  }
+  results[0] = Value(out.defined() ? out : places);
+}
+
 void zero_gradients(Backward& b) {
   for (int i = 0; i < 2; ++i)
     if (b.needs(i)) b.set(i, zeros(b.sizes(i), {b.dtype(i), b.grad().device()}));
@@ -175,8 +188,8 @@ void zero_gradients(Backward& b) {
 FLAMBEAU_OPS{
     {.schema = "multinomial(Tensor input, int num_samples, bool replacement=False, *, "
                "Generator? generator=None) -> Tensor",
-     .forward = native<multinomial>,
-     .flags = kNotDifferentiable,
+     .forward = multinomial_op,
+     .flags = kNotDifferentiable | kWritesOut,
      .doc = "Places drawn with the probabilities in each row of input, which need not sum to 1."},
     {.schema = "poisson(Tensor input, Generator? generator=None) -> Tensor",
      .forward = native<poisson>,
