@@ -207,6 +207,8 @@ struct CopySlices final : Node {
   }
   std::string name() const override { return "CopySlices"; }
   void release_saved() override {
+    // A second derivative through fn's saved result has fn itself in its graph: that releases it.
+    if (fn->refs > 1) return;
     fn->release_saved();
     fn->released = true;
   }

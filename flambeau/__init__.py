@@ -77,7 +77,12 @@ from .autograd.grad_mode import (  # noqa: E402
     set_grad_enabled,
 )
 
-from ._C import is_grad_enabled, is_inference_mode_enabled  # noqa: E402
+from ._C import (  # noqa: E402
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+)
 from .random import (  # noqa: E402
     Generator,
     default_generator,

@@ -3,9 +3,14 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 
 import flambeau as torch
+
+
+def close(a, b):
+    return np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5)
 
 
 def leaf(*values):
@@ -310,7 +315,7 @@ def test_saved_tensors_hooks():
     y.backward()
     assert count == [3, 3]
     want = 2 * x.detach() * (x.detach() * x.detach()).exp()
-    assert torch.allclose(x.grad, want)
+    assert close(x.grad, want)
 
 
 def test_saved_tensors_hooks_keep_second_derivatives():

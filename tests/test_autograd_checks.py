@@ -1,10 +1,15 @@
 """gradcheck, gradgradcheck, autograd.functional and checkpointing."""
 
+import numpy as np
 import pytest
 
 import flambeau as torch
 from flambeau.autograd import functional
 from flambeau.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+
+
+def close(a, b):
+    return np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5)
 
 
 def double(*values):
@@ -92,10 +97,10 @@ def test_checkpoint_nested_and_sequential():
     )
     y.sum().backward()
     want = torch.autograd.grad((inner(x) * x).sum(), x)[0]
-    assert torch.allclose(x.grad, want)
+    assert close(x.grad, want)
     x.grad = None
     checkpoint_sequential([torch.exp, torch.sin, torch.cos], 2, x, use_reentrant=False).sum().backward()
-    assert torch.allclose(x.grad, torch.autograd.grad(x.exp().sin().cos().sum(), x)[0])
+    assert close(x.grad, torch.autograd.grad(x.exp().sin().cos().sum(), x)[0])
 
 
 def test_checkpoint_notices_another_second_run():

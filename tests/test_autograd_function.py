@@ -1,9 +1,14 @@
 """autograd.Function in both styles, its context, its errors."""
 
+import numpy as np
 import pytest
 
 import flambeau as torch
 from flambeau.autograd.function import once_differentiable
+
+
+def close(a, b):
+    return np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5)
 
 
 def leaf(*values):
@@ -46,7 +51,7 @@ def test_both_styles():
     assert x.grad.tolist() == [6.0, 24.0]
     x.grad = None
     Exp.apply(x).sum().backward()
-    assert torch.allclose(x.grad, x.detach().exp())
+    assert close(x.grad, x.detach().exp())
 
 
 def test_second_derivative():
@@ -57,7 +62,7 @@ def test_second_derivative():
     y = leaf(0.5)
     (g,) = torch.autograd.grad(Exp.apply(y).sum(), y, create_graph=True)
     (h,) = torch.autograd.grad(g.sum(), y)
-    assert torch.allclose(h, y.detach().exp())
+    assert close(h, y.detach().exp())
 
 
 def test_saved_tensors_are_freed():
