@@ -147,20 +147,20 @@ def test_a_loss_goes_down(name):
     assert losses[-1] < losses[0]
 
 
-def test_lbfgs_finds_a_minimum():
-    for search in (None, "strong_wolfe"):
-        param = nn.Parameter(torch.tensor([3.0, -1.0], dtype=torch.float64))
-        opt = optim.LBFGS([param], line_search_fn=search)
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_finds_a_minimum(search):
+    param = nn.Parameter(torch.tensor([3.0, -1.0], dtype=torch.float64))
+    opt = optim.LBFGS([param], line_search_fn=search)
 
-        def closure():
-            opt.zero_grad()
-            loss = ((param - torch.tensor([1.0, 2.0], dtype=torch.float64)) ** 2).sum()
-            loss.backward()
-            return loss
+    def closure():
+        opt.zero_grad()
+        loss = ((param - torch.tensor([1.0, 2.0], dtype=torch.float64)) ** 2).sum()
+        loss.backward()
+        return loss
 
-        for _ in range(3):
-            opt.step(closure)
-        assert float(closure()) < 1e-12
+    for _ in range(3):
+        opt.step(closure)
+    assert float(closure()) < 1e-12
 
 
 def test_groups_and_hooks():

@@ -110,7 +110,7 @@ class LBFGS(Optimizer):
             if search is not None:
                 start = [p.clone() for p in self._params]
 
-                def evaluate(t):
+                def evaluate(t, start=start, direction=direction):
                     return self._evaluate(closure, start, t, direction)
 
                 loss, grad, t, used = _strong_wolfe(

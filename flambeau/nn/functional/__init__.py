@@ -1,4 +1,4 @@
-"""Functions for networks: the operators whose names begin with nn.functional, and more made of them.
+"""Functions for networks: operators named nn.functional..., and more made of them.
 
 >>> import flambeau as torch
 >>> torch.nn.functional.relu(torch.tensor([-1.0, 1.0]))

@@ -120,7 +120,8 @@ def batch_norm(
         count = input.numel() // max(input.shape[1], 1)
         if count == 1:
             raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {input.shape}"
+                "Expected more than 1 value per channel when training, got input size "
+                f"{input.shape}"
             )
         dims = [d for d in range(input.dim()) if d != 1]
         mean = input.mean(dims)

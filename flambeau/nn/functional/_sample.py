@@ -13,7 +13,9 @@ def sample(input, grid, mode, padding_mode, align_corners):
     _check(input, grid, mode, padding_mode)
     if _has_kernel(input, grid, mode):
         padding = _PADDINGS.index(padding_mode)
-        return internal["_grid_sample"](input, grid, mode == "nearest", padding, bool(align_corners))
+        return internal["_grid_sample"](
+            input, grid, mode == "nearest", padding, bool(align_corners)
+        )
     dims = input.dim() - 2
     size = input.shape[2:]
     # One tensor of positions in pixels for each spatial dimension, in the image's order.
