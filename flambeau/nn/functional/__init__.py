@@ -13,7 +13,6 @@ from ._basic import *
 from ._ctc import *
 from ._distance import *
 from ._dropout import *
-from ._elementwise import *
 from ._image import *
 from ._linear_cross_entropy import *
 from ._loss import *
@@ -22,7 +21,6 @@ from ._pad import *
 from ._pool import *
 from ._resize import *
 from ._softmax import *
-from ._sparse import *
 from ._window import *
 
 # A native operator takes the place of the function of its name made of other operators.

@@ -2,7 +2,7 @@
 
 import flambeau as torch
 
-__all__ = ["gumbel_softmax", "softmin"]
+__all__ = ["glu", "gumbel_softmax", "softmin"]
 
 
 def softmin(input, dim=None, _stacklevel=3, dtype=None):
@@ -31,3 +31,16 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     index = soft.argmax(dim, keepdim=True)
     sharp = torch.zeros_like(logits).scatter(dim, index, 1.0)
     return sharp - soft.detach() + soft
+
+
+def glu(input, dim=-1):
+    """Splits a dimension in two halves and returns ``first * sigmoid(second)``."""
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    if input.shape[dim] % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim % input.dim()} is size "
+            f"{input.shape[dim]}"
+        )
+    first, second = input.chunk(2, dim)
+    return first * torch.sigmoid(second)

@@ -1,107 +1,10 @@
-"""What layers stand on, made of other operators: linear maps, tables, batch and layer norms."""
+"""Batch and layer normalization and attention, made of other operators."""
 
 import math
 
 import flambeau as torch
 
-__all__ = [
-    "batch_norm",
-    "bilinear",
-    "dropout",
-    "embedding",
-    "layer_norm",
-    "linear",
-    "scaled_dot_product_attention",
-]
-
-
-def linear(input, weight, bias=None):
-    """``input @ weight.T + bias``."""
-    output = input @ weight.t()
-    return output if bias is None else output + bias
-
-
-def bilinear(input1, input2, weight, bias=None):
-    """``x1 @ A @ x2 + b`` with one matrix A for each output feature.
-
-    >>> import flambeau as torch
-    >>> x, w = torch.ones(1, 2), torch.ones(3, 2, 2)
-    >>> torch.nn.functional.bilinear(x, x, w)
-    tensor([[4., 4., 4.]])
-    """
-    if tuple(input1.shape[:-1]) != tuple(input2.shape[:-1]):
-        raise RuntimeError(
-            f"bilinear(): input batch dimensions do not match: got {list(input1.shape)} and "
-            f"{list(input2.shape)}"
-        )
-    if input1.shape[-1] != weight.shape[1] or input2.shape[-1] != weight.shape[2]:
-        raise RuntimeError(
-            f"bilinear(): weight of shape {list(weight.shape)} does not fit inputs of shape "
-            f"{list(input1.shape)} and {list(input2.shape)}"
-        )
-    features, first, second = weight.shape
-    product = input1.reshape(-1, first) @ weight.permute(1, 0, 2).reshape(first, -1)
-    product = product.reshape(-1, features, second) * input2.reshape(-1, 1, second)
-    output = product.sum(-1).reshape(*input1.shape[:-1], features)
-    return output if bias is None else output + bias
-
-
-def dropout(input, p=0.5, training=True, inplace=False):
-    """Zeroes elements with probability `p` and scales the others by ``1 / (1 - p)``."""
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0:
-        return input
-    noise = torch.empty_like(input).bernoulli_(1 - p)
-    if p < 1:
-        noise.div_(1 - p)
-    return input.mul_(noise) if inplace else input * noise
-
-
-def embedding(
-    input,
-    weight,
-    padding_idx=None,
-    max_norm=None,
-    norm_type=2.0,
-    scale_grad_by_freq=False,
-    sparse=False,
-):
-    """Looks rows of a table up by number.
-
-    >>> import flambeau as torch
-    >>> torch.nn.functional.embedding(torch.tensor([1]), torch.eye(2))
-    tensor([[0., 1.]])
-    """
-    if sparse:
-        raise NotImplementedError("embedding(): sparse gradients are not there yet")
-    if input.dtype not in (torch.int64, torch.int32):
-        raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
-            f"Long, Int; but got {input.dtype} instead (while checking arguments for embedding)"
-        )
-    rows = weight.shape[0]
-    if padding_idx is not None:
-        if not -rows <= padding_idx < rows:
-            raise AssertionError("Padding_idx must be within num_embeddings")
-        padding_idx %= rows
-    flat = input.reshape(-1).long()
-    if flat.numel() and bool(((flat < 0) | (flat >= rows)).any()):
-        raise IndexError("index out of range in self")
-    if max_norm is not None:
-        with torch.no_grad():
-            used = torch.unique(flat)
-            kept = weight.detach()
-            kept[used] = torch.renorm(kept[used], norm_type, 0, max_norm)
-    picked = weight.index_select(0, flat)
-    if scale_grad_by_freq:
-        ones = torch.ones_like(flat)
-        count = torch.zeros(rows, dtype=torch.int64, device=flat.device).index_add(0, flat, ones)
-        part = picked / count[flat].unsqueeze(1)
-        picked = part + (picked - part).detach()
-    if padding_idx is not None:
-        picked = torch.where((flat == padding_idx).unsqueeze(1), picked.detach(), picked)
-    return picked.reshape(*input.shape, weight.shape[1])
+__all__ = ["batch_norm", "layer_norm", "scaled_dot_product_attention"]
 
 
 def batch_norm(

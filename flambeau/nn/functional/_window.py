@@ -4,6 +4,7 @@ import itertools
 import math
 
 import flambeau as torch
+from flambeau import _C
 
 from ..modules.utils import _ntuple
 
@@ -81,6 +82,9 @@ def _arguments(kernel_size, stride, padding, dilation, dims):
 def _max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, dims, want_indices):
     where = _arguments(kernel_size, stride, padding, dilation, dims)
     sizes = _geometry(f"max_pool{dims}d", input, *where, ceil_mode, dims)
+    if input.dtype in (torch.float32, torch.float64) and not any(d != 1 for d in where[3]):
+        result = _C._internal["_max_pool"](input, sizes, *where)
+        return result if want_indices else result[0]
     lowest = -math.inf if input.is_floating_point() else torch.iinfo(input.dtype).min
     best, which = torch.stack(list(_slices(input, sizes, *where, lowest))).max(0)
     if not want_indices:
