@@ -1,4 +1,4 @@
-"""Dropout of channels and the kinds that keep mean and variance, as functions of flambeau itself."""
+"""Dropout of channels and the kinds that keep mean and variance, under flambeau itself."""
 
 from flambeau._ops import op
 
