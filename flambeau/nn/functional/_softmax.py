@@ -12,12 +12,6 @@ def _usual_dim(input):
     return 0 if input.dim() in (0, 1, 3) else 1
 
 
-def _prepared(input, dim, dtype):
-    if dtype is not None:
-        input = input.to(dtype)
-    return input, _usual_dim(input) if dim is None else dim
-
-
 def softmax(input, dim=None, _stacklevel=3, dtype=None):
     """``exp(x)`` divided by its sum along a dimension.
 
@@ -25,11 +19,7 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None):
     >>> torch.nn.functional.softmax(torch.zeros(1, 4), 1)
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    input, dim = _prepared(input, dim, dtype)
-    if input.numel() == 0:
-        return input * 1
-    powers = (input - input.detach().max(dim, keepdim=True)[0]).exp()
-    return powers / powers.sum(dim, keepdim=True)
+    return torch.softmax(input, _usual_dim(input) if dim is None else dim, dtype=dtype)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
@@ -39,11 +29,7 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     >>> torch.nn.functional.log_softmax(torch.zeros(2), 0)
     tensor([-0.6931, -0.6931])
     """
-    input, dim = _prepared(input, dim, dtype)
-    if input.numel() == 0:
-        return input * 1
-    shifted = input - input.detach().max(dim, keepdim=True)[0]
-    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+    return torch.log_softmax(input, _usual_dim(input) if dim is None else dim, dtype=dtype)
 
 
 def _check_target(input, target, ignore_index):
