@@ -173,7 +173,7 @@ def _text(tensor, contents):
     indent = len(name) + 1
     plain = tensor.detach()
     suffixes = []
-    if tensor.device.type != _C.get_default_device().type:
+    if not tensor.is_cpu:
         suffixes.append(f"device='{tensor.device}'")
     dtype = f"dtype={tensor.dtype}"
     if contents is not None:

@@ -179,3 +179,12 @@ def test_as_tensor_and_asarray():
     assert torch.asarray([1, 2], dtype=torch.int8).dtype == torch.int8
     with pytest.raises(ValueError):
         torch.asarray([1, 2], copy=False)
+
+
+def test_arrays_beside_tensors():
+    tensor, array = torch.ones(2), np.array([1.0, 2.0])
+    for result in (tensor + array, array + tensor):
+        assert isinstance(result, torch.Tensor) and result.dtype == torch.float64
+        assert result.tolist() == [2.0, 3.0]
+    assert (tensor == array).tolist() == [True, False]
+    assert (np.float64(2) * tensor).tolist() == [2.0, 2.0]

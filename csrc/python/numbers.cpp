@@ -52,6 +52,10 @@ Operand read_operand(PyObject* o, Value* v) {
     return torch_function_disabled ? Operand::ready : Operand::subclass;
   }
   Scalar s;
+  if (is_numpy_array(o)) {  // an array beside a tensor counts as one
+    *v = Value(tensor_from_buffer(o, false));
+    return Operand::ready;
+  }
   if (!scalar_from(o, &s)) return Operand::foreign;
   *v = Value(s);
   return Operand::ready;
