@@ -62,8 +62,11 @@ class _Reentrant(Function):
             outputs = ctx.run(*args)
         if isinstance(outputs, _C.Tensor):
             outputs = (outputs,)
-        live = [(o, g) for o, g in zip(outputs, grads, strict=True)
-                if isinstance(o, _C.Tensor) and o.requires_grad]
+        live = [
+            (o, g)
+            for o, g in zip(outputs, grads, strict=True)
+            if isinstance(o, _C.Tensor) and o.requires_grad
+        ]
         if not live:
             raise RuntimeError(
                 "none of output has requires_grad=True, this checkpoint() is not necessary"
@@ -118,9 +121,11 @@ class _Frame:
             raise CheckpointError(
                 "checkpoint(): the second run kept other tensors than the first: "
                 f"{len(kept)} of {self.count}"
-                + "".join(f"; tensor {i} was {a}, now {b}"
-                          for i, (a, b) in enumerate(zip(self.shapes, found, strict=False))
-                          if a != b)
+                + "".join(
+                    f"; tensor {i} was {a}, now {b}"
+                    for i, (a, b) in enumerate(zip(self.shapes, found, strict=False))
+                    if a != b
+                )
             )
         self.kept = kept
 
@@ -154,8 +159,9 @@ def checkpoint(
     """
     preserve = kwargs.pop("preserve_rng_state", True)
     if determinism_check not in ("default", "none"):
-        raise ValueError(f"determinism_check should be one of ['default', 'none'], got "
-                         f"{determinism_check!r}")
+        raise ValueError(
+            f"determinism_check should be one of ['default', 'none'], got {determinism_check!r}"
+        )
     if use_reentrant:
         if kwargs:
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))

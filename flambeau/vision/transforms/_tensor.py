@@ -2,9 +2,8 @@
 
 import math
 
-from flambeau.nn import functional as F
-
 import flambeau
+from flambeau.nn import functional as F
 
 
 def size_of(image):
