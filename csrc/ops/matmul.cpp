@@ -254,11 +254,13 @@ Tensor addr(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar&
             const Scalar& alpha) {
   check(a.dim() == 1 && b.dim() == 1, "addr(): expected 1-D vec1 and vec2, got ", a.dim(),
         "-D and ", b.dim(), "-D");
+  static const OpCall to("to");
   Tensor product = call_outer(a, b);
+  const DType t = promote(input.dtype(), product.dtype());
   if (!is_one(alpha)) product = call_mul(product, alpha);
   const Tensor wide = call_expand(input, product.sizes());
-  if (is_zero(beta)) return product;
-  return call_add(is_one(beta) ? wide : call_mul(wide, beta), product);
+  if (!is_zero(beta)) product = call_add(is_one(beta) ? wide : call_mul(wide, beta), product);
+  return t == DType::boolean ? to(product, t) : product;  // of booleans: or, and
 }
 
 Tensor inner(const Tensor& a, const Tensor& b) {

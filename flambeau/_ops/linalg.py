@@ -229,9 +229,9 @@ def tensordot(a, b, dims=2, out=None):
         if n == m:
             continue
         if m == 1:
-            a = a.sum(d, True)
+            a = a.sum(d, True, dtype=a.dtype)
         elif n == 1:
-            b = b.sum(e, True)
+            b = b.sum(e, True, dtype=b.dtype)
         else:
             raise RuntimeError(
                 "contracted dimensions need to match, but first has size "
