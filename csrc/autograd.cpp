@@ -10,7 +10,7 @@ namespace flambeau {
 constinit thread_local Modes thread_modes;
 NodeBinding node_binding;
 
-// -- nodes -------------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 static uint64_t next_sequence = 0;  // guarded by the GIL, as reference counts are
 
 Node::Node() : sequence(next_sequence++) {
@@ -38,7 +38,7 @@ void Node::destroy() {
   deleting = false;
 }
 
-// -- what a tensor knows -----------------------------------------------------------------------------
+// -- what a tensor knows --------------------------------------------------------------------------
 AutogradMeta& autograd_meta(const Tensor& t) {
   if (!t->autograd) t->autograd = new AutogradMeta;
   return *t->autograd;
@@ -100,7 +100,7 @@ void detach_in_place(const Tensor& t) {
   m->requires_grad = m->retains_grad = false;
 }
 
-// -- leaves ------------------------------------------------------------------------------------------
+// -- leaves ---------------------------------------------------------------------------------------
 AccumulateGrad::AccumulateGrad(const Tensor& t) : owner(t) {
   sequence = UINT64_MAX;  // a leaf's gradient is added as soon as it is whole
   accumulates = true;
@@ -123,7 +123,7 @@ Edge gradient_edge(const Tensor& t) {
   return {std::move(node), 0};
 }
 
-// -- views -------------------------------------------------------------------------------------------
+// -- views ----------------------------------------------------------------------------------------
 namespace {
 
 // Where a tensor lies in its storage.
@@ -191,7 +191,7 @@ void make_view_of(const Tensor& view, const Tensor& base, bool multi_output) {
   m.view.no_grad = !modes().grad || (above && above->no_grad);
 }
 
-// -- in-place writes -----------------------------------------------------------------------------------
+// -- in-place writes ------------------------------------------------------------------------------
 namespace {
 
 // base after a write to a view of it: the gradient of the part goes through `fn`, the rest passes.
@@ -288,7 +288,7 @@ void check_inplace(const Tensor& t, bool records, const char* op) {
         "(): a view of a leaf Variable that requires grad is being used in an in-place operation.");
 }
 
-// -- saved tensors -------------------------------------------------------------------------------------
+// -- saved tensors --------------------------------------------------------------------------------
 std::vector<SavedHooksRef>& saved_hooks() {
   static thread_local std::vector<SavedHooksRef> stack;
   return stack;

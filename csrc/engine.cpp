@@ -24,7 +24,7 @@ namespace {
 const OpCall add_op("add"), clone_op("clone"), sum_to_size_op("sum_to_size"), real_op("real"),
     to_op("to"), isnan_op("isnan"), any_op("any");
 
-// -- gradients -----------------------------------------------------------------------------------------
+// -- gradients ------------------------------------------------------------------------------------
 // Nobody else can see this memory.
 bool exclusive(const Tensor& t) {
   return t->refs == 1 && t->storage->refs == 1 && !t->storage->free_foreign && is_dense(t) &&
@@ -120,7 +120,7 @@ TensorList AccumulateGrad::apply(TensorList&& grads) {
   return {};
 }
 
-// -- the walk --------------------------------------------------------------------------------------------
+// -- the walk -------------------------------------------------------------------------------------
 namespace {
 
 class Walk {
@@ -362,7 +362,7 @@ TensorList Walk::run(const std::vector<Edge>& roots, TensorList grads,
   return std::move(captured_);
 }
 
-// -- entry -----------------------------------------------------------------------------------------------
+// -- entry ----------------------------------------------------------------------------------------
 Tensor first_gradient(const Tensor& root, Tensor g, size_t i) {
   if (!g.defined()) {
     check(root.numel() == 1, "grad can be implicitly created only for scalar outputs");

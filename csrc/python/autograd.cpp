@@ -5,7 +5,7 @@ namespace flambeau {
 
 namespace {
 
-// -- backward ----------------------------------------------------------------------------------------
+// -- backward -------------------------------------------------------------------------------------
 TensorList tensors_from(PyObject* o, const char* what) {
   TensorList list;
   if (!o || o == Py_None) return list;
@@ -137,7 +137,7 @@ PyObject* increment_version(PyObject*, PyObject* o) {
   Py_RETURN_NONE;
 }
 
-// -- modes ---------------------------------------------------------------------------------------------
+// -- modes ----------------------------------------------------------------------------------------
 template <bool Modes::*flag>
 PyObject* get_mode(PyObject*, PyObject*) {
   return PyBool_FromLong(modes().*flag);
@@ -149,7 +149,7 @@ PyObject* exchange_mode(PyObject*, PyObject* on) {  // gives what it was
   return PyBool_FromLong(std::exchange(modes().*flag, on == Py_True));
 }
 
-// -- saved tensors ---------------------------------------------------------------------------------------
+// -- saved tensors --------------------------------------------------------------------------------
 struct PySavedHooks final : SavedHooks {
   Py pack_hook, unpack_hook;
   PySavedHooks(PyObject* p, PyObject* u) : pack_hook(Py::borrow(p)), unpack_hook(Py::borrow(u)) {}
@@ -181,7 +181,7 @@ PyObject* pop_saved_hooks(PyObject*, PyObject*) {
   Py_RETURN_NONE;
 }
 
-// -- anomaly mode ------------------------------------------------------------------------------------------
+// -- anomaly mode ---------------------------------------------------------------------------------
 // Notes where the forward was, and within which backward.
 void node_created(Node& n) {
   Py module = Py::steal(checked(PyImport_ImportModule("traceback")));
@@ -222,7 +222,7 @@ void node_failed(Node& n) {
   PyErr_Restore(type, value, trace);
 }
 
-// -- methods of tensors ------------------------------------------------------------------------------------
+// -- methods of tensors ---------------------------------------------------------------------------
 PyObject* register_hook(PyObject* self, PyObject* hook) {
   return guarded([&] { return tensor_register_hook(unwrap(self), hook); });
 }

@@ -39,7 +39,7 @@ Py class_attribute(PyObject* cls, const char* name) {
 
 }  // namespace
 
-// -- the node ------------------------------------------------------------------------------------------
+// -- the node -------------------------------------------------------------------------------------
 FunctionNode::FunctionNode(PyContext* c) : context(c) {
   Py_INCREF(cast(c));
   c->node = this;
@@ -114,7 +114,7 @@ TensorList FunctionNode::apply(TensorList&& grads) {
   return gradients_from(*this, result.get());
 }
 
-// -- apply -----------------------------------------------------------------------------------------------
+// -- apply ----------------------------------------------------------------------------------------
 namespace {
 
 // One call of a Function.
@@ -260,7 +260,7 @@ PyObject* apply(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// -- the context ---------------------------------------------------------------------------------------
+// -- the context ----------------------------------------------------------------------------------
 PyObject* context_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* o = type->tp_alloc(type, 0);
   if (o) cast(o)->materialize = true;

@@ -17,7 +17,7 @@ struct PyNode {
 
 PyNode* cast(PyObject* o) { return reinterpret_cast<PyNode*>(o); }
 
-// -- hooks -------------------------------------------------------------------------------------------
+// -- hooks ----------------------------------------------------------------------------------------
 PyObject* imported(const char* module, const char* name) {
   Py m = Py::steal(checked(PyImport_ImportModule(module)));
   return checked(PyObject_GetAttrString(m.get(), name));
@@ -174,7 +174,7 @@ PyObject* tensor_register_post_accumulate_grad_hook(const Tensor& t, PyObject* h
   return table_in<PyPostAccumulateHook>(autograd_meta(t).ensure_hooks().post_accumulate).add(hook);
 }
 
-// -- what every node answers -------------------------------------------------------------------------
+// -- what every node answers ----------------------------------------------------------------------
 PyObject* node_register_hook(Node& n, PyObject* hook) {
   return table_in<PyPostHook>(n.ensure_hooks().post).add(hook);
 }
@@ -210,7 +210,7 @@ PyObject* node_input_metadata(Node& n) {
   return list.release();
 }
 
-// -- the objects ---------------------------------------------------------------------------------------
+// -- the objects ----------------------------------------------------------------------------------
 namespace {
 
 // A class of its own for each kind of node, so that type(grad_fn).__name__ tells what it is.

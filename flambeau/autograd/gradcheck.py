@@ -23,7 +23,7 @@ def _parts(tensor):
 
 
 def _reals(array):
-    """An array as a flat list of real numbers: for complex ones, real parts then imaginary parts."""
+    """An array as a flat list of real numbers: complex ones as real part, imaginary part."""
     import numpy as np
 
     flat = array.reshape(-1)
