@@ -37,7 +37,7 @@ void take_rows(const RowsArgs& a) {
     return;
   }
   const int64_t row = a.inner * a.item;
-  parallel_for(0, a.outer * a.count, 1 + 65536 / row, [&](int64_t b, int64_t e) {
+  parallel_for(0, a.outer * a.count, 1 + 262144 / row, [&](int64_t b, int64_t e) {
     bool bad = false;
     for (int64_t k = b; k < e; ++k) {
       const int64_t o = k / a.count;
