@@ -37,8 +37,7 @@ _DTYPES = (
     "cdouble"
 ).split()
 _FORMATS = (
-    "strided sparse_coo sparse_csr contiguous_format preserve_format channels_last "
-    "channels_last_3d"
+    "strided sparse_coo sparse_csr contiguous_format preserve_format channels_last channels_last_3d"
 ).split()
 globals().update({name: getattr(_C, name) for name in _DTYPES + _FORMATS})
 
@@ -54,34 +53,33 @@ from ._settings import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     compile,
     get_float32_matmul_precision,
+    get_num_interop_threads,
     is_complex,
     is_floating_point,
     is_inference,
     is_storage,
     is_tensor,
     numel,
-    set_flush_denormal,
     set_float32_matmul_precision,
+    set_flush_denormal,
     set_num_interop_threads,
-    get_num_interop_threads,
     typename,
     use_deterministic_algorithms,
 )
 
 _tensor.attach(_ops.methods)
 
-from .autograd.grad_mode import (  # noqa: E402
-    enable_grad,
-    inference_mode,
-    no_grad,
-    set_grad_enabled,
-)
-
 from ._C import (  # noqa: E402
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
+)
+from .autograd.grad_mode import (  # noqa: E402
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
 )
 from .random import (  # noqa: E402
     Generator,

@@ -9,7 +9,10 @@ import pytest
 
 import flambeau as torch
 
-DTYPES = "uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 float32 float64 complex64 complex128 bool".split()
+DTYPES = (
+    "uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 float32 float64 complex64 "
+    "complex128 bool"
+).split()
 
 
 def test_numpy_is_not_imported():

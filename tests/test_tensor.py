@@ -120,7 +120,9 @@ def test_conversions():
     assert complex(torch.tensor(1 + 2j)) == 1 + 2j and [10, 20][torch.tensor(1)] == 20
     assert bool(torch.tensor(True)) and not torch.tensor([0.0])
     assert f"{torch.tensor(1.5):.3f}" == "1.500"
-    with pytest.raises(RuntimeError, match="a Tensor with 2 elements cannot be converted to Scalar"):
+    with pytest.raises(
+        RuntimeError, match="a Tensor with 2 elements cannot be converted to Scalar"
+    ):
         torch.ones(2).item()
     with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
         bool(torch.ones(2))
@@ -264,7 +266,9 @@ def test_storage():
 def test_type():
     t = torch.ones(1)
     assert t.type() == "flambeau.FloatTensor"
-    assert t.type(torch.int32).dtype == torch.int32 and t.type("torch.LongTensor").dtype == torch.int64
+    assert (
+        t.type(torch.int32).dtype == torch.int32 and t.type("torch.LongTensor").dtype == torch.int64
+    )
     assert t.type_as(torch.ones(1, dtype=torch.float64)).dtype == torch.float64
     assert 1.0 in t and 2 not in t
 
@@ -276,11 +280,14 @@ def test_import_is_light():
         "assert not torch.backends.mps.is_available()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    heavy = "import sys, flambeau; print(sorted({'numpy', 'typing', 'inspect', 'logging'} & set(sys.modules)))"
+    heavy = (
+        "import sys, flambeau;"
+        "print(sorted({'numpy', 'typing', 'inspect', 'logging'} & set(sys.modules)))"
+    )
     out = subprocess.run([sys.executable, "-S", "-c", heavy], capture_output=True, text=True)
     assert out.stdout.strip() == "[]", out
 
 
 def test_unknown_names():
     with pytest.raises(AttributeError, match="no attribute 'nothing_here'"):
-        torch.nothing_here
+        getattr(torch, "nothing_here")  # noqa: B009

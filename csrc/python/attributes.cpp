@@ -47,14 +47,17 @@ void set_data(const Tensor& t, PyObject* value) {
   p->refresh();
 }
 
-PyObject* get_grad(const Tensor& t) { return t->autograd ? wrap(t->autograd->grad) : Py_NewRef(Py_None); }
+PyObject* get_grad(const Tensor& t) {
+  return t->autograd ? wrap(t->autograd->grad) : Py_NewRef(Py_None);
+}
 
 void set_grad(const Tensor& t, PyObject* value) {
   if (!value || value == Py_None) {
     if (t->autograd) t->autograd->grad = Tensor();
     return;
   }
-  check_type(is_tensor(value), "assigned grad expected to be a Tensor or None but got grad of type ",
+  check_type(is_tensor(value),
+             "assigned grad expected to be a Tensor or None but got grad of type ",
              Py_TYPE(value)->tp_name);
   const Tensor& g = unwrap(value);
   check(!g.is_same(t), "can't assign Variable as its own grad");
@@ -92,8 +95,8 @@ PyObject* reversed_dims(const Tensor& t) {
 
 Tensor matrix_transpose(const Tensor& t, const char* name) {
   static const OpCall transpose("transpose");
-  check(t.dim() >= 2, "tensor.", name, " is only supported on matrices or batches of matrices. Got ",
-        t.dim(), "-D tensor.");
+  check(t.dim() >= 2, "tensor.", name,
+        " is only supported on matrices or batches of matrices. Got ", t.dim(), "-D tensor.");
   return transpose(t, int64_t(-2), int64_t(-1));
 }
 
@@ -108,7 +111,8 @@ PyObject* get_mH(const Tensor& t) { return wrap(conjugated(matrix_transpose(t, "
 
 PyObject* get_H(const Tensor& t) {
   check(t.dim() == 2 || t.dim() == 0, "tensor.H is only supported on matrices (2-D tensors). Got ",
-        t.dim(), "-D tensor.", t.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
+        t.dim(), "-D tensor.",
+        t.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
   if (t.dim() == 0) return wrap(conjugated(t));
   return get_mH(t);
 }
@@ -161,32 +165,40 @@ PyGetSetDef tensor_attributes[] = {
     FLAMBEAU_FLAG("is_leaf", is_leaf(t), "True for tensors that no recorded operation made."),
     FLAMBEAU_FLAG("retains_grad", t->autograd && t->autograd->retains_grad,
                   "Whether retain_grad() was called."),
-    FLAMBEAU_GET("output_nr",
-                 +[](const Tensor& t) {
-                   return PyLong_FromLong(t->autograd ? t->autograd->result_number : 0);
-                 },
-                 "Which result of its grad_fn it is."),
-    FLAMBEAU_GET("_version", +[](const Tensor& t) { return PyLong_FromUnsignedLong(t.version()); },
-                 "How often its memory was written in place."),
-    FLAMBEAU_GET("_base",
-                 +[](const Tensor& t) {
-                   return wrap(t->autograd && t->autograd->view ? t->autograd->view->base
-                                                                : Tensor());
-                 },
-                 "The tensor it is a view of, or None."),
-    FLAMBEAU_GET("dtype", +[](const Tensor& t) { return wrap(t.dtype()); }, "The elements' type."),
-    FLAMBEAU_GET("shape", +[](const Tensor& t) { return wrap_size(t.sizes()); }, "Its sizes."),
-    FLAMBEAU_GET("device", +[](const Tensor& t) { return wrap(t.device()); }, "Where it lives."),
+    FLAMBEAU_GET(
+        "output_nr",
+        +[](const Tensor& t) {
+          return PyLong_FromLong(t->autograd ? t->autograd->result_number : 0);
+        },
+        "Which result of its grad_fn it is."),
+    FLAMBEAU_GET(
+        "_version", +[](const Tensor& t) { return PyLong_FromUnsignedLong(t.version()); },
+        "How often its memory was written in place."),
+    FLAMBEAU_GET(
+        "_base",
+        +[](const Tensor& t) {
+          return wrap(t->autograd && t->autograd->view ? t->autograd->view->base : Tensor());
+        },
+        "The tensor it is a view of, or None."),
+    FLAMBEAU_GET(
+        "dtype", +[](const Tensor& t) { return wrap(t.dtype()); }, "The elements' type."),
+    FLAMBEAU_GET(
+        "shape", +[](const Tensor& t) { return wrap_size(t.sizes()); }, "Its sizes."),
+    FLAMBEAU_GET(
+        "device", +[](const Tensor& t) { return wrap(t.device()); }, "Where it lives."),
     FLAMBEAU_GET("layout", get_layout, "flambeau.strided."),
-    FLAMBEAU_GET("ndim", +[](const Tensor& t) { return PyLong_FromLongLong(t.dim()); },
-                 "How many dimensions it has."),
-    FLAMBEAU_GET("itemsize", +[](const Tensor& t) { return PyLong_FromSize_t(itemsize(t.dtype())); },
-                 "Bytes of one element."),
-    FLAMBEAU_GET("nbytes",
-                 +[](const Tensor& t) {
-                   return PyLong_FromLongLong(t.numel() * int64_t(itemsize(t.dtype())));
-                 },
-                 "Bytes of all elements."),
+    FLAMBEAU_GET(
+        "ndim", +[](const Tensor& t) { return PyLong_FromLongLong(t.dim()); },
+        "How many dimensions it has."),
+    FLAMBEAU_GET(
+        "itemsize", +[](const Tensor& t) { return PyLong_FromSize_t(itemsize(t.dtype())); },
+        "Bytes of one element."),
+    FLAMBEAU_GET(
+        "nbytes",
+        +[](const Tensor& t) {
+          return PyLong_FromLongLong(t.numel() * int64_t(itemsize(t.dtype())));
+        },
+        "Bytes of all elements."),
     FLAMBEAU_GET("T", reversed_dims, "The dimensions in reverse order."),
     FLAMBEAU_GET("mT", get_mT, "The last two dimensions swapped."),
     FLAMBEAU_GET("H", get_H, "The conjugate transpose of a matrix."),

@@ -7,7 +7,8 @@ namespace flambeau {
 
 namespace {
 
-// -- nested sequences ---------------------------------------------------------------------------------
+// -- nested sequences
+// ---------------------------------------------------------------------------------
 constexpr size_t kMaxDims = 64;
 
 bool is_leaf(PyObject* o) {
@@ -81,10 +82,13 @@ void infer_dtype(PyObject* o, size_t depth, size_t dims, std::optional<DType>* f
 
 template <class T>
 bool fits(int64_t v) {
-  if constexpr (std::is_same_v<T, bool> || !std::is_integral_v<T>) return true;
-  else if constexpr (std::is_same_v<T, uint64_t>) return true;
+  if constexpr (std::is_same_v<T, bool> || !std::is_integral_v<T>)
+    return true;
+  else if constexpr (std::is_same_v<T, uint64_t>)
+    return true;
   else if constexpr (std::is_unsigned_v<T>)  // negative numbers wrap
-    return v <= int64_t(std::numeric_limits<T>::max()) && v >= -int64_t(std::numeric_limits<T>::max());
+    return v <= int64_t(std::numeric_limits<T>::max()) &&
+           v >= -int64_t(std::numeric_limits<T>::max());
   else
     return v >= std::numeric_limits<T>::min() && v <= std::numeric_limits<T>::max();
 }
@@ -95,7 +99,8 @@ T leaf_value(PyObject* o, DType dtype) {
     if (PyFloat_CheckExact(o)) return static_cast<T>(PyFloat_AS_DOUBLE(o));
   Scalar s;
   if (is_tensor(o)) {
-    check_value(unwrap(o).numel() == 1, "only one element tensors can be converted to Python scalars");
+    check_value(unwrap(o).numel() == 1,
+                "only one element tensors can be converted to Python scalars");
     s = item(unwrap(o));
   } else if (!scalar_from(o, &s)) {
     fail(ErrorKind::type, "must be a number, not ", Py_TYPE(o)->tp_name);
@@ -105,7 +110,8 @@ T leaf_value(PyObject* o, DType dtype) {
     fail(ErrorKind::type, "must be real number, not complex");
   }
   bool ok = true;
-  if (s.kind <= Scalar::integer) ok = fits<T>(s.i);
+  if (s.kind <= Scalar::integer)
+    ok = fits<T>(s.i);
   else if (s.kind == Scalar::floating && std::is_integral_v<T> && !std::is_same_v<T, bool>)
     ok = std::abs(s.d) < 9.3e18 && fits<T>(static_cast<int64_t>(s.d));
   check(ok, "value cannot be converted to type ", dtype, " without overflow");
@@ -124,10 +130,13 @@ T* fill_from(T* out, PyObject* o, const Ints& sizes, size_t depth, DType dtype) 
               " (got ", n, ")");
   // Reading an item may run Python code that changes the list: look at it afresh each time.
   for (Py_ssize_t i = 0; i < n; ++i) {
-    check_value(i < PySequence_Fast_GET_SIZE(items.get()), "the sequence changed while it was read");
+    check_value(i < PySequence_Fast_GET_SIZE(items.get()),
+                "the sequence changed while it was read");
     PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
-    if (depth + 1 == sizes.size()) *out++ = leaf_value<T>(item, dtype);
-    else out = fill_from(out, item, sizes, depth + 1, dtype);
+    if (depth + 1 == sizes.size())
+      *out++ = leaf_value<T>(item, dtype);
+    else
+      out = fill_from(out, item, sizes, depth + 1, dtype);
   }
   return out;
 }
@@ -138,8 +147,10 @@ Tensor from_sequence(PyObject* data, std::optional<DType> dtype) {
   Tensor t = empty(sizes, {dtype.value_or(default_dtype()), Device{}});
   visit(t.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (t.numel()) fill_from(t.data<T>(), data, sizes, 0, t.dtype());
-    else fill_from(static_cast<T*>(nullptr), data, sizes, 0, t.dtype());
+    if (t.numel())
+      fill_from(t.data<T>(), data, sizes, 0, t.dtype());
+    else
+      fill_from(static_cast<T*>(nullptr), data, sizes, 0, t.dtype());
   });
   return t;
 }
@@ -153,7 +164,8 @@ Tensor placed(Tensor t, std::optional<DType> dtype, Device device) {
        " support");
 }
 
-// -- arguments ----------------------------------------------------------------------------------------
+// -- arguments
+// ----------------------------------------------------------------------------------------
 struct Placement {
   std::optional<DType> dtype;
   std::optional<Device> device;
@@ -191,10 +203,14 @@ PyObject* tensor(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* k
     for (Py_ssize_t k = 0; k < nkw; ++k) {
       PyObject *key = PyTuple_GET_ITEM(kwnames, k), *value = args[nargs + k];
       auto is = [&](const char* s) { return PyUnicode_CompareWithASCIIString(key, s) == 0; };
-      if (is("dtype")) dtype = value;
-      else if (is("device")) device = value;
-      else if (is("requires_grad")) requires_grad = PyObject_IsTrue(value) == 1;
-      else if (is("data") && !data) data = value;
+      if (is("dtype"))
+        dtype = value;
+      else if (is("device"))
+        device = value;
+      else if (is("requires_grad"))
+        requires_grad = PyObject_IsTrue(value) == 1;
+      else if (is("data") && !data)
+        data = value;
       else if (!is("pin_memory"))  // memory pinned for a GPU: without one there is nothing to do
         fail(ErrorKind::type, "tensor() got an unexpected keyword argument '",
              PyUnicode_AsUTF8(key), "'");
@@ -226,7 +242,8 @@ PyObject* as_tensor(PyObject*, PyObject* args, PyObject* kwargs) {
       return wrap(to(t, p.device, p.dtype));
     }
     if (is_numpy_array(data))
-      return wrap(placed(tensor_from_buffer(data, true), p.dtype, p.device.value_or(default_device())));
+      return wrap(
+          placed(tensor_from_buffer(data, true), p.dtype, p.device.value_or(default_device())));
     return wrap(tensor_from_data(data, p.dtype, p.device));
   });
 }
@@ -263,22 +280,30 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
                 size, ")");
     if (count < 0) count = (n - offset) / size;
     check_value(count <= (n - offset) / size, "requested buffer length (", count, " * ", size,
-                " bytes) after offset (", offset, " bytes) must not be greater than actual buffer "
-                "length (", n, " bytes)");
+                " bytes) after offset (", offset,
+                " bytes) must not be greater than actual buffer "
+                "length (",
+                n, " bytes)");
     Tensor t = tensor_over(storage, static_cast<size_t>(offset), *p.dtype, Ints{count});
     ask_gradient(t, requires_grad);
     return wrap(t);
   });
 }
 
-// -- tolist -------------------------------------------------------------------------------------------
+// -- tolist
+// -------------------------------------------------------------------------------------------
 template <class T>
 PyObject* to_python(const T* p) {
-  if constexpr (std::is_same_v<T, bool>) return PyBool_FromLong(*p);
-  else if constexpr (is_complex_type<T>) return PyComplex_FromDoubles(p->real(), p->imag());
-  else if constexpr (std::is_same_v<T, uint64_t>) return PyLong_FromUnsignedLongLong(*p);
-  else if constexpr (std::is_integral_v<T>) return PyLong_FromLongLong(*p);
-  else return PyFloat_FromDouble(convert<double>(*p));
+  if constexpr (std::is_same_v<T, bool>)
+    return PyBool_FromLong(*p);
+  else if constexpr (is_complex_type<T>)
+    return PyComplex_FromDoubles(p->real(), p->imag());
+  else if constexpr (std::is_same_v<T, uint64_t>)
+    return PyLong_FromUnsignedLongLong(*p);
+  else if constexpr (std::is_integral_v<T>)
+    return PyLong_FromLongLong(*p);
+  else
+    return PyFloat_FromDouble(convert<double>(*p));
 }
 
 template <class T>
@@ -287,7 +312,8 @@ PyObject* nested(const T* p, const Tensor& t, int64_t d) {
   int64_t n = t.sizes()[d], step = t.strides()[d];
   Py list = Py::steal(checked(PyList_New(static_cast<Py_ssize_t>(n))));
   for (int64_t i = 0; i < n; ++i)
-    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), checked(nested(p + i * step, t, d + 1)));
+    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i),
+                    checked(nested(p + i * step, t, d + 1)));
   return list.release();
 }
 
@@ -333,7 +359,8 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optiona
   if (is_tensor(data)) {
     const Tensor& t = unwrap(data);
     DType type = dtype.value_or(t.dtype());
-    if (t.is_meta()) return placed(empty(t.sizes(), {type, t.device()}), {}, device.value_or(t.device()));
+    if (t.is_meta())
+      return placed(empty(t.sizes(), {type, t.device()}), {}, device.value_or(t.device()));
     Tensor copied = empty_like(t, type);
     copy(copied, t);
     return placed(copied, {}, device.value_or(t.device()));

@@ -1,11 +1,13 @@
-// Memory shared with others: NumPy arrays and buffers in, the buffer protocol and DLPack out and in.
+// Memory shared with others: NumPy arrays and buffers in, the buffer protocol and DLPack out and
+// in.
 #include "python.h"
 
 namespace flambeau {
 
 namespace {
 
-// -- NumPy, once the program has imported it ------------------------------------------------------------
+// -- NumPy, once the program has imported it
+// ------------------------------------------------------------
 PyObject* loaded_numpy(const char* name) {  // new reference; null: not imported
   PyObject* numpy = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy");
   PyObject* o = numpy ? PyObject_GetAttrString(numpy, name) : nullptr;
@@ -22,12 +24,18 @@ const char* skip_native_order(const char* format) {
 
 bool dtype_from_format(const char* format, Py_ssize_t size, DType* t) {
   std::string_view f(skip_native_order(format));
-  if (f == "Zf" || f == "F") *t = DType::complex64;
-  else if (f == "Zd" || f == "D") *t = DType::complex128;
-  else if (f == "e") *t = DType::float16;
-  else if (f == "f") *t = DType::float32;
-  else if (f == "d") *t = DType::float64;
-  else if (f == "?") *t = DType::boolean;
+  if (f == "Zf" || f == "F")
+    *t = DType::complex64;
+  else if (f == "Zd" || f == "D")
+    *t = DType::complex128;
+  else if (f == "e")
+    *t = DType::float16;
+  else if (f == "f")
+    *t = DType::float32;
+  else if (f == "d")
+    *t = DType::float64;
+  else if (f == "?")
+    *t = DType::boolean;
   else if (f.size() == 1 && std::string_view("bhilq").find(f[0]) != f.npos) {
     constexpr DType of[] = {DType::int8, DType::int16, DType::int32, DType::int64};
     *t = of[std::countr_zero(static_cast<unsigned>(size))];
@@ -65,7 +73,8 @@ void warn_readonly() {
   if (PyErr_WarnEx(PyExc_UserWarning,
                    "The given buffer or NumPy array is not writable, and flambeau does not support "
                    "non-writable tensors: writing to this tensor is undefined behaviour. Copy the "
-                   "array to protect its data or make it writable.", 1) < 0)
+                   "array to protect its data or make it writable.",
+                   1) < 0)
     throw PythonError{};
 }
 
@@ -95,7 +104,8 @@ Tensor tensor_at(Ref<Storage> storage, DType dtype, IntSpan sizes, IntSpan strid
   return Tensor(Ref<TensorImpl>::adopt(p));
 }
 
-// -- the buffer protocol ---------------------------------------------------------------------------------
+// -- the buffer protocol
+// ---------------------------------------------------------------------------------
 struct Export {
   Ref<Storage> storage;  // the tensor may be given another one meanwhile
   std::vector<Py_ssize_t> shape, strides;
@@ -142,8 +152,10 @@ bool can_export(const Tensor& t, Py_buffer* view, int flags) {
   return true;
 }
 
-// -- NumPy's array interface ---------------------------------------------------------------------------
-// https://numpy.org/doc/stable/reference/arrays.interface.html: NumPy reads it faster than a buffer.
+// -- NumPy's array interface
+// ---------------------------------------------------------------------------
+// https://numpy.org/doc/stable/reference/arrays.interface.html: NumPy reads it faster than a
+// buffer.
 struct ArrayInterface {
   int two = 2, nd = 0;
   char kind = 'f';
@@ -157,8 +169,7 @@ struct ExportedArray {
   Export memory;
 };
 struct PyArraySource {  // what numpy.asarray() is given
-  PyObject_HEAD
-  PyObject* capsule;
+  PyObject_HEAD PyObject* capsule;
 };
 PyTypeObject* ArraySourceType;
 
@@ -187,7 +198,8 @@ PyObject* array_source(PyObject*, PyObject* o) {
   return guarded([&] {
     check_type(is_tensor(o), "expected a tensor, got ", Py_TYPE(o)->tp_name);
     const Tensor& t = unwrap(o);
-    check(t.device_type() == DeviceType::cpu && buffer_format(t.dtype()), "NumPy has no such arrays");
+    check(t.device_type() == DeviceType::cpu && buffer_format(t.dtype()),
+          "NumPy has no such arrays");
     std::unique_ptr<Export> memory(export_memory(t));
     auto* array = new ExportedArray{{}, std::move(*memory)};
     ArrayInterface& i = array->interface;
@@ -230,7 +242,8 @@ void make_source_type() {
   ArraySourceType = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));
 }
 
-// -- DLPack ------------------------------------------------------------------------------------------------
+// -- DLPack
+// ------------------------------------------------------------------------------------------------
 // https://dmlc.github.io/dlpack/latest/c_api.html
 struct DLDevice {
   int32_t type, id;
@@ -319,8 +332,13 @@ PyObject* to_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
     t->storage->resizable = false;  // the borrower keeps its address
     auto* lent = new Lent{{}, t};
     DLTensor& d = lent->managed.tensor;
-    d = {t.data(), {kDLCpu, 0}, static_cast<int32_t>(t.dim()), dlpack_type(t.dtype()),
-         t->sizes.data(), t->strides.data(), 0};
+    d = {t.data(),
+         {kDLCpu, 0},
+         static_cast<int32_t>(t.dim()),
+         dlpack_type(t.dtype()),
+         t->sizes.data(),
+         t->strides.data(),
+         0};
     lent->managed.context = lent;
     lent->managed.deleter = [](DLManagedTensor* m) {
       PyGILState_STATE gil = PyGILState_Ensure();
@@ -347,12 +365,13 @@ PyObject* from_dlpack(PyObject*, PyObject* o) {
       check(type == kDLCpu, "from_dlpack(): unsupported device type ", type);
       capsule = Py::steal(checked(PyObject_CallMethod(o, "__dlpack__", nullptr)));
     }
-    auto* managed =
-        static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
+    auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
     if (!managed) {
       PyErr_Clear();
-      fail(ErrorKind::runtime, "from_dlpack received an invalid capsule. Note that DLTensor capsules "
-           "can be consumed only once, so you might have already constructed a tensor from it once.");
+      fail(ErrorKind::runtime,
+           "from_dlpack received an invalid capsule. Note that DLTensor capsules "
+           "can be consumed only once, so you might have already constructed a tensor from it "
+           "once.");
     }
     const DLTensor& d = managed->tensor;
     check(d.device.type == kDLCpu, "from_dlpack(): unsupported device type ", d.device.type);
@@ -362,7 +381,8 @@ PyObject* from_dlpack(PyObject*, PyObject* o) {
                              : contiguous_strides(sizes);
     int64_t last = 0;
     for (size_t i = 0; i < sizes.size(); ++i) {
-      check_value(strides[i] >= 0, "from_dlpack(): negative strides are not supported, got ", strides);
+      check_value(strides[i] >= 0, "from_dlpack(): negative strides are not supported, got ",
+                  strides);
       last += (sizes[i] - 1) * strides[i];
     }
     size_t nbytes = product(sizes) ? static_cast<size_t>(last + 1) * itemsize(dtype) : 0;
@@ -384,7 +404,8 @@ PyCFunction method(F f) {
 PyMethodDef functions[] = {
     {"from_dlpack", from_dlpack, METH_O,
      "from_dlpack(ext_tensor): a tensor over the memory of another library's."},
-    {"_array_source", array_source, METH_O, "What numpy.asarray() makes an array over a tensor from."},
+    {"_array_source", array_source, METH_O,
+     "What numpy.asarray() makes an array over a tensor from."},
     {}};
 PyMethodDef methods[] = {
     {"__dlpack__", method(to_dlpack), METH_VARARGS | METH_KEYWORDS,
@@ -427,23 +448,24 @@ Ref<Storage> storage_over_buffer(PyObject* o, bool warn) {
   }
   Py_buffer& view = held->view;
   bool readonly = view.readonly;
-  auto storage = Storage::foreign(view.buf, static_cast<size_t>(view.len), Device{}, held,
-                                  release_buffer);
+  auto storage =
+      Storage::foreign(view.buf, static_cast<size_t>(view.len), Device{}, held, release_buffer);
   if (readonly && warn) warn_readonly();
   return storage;
 }
 
 Tensor tensor_over(Ref<Storage> storage, size_t byte_offset, DType dtype, IntSpan sizes) {
   size_t nbytes = static_cast<size_t>(product(sizes)) * itemsize(dtype);
-  check(byte_offset <= storage->nbytes && nbytes <= storage->nbytes - byte_offset,
-        "a tensor of ", sizes, " of ", dtype, " at byte ", byte_offset, " reaches past a buffer of ",
+  check(byte_offset <= storage->nbytes && nbytes <= storage->nbytes - byte_offset, "a tensor of ",
+        sizes, " of ", dtype, " at byte ", byte_offset, " reaches past a buffer of ",
         storage->nbytes, " bytes");
-  // An offset that is no multiple of the element size makes a storage of its own over the same bytes.
+  // An offset that is no multiple of the element size makes a storage of its own over the same
+  // bytes.
   if (byte_offset % itemsize(dtype)) {
     auto* keep = new Ref<Storage>(storage);
-    storage = Storage::foreign(static_cast<char*>(storage->data) + byte_offset, nbytes,
-                               storage->device, keep,
-                               [](void* owner) { delete static_cast<Ref<Storage>*>(owner); });
+    storage =
+        Storage::foreign(static_cast<char*>(storage->data) + byte_offset, nbytes, storage->device,
+                         keep, [](void* owner) { delete static_cast<Ref<Storage>*>(owner); });
     byte_offset = 0;
   }
   Tensor t = tensor_at(std::move(storage), dtype, sizes, contiguous_strides(sizes));
@@ -496,7 +518,9 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   return 0;
 }
 
-void tensor_releasebuffer(PyObject*, Py_buffer* view) { delete static_cast<Export*>(view->internal); }
+void tensor_releasebuffer(PyObject*, Py_buffer* view) {
+  delete static_cast<Export*>(view->internal);
+}
 
 void init_exchange(PyObject* m) {
   make_source_type();

@@ -12,8 +12,9 @@ struct Taken {
   bool advanced = false;
 };
 
-// -- the shape of a view ----------------------------------------------------------------------------------
-// Basic indices move through the dimensions of `from`; sizes and strides of the result gather here.
+// -- the shape of a view
+// ---------------------------------------------------------------------------------- Basic indices
+// move through the dimensions of `from`; sizes and strides of the result gather here.
 struct View {
   const Tensor& from;
   Ints sizes, strides;
@@ -55,7 +56,8 @@ struct View {
   }
 };
 
-// -- reading an index ------------------------------------------------------------------------------------
+// -- reading an index
+// ------------------------------------------------------------------------------------
 struct Bounds {
   int64_t start = 0, stop = INT64_MAX, step = 1;
 };
@@ -254,8 +256,8 @@ Taken take(const Tensor& self, const Parts& parts) {
       ellipsis = true;
     } else if (o == Py_None) {
       out.view = Recorded::unsqueeze(out.view, dim++);
-    } else if (PyBool_Check(o) || (is_tensor(o) && unwrap(o).dim() == 0 &&
-                                   is_boolean(unwrap(o).dtype()))) {
+    } else if (PyBool_Check(o) ||
+               (is_tensor(o) && unwrap(o).dim() == 0 && is_boolean(unwrap(o).dtype()))) {
       out.view = Recorded::unsqueeze(out.view, dim);
       bool on = PyBool_Check(o) ? o == Py_True : item(unwrap(o)).to<bool>();
       Tensor mask = full(Ints{1}, on, {DType::boolean, self.device()});
@@ -277,7 +279,8 @@ Taken take(const Tensor& self, const Parts& parts) {
   return out;
 }
 
-// -- reading and writing -----------------------------------------------------------------------------------
+// -- reading and writing
+// -----------------------------------------------------------------------------------
 bool all_basic(const Parts& parts) {
   for (Py_ssize_t i = 0; i < parts.n; ++i)
     if (!is_basic(parts.items[i])) return false;
@@ -311,7 +314,8 @@ Tensor value_tensor(const Tensor& self, PyObject* value) {
   }
   if (is_numpy_array(value) || PyList_Check(value) || PyTuple_Check(value))
     return tensor_from_data(value, self.dtype(), self.device());
-  fail(ErrorKind::type, "can't assign a ", Py_TYPE(value)->tp_name, " to a ", self.dtype(), " tensor");
+  fail(ErrorKind::type, "can't assign a ", Py_TYPE(value)->tp_name, " to a ", self.dtype(),
+       " tensor");
 }
 
 // Leading dimensions of size 1 beyond the target's do not count.
@@ -330,8 +334,8 @@ void set(const Tensor& self, PyObject* index, PyObject* value) {
   Parts parts(index);
   if (all_basic(parts)) {
     Scalar s;
-    bool recorded = modes().grad && (self.requires_grad() ||
-                                     (is_tensor(value) && unwrap(value).requires_grad()));
+    bool recorded = modes().grad &&
+                    (self.requires_grad() || (is_tensor(value) && unwrap(value).requires_grad()));
     if (!recorded && (!self->inference || modes().inference)) {
       Tensor view = plain_view(self, parts);
       check_no_internal_overlap(view, "copy_");
@@ -374,8 +378,8 @@ bool has_subclass(PyObject* o) {
 }
 
 PyObject* ask_subclass(const char* name, PyObject* const* args, size_t n) {
-  Py func = Py::steal(
-      checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(TensorType), name)));
+  Py func =
+      Py::steal(checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(TensorType), name)));
   return torch_function(func.get(), args, n, nullptr);
 }
 

@@ -17,8 +17,8 @@ PyObject* one_or_all(PyObject* self, PyObject* const* args, Py_ssize_t nargs, Py
   return guarded([&]() -> PyObject* {
     const Tensor& t = unwrap(self);
     Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-    if (nkw && (nkw > 1 || nargs || PyUnicode_CompareWithASCIIString(
-                                        PyTuple_GET_ITEM(kwnames, 0), "dim") != 0))
+    if (nkw && (nkw > 1 || nargs ||
+                PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "dim") != 0))
       fail(ErrorKind::type, name, "() takes one argument, 'dim'");
     check_type(nargs <= 1, name, "() takes at most 1 argument (", nargs, " given)");
     if (nargs + nkw == 0 || args[0] == Py_None) return all((t.*list)());
@@ -84,11 +84,10 @@ PyObject* data_ptr(const Tensor& t) {
 
 // type(): 'flambeau.FloatTensor'. With an argument it is a conversion, made in _tensor.py.
 PyObject* type_name(const Tensor& t) {
-  constexpr const char* names[] = {"Byte",          "Char",          "Short",    "Int",   "Long",
-                                   "Half",          "Float",         "Double",   "ComplexFloat",
-                                   "ComplexDouble", "Bool",          "BFloat16", "UInt16",
-                                   "UInt32",        "UInt64",        "Float8_e4m3fn",
-                                   "Float8_e5m2"};
+  constexpr const char* names[] = {
+      "Byte",   "Char",   "Short",        "Int",           "Long",       "Half",
+      "Float",  "Double", "ComplexFloat", "ComplexDouble", "Bool",       "BFloat16",
+      "UInt16", "UInt32", "UInt64",       "Float8_e4m3fn", "Float8_e5m2"};
   static_assert(std::size(names) == static_cast<size_t>(DType::count));
   return PyUnicode_FromFormat("flambeau.%sTensor", names[static_cast<int>(t.dtype())]);
 }
@@ -189,9 +188,8 @@ PyMethodDef tensor_methods[] = {
 #undef FLAMBEAU_NUMBER
 
 #define FLAMBEAU_SLOT(name, f) {name, reinterpret_cast<void*>(f)}
-PyType_Slot sequence_slots[] = {FLAMBEAU_SLOT(Py_mp_length, length),
-                                FLAMBEAU_SLOT(Py_tp_iter, iterate),
-                                {0, nullptr}};
+PyType_Slot sequence_slots[] = {
+    FLAMBEAU_SLOT(Py_mp_length, length), FLAMBEAU_SLOT(Py_tp_iter, iterate), {0, nullptr}};
 #undef FLAMBEAU_SLOT
 
 }  // namespace flambeau

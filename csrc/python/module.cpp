@@ -29,7 +29,8 @@ PyObject* add_exception(PyObject* m, const char* full, const char* doc) {
   return e;
 }
 
-// -- settings ---------------------------------------------------------------------------------------
+// -- settings
+// ---------------------------------------------------------------------------------------
 PyObject* get_default_dtype(PyObject*, PyObject*) { return wrap(default_dtype()); }
 
 PyObject* py_set_default_dtype(PyObject*, PyObject* o) {
@@ -108,7 +109,8 @@ PyObject* memory_stats(PyObject*, PyObject*) {
 }
 
 PyMethodDef functions[] = {
-    {"get_default_dtype", get_default_dtype, METH_NOARGS, "The dtype of floats made from Python's."},
+    {"get_default_dtype", get_default_dtype, METH_NOARGS,
+     "The dtype of floats made from Python's."},
     {"set_default_dtype", py_set_default_dtype, METH_O, "Makes floats of that dtype from now on."},
     {"get_default_device", get_default_device, METH_NOARGS, "Where factories put tensors."},
     {"set_default_device", set_default_device, METH_O, "Makes factories put tensors there."},
@@ -122,8 +124,15 @@ PyMethodDef functions[] = {
     {"_memory_stats", memory_stats, METH_NOARGS, "Bytes in use and kept, and counts."},
     {}};
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "flambeau._C", "The core of flambeau.", -1,
-                          functions, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                          "flambeau._C",
+                          "The core of flambeau.",
+                          -1,
+                          functions,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr};
 
 void* release_gil() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
 void acquire_gil(void* state) {
@@ -156,8 +165,8 @@ PyMODINIT_FUNC PyInit__C() {
     choose_kernels();
     gil_hooks.release = release_gil;
     gil_hooks.acquire = acquire_gil;
-    OutOfMemoryError = add_exception(m, "flambeau.OutOfMemoryError",
-                                     "A tensor did not fit into memory.");
+    OutOfMemoryError =
+        add_exception(m, "flambeau.OutOfMemoryError", "A tensor did not fit into memory.");
     LinAlgError = add_exception(m, "flambeau._C._LinAlgError", "A matrix had no such result.");
     init_types(m);
     init_tensor(m);

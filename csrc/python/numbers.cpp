@@ -9,19 +9,59 @@ namespace flambeau {
 namespace {
 
 enum Operator {
-  kAdd, kSub, kMul, kDiv, kFloorDiv, kRemainder, kPow, kMatmul, kLshift, kRshift, kAnd, kOr, kXor,
-  kLt, kLe, kEq, kNe, kGt, kGe, kNeg, kAbs, kInvert, kRsub, kOperators
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kFloorDiv,
+  kRemainder,
+  kPow,
+  kMatmul,
+  kLshift,
+  kRshift,
+  kAnd,
+  kOr,
+  kXor,
+  kLt,
+  kLe,
+  kEq,
+  kNe,
+  kGt,
+  kGe,
+  kNeg,
+  kAbs,
+  kInvert,
+  kRsub,
+  kOperators
 };
 
 struct Entry {
   const char* name;
   const Op* op = nullptr;  // null: a function of flambeau/_ops
 };
-Entry entries[kOperators] = {
-    {"add"}, {"sub"}, {"mul"}, {"div"}, {"floor_divide"}, {"remainder"}, {"pow"}, {"matmul"},
-    {"bitwise_left_shift"}, {"bitwise_right_shift"}, {"bitwise_and"}, {"bitwise_or"},
-    {"bitwise_xor"}, {"lt"}, {"le"}, {"eq"}, {"ne"}, {"gt"}, {"ge"}, {"neg"}, {"abs"},
-    {"bitwise_not"}, {"rsub"}};
+Entry entries[kOperators] = {{"add"},
+                             {"sub"},
+                             {"mul"},
+                             {"div"},
+                             {"floor_divide"},
+                             {"remainder"},
+                             {"pow"},
+                             {"matmul"},
+                             {"bitwise_left_shift"},
+                             {"bitwise_right_shift"},
+                             {"bitwise_and"},
+                             {"bitwise_or"},
+                             {"bitwise_xor"},
+                             {"lt"},
+                             {"le"},
+                             {"eq"},
+                             {"ne"},
+                             {"gt"},
+                             {"ge"},
+                             {"neg"},
+                             {"abs"},
+                             {"bitwise_not"},
+                             {"rsub"}};
 
 constexpr int kSlotArgs = 6;  // no operator of this table takes more
 
@@ -75,8 +115,8 @@ const Op& overload_for(const Op& first, const Value& other) {
 
 // The method of that name, as __torch_function__ and composites want it.
 PyObject* call_method(const char* name, PyObject* const* operands, size_t n) {
-  Py func = Py::steal(
-      checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(TensorType), name)));
+  Py func =
+      Py::steal(checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(TensorType), name)));
   return PyObject_Vectorcall(func.get(), operands, n, nullptr);
 }
 
@@ -103,8 +143,8 @@ PyObject* binary(Operator k, PyObject* a, PyObject* b) {
     Value args[kSlotArgs], results[1];
     Operand x = read_operand(a, &args[0]), y = read_operand(b, &args[1]);
     if (x != Operand::ready || y != Operand::ready) [[unlikely]] {
-      bool foreign = (x == Operand::foreign && !overrides(a)) ||
-                     (y == Operand::foreign && !overrides(b));
+      bool foreign =
+          (x == Operand::foreign && !overrides(a)) || (y == Operand::foreign && !overrides(b));
       if (foreign) Py_RETURN_NOTIMPLEMENTED;
       PyObject* both[] = {a, b};
       PyObject* r = ask_subclass(e.name, both, 2);
@@ -155,8 +195,9 @@ PyObject* inplace(Operator k, PyObject* a, PyObject* b) {
     if (x != Operand::ready || y != Operand::ready || !op || !(op->flags & kInplace)) {
       std::string name = std::string(e.name) + "_";
       PyObject* both[] = {a, b};
-      PyObject* r = x == Operand::ready && y == Operand::ready ? nullptr
-                                                               : ask_subclass(name.c_str(), both, 2);
+      PyObject* r = x == Operand::ready && y == Operand::ready
+                        ? nullptr
+                        : ask_subclass(name.c_str(), both, 2);
       if (r || PyErr_Occurred()) return r;
       if (y == Operand::foreign) Py_RETURN_NOTIMPLEMENTED;
       if (!op || !(op->flags & kInplace)) return call_method(name.c_str(), both, 2);
@@ -207,7 +248,8 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
   return binary(map[op], a, b);
 }
 
-// -- conversions to Python's numbers ------------------------------------------------------------------
+// -- conversions to Python's numbers
+// ------------------------------------------------------------------
 int truth(PyObject* self) {
   return guarded_int([&] {
     const Tensor& t = unwrap(self);
@@ -256,42 +298,41 @@ PyObject* to_index(PyObject* self) {
 }  // namespace
 
 #define FLAMBEAU_SLOT(name, f) {name, reinterpret_cast<void*>(f)}
-PyType_Slot number_slots[] = {
-    FLAMBEAU_SLOT(Py_nb_add, slot<kAdd>),
-    FLAMBEAU_SLOT(Py_nb_subtract, subtract),
-    FLAMBEAU_SLOT(Py_nb_multiply, slot<kMul>),
-    FLAMBEAU_SLOT(Py_nb_true_divide, slot<kDiv>),
-    FLAMBEAU_SLOT(Py_nb_floor_divide, slot<kFloorDiv>),
-    FLAMBEAU_SLOT(Py_nb_remainder, slot<kRemainder>),
-    FLAMBEAU_SLOT(Py_nb_power, power),
-    FLAMBEAU_SLOT(Py_nb_matrix_multiply, matmul),
-    FLAMBEAU_SLOT(Py_nb_lshift, slot<kLshift>),
-    FLAMBEAU_SLOT(Py_nb_rshift, slot<kRshift>),
-    FLAMBEAU_SLOT(Py_nb_and, slot<kAnd>),
-    FLAMBEAU_SLOT(Py_nb_or, slot<kOr>),
-    FLAMBEAU_SLOT(Py_nb_xor, slot<kXor>),
-    FLAMBEAU_SLOT(Py_nb_inplace_add, inplace_slot<kAdd>),
-    FLAMBEAU_SLOT(Py_nb_inplace_subtract, inplace_slot<kSub>),
-    FLAMBEAU_SLOT(Py_nb_inplace_multiply, inplace_slot<kMul>),
-    FLAMBEAU_SLOT(Py_nb_inplace_true_divide, inplace_slot<kDiv>),
-    FLAMBEAU_SLOT(Py_nb_inplace_floor_divide, inplace_slot<kFloorDiv>),
-    FLAMBEAU_SLOT(Py_nb_inplace_remainder, inplace_slot<kRemainder>),
-    FLAMBEAU_SLOT(Py_nb_inplace_power, inplace_power),
-    FLAMBEAU_SLOT(Py_nb_inplace_lshift, inplace_slot<kLshift>),
-    FLAMBEAU_SLOT(Py_nb_inplace_rshift, inplace_slot<kRshift>),
-    FLAMBEAU_SLOT(Py_nb_inplace_and, inplace_slot<kAnd>),
-    FLAMBEAU_SLOT(Py_nb_inplace_or, inplace_slot<kOr>),
-    FLAMBEAU_SLOT(Py_nb_inplace_xor, inplace_slot<kXor>),
-    FLAMBEAU_SLOT(Py_nb_negative, unary<kNeg>),
-    FLAMBEAU_SLOT(Py_nb_absolute, unary<kAbs>),
-    FLAMBEAU_SLOT(Py_nb_invert, unary<kInvert>),
-    FLAMBEAU_SLOT(Py_nb_positive, positive),
-    FLAMBEAU_SLOT(Py_nb_bool, truth),
-    FLAMBEAU_SLOT(Py_nb_int, to_int),
-    FLAMBEAU_SLOT(Py_nb_float, to_float),
-    FLAMBEAU_SLOT(Py_nb_index, to_index),
-    FLAMBEAU_SLOT(Py_tp_richcompare, compare),
-    {0, nullptr}};
+PyType_Slot number_slots[] = {FLAMBEAU_SLOT(Py_nb_add, slot<kAdd>),
+                              FLAMBEAU_SLOT(Py_nb_subtract, subtract),
+                              FLAMBEAU_SLOT(Py_nb_multiply, slot<kMul>),
+                              FLAMBEAU_SLOT(Py_nb_true_divide, slot<kDiv>),
+                              FLAMBEAU_SLOT(Py_nb_floor_divide, slot<kFloorDiv>),
+                              FLAMBEAU_SLOT(Py_nb_remainder, slot<kRemainder>),
+                              FLAMBEAU_SLOT(Py_nb_power, power),
+                              FLAMBEAU_SLOT(Py_nb_matrix_multiply, matmul),
+                              FLAMBEAU_SLOT(Py_nb_lshift, slot<kLshift>),
+                              FLAMBEAU_SLOT(Py_nb_rshift, slot<kRshift>),
+                              FLAMBEAU_SLOT(Py_nb_and, slot<kAnd>),
+                              FLAMBEAU_SLOT(Py_nb_or, slot<kOr>),
+                              FLAMBEAU_SLOT(Py_nb_xor, slot<kXor>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_add, inplace_slot<kAdd>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_subtract, inplace_slot<kSub>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_multiply, inplace_slot<kMul>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_true_divide, inplace_slot<kDiv>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_floor_divide, inplace_slot<kFloorDiv>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_remainder, inplace_slot<kRemainder>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_power, inplace_power),
+                              FLAMBEAU_SLOT(Py_nb_inplace_lshift, inplace_slot<kLshift>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_rshift, inplace_slot<kRshift>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_and, inplace_slot<kAnd>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_or, inplace_slot<kOr>),
+                              FLAMBEAU_SLOT(Py_nb_inplace_xor, inplace_slot<kXor>),
+                              FLAMBEAU_SLOT(Py_nb_negative, unary<kNeg>),
+                              FLAMBEAU_SLOT(Py_nb_absolute, unary<kAbs>),
+                              FLAMBEAU_SLOT(Py_nb_invert, unary<kInvert>),
+                              FLAMBEAU_SLOT(Py_nb_positive, positive),
+                              FLAMBEAU_SLOT(Py_nb_bool, truth),
+                              FLAMBEAU_SLOT(Py_nb_int, to_int),
+                              FLAMBEAU_SLOT(Py_nb_float, to_float),
+                              FLAMBEAU_SLOT(Py_nb_index, to_index),
+                              FLAMBEAU_SLOT(Py_tp_richcompare, compare),
+                              {0, nullptr}};
 #undef FLAMBEAU_SLOT
 
 }  // namespace flambeau

@@ -100,10 +100,9 @@ PyObject* size_reduce(PyObject* self, PyObject*) {
   return Py_BuildValue("O(O)", SizeType, copy.get());
 }
 
-PyMethodDef size_methods[] = {
-    {"numel", size_numel, METH_NOARGS, "The product of the sizes."},
-    {"__reduce__", size_reduce, METH_NOARGS, "Pickled as a tuple."},
-    {}};
+PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The product of the sizes."},
+                              {"__reduce__", size_reduce, METH_NOARGS, "Pickled as a tuple."},
+                              {}};
 
 }  // namespace
 

@@ -6,8 +6,7 @@ namespace flambeau {
 namespace {
 
 struct PyStorage {
-  PyObject_HEAD
-  Storage* storage;  // owned; storage->pyobj points back
+  PyObject_HEAD Storage* storage;  // owned; storage->pyobj points back
 };
 
 PyTypeObject* StorageType;
@@ -57,9 +56,7 @@ PyObject* storage_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
 }
 
 PyObject* nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_of(self)->nbytes); }
-PyObject* data_ptr(PyObject* self, PyObject*) {
-  return PyLong_FromVoidPtr(storage_of(self)->data);
-}
+PyObject* data_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(storage_of(self)->data); }
 Py_ssize_t length(PyObject* self) { return static_cast<Py_ssize_t>(storage_of(self)->nbytes); }
 
 PyObject* resize(PyObject* self, PyObject* size) {
@@ -118,12 +115,13 @@ PyMethodDef storage_methods[] = {
     {"data_ptr", data_ptr, METH_NOARGS, "The address of its first byte."},
     {"resize_", resize, METH_O, "resize_(size): makes it that many bytes long."},
     {}};
-PyGetSetDef storage_getset[] = {
-    {"device", get_device, nullptr, "Where it lives.", nullptr},
-    {"_cdata", get_address, nullptr, "What tells one storage from another while both live.", nullptr},
-    {}};
+PyGetSetDef storage_getset[] = {{"device", get_device, nullptr, "Where it lives.", nullptr},
+                                {"_cdata", get_address, nullptr,
+                                 "What tells one storage from another while both live.", nullptr},
+                                {}};
 
-// -- on Tensor --------------------------------------------------------------------------------------
+// -- on Tensor
+// --------------------------------------------------------------------------------------
 PyObject* untyped_storage(PyObject* self, PyObject*) {
   return guarded([&] { return wrap_storage(unwrap(self)->storage); });
 }
@@ -148,11 +146,13 @@ void check_fits(const Storage& s, DType dtype, int64_t offset, const Ints& sizes
   int64_t last = offset;
   bool any = true;
   for (size_t d = 0; d < sizes.size(); ++d) {
-    check(sizes[d] >= 0 && strides[d] >= 0, "set_(): negative size or stride in ", sizes, ", ", strides);
+    check(sizes[d] >= 0 && strides[d] >= 0, "set_(): negative size or stride in ", sizes, ", ",
+          strides);
     any = any && sizes[d] > 0;
     int64_t span;
     check(!__builtin_mul_overflow(std::max<int64_t>(sizes[d] - 1, 0), strides[d], &span) &&
-              !__builtin_add_overflow(last, span, &last), "set_(): sizes and strides overflow");
+              !__builtin_add_overflow(last, span, &last),
+          "set_(): sizes and strides overflow");
   }
   auto have = static_cast<int64_t>(s.nbytes / itemsize(dtype));
   check(!any || last < have, "set_(): sizes ", sizes, ", strides ", strides, ", storage offset ",
@@ -177,7 +177,8 @@ PyObject* set_(PyObject* self, PyObject* args, PyObject* kwargs) {
       sizes = {0};
     } else if (is_tensor(source)) {
       const Tensor& from = unwrap(source);
-      check(from.dtype() == t.dtype(), "set_(): expected a tensor of ", t.dtype(), ", got ", from.dtype());
+      check(from.dtype() == t.dtype(), "set_(): expected a tensor of ", t.dtype(), ", got ",
+            from.dtype());
       storage = from->storage;
       if (!size) {
         sizes = from.sizes();
@@ -189,8 +190,10 @@ PyObject* set_(PyObject* self, PyObject* args, PyObject* kwargs) {
       if (!size) sizes = {static_cast<int64_t>(storage->nbytes / itemsize(t.dtype()))};
     }
     if (size) sizes = ints_argument(size, "size");
-    if (stride) strides = ints_argument(stride, "stride");
-    else if (strides.empty()) strides = contiguous_strides(sizes);
+    if (stride)
+      strides = ints_argument(stride, "stride");
+    else if (strides.empty())
+      strides = contiguous_strides(sizes);
     check(storage->device.type == t.device_type(), "set_(): expected a storage on ", t.device(),
           ", got one on ", storage->device);
     check_fits(*storage, t.dtype(), offset, sizes, strides);
@@ -208,7 +211,8 @@ PyMethodDef tensor_part[] = {
     {"untyped_storage", untyped_storage, METH_NOARGS, "The bytes that it shows."},
     {"set_", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(set_)),
      METH_VARARGS | METH_KEYWORDS,
-     "set_(source=None, storage_offset=0, size=None, stride=None): shows other memory from now on."},
+     "set_(source=None, storage_offset=0, size=None, stride=None): shows other memory from now "
+     "on."},
     {}};
 
 }  // namespace

@@ -44,9 +44,7 @@ void track(PyObject* self) {
 
 // The bit in which the cycle collector notes that tp_finalize ran: an object that comes back may
 // be finalized again.
-void clear_finalized(PyObject* o) {
-  reinterpret_cast<uintptr_t*>(o)[-1] &= ~uintptr_t(1);
-}
+void clear_finalized(PyObject* o) { reinterpret_cast<uintptr_t*>(o)[-1] &= ~uintptr_t(1); }
 
 void keep_for_graph(PyTensor* t) {
   t->impl->owns_pyobj = true;
@@ -123,7 +121,8 @@ PyObject* adopt(PyTypeObject* cls, const Tensor& t) {  // a new object of cls fo
   return o;
 }
 
-// -- Tensor(...) --------------------------------------------------------------------------------------
+// -- Tensor(...)
+// --------------------------------------------------------------------------------------
 bool sizes_from(PyObject* args, Ints* sizes) {  // Tensor(2, 3), Tensor(Size)
   Py_ssize_t n = PyTuple_GET_SIZE(args);
   if (n == 1 && Py_TYPE(PyTuple_GET_ITEM(args, 0)) == SizeType)
@@ -235,8 +234,8 @@ PyObject* default_torch_function(PyObject* cls, PyObject* args, PyObject* kwargs
       auto* other = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(each.get(), i));
       if (!PyType_IsSubtype(type, other)) Py_RETURN_NOTIMPLEMENTED;
     }
-    Py positional = Py::steal(call_args && call_args != Py_None ? PySequence_Tuple(call_args)
-                                                                : PyTuple_New(0));
+    Py positional =
+        Py::steal(call_args && call_args != Py_None ? PySequence_Tuple(call_args) : PyTuple_New(0));
     checked(positional.get());
     if (call_kwargs == Py_None) call_kwargs = nullptr;
     ++torch_function_disabled;

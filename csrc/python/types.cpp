@@ -11,8 +11,7 @@ namespace {
 
 // -- dtype, layout, memory_format: one object for each value, pickled by name --------------------
 struct PyNamed {
-  PyObject_HEAD
-  uint8_t value;
+  PyObject_HEAD uint8_t value;
   const char* name;
 };
 
@@ -48,11 +47,10 @@ PyGetSetDef dtype_getset[] = {
      nullptr, "Bytes of one element.", nullptr},
     {}};
 
-PyMethodDef named_methods[] = {
-    {"__reduce__", named_reduce, METH_NOARGS, "Pickled by name."},
-    {"__copy__", named_same, METH_NOARGS, "Itself."},
-    {"__deepcopy__", named_same, METH_O, "Itself."},
-    {}};
+PyMethodDef named_methods[] = {{"__reduce__", named_reduce, METH_NOARGS, "Pickled by name."},
+                               {"__copy__", named_same, METH_NOARGS, "Itself."},
+                               {"__deepcopy__", named_same, METH_O, "Itself."},
+                               {}};
 PyMethodDef dtype_methods[] = {
     {"__reduce__", named_reduce, METH_NOARGS, "Pickled by name."},
     {"__copy__", named_same, METH_NOARGS, "Itself."},
@@ -85,10 +83,10 @@ PyObject* make_named(PyTypeObject* type, int value, const char* name) {
   return reinterpret_cast<PyObject*>(o);
 }
 
-// -- device -----------------------------------------------------------------------------------------
+// -- device
+// -----------------------------------------------------------------------------------------
 struct PyDevice {
-  PyObject_HEAD
-  Device device;
+  PyObject_HEAD Device device;
 };
 
 Device device_of(PyObject* o) { return reinterpret_cast<PyDevice*>(o)->device; }
@@ -120,8 +118,10 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
         fail(ErrorKind::type, "device(): argument 'index' must be int, not ",
              Py_TYPE(index)->tp_name);
       if (d.index >= 0)
-        fail(ErrorKind::runtime, "type (string) must not include an index because index was passed "
-             "explicitly: ", device_text(d));
+        fail(ErrorKind::runtime,
+             "type (string) must not include an index because index was passed "
+             "explicitly: ",
+             device_text(d));
       check(i >= -1 && i < 32768, "device(): index out of range: ", i);
       d.index = static_cast<int16_t>(i);
     }
@@ -207,8 +207,9 @@ PyObject* make_device(Device d) {
   return reinterpret_cast<PyObject*>(o);
 }
 
-// -- NumPy's scalars ----------------------------------------------------------------------------------
-// numpy.generic, once the program has imported NumPy; null before: then no such object exists.
+// -- NumPy's scalars
+// ---------------------------------------------------------------------------------- numpy.generic,
+// once the program has imported NumPy; null before: then no such object exists.
 PyTypeObject* numpy_generic() {
   static PyTypeObject* type = nullptr;
   if (type) return type;
@@ -292,11 +293,16 @@ bool dtype_from(PyObject* o, DType* t) {
   }
   if (!PyType_Check(o)) return false;
   auto* type = reinterpret_cast<PyTypeObject*>(o);
-  if (type == &PyFloat_Type) *t = DType::float64;
-  else if (type == &PyLong_Type) *t = DType::int64;
-  else if (type == &PyBool_Type) *t = DType::boolean;
-  else if (type == &PyComplex_Type) *t = DType::complex128;
-  else return false;
+  if (type == &PyFloat_Type)
+    *t = DType::float64;
+  else if (type == &PyLong_Type)
+    *t = DType::int64;
+  else if (type == &PyBool_Type)
+    *t = DType::boolean;
+  else if (type == &PyComplex_Type)
+    *t = DType::complex128;
+  else
+    return false;
   return true;
 }
 
@@ -367,9 +373,9 @@ void init_types(PyObject* m) {
                               dtype_getset);
   LayoutType = make_named_type("flambeau.layout", "How a tensor's elements are kept.",
                                named_methods, nullptr);
-  MemoryFormatType = make_named_type("flambeau.memory_format",
-                                     "The order of a tensor's dimensions in memory.",
-                                     named_methods, nullptr);
+  MemoryFormatType =
+      make_named_type("flambeau.memory_format", "The order of a tensor's dimensions in memory.",
+                      named_methods, nullptr);
   DeviceTypeObject = make_device_type();
   auto add = [&](const char* name, PyObject* o) {
     if (PyModule_AddObjectRef(m, name, o) < 0) throw PythonError{};
@@ -390,8 +396,8 @@ void init_types(PyObject* m) {
   for (int i = 0; i < 3; ++i)
     plain_devices[i] = make_device(Device{static_cast<DeviceType>(i), -1});
   constexpr std::pair<const char*, DType> aliases[] = {
-      {"float", DType::float32},  {"double", DType::float64},    {"half", DType::float16},
-      {"short", DType::int16},    {"int", DType::int32},         {"long", DType::int64},
+      {"float", DType::float32},    {"double", DType::float64},    {"half", DType::float16},
+      {"short", DType::int16},      {"int", DType::int32},         {"long", DType::int64},
       {"cfloat", DType::complex64}, {"cdouble", DType::complex128}};
   for (auto [name, t] : aliases) add(name, dtype_objects[static_cast<int>(t)]);
   add("dtype", reinterpret_cast<PyObject*>(DTypeType));
