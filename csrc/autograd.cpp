@@ -146,8 +146,8 @@ Tensor replay_view(const Tensor& whole, const Geometry& base, const Geometry& vi
   if (is_complex(base.dtype) && view.dtype == to_real(base.dtype))
     return as_strided_op(view_as_real_op(whole), view.sizes, view.strides,
                          view.offset - 2 * base.offset + 2 * whole->offset);
-  check(is_complex(view.dtype) && base.dtype == to_real(view.dtype),
-        "a view of ", base.dtype, " as ", view.dtype, " has no gradient");
+  check(is_complex(view.dtype) && base.dtype == to_real(view.dtype), "a view of ", base.dtype,
+        " as ", view.dtype, " has no gradient");
   Ints sizes = view.sizes, strides = view.strides;
   for (int64_t& s : strides) s *= 2;
   sizes.push_back(2);
@@ -199,8 +199,7 @@ struct CopySlices final : Node {
   NodeRef fn;
   Geometry base, view;
 
-  CopySlices(NodeRef f, const Tensor& b, const Tensor& v)
-      : fn(std::move(f)), base(b), view(v) {
+  CopySlices(NodeRef f, const Tensor& b, const Tensor& v) : fn(std::move(f)), base(b), view(v) {
     add_result(b);
     next.push_back(gradient_edge(b));
     for (size_t i = 1; i < fn->next.size(); ++i) next.push_back(fn->next[i]);
@@ -331,7 +330,8 @@ void SavedTensor::pack(SavedHooksRef hooks) {
 
 Tensor SavedTensor::unpack(Node* owner) const {
   if (!kept_) return {};
-  check(defined(), "Trying to backward through the graph a second time (or directly access saved "
+  check(defined(),
+        "Trying to backward through the graph a second time (or directly access saved "
         "tensors after they have already been freed). They are freed as backward() or "
         "autograd.grad() walk the graph. Specify retain_graph=True if you need to backward through "
         "the graph a second time or to access saved tensors after calling backward.");
@@ -355,9 +355,9 @@ Tensor SavedTensor::unpack(Node* owner) const {
 
 void SavedTensor::modified(Node* owner) const {
   static const char* const kTypes[] = {
-      "Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "ComplexFloat",
-      "ComplexDouble", "Bool", "BFloat16", "UInt16", "UInt32", "UInt64", "Float8_e4m3fn",
-      "Float8_e5m2"};
+      "Byte",   "Char",   "Short",        "Int",           "Long",       "Half",
+      "Float",  "Double", "ComplexFloat", "ComplexDouble", "Bool",       "BFloat16",
+      "UInt16", "UInt32", "UInt64",       "Float8_e4m3fn", "Float8_e5m2"};
   Node* from = owner;
   uint32_t number = result_;
   const AutogradMeta* m = tensor_->autograd;
@@ -372,8 +372,9 @@ void SavedTensor::modified(Node* owner) const {
   }
   fail(ErrorKind::runtime,
        "one of the variables needed for gradient computation has been modified by an inplace "
-       "operation: [torch.", kTypes[static_cast<int>(tensor_.dtype())], "Tensor ", tensor_.sizes(),
-       "]", origin, " is at version ", tensor_.version(), "; expected version ", version_,
+       "operation: [torch.",
+       kTypes[static_cast<int>(tensor_.dtype())], "Tensor ", tensor_.sizes(), "]", origin,
+       " is at version ", tensor_.version(), "; expected version ", version_,
        " instead. Hint: enable anomaly detection to find the operation that failed to compute its "
        "gradient, with torch.autograd.set_detect_anomaly(True).");
 }

@@ -53,15 +53,15 @@ struct WalkState;  // engine.cpp
 
 struct Node {
   uint32_t refs = 1;
-  bool released = false;            // saved tensors are gone
-  bool accumulates = false;         // an AccumulateGrad
-  uint64_t sequence;                // order of creation: later nodes run first
-  Small<Edge, 2> next;              // where the gradients of the arguments go
-  Small<ResultMeta, 1> results;     // of the forward
+  bool released = false;  // saved tensors are gone
+  bool accumulates = false;  // an AccumulateGrad
+  uint64_t sequence;  // order of creation: later nodes run first
+  Small<Edge, 2> next;  // where the gradients of the arguments go
+  Small<ResultMeta, 1> results;  // of the forward
   std::unique_ptr<NodeHooks> hooks;
-  WalkState* state = nullptr;       // of the engine's walk that visits the node now
-  void* pyobj = nullptr;            // borrowed: the Python object, if one lives
-  void* metadata = nullptr;         // owned by the binding: Node.metadata, forward traceback
+  WalkState* state = nullptr;  // of the engine's walk that visits the node now
+  void* pyobj = nullptr;  // borrowed: the Python object, if one lives
+  void* metadata = nullptr;  // owned by the binding: Node.metadata, forward traceback
 
   Node();
   virtual ~Node();
@@ -84,7 +84,7 @@ struct Node {
 // What the binding does about nodes: forward tracebacks for anomaly mode, Python-owned metadata.
 struct NodeBinding {
   void (*created)(Node& node) = nullptr;  // in anomaly mode
-  void (*failed)(Node& node) = nullptr;   // prints the forward's traceback
+  void (*failed)(Node& node) = nullptr;  // prints the forward's traceback
   void (*free_metadata)(void* metadata) = nullptr;
 };
 extern NodeBinding node_binding;
@@ -117,7 +117,7 @@ class SavedTensor {
   struct Packed {  // what saved_tensors_hooks made of it
     SavedHooksRef hooks;
     std::shared_ptr<void> value;
-    Edge edge;           // the tensor's own history
+    Edge edge;  // the tensor's own history
   };
   void pack(SavedHooksRef hooks);
   [[noreturn]] void modified(Node* owner) const;
@@ -131,11 +131,11 @@ class SavedTensor {
 // The node of an operator call.
 struct OpNode final : Node {
   const Op* op;
-  Small<Value, 3> args;            // non-tensors; shape_of() for tensors not saved
-  Small<SavedTensor, 2> saved;     // in the order of the schema's saved arguments, items of
-                                   // lists side by side, then the saved results
+  Small<Value, 3> args;  // non-tensors; shape_of() for tensors not saved
+  Small<SavedTensor, 2> saved;  // in the order of the schema's saved arguments, items of
+                                // lists side by side, then the saved results
   Small<std::pair<int, int>, 2> slots;  // (argument, item): which edge belongs to which argument
-  TensorList grads;                // gathered during apply, one per edge
+  TensorList grads;  // gathered during apply, one per edge
   std::string name() const override;
   TensorList apply(TensorList&& grads) override;
   void release_saved() override;
@@ -153,17 +153,17 @@ struct AccumulateGrad final : Node {
 // What makes y a differentiable view of base: in-place writes to either reach both histories.
 // Reads like a pointer: false when the tensor is no view.
 struct ViewInfo {
-  Tensor base;                // never a view itself
-  uint32_t version = 0;       // base's version when y's grad_fn was made
+  Tensor base;  // never a view itself
+  uint32_t version = 0;  // base's version when y's grad_fn was made
   bool multi_output = false;  // from split, unbind: in-place writes are refused
-  bool no_grad = false;       // made in no_grad mode: recorded in-place writes are refused
+  bool no_grad = false;  // made in no_grad mode: recorded in-place writes are refused
   explicit operator bool() const { return base.defined(); }
   ViewInfo* operator->() { return this; }
   const ViewInfo* operator->() const { return this; }
 };
 
 struct LeafHooks {
-  std::vector<std::shared_ptr<TensorHook>> tensor;           // on the gradient, before it is added
+  std::vector<std::shared_ptr<TensorHook>> tensor;  // on the gradient, before it is added
   std::vector<std::shared_ptr<TensorHook>> post_accumulate;  // called with the leaf, after
 };
 
@@ -186,8 +186,8 @@ struct AutogradMeta {
 };
 
 AutogradMeta& autograd_meta(const Tensor& t);  // made when absent
-NodeRef grad_fn(const Tensor& t);              // brought up to date for views; null for leaves
-Edge gradient_edge(const Tensor& t);           // grad_fn or the leaf's accumulator; null node: none
+NodeRef grad_fn(const Tensor& t);  // brought up to date for views; null for leaves
+Edge gradient_edge(const Tensor& t);  // grad_fn or the leaf's accumulator; null node: none
 // Makes t result `result_number` of node; the node's `results` have it already or get it here.
 void set_history(const Tensor& t, NodeRef node, uint32_t result_number = 0);
 // After an in-place write by `node` (whose first edge belongs to t's old value): t, and when t is a
@@ -197,7 +197,7 @@ void check_inplace(const Tensor& t, bool records, const char* op);  // leaf, vie
 void make_view_of(const Tensor& view, const Tensor& base, bool multi_output = false);
 void set_requires_grad(const Tensor& t, bool on);  // requires_grad_(), with its checks
 void retain_grad(const Tensor& t);
-void detach_in_place(const Tensor& t);             // detach_()
+void detach_in_place(const Tensor& t);  // detach_()
 
 struct Modes {
   bool grad = true;

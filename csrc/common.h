@@ -14,7 +14,14 @@ namespace flambeau {
 
 // The Python exception that the binding raises.
 enum class ErrorKind : uint8_t {
-  runtime, value, type, index, not_implemented, out_of_memory, attribute, linalg
+  runtime,
+  value,
+  type,
+  index,
+  not_implemented,
+  out_of_memory,
+  attribute,
+  linalg
 };
 
 struct Error : std::exception {
@@ -43,19 +50,23 @@ template <class... A>
 // check(ok, "mm(): want 2-D, got ", n, "-D"): the message is put together only on failure.
 template <class... A>
 inline void check(bool ok, const A&... a) {
-  if (!ok) [[unlikely]] fail(ErrorKind::runtime, a...);
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::runtime, a...);
 }
 template <class... A>
 inline void check_value(bool ok, const A&... a) {
-  if (!ok) [[unlikely]] fail(ErrorKind::value, a...);
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::value, a...);
 }
 template <class... A>
 inline void check_type(bool ok, const A&... a) {
-  if (!ok) [[unlikely]] fail(ErrorKind::type, a...);
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::type, a...);
 }
 template <class... A>
 inline void check_index(bool ok, const A&... a) {
-  if (!ok) [[unlikely]] fail(ErrorKind::index, a...);
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::index, a...);
 }
 
 // A list of integers, up to five of them in place: sizes, strides, dims.

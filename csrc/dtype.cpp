@@ -11,14 +11,14 @@ namespace flambeau {
 
 // name, NumPy's type string, bytes, floating, complex, signed; in the order of the enum
 const DTypeInfo kDTypes[] = {
-    {"uint8", "u1", 1, false, false, false},    {"int8", "i1", 1, false, false, true},
-    {"int16", "i2", 2, false, false, true},     {"int32", "i4", 4, false, false, true},
-    {"int64", "i8", 8, false, false, true},     {"float16", "f2", 2, true, false, true},
-    {"float32", "f4", 4, true, false, true},    {"float64", "f8", 8, true, false, true},
-    {"complex64", "c8", 8, false, true, true},  {"complex128", "c16", 16, false, true, true},
-    {"bool", "b1", 1, false, false, false},     {"bfloat16", "", 2, true, false, true},
-    {"uint16", "u2", 2, false, false, false},   {"uint32", "u4", 4, false, false, false},
-    {"uint64", "u8", 8, false, false, false},   {"float8_e4m3fn", "", 1, true, false, true},
+    {"uint8", "u1", 1, false, false, false},   {"int8", "i1", 1, false, false, true},
+    {"int16", "i2", 2, false, false, true},    {"int32", "i4", 4, false, false, true},
+    {"int64", "i8", 8, false, false, true},    {"float16", "f2", 2, true, false, true},
+    {"float32", "f4", 4, true, false, true},   {"float64", "f8", 8, true, false, true},
+    {"complex64", "c8", 8, false, true, true}, {"complex128", "c16", 16, false, true, true},
+    {"bool", "b1", 1, false, false, false},    {"bfloat16", "", 2, true, false, true},
+    {"uint16", "u2", 2, false, false, false},  {"uint32", "u4", 4, false, false, false},
+    {"uint64", "u8", 8, false, false, false},  {"float8_e4m3fn", "", 1, true, false, true},
     {"float8_e5m2", "", 1, true, false, true},
 };
 static_assert(std::size(kDTypes) == static_cast<size_t>(DType::count));
@@ -39,7 +39,8 @@ DType the_default = DType::float32;
 }
 DType default_dtype() { return the_default; }
 void set_default_dtype(DType t) {
-  check_type(is_floating(t), "only floating-point types are supported as the default type, got ", t);
+  check_type(is_floating(t), "only floating-point types are supported as the default type, got ",
+             t);
   the_default = t;
 }
 
@@ -86,8 +87,8 @@ DType promote(DType a, DType b) {
   }
   bool fa = is_floating(a), fb = is_floating(b);
   if (fa && fb) {
-    check(itemsize(a) > 1 && itemsize(b) > 1, "Promotion for Float8 Types is not supported, attempted to promote ",
-          a, " and ", b);
+    check(itemsize(a) > 1 && itemsize(b) > 1,
+          "Promotion for Float8 Types is not supported, attempted to promote ", a, " and ", b);
     if (itemsize(a) == itemsize(b)) return DType::float32;  // float16 with bfloat16
     return itemsize(a) > itemsize(b) ? a : b;
   }
@@ -104,7 +105,8 @@ bool can_cast(DType from, DType to) {
   return rank(from) <= rank(to);
 }
 
-// -- 16- and 8-bit floats --------------------------------------------------------------------------
+// -- 16- and 8-bit floats
+// --------------------------------------------------------------------------
 bfloat16::bfloat16(float f) {
   auto u = std::bit_cast<uint32_t>(f);
   if (f != f)
@@ -116,8 +118,8 @@ bfloat16::operator float() const { return std::bit_cast<float>(uint32_t(bits) <<
 
 namespace {
 
-// A float to one with E exponent and M mantissa bits, to nearest even. `inf` is the bit pattern that
-// overflow gives, `nan` that of a NaN.
+// A float to one with E exponent and M mantissa bits, to nearest even. `inf` is the bit pattern
+// that overflow gives, `nan` that of a NaN.
 template <int E, int M>
 uint32_t narrow_float(float f, uint32_t inf, uint32_t nan, uint32_t largest) {
   auto u = std::bit_cast<uint32_t>(f);
@@ -133,8 +135,8 @@ uint32_t narrow_float(float f, uint32_t inf, uint32_t nan, uint32_t largest) {
   int shift = std::max(exponent, 1 - bias) - M;  // unit in the last place is 2^shift
   auto units = static_cast<uint32_t>(std::nearbyint(std::ldexp(double(a), -shift)));
   // Adding the biased exponent carries a mantissa that rounded up into the next exponent.
-  uint32_t r = exponent < 1 - bias ? units
-                                   : units + (static_cast<uint32_t>(exponent + bias - 1) << M);
+  uint32_t r =
+      exponent < 1 - bias ? units : units + (static_cast<uint32_t>(exponent + bias - 1) << M);
   return sign | (r > largest ? inf : r);
 }
 

@@ -8,9 +8,23 @@
 namespace flambeau {
 
 enum class DType : uint8_t {
-  uint8, int8, int16, int32, int64, float16, float32, float64,
-  complex64, complex128, boolean, bfloat16, uint16, uint32, uint64,
-  float8_e4m3fn, float8_e5m2,
+  uint8,
+  int8,
+  int16,
+  int32,
+  int64,
+  float16,
+  float32,
+  float64,
+  complex64,
+  complex128,
+  boolean,
+  bfloat16,
+  uint16,
+  uint32,
+  uint64,
+  float8_e4m3fn,
+  float8_e5m2,
   count
 };
 
@@ -96,8 +110,8 @@ decltype(auto) visit(DType t, F&& f) {
 
 template <class T>
 inline constexpr bool is_reduced_float =
-    std::is_same_v<T, bfloat16> || std::is_same_v<T, float16> ||
-    std::is_same_v<T, float8_e4m3fn> || std::is_same_v<T, float8_e5m2>;
+    std::is_same_v<T, bfloat16> || std::is_same_v<T, float16> || std::is_same_v<T, float8_e4m3fn> ||
+    std::is_same_v<T, float8_e5m2>;
 template <class T>
 inline constexpr bool is_complex_type =
     std::is_same_v<T, complex64> || std::is_same_v<T, complex128>;

@@ -176,7 +176,7 @@ class Walk {
   GradMode mode_;
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::unordered_map<Node*, WalkState*> elsewhere_;  // of nodes that another walk holds
-  std::vector<WalkState*> heap_;                     // ready; the newest node on top
+  std::vector<WalkState*> heap_;  // ready; the newest node on top
   std::vector<Capture> captures_;
   TensorList captured_;
 };
@@ -370,12 +370,14 @@ Tensor first_gradient(const Tensor& root, Tensor g, size_t i) {
           "grad can be implicitly created only for real scalar outputs but got ", root.dtype());
     return full(root.sizes(), 1, root.options());
   }
-  check(g.sizes() == root.sizes(), "Mismatch in shape: grad_output[", i, "] has a shape of torch.Size(",
-        g.sizes(), ") and output[", i, "] has a shape of torch.Size(", root.sizes(), ").");
+  check(g.sizes() == root.sizes(), "Mismatch in shape: grad_output[", i,
+        "] has a shape of torch.Size(", g.sizes(), ") and output[", i,
+        "] has a shape of torch.Size(", root.sizes(), ").");
   check(is_complex(g.dtype()) == is_complex(root.dtype()),
         "For complex Tensors, both grad_output and output are required to have the same dtype. "
-        "Mismatch in dtype: grad_output[", i, "] has a dtype of ", g.dtype(), " and output[", i,
-        "] has a dtype of ", root.dtype(), ".");
+        "Mismatch in dtype: grad_output[",
+        i, "] has a dtype of ", g.dtype(), " and output[", i, "] has a dtype of ", root.dtype(),
+        ".");
   return g;
 }
 

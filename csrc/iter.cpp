@@ -94,7 +94,8 @@ void build_loop(Loop& loop, IntSpan sizes, const Tensor* const* operands, int n)
     }
     return;
   }
-  check(sizes.size() <= kMaxDims, "tensors of more than ", kMaxDims, " dimensions are not supported");
+  check(sizes.size() <= kMaxDims, "tensors of more than ", kMaxDims,
+        " dimensions are not supported");
   int ndim = 0;
   auto full = static_cast<int64_t>(sizes.size());
   for (int64_t d = full - 1; d >= 0; --d) {

@@ -5,8 +5,9 @@
 
 namespace flambeau {
 
-// Gives loop the sizes and strides for these operands, the output first. Every tensor must broadcast
-// to `sizes`; dimensions of size 1 are dropped, those that are contiguous in all operands merged.
+// Gives loop the sizes and strides for these operands, the output first. Every tensor must
+// broadcast to `sizes`; dimensions of size 1 are dropped, those that are contiguous in all operands
+// merged.
 void build_loop(Loop& loop, IntSpan sizes, std::initializer_list<const Tensor*> operands);
 void build_loop(Loop& loop, IntSpan sizes, const Tensor* const* operands, int n);
 

@@ -91,7 +91,8 @@ Op* register_op(const OpRecord& r) {
     for (++overload; last->next_overload; last = last->next_overload) ++overload;
     last->next_overload = op;
   }
-  op->node_name = r.node ? r.node : camel_case(op->schema.name) + "Backward" + std::to_string(overload);
+  op->node_name =
+      r.node ? r.node : camel_case(op->schema.name) + "Backward" + std::to_string(overload);
   return op;
 }
 
@@ -118,7 +119,8 @@ void resolve_aliases() {
   }
 }
 
-// -- recording ---------------------------------------------------------------------------------------
+// -- recording
+// ---------------------------------------------------------------------------------------
 namespace {
 
 bool any_requires_grad(const Op& op, const Value* args) {
@@ -138,7 +140,8 @@ bool records(const Op& op, const Value* args) {
   return modes().grad && !(op.flags & kNotDifferentiable) && any_requires_grad(op, args);
 }
 
-// An operator that has no gradient still gives a result that requires one; asking for it is an error.
+// An operator that has no gradient still gives a result that requires one; asking for it is an
+// error.
 void no_derivative(Backward& b) {
   fail(ErrorKind::runtime, "derivative for ", b.node().op->schema.name, " is not implemented");
 }
@@ -254,7 +257,8 @@ void call_op(const Op& op, Value* args, Value* results) {
     run_forward(op, args, results);
   }
   if (op.flags & kView) {
-    bool same = results[0].tag() == Value::tensor && results[0].as_tensor().is_same(args[0].as_tensor());
+    bool same =
+        results[0].tag() == Value::tensor && results[0].as_tensor().is_same(args[0].as_tensor());
     if (same) return;  // an operator that had nothing to do: contiguous(), to()
     link_views(args, results);
   }
@@ -263,7 +267,8 @@ void call_op(const Op& op, Value* args, Value* results) {
 
 void call_inplace(const Op& op, Value* args) {
   Tensor self = args[0].as_tensor();
-  if (op.flags & kComposite && !op.inplace) {  // its parts record; the write is a copy of the result
+  if (op.flags & kComposite &&
+      !op.inplace) {  // its parts record; the write is a copy of the result
     Value results[kMaxResults];
     op.forward(args, results);
     const Tensor& r = results[0].as_tensor();
@@ -354,7 +359,8 @@ void call_out(const Op& op, Value* args, Value* outs) {
   for (int r = 0; r < op.nresults(); ++r) outs[r].as_tensor().bump_version();
 }
 
-// -- OpCall ------------------------------------------------------------------------------------------
+// -- OpCall
+// ------------------------------------------------------------------------------------------
 const Op& OpCall::op() const {
   if (!op_) {
     const Op* o = find_op(name_);
@@ -366,7 +372,8 @@ const Op& OpCall::op() const {
 }
 
 namespace {
-// Defaults for the arguments left out, and int -> int[] and the like, as a Python call would have it.
+// Defaults for the arguments left out, and int -> int[] and the like, as a Python call would have
+// it.
 void complete(const Op& op, Value* args, int given) {
   for (int i = given; i < op.nargs(); ++i) args[i] = op.schema.args[i].fallback;
 }
@@ -391,7 +398,8 @@ TensorList OpCall::collect(Value* results) const {
   return out;
 }
 
-// -- OpNode and what a gradient formula sees ------------------------------------------------------------
+// -- OpNode and what a gradient formula sees
+// ------------------------------------------------------------
 std::string OpNode::name() const { return op->node_name; }
 
 void OpNode::release_saved() {
@@ -414,8 +422,8 @@ int saved_position(const OpNode& n, int arg, int item) {
   for (int i = 0; i < arg; ++i) {
     if (!(n.op->saved_args >> i & 1)) continue;
     if (n.op->schema.args[i].type == ArgType::tensors)
-      at += static_cast<int>(std::count_if(n.slots.begin(), n.slots.end(),
-                                           [&](auto& s) { return s.first == i; }));
+      at += static_cast<int>(
+          std::count_if(n.slots.begin(), n.slots.end(), [&](auto& s) { return s.first == i; }));
     else
       ++at;
   }
@@ -432,9 +440,7 @@ int saved_arg_count(const OpNode& n) { return saved_position(n, n.op->nargs(), 0
 
 }  // namespace
 
-Tensor Backward::in(int i) const {
-  return node_.saved[saved_position(node_, i, 0)].unpack(&node_);
-}
+Tensor Backward::in(int i) const { return node_.saved[saved_position(node_, i, 0)].unpack(&node_); }
 
 TensorList Backward::in_list(int i) const {
   TensorList out;
@@ -460,8 +466,8 @@ const Ints& Backward::sizes(int i) const { return node_.args[i].as_ints(); }
 DType Backward::dtype(int i) const { return node_.args[i].shape_dtype(); }
 
 int Backward::count(int i) const {
-  return static_cast<int>(std::count_if(node_.slots.begin(), node_.slots.end(),
-                                        [&](auto& s) { return s.first == i; }));
+  return static_cast<int>(
+      std::count_if(node_.slots.begin(), node_.slots.end(), [&](auto& s) { return s.first == i; }));
 }
 
 Ints Backward::sizes(int i, int item) const {

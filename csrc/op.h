@@ -17,7 +17,11 @@ enum class ArgType : uint8_t {
   boolean,        // bool
   scalar,         // Scalar
   dtype,          // ScalarType
-  device, layout, memory_format, string, generator,
+  device,
+  layout,
+  memory_format,
+  string,
+  generator,
 };
 
 struct Argument {
@@ -79,18 +83,19 @@ using ForwardFn = void (*)(Value* args, Value* results);
 using BackwardFn = void (*)(Backward& b);
 
 enum OpFlags : uint32_t {
-  kMethod = 1,            // Tensor.f besides flambeau.f; set by itself when the first argument is a Tensor
+  kMethod = 1,  // Tensor.f besides flambeau.f; set by itself when the first argument is a Tensor
   kNoMethod = 2,
-  kNoFunction = 4,        // Tensor.f only
-  kInplace = 8,           // has an in-place twin f_
-  kView = 16,             // the result shares memory with the first argument
-  kNumbers = 32,          // Tensor arguments may be Python numbers (binary operators)
-  kWritesOut = 64,        // forward writes an out= tensor given in results
+  kNoFunction = 4,  // Tensor.f only
+  kInplace = 8,  // has an in-place twin f_
+  kView = 16,  // the result shares memory with the first argument
+  kNumbers = 32,  // Tensor arguments may be Python numbers (binary operators)
+  kWritesOut = 64,  // forward writes an out= tensor given in results
   kNotDifferentiable = 128,  // results never require a gradient (comparisons, argmax, zeros)
-  kInternal = 256,        // not in a public namespace; reached as flambeau._C._ops.name
-  kFactory = 512,         // takes requires_grad= (and pin_memory=, layout=, ignored on the CPU)
-  kComposite = 1024,      // forward calls other operators, which record themselves
-  kOnlyInplace = 2048,    // copy_, zero_: no twin that makes a new tensor; set by itself for names in _
+  kInternal = 256,  // not in a public namespace; reached as flambeau._C._ops.name
+  kFactory = 512,  // takes requires_grad= (and pin_memory=, layout=, ignored on the CPU)
+  kComposite = 1024,  // forward calls other operators, which record themselves
+  kOnlyInplace =
+      2048,  // copy_, zero_: no twin that makes a new tensor; set by itself for names in _
 };
 
 struct OpRecord {
@@ -115,7 +120,7 @@ struct Op {
   BackwardFn backward;
   uint32_t flags;
   uint64_t saved_args = 0, saved_results = 0;  // bit sets
-  uint64_t tensor_args = 0;                    // arguments of type Tensor and Tensor[]
+  uint64_t tensor_args = 0;  // arguments of type Tensor and Tensor[]
   std::string node_name, doc, text;
   const PointwiseOp* pointwise;
   Op* next_overload = nullptr;
@@ -131,8 +136,8 @@ constexpr int kMaxResults = 8;
 // Every record, by name; overloads in the order of their registration.
 Op* register_op(const OpRecord& r);
 Op* find_op(const std::string& name);  // the first overload; null when there is none
-const std::vector<Op*>& all_ops();     // first overloads
-void resolve_aliases();                // once, when every record is in
+const std::vector<Op*>& all_ops();  // first overloads
+void resolve_aliases();  // once, when every record is in
 
 struct RegisterOps {
   RegisterOps(std::initializer_list<OpRecord> rs) {
@@ -244,9 +249,9 @@ struct NativeCall<F> {
     }
   }
 };
-// A forward made of a plain function: Tensor f(const Tensor& input, int64_t dim, std::optional<DType>)
-// takes the schema's arguments in order (undefined Tensor for None), returns Tensor, a std::tuple of
-// them, TensorList, Scalar, or nothing for an in-place one.
+// A forward made of a plain function: Tensor f(const Tensor& input, int64_t dim,
+// std::optional<DType>) takes the schema's arguments in order (undefined Tensor for None), returns
+// Tensor, a std::tuple of them, TensorList, Scalar, or nothing for an in-place one.
 template <auto F>
 inline constexpr ForwardFn native = &NativeCall<F>::run;
 

@@ -164,8 +164,10 @@ Device common_device(const Operands& o, const char* name) {
       dims = t.dim() > 0;
     } else {
       bool good = t.device().type == device.type || t.dim() == 0;
-      check(good, name, "(): Expected all tensors to be on the same device, but found at least two "
-            "devices, ", device, " and ", t.device());
+      check(good, name,
+            "(): Expected all tensors to be on the same device, but found at least two "
+            "devices, ",
+            device, " and ", t.device());
     }
   }
   return device;
@@ -228,7 +230,8 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
       o.tensors[k + 1] = &args[k].as_tensor();
       same = same && args[k].as_tensor().dtype() == common;
     } else {
-      check_type(args[k].is_scalar(), op.name, "(): argument ", k + 1, " must be Tensor or a number");
+      check_type(args[k].is_scalar(), op.name, "(): argument ", k + 1,
+                 " must be Tensor or a number");
       o.tensors[k + 1] = nullptr;
       o.numbers[k + 1] = args[k].as_scalar();
       same = same && common == DType::float32 && o.numbers[k + 1].kind != Scalar::complex;
@@ -238,19 +241,24 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   for (int k = op.operands, total = k + kMaxNumbers; k < total && args[k].is_scalar(); ++k) {
     const Scalar& s = args[k].as_scalar();
     if (is_integral(common) || common == DType::boolean)
-      check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL || op.index == pointwise_relu,
+      check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL ||
+                op.index == pointwise_relu,
             "For integral input tensors, argument alpha must not be a floating point number.");
     else
       check(s.kind != Scalar::complex || is_complex(common),
             "For non-complex input tensors, argument alpha must not be a complex number.");
   }
   if (op.types & NOBOOL && common == DType::boolean)
-    fail(ErrorKind::runtime, op.name, "(): not supported for bool tensors; use logical operators "
+    fail(ErrorKind::runtime, op.name,
+         "(): not supported for bool tensors; use logical operators "
          "such as ^, logical_xor() or ~ instead");
   if (!(op.types & I) && !is_inexact(common)) common = default_dtype();
-  bool type_good = is_complex(common) ? op.types & C : is_floating(common) ? op.types & F : op.types & I;
+  bool type_good = is_complex(common)    ? op.types & C
+                   : is_floating(common) ? op.types & F
+                                         : op.types & I;
   check(type_good, "\"", op.name, "\" not implemented for '", common, "'");
-  check(itemsize(common) > 1 || !is_floating(common), "\"", op.name, "\" not implemented for '", common, "'");
+  check(itemsize(common) > 1 || !is_floating(common), "\"", op.name, "\" not implemented for '",
+        common, "'");
 
   Compute compute = compute_for(common);
   bool boolean = op.types & BOOL, real = op.types & REAL && is_complex(common);
@@ -263,8 +271,8 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   if (out.defined()) {
     check(can_cast(dtype, out.dtype()), op.name, "(): result type ", dtype,
           " can't be cast to the desired output type ", out.dtype());
-    check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device, ", got ",
-          out.device());
+    check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device,
+          ", got ", out.device());
     if (!(out.sizes() == shape)) {
       bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
       check(!inplace, op.name, "_(): output with shape ", out.sizes(),
@@ -282,12 +290,16 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   for (int k = 0; k < kMaxNumbers && args[op.operands + k].is_scalar(); ++k)
     numbers[k] = number_of(args[op.operands + k].as_scalar());
   PointwiseFn fn = loops(op.index).value[static_cast<int>(compute)];
-  run_loop(o, compute, boolean ? PointwiseResult::boolean : real ? PointwiseResult::real : PointwiseResult::same,
+  run_loop(o, compute,
+           boolean ? PointwiseResult::boolean
+           : real  ? PointwiseResult::real
+                   : PointwiseResult::same,
            fn, numbers, is_heavy(fn, op));
   if (!results[0].is_tensor()) results[0] = Value(std::move(out));
 }
 
-// -- gradients ---------------------------------------------------------------------------------------
+// -- gradients
+// ---------------------------------------------------------------------------------------
 namespace {
 
 uint32_t operand_bit(int k) { return kReadsX << k; }
@@ -358,9 +370,9 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
   auto fetch = [&](uint32_t reads) {
     for (int k = 0; k < op.operands; ++k)
       if (reads & ~have & operand_bit(k)) {
-        in[k] = node.args[k].is_scalar()
-                    ? scalar_tensor(node.args[k].as_scalar(), {node.args[k].as_scalar().dtype(), {}})
-                    : b.in(k);
+        in[k] = node.args[k].is_scalar() ? scalar_tensor(node.args[k].as_scalar(),
+                                                         {node.args[k].as_scalar().dtype(), {}})
+                                         : b.in(k);
         have |= operand_bit(k);
       }
     if (reads & ~have & kReadsY) {
@@ -385,8 +397,8 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
       b.set(k, reduce_gradient(op.expression(k, g, in, y, numbers), b.sizes(k), own));
       continue;
     }
-    // One fused loop over g, the operands and the result. What it does not read may be anything of a
-    // shape that fits: g itself.
+    // One fused loop over g, the operands and the result. What it does not read may be anything of
+    // a shape that fits: g itself.
     Operands o;
     o.n = op.operands + 3;
     Tensor out;
@@ -395,7 +407,8 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     for (int i = 0; i < op.operands; ++i) {
       bool reads = op.reads[k] & operand_bit(i);
       o.tensors[2 + i] = reads ? &in[i] : &g;
-      if (reads && in[i].dim() && is_inexact(in[i].dtype())) widest = promote(widest, in[i].dtype());
+      if (reads && in[i].dim() && is_inexact(in[i].dtype()))
+        widest = promote(widest, in[i].dtype());
     }
     o.tensors[o.n - 1] = op.reads[k] & kReadsY ? &y : &g;
     if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);

@@ -16,7 +16,8 @@ struct PointwiseOp {
   uint32_t reads[3];  // PointwiseReads of each gradient
   bool differentiable, zero[3];
   // The gradient for operand k as recorded operators; of g, operands and result.
-  Tensor (*expression)(int k, const Tensor& g, const Tensor* in, const Tensor& y, const double* numbers);
+  Tensor (*expression)(int k, const Tensor& g, const Tensor* in, const Tensor& y,
+                       const double* numbers);
   bool (*is_identity)(int k, const double* numbers);  // the gradient is g itself
 };
 

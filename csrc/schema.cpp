@@ -1,4 +1,5 @@
-// Parsing a schema text: "f(Tensor input, int[2] size=1, *, ScalarType? dtype=None) -> (Tensor a, Tensor b)".
+// Parsing a schema text: "f(Tensor input, int[2] size=1, *, ScalarType? dtype=None) -> (Tensor a,
+// Tensor b)".
 #include <cctype>
 #include <cstdlib>
 
@@ -48,8 +49,9 @@ class SchemaParser {
   std::string word() {
     skip();
     size_t from = at_;
-    while (at_ < s_.size() && (std::isalnum(static_cast<unsigned char>(s_[at_])) || s_[at_] == '_' ||
-                               s_[at_] == '.' || s_[at_] == '-' || s_[at_] == '+'))
+    while (at_ < s_.size() &&
+           (std::isalnum(static_cast<unsigned char>(s_[at_])) || s_[at_] == '_' || s_[at_] == '.' ||
+            s_[at_] == '-' || s_[at_] == '+'))
       ++at_;
     return s_.substr(from, at_ - from);
   }
@@ -60,12 +62,17 @@ class SchemaParser {
       ArgType one, list;
     };
     static constexpr Name names[] = {
-        {"Tensor", ArgType::tensor, ArgType::tensors},  {"int", ArgType::integer, ArgType::ints},
-        {"float", ArgType::floating, ArgType::floats},  {"bool", ArgType::boolean, ArgType::ints},
-        {"Scalar", ArgType::scalar, ArgType::floats},   {"ScalarType", ArgType::dtype, ArgType::dtype},
-        {"Device", ArgType::device, ArgType::device},   {"Layout", ArgType::layout, ArgType::layout},
+        {"Tensor", ArgType::tensor, ArgType::tensors},
+        {"int", ArgType::integer, ArgType::ints},
+        {"float", ArgType::floating, ArgType::floats},
+        {"bool", ArgType::boolean, ArgType::ints},
+        {"Scalar", ArgType::scalar, ArgType::floats},
+        {"ScalarType", ArgType::dtype, ArgType::dtype},
+        {"Device", ArgType::device, ArgType::device},
+        {"Layout", ArgType::layout, ArgType::layout},
         {"MemoryFormat", ArgType::memory_format, ArgType::memory_format},
-        {"str", ArgType::string, ArgType::string},      {"Generator", ArgType::generator, ArgType::generator},
+        {"str", ArgType::string, ArgType::string},
+        {"Generator", ArgType::generator, ArgType::generator},
     };
     std::string w = word();
     const Name* found = nullptr;

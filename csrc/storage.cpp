@@ -151,7 +151,8 @@ void cpu_empty_cache() {
   }
 }
 
-// -- devices ----------------------------------------------------------------------------------------
+// -- devices
+// ----------------------------------------------------------------------------------------
 const char* device_type_name(DeviceType t) {
   switch (t) {
     case DeviceType::cpu: return "cpu";
@@ -177,8 +178,8 @@ Device parse_device(const std::string& text) {
   else if (type == "cuda")
     d.type = DeviceType::cuda;
   else
-    fail(ErrorKind::runtime, "Expected one of cpu, cuda, meta device type at start of device string: ",
-         text);
+    fail(ErrorKind::runtime,
+         "Expected one of cpu, cuda, meta device type at start of device string: ", text);
   if (colon != std::string::npos) {
     std::string digits = text.substr(colon + 1);
     bool good = !digits.empty() && digits.size() < 4 &&
@@ -190,7 +191,8 @@ Device parse_device(const std::string& text) {
   return d;
 }
 
-// -- storage -----------------------------------------------------------------------------------------
+// -- storage
+// -----------------------------------------------------------------------------------------
 namespace {
 void check_device(Device device) {
   check(device.type != DeviceType::cuda, "flambeau was not built with CUDA: no memory on device ",

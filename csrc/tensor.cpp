@@ -17,12 +17,13 @@ std::ostream& operator<<(std::ostream& os, IntSpan v) {
 
 int64_t wrap_dim(int64_t dim, int64_t ndim) {
   int64_t n = ndim ? ndim : 1;
-  check_index(dim >= -n && dim < n, "Dimension out of range (expected to be in range of [", -n, ", ",
-              n - 1, "], but got ", dim, ")");
+  check_index(dim >= -n && dim < n, "Dimension out of range (expected to be in range of [", -n,
+              ", ", n - 1, "], but got ", dim, ")");
   return dim < 0 ? dim + n : dim;
 }
 
-// -- impl --------------------------------------------------------------------------------------------
+// -- impl
+// --------------------------------------------------------------------------------------------
 void TensorImpl::destroy() {
   if (owns_pyobj && release_pyobj(this)) return;
   delete autograd;
@@ -61,7 +62,8 @@ bool Tensor::is_contiguous(MemoryFormat f) const {
   return true;
 }
 
-// -- strides -----------------------------------------------------------------------------------------
+// -- strides
+// -----------------------------------------------------------------------------------------
 Ints contiguous_strides(IntSpan sizes) {
   Ints s(sizes.size());
   int64_t step = 1;
@@ -122,7 +124,8 @@ Ints preserved_strides(const Tensor& t) {
   return s;
 }
 
-// -- creation ----------------------------------------------------------------------------------------
+// -- creation
+// ----------------------------------------------------------------------------------------
 namespace {
 
 // Elements between the first and one past the last that sizes and strides reach.
@@ -142,7 +145,8 @@ Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous) {
   int64_t n = 1;
   for (int64_t s : sizes) {
     check(s >= 0, "Trying to create tensor with negative dimension ", s, ": ", sizes);
-    check(!__builtin_mul_overflow(n, s, &n), "Storage size calculation overflowed with sizes=", sizes);
+    check(!__builtin_mul_overflow(n, s, &n),
+          "Storage size calculation overflowed with sizes=", sizes);
   }
   int64_t elements = contiguous ? n : extent(sizes, strides), bytes;
   check(!__builtin_mul_overflow(elements, int64_t(itemsize(o.dtype)), &bytes),
@@ -203,7 +207,8 @@ Tensor scalar_tensor(const Scalar& value, const Options& o) {
   return t;
 }
 
-// -- views and copies --------------------------------------------------------------------------------
+// -- views and copies
+// --------------------------------------------------------------------------------
 Tensor Tensor::alias() const { return as_strided_raw(sizes(), strides(), p_->offset); }
 
 Tensor Tensor::as_strided_raw(IntSpan sizes, IntSpan strides, int64_t offset) const {
@@ -275,8 +280,8 @@ void copy(const Tensor& dst, const Tensor& src) {
   check_no_internal_overlap(dst, "copy_");
   Tensor from = src;
   if (may_overlap(dst, src)) {
-    if (dst->offset == src->offset && dst.sizes() == src.sizes() && dst.strides() == src.strides() &&
-        dst.dtype() == src.dtype())
+    if (dst->offset == src->offset && dst.sizes() == src.sizes() &&
+        dst.strides() == src.strides() && dst.dtype() == src.dtype())
       return;
     from = src.clone_raw();
   }
@@ -313,7 +318,8 @@ void resize(const Tensor& t, IntSpan sizes) {
   t->refresh();
 }
 
-// -- shapes ------------------------------------------------------------------------------------------
+// -- shapes
+// ------------------------------------------------------------------------------------------
 Ints broadcast_shapes(IntSpan a, IntSpan b, const char* op) {
   if (a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin())) return Ints(a);
   size_t n = std::max(a.size(), b.size());

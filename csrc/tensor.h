@@ -33,7 +33,7 @@ struct TensorImpl {
   int64_t numel = 1;
   Ints sizes, strides;
   AutogradMeta* autograd = nullptr;  // owned; null until something about gradients is asked or set
-  void* pyobj = nullptr;             // borrowed: the Python object, if one lives
+  void* pyobj = nullptr;  // borrowed: the Python object, if one lives
 
   void destroy();
   void refresh();  // numel and contiguous from sizes and strides
@@ -86,9 +86,9 @@ class Tensor {
   // Views without a history, and copies; recorded twins stand in ops.h.
   Tensor alias() const;  // same memory, no autograd state, shared version
   Tensor as_strided_raw(IntSpan sizes, IntSpan strides, int64_t offset) const;
-  Tensor contiguous_raw() const;    // itself when contiguous, else a plain copy
-  Tensor to_raw(DType t) const;     // itself when of that dtype, else a converted copy
-  Tensor clone_raw() const;         // plain row-major copy
+  Tensor contiguous_raw() const;  // itself when contiguous, else a plain copy
+  Tensor to_raw(DType t) const;  // itself when of that dtype, else a converted copy
+  Tensor clone_raw() const;  // plain row-major copy
 
  private:
   Ref<TensorImpl> p_;
@@ -104,7 +104,7 @@ bool is_dense(const Tensor& t);  // no overlap and no holes
 
 Tensor empty(IntSpan sizes, const Options& o);
 Tensor empty_strided(IntSpan sizes, IntSpan strides, const Options& o);
-Tensor empty_like(const Tensor& t);                       // preserve_format
+Tensor empty_like(const Tensor& t);  // preserve_format
 Tensor empty_like(const Tensor& t, DType dtype);
 Tensor zeros(IntSpan sizes, const Options& o);
 Tensor full(IntSpan sizes, const Scalar& value, const Options& o);

@@ -12,7 +12,17 @@ class Generator;  // random.h
 class Value {
  public:
   enum Tag : uint8_t {
-    none, tensor, scalar, ints, tensors, floats, string, dtype, device, layout, memory_format,
+    none,
+    tensor,
+    scalar,
+    ints,
+    tensors,
+    floats,
+    string,
+    dtype,
+    device,
+    layout,
+    memory_format,
     generator,
     shape,  // in a node: the sizes and dtype of a tensor that was not saved
   };

@@ -9,11 +9,11 @@ import math
 import pathlib
 import time
 
-import flambeau.nn.functional as F
 import matplotlib
 from tqdm import tqdm
 
 import flambeau as torch
+import flambeau.nn.functional as F
 from flambeau import nn
 from flambeau.utils.data import DataLoader
 from flambeau.vision import datasets, transforms

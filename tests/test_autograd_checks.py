@@ -92,9 +92,7 @@ def test_checkpoint_nested_and_sequential():
     def inner(x):
         return (x * x).exp()
 
-    y = checkpoint(
-        lambda x: checkpoint(inner, x, use_reentrant=False) * x, x, use_reentrant=False
-    )
+    y = checkpoint(lambda x: checkpoint(inner, x, use_reentrant=False) * x, x, use_reentrant=False)
     y.sum().backward()
     want = torch.autograd.grad((inner(x) * x).sum(), x)[0]
     assert close(x.grad, want)

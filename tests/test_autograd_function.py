@@ -219,6 +219,7 @@ def test_an_error_in_forward_leaves_the_mode_alone():
         Bad.apply(leaf(1.0))
     assert torch.is_grad_enabled()
     with pytest.raises(TypeError, match="save_for_backward"):
+
         class Saves(torch.autograd.Function):
             @staticmethod
             def forward(ctx, x):

@@ -9,8 +9,7 @@ namespace {
 template <class T>
 Filters<T> pack_filters(const Conv<T>& c) {
   const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
-  T* packed = scratch_for<T>(Scratch::packed_b,
-                             c.a.groups * tiles * rows * c.depth + Vec<T>::size);
+  T* packed = scratch_for<T>(Scratch::packed_b, c.a.groups * tiles * rows * c.depth + Vec<T>::size);
   // In order: the store of a tile's last vector reaches into the next tile.
   for (int64_t i = 0; i < c.a.groups * tiles; ++i) {
     const int64_t first = i % tiles * rows;
@@ -53,9 +52,17 @@ void output_pointwise(const Conv<T>& c) {
   const auto one = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / c.a.groups, group = i % c.a.groups, filter = group * c.filters;
-      Gemm<T> g{c.filters,   c.positions, c.depth,
-                c.weight(filter), c.depth, 1, c.input(n, group * c.channels), c.positions, 1,
-                c.output(n, filter), c.positions};
+      Gemm<T> g{c.filters,
+                c.positions,
+                c.depth,
+                c.weight(filter),
+                c.depth,
+                1,
+                c.input(n, group * c.channels),
+                c.positions,
+                1,
+                c.output(n, filter),
+                c.positions};
       if (c.a.bias) {
         g.bias = static_cast<const T*>(c.a.bias) + filter;
         g.start = Start::bias_rows;
@@ -188,8 +195,8 @@ void input(const Conv<T>& c) {
   const int64_t wanted = ceil_div(256, c.taps);  // rows of columns worth a block
   const int64_t blocks = ceil_div(c.channels, wanted), block = ceil_div(c.channels, blocks);
   const double flops = c.flops() / static_cast<double>(blocks) + 1;
-  parallel_for(0, c.a.batch * c.a.groups * blocks,
-               1 + static_cast<int64_t>(kParallelFlops / flops), [&](int64_t begin, int64_t end) {
+  parallel_for(0, c.a.batch * c.a.groups * blocks, 1 + static_cast<int64_t>(kParallelFlops / flops),
+               [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t image = i / blocks, first = i % blocks * block;
                    if (first < c.channels)

@@ -33,8 +33,10 @@ void fill_sequence(const SequenceArgs& a) {
   const R step = a.half < a.n ? (last - first) / static_cast<R>(a.n - 1) : static_cast<R>(a.step);
   parallel_for(0, a.n, 32768, [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i) {
-      R v = i < a.half ? first + static_cast<R>(i) * step : last - static_cast<R>(a.n - 1 - i) * step;
-      put(dst + i, a.powers ? __builtin_pow(a.base, static_cast<double>(v)) : static_cast<double>(v));
+      R v =
+          i < a.half ? first + static_cast<R>(i) * step : last - static_cast<R>(a.n - 1 - i) * step;
+      put(dst + i,
+          a.powers ? __builtin_pow(a.base, static_cast<double>(v)) : static_cast<double>(v));
     }
   });
 }
@@ -44,14 +46,17 @@ void count_up(const SequenceArgs& a) {
   T* dst = static_cast<T*>(a.dst);
   const auto first = static_cast<uint64_t>(a.first_int), step = static_cast<uint64_t>(a.step_int);
   parallel_for(0, a.n, 32768, [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i) dst[i] = static_cast<T>(first + static_cast<uint64_t>(i) * step);
+    for (int64_t i = b; i < e; ++i)
+      dst[i] = static_cast<T>(first + static_cast<uint64_t>(i) * step);
   });
 }
 
 template <class T>
 void whole(const SequenceArgs& a) {
-  if (a.integral) count_up<T>(a);
-  else fill_sequence<T, double>(a);
+  if (a.integral)
+    count_up<T>(a);
+  else
+    fill_sequence<T, double>(a);
 }
 
 void sequence(const SequenceArgs& a) {
@@ -59,11 +64,15 @@ void sequence(const SequenceArgs& a) {
   switch (a.dtype) {
     case DType::uint8: return whole<uint8_t>(a);
     case DType::int8: return whole<int8_t>(a);
-    case DType::int16: case DType::uint16: return whole<int16_t>(a);
-    case DType::int32: case DType::uint32: return whole<int32_t>(a);
-    case DType::int64: case DType::uint64: return whole<int64_t>(a);
+    case DType::int16:
+    case DType::uint16: return whole<int16_t>(a);
+    case DType::int32:
+    case DType::uint32: return whole<int32_t>(a);
+    case DType::int64:
+    case DType::uint64: return whole<int64_t>(a);
     case DType::boolean: return fill_sequence<bool, double>(a);
-    case DType::float32: return spaced ? fill_sequence<float, float>(a) : fill_sequence<float, double>(a);
+    case DType::float32:
+      return spaced ? fill_sequence<float, float>(a) : fill_sequence<float, double>(a);
     case DType::float64: return fill_sequence<double, double>(a);
     case DType::bfloat16: return fill_sequence<Bf16, float>(a);
     case DType::float16: return fill_sequence<F16, float>(a);

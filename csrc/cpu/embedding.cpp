@@ -23,9 +23,12 @@ struct Accumulator<Brain> {
 
 template <class T, class A>
 FLAMBEAU_INLINE T stored(A x) {
-  if constexpr (__is_same(T, Half)) return {float_to_f16(x)};
-  else if constexpr (__is_same(T, Brain)) return {float_to_bf16(x)};
-  else return static_cast<T>(x);
+  if constexpr (__is_same(T, Half))
+    return {float_to_f16(x)};
+  else if constexpr (__is_same(T, Brain))
+    return {float_to_bf16(x)};
+  else
+    return static_cast<T>(x);
 }
 
 template <class T>
@@ -76,8 +79,10 @@ void bags_typed(const BagArgs& a) {
     for (int64_t w = b; w < e; ++w) {
       const int64_t bag = w / parts, from = (w - bag * parts) * kColumns;
       const int64_t n = a.width - from < kColumns ? a.width - from : kColumns;
-      if (a.mode == BagMode::max) max_bag<T>(a, bag, from, n);
-      else add_bag<T>(a, bag, from, n);
+      if (a.mode == BagMode::max)
+        max_bag<T>(a, bag, from, n);
+      else
+        add_bag<T>(a, bag, from, n);
     }
   });
 }

@@ -9,10 +9,10 @@
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 
-constexpr int64_t kDepth = 320;              // of a block of the reduction: its B panel stays in L1
-constexpr int64_t kBlockTiles = 10;          // tiles in a block of rows: its A stays in L2
-constexpr int64_t kPackedBytes = 16 << 20;   // of B packed at a time
-constexpr double kParallelFlops = 1 << 20;   // below, splitting costs more than it gains
+constexpr int64_t kDepth = 320;  // of a block of the reduction: its B panel stays in L1
+constexpr int64_t kBlockTiles = 10;  // tiles in a block of rows: its A stays in L2
+constexpr int64_t kPackedBytes = 16 << 20;  // of B packed at a time
+constexpr double kParallelFlops = 1 << 20;  // below, splitting costs more than it gains
 
 FLAMBEAU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -60,8 +60,8 @@ struct Blocked {
   static constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
   const Gemm<T>& g;
   int64_t tiles, tile_rows, blocks, block_tiles;  // of rows
-  int64_t panels, groups, group_panels;           // of columns
-  int64_t depths, depth;                          // of the reduction
+  int64_t panels, groups, group_panels;  // of columns
+  int64_t depths, depth;  // of the reduction
   bool direct_b, pack_a;
   T* packed_b = nullptr;
 
@@ -118,8 +118,7 @@ struct Blocked {
     const int64_t t0 = block * block_tiles, t1 = min(t0 + block_tiles, tiles);
     const int64_t p0 = group * group_panels, p1 = min(p0 + group_panels, panels);
     T* packed_a = nullptr;
-    if (pack_a)
-      packed_a = scratch_for<T>(Scratch::packed_a, (t1 - t0) * tile_rows * depth + W);
+    if (pack_a) packed_a = scratch_for<T>(Scratch::packed_a, (t1 - t0) * tile_rows * depth + W);
     for (int64_t d = 0; d < depths; ++d) {
       if (pack_a)
         for (int64_t t = t0; t < t1; ++t)
@@ -131,8 +130,8 @@ struct Blocked {
     }
     if (g.activation != Activation::none) {
       const int64_t i = t0 * tile_rows, j = p0 * NR;
-      activate(g.c + i * g.c_row + j, g.c_row, min(t1 * tile_rows, g.m) - i,
-               min(p1 * NR, g.n) - j, g.activation);
+      activate(g.c + i * g.c_row + j, g.c_row, min(t1 * tile_rows, g.m) - i, min(p1 * NR, g.n) - j,
+               g.activation);
     }
   }
 
@@ -158,8 +157,8 @@ struct Blocked {
 template <class T>
 void gemm_blocked(const Gemm<T>& g) {
   Blocked<T> plan(g);
-  plan.packed_b = scratch_for<T>(Scratch::packed_b,
-                                 plan.panels * Blocked<T>::NR * g.k + Vec<T>::size);
+  plan.packed_b =
+      scratch_for<T>(Scratch::packed_b, plan.panels * Blocked<T>::NR * g.k + Vec<T>::size);
   const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n * g.k);
   if (flops < kParallelFlops) {
     plan.pack_panels(0, plan.panels);
@@ -239,7 +238,8 @@ void dot_columns(const Gemm<T>& g, int64_t begin, int64_t end) {
     Vec<T> sums[M][W];
     const int64_t n = min(W, end - j);
     for (int64_t q = 0; q < W; q += C)
-      if (q < n) dots<T, M, C>(g, j + q, n - q, (Vec<T>(*)[W]) & sums[0][q]);
+      if (q < n)
+        dots<T, M, C>(g, j + q, n - q, (Vec<T>(*)[W]) & sums[0][q]);
       else
         for (int i = 0; i < M; ++i)
           for (int64_t r = q; r < q + C; ++r) sums[i][r] = T(0);
@@ -261,7 +261,7 @@ template <class T, int M>
 void wide_columns(const Gemm<T>& g, int64_t begin, int64_t end) {
   constexpr int64_t W = Vec<T>::size;
   constexpr int V = kTileRows > 8 ? (M <= 3 ? 8 : 4) : (M <= 3 ? 4 : 2);
-  TileArgs<T> x{g.a,    g.a_row, g.a_col, g.b, g.b_row, g.k, g.c, g.c_row, 0, g.start, g.bias};
+  TileArgs<T> x{g.a, g.a_row, g.a_col, g.b, g.b_row, g.k, g.c, g.c_row, 0, g.start, g.bias};
   for (int64_t j = begin; j < end;) {
     const int64_t left = end - j;
     x.c = g.c + j;
@@ -299,8 +299,7 @@ template <class T>
 void gemm_few_rows(const Gemm<T>& g, bool dot) {
   constexpr int64_t unit = 8 * Vec<T>::size, size = sizeof(T);
   const int64_t grain = unit * (1 + (128 << 10) / ((g.k + 1) * unit * size));
-  parallel_for(0, g.n, grain,
-               [&](int64_t begin, int64_t end) { few_rows(g, dot, begin, end); });
+  parallel_for(0, g.n, grain, [&](int64_t begin, int64_t end) { few_rows(g, dot, begin, end); });
 }
 
 template <class T>

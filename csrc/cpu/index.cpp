@@ -8,7 +8,8 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-// -- rows -------------------------------------------------------------------------------------------
+// -- rows
+// -------------------------------------------------------------------------------------------
 template <class T>
 void take_items(const RowsArgs& a) {  // inner is one element
   parallel_for(0, a.outer * a.count, 16384, [&](int64_t b, int64_t e) {
@@ -46,7 +47,8 @@ void take_rows(const RowsArgs& a) {
         bad = true;
         i = 0;
       }
-      __builtin_memcpy(a.other + k * row, a.data + (o * a.rows + i) * row, static_cast<size_t>(row));
+      __builtin_memcpy(a.other + k * row, a.data + (o * a.rows + i) * row,
+                       static_cast<size_t>(row));
     }
     if (bad) __atomic_store_n(a.bad, 1, __ATOMIC_RELAXED);
   });
@@ -88,10 +90,11 @@ void put_rows(const RowsArgs& a) {
     });
 }
 
-// -- lines ------------------------------------------------------------------------------------------
-// Calls f(data, other, index, n, data_step): element i of the run has its index at index[i], lies at
-// other + i * other step and at data + index * data stride of dim + i * data_step. Runs that may meet
-// each other come from one call of the task, in order.
+// -- lines
+// ------------------------------------------------------------------------------------------ Calls
+// f(data, other, index, n, data_step): element i of the run has its index at index[i], lies at
+// other + i * other step and at data + index * data stride of dim + i * data_step. Runs that may
+// meet each other come from one call of the task, in order.
 template <class F>
 void for_runs(const LinesArgs& a, bool split, const F& f) {
   const int last = a.ndim - 1;
@@ -166,8 +169,8 @@ template <class T, Combine C>
 void scatter_typed(const LinesArgs& a) {
   const int last = a.ndim - 1;
   const int64_t so = a.other_strides[last], si = a.index_strides[last], sd = a.data_strides[a.dim];
-  const bool plain = so == static_cast<int64_t>(sizeof(T)) && si == 8 &&
-                     sd == static_cast<int64_t>(sizeof(T));
+  const bool plain =
+      so == static_cast<int64_t>(sizeof(T)) && si == 8 && sd == static_cast<int64_t>(sizeof(T));
   for_runs(a, false, [&](char* data, char* other, const char* index, int64_t n, int64_t step) {
     if (plain && step == 0) {
       T* dst = reinterpret_cast<T*>(data);

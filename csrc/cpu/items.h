@@ -111,14 +111,22 @@ FLAMBEAU_INLINE void combine(T* p, T x) {
   } else {
     const auto a = value_of(*p), b = value_of(x);
     decltype(a + b) r{};
-    if constexpr (C == Combine::add) r = a + b;
-    else if constexpr (C == Combine::mul) r = a * b;
-    else if constexpr (__is_same(T, Cx) || __is_same(T, Cx32)) r = a;
-    else if constexpr (C == Combine::amin) r = (a < b) | (a != a) ? a : b;
-    else r = (a > b) | (a != a) ? a : b;
-    if constexpr (__is_same(T, Half)) p->bits = float_to_f16(r);
-    else if constexpr (__is_same(T, Brain)) p->bits = float_to_bf16(r);
-    else *p = static_cast<T>(r);
+    if constexpr (C == Combine::add)
+      r = a + b;
+    else if constexpr (C == Combine::mul)
+      r = a * b;
+    else if constexpr (__is_same(T, Cx) || __is_same(T, Cx32))
+      r = a;
+    else if constexpr (C == Combine::amin)
+      r = (a < b) | (a != a) ? a : b;
+    else
+      r = (a > b) | (a != a) ? a : b;
+    if constexpr (__is_same(T, Half))
+      p->bits = float_to_f16(r);
+    else if constexpr (__is_same(T, Brain))
+      p->bits = float_to_bf16(r);
+    else
+      *p = static_cast<T>(r);
   }
 }
 

@@ -137,8 +137,7 @@ void gemm_half(const GemmArgs& x) {
     widen_matrix(b, at<uint16_t>(x.b, x.b_batch, i0, i1), x.b_row, x.b_col, x.k, x.n, widen);
     uint16_t* out = const_cast<uint16_t*>(at<uint16_t>(x.c, x.c_batch, i0, i1));
     if (x.beta != 0)
-      for (int64_t r = 0; r < mn; ++r)
-        widen(out + r / x.n * x.c_row + r % x.n * x.c_col, c + r, 1);
+      for (int64_t r = 0; r < mn; ++r) widen(out + r / x.n * x.c_row + r % x.n * x.c_col, c + r, 1);
     gemm_one<float>(y, a, b, c, biases ? bias : nullptr);
     for (int64_t r = 0; r < x.m; ++r) {
       if (x.c_col == 1) {

@@ -133,7 +133,8 @@ void pointwise(const PointwiseArgs& a) {
   }
 }
 
-// -- copies ------------------------------------------------------------------------------------------
+// -- copies
+// ------------------------------------------------------------------------------------------
 int64_t item_size(DType t) {
   switch (t) {
 #define CASE(name, T) \
@@ -272,9 +273,8 @@ void fill(const Loop& loop, const void* value) {
   const LoopOperand& d = loop.operands[0];
   int64_t size = item_size(d.dtype);
   const auto* src = static_cast<const char*>(value);
-  each_row(loop, [&](const Cursor& c, int64_t n) {
-    move(c.at(loop, 0), d.strides[0], src, 0, n, size);
-  });
+  each_row(loop,
+           [&](const Cursor& c, int64_t n) { move(c.at(loop, 0), d.strides[0], src, 0, n, size); });
 }
 
 }  // namespace

@@ -8,8 +8,10 @@ namespace {
 
 enum Types : int { F = 1, I = 2, C = 4, BOOL = 8, REAL = 16, NOBOOL = 32 };
 struct NoGradient {};
-#define NONE NoGradient{}
-#define ZERO NoGradient{}
+#define NONE \
+  NoGradient {}
+#define ZERO \
+  NoGradient {}
 
 // What an expression is read as: registers for the floating types, single elements for the others.
 template <class T>
@@ -37,11 +39,11 @@ FLAMBEAU_INLINE auto number(const PointwiseNumber& n) {
 
 template <int W>
 struct ByteLanes;
-#define FLAMBEAU_BYTES(W)                                                          \
-  template <>                                                                      \
-  struct ByteLanes<W> {                                                            \
-    typedef uint8_t Reg __attribute__((vector_size(W)));                           \
-    typedef uint8_t Loose __attribute__((vector_size(W), aligned(1), may_alias));  \
+#define FLAMBEAU_BYTES(W)                                                         \
+  template <>                                                                     \
+  struct ByteLanes<W> {                                                           \
+    typedef uint8_t Reg __attribute__((vector_size(W)));                          \
+    typedef uint8_t Loose __attribute__((vector_size(W), aligned(1), may_alias)); \
   };
 FLAMBEAU_BYTES(2)
 FLAMBEAU_BYTES(4)
@@ -119,7 +121,7 @@ FLAMBEAU_INLINE void loop(const void* const* in, void* out, int64_t n, const F& 
   }
 }
 
-#define FLAMBEAU_NUMBERS                                                        \
+#define FLAMBEAU_NUMBERS                                                            \
   [[maybe_unused]] const auto p = number<T>(numbers[0]), q = number<T>(numbers[1]), \
                               r = number<T>(numbers[2]);
 
@@ -130,7 +132,7 @@ FLAMBEAU_INLINE void loop(const void* const* in, void* out, int64_t n, const F& 
                    [[maybe_unused]] int64_t n, [[maybe_unused]] const PointwiseNumber* numbers) { \
     using V = typename Lane<T>::type;                                                             \
     FLAMBEAU_NUMBERS                                                                              \
-    loop<T, N, flags>(in, out, n, [&](__VA_ARGS__) { return as_result<V>(EXPR); });                \
+    loop<T, N, flags>(in, out, n, [&](__VA_ARGS__) { return as_result<V>(EXPR); });               \
   }
 
 // Results as a register (a literal 0 among them), a mask, or for other types as they come.
@@ -153,7 +155,9 @@ constexpr bool named(const char* a, const char* b) {
   while (*a && *a == *b) ++a, ++b;
   return *a == *b;
 }
-constexpr bool is_gradient(const char* text) { return !named(text, "NONE") && !named(text, "ZERO"); }
+constexpr bool is_gradient(const char* text) {
+  return !named(text, "NONE") && !named(text, "ZERO");
+}
 
 #define UNARY(name, schema, flags, value_, g0, doc)                        \
   struct Loops_##name {                                                    \

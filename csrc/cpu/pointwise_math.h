@@ -1,11 +1,13 @@
-// The functions that pointwise.def names beyond vec_math.h: for vectors, integers and complex numbers.
+// The functions that pointwise.def names beyond vec_math.h: for vectors, integers and complex
+// numbers.
 #pragma once
 #include "runs.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 
-// -- complex numbers, from the C library -------------------------------------------------------------
+// -- complex numbers, from the C library
+// -------------------------------------------------------------
 #define FLAMBEAU_COMPLEX(name) \
   FLAMBEAU_INLINE Cx name(Cx x) { return __builtin_c##name(x); }
 FLAMBEAU_COMPLEX(exp)
@@ -54,13 +56,16 @@ FLAMBEAU_INLINE Cx power(Cx x, Cx z) {
   if (x == 0.0 && real(z) > 0) return to_cx(0, 0);
   return __builtin_cpow(x, z);
 }
-FLAMBEAU_INLINE bool is_infinite(Cx x) { return __builtin_isinf(real(x)) || __builtin_isinf(imag(x)); }
+FLAMBEAU_INLINE bool is_infinite(Cx x) {
+  return __builtin_isinf(real(x)) || __builtin_isinf(imag(x));
+}
 FLAMBEAU_INLINE bool is_finite(Cx x) {
   return __builtin_isfinite(real(x)) && __builtin_isfinite(imag(x));
 }
 FLAMBEAU_INLINE bool is_real(Cx x) { return imag(x) == 0; }
 
-// -- integers ------------------------------------------------------------------------------------------
+// -- integers
+// ------------------------------------------------------------------------------------------
 // Division by zero is refused before the loop runs; the most negative number by -1 wraps.
 FLAMBEAU_INLINE int64_t trunc_divide(int64_t x, int64_t z) {
   if (z == -1) return static_cast<int64_t>(-static_cast<uint64_t>(x));
@@ -115,7 +120,8 @@ FLAMBEAU_INLINE bool is_finite(int64_t) { return true; }
 FLAMBEAU_INLINE bool is_real(int64_t) { return true; }
 FLAMBEAU_INLINE bool sign_bit(int64_t x) { return x < 0; }
 
-// -- vectors ---------------------------------------------------------------------------------------------
+// -- vectors
+// ---------------------------------------------------------------------------------------------
 template <class T>
 FLAMBEAU_INLINE Vec<T> conj(Vec<T> x) {
   return x;
@@ -214,8 +220,10 @@ FLAMBEAU_INLINE double digamma_one(double x) {
   }
   for (; x < 10; x += 1) r -= 1 / x;
   const double s = 1 / (x * x);
-  const double series = s * (1.0 / 12 - s * (1.0 / 120 - s * (1.0 / 252 - s * (1.0 / 240 -
-                        s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
+  const double series =
+      s * (1.0 / 12 - s * (1.0 / 120 -
+                           s * (1.0 / 252 -
+                                s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
   return r + __builtin_log(x) - 0.5 / x - series;
 }
 FLAMBEAU_INLINE double trigamma_one(double x) {
@@ -228,8 +236,10 @@ FLAMBEAU_INLINE double trigamma_one(double x) {
   }
   for (; x < 10; x += 1) r += 1 / (x * x);
   const double s = 1 / (x * x);
-  const double series = s * (1.0 / 6 - s * (1.0 / 30 - s * (1.0 / 42 - s * (1.0 / 30 -
-                        s * (5.0 / 66 - s * (691.0 / 2730 - s * 7 / 6))))));
+  const double series =
+      s * (1.0 / 6 -
+           s * (1.0 / 30 -
+                s * (1.0 / 42 - s * (1.0 / 30 - s * (5.0 / 66 - s * (691.0 / 2730 - s * 7 / 6))))));
   return sign * (r + (1 + 0.5 / x + series) / x);
 }
 template <class T>
@@ -241,7 +251,8 @@ FLAMBEAU_INLINE Vec<T> trigamma(Vec<T> a) {
   return map(a, [](T x) { return static_cast<T>(trigamma_one(x)); });
 }
 
-// -- parts of gradients: the same text stands for tensors in ops/expression.h ------------------------------
+// -- parts of gradients: the same text stands for tensors in ops/expression.h
+// ------------------------------
 template <class T, class P>
 FLAMBEAU_INLINE T scaled(T g, P p) {
   return g * conj(p);

@@ -37,8 +37,10 @@ void plane(const MaxPoolArgs& a, int64_t p) {
         T most = 0;
         for (int64_t u = r0.first; u < r0.last; ++u) {
           for (int64_t v = r1.first; v < r1.last; ++v) {
-            const int64_t line = ((r0.start + u * a.dilation[0]) * a.in[1] + r1.start +
-                                  v * a.dilation[1]) * a.in[2] + r2.start;
+            const int64_t line =
+                ((r0.start + u * a.dilation[0]) * a.in[1] + r1.start + v * a.dilation[1]) *
+                    a.in[2] +
+                r2.start;
             for (int64_t w = r2.first; w < r2.last; ++w) {
               const int64_t at = line + w * a.dilation[2];
               const T value = x[at];

@@ -49,11 +49,12 @@ struct Fold {
 };
 
 constexpr int64_t kBlock = 4096;  // elements of a row, or rows of a column, in one partial result
-constexpr int64_t kWide = 256;    // columns walked together
+constexpr int64_t kWide = 256;  // columns walked together
 
 // Elements [at, at + n) of x as T, by way of a buffer when they are of another type.
 template <class T>
-FLAMBEAU_INLINE const T* elements(const ReduceArgs& a, int64_t at, int64_t n, int64_t size, T* buffer) {
+FLAMBEAU_INLINE const T* elements(const ReduceArgs& a, int64_t at, int64_t n, int64_t size,
+                                  T* buffer) {
   const char* p = a.x + at * size;
   if (a.dtype == dtype_of<T>) return reinterpret_cast<const T*>(p);
   load_run<T>(buffer, p, a.dtype, size, n);
@@ -136,7 +137,8 @@ void reduce_rows(const ReduceArgs& a) {
     });
     return;
   }
-  A* partial = static_cast<A*>(scratch(Scratch::shared, static_cast<size_t>(a.outer * blocks) * sizeof(A)));
+  A* partial =
+      static_cast<A*>(scratch(Scratch::shared, static_cast<size_t>(a.outer * blocks) * sizeof(A)));
   parallel_for(0, a.outer * blocks, 8, [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i) partial[i] = static_cast<A>(block(i / blocks, i % blocks));
   });
@@ -149,12 +151,13 @@ void reduce_rows(const ReduceArgs& a) {
 
 // acc[j] with x[i][j] for i in [from, from + m), j in [column, column + w)
 template <Reduction K, class T>
-void reduce_columns_block(const ReduceArgs& a, int64_t outer, int64_t from, int64_t m, int64_t column,
-                          int64_t w, int64_t size, T* acc) {
+void reduce_columns_block(const ReduceArgs& a, int64_t outer, int64_t from, int64_t m,
+                          int64_t column, int64_t w, int64_t size, T* acc) {
   using R = Fold<K, T>;
   alignas(64) T buffer[kWide], center[kWide];
   if (a.center)
-    for (int64_t j = 0; j < w; ++j) center[j] = static_cast<T>(a.center[outer * a.inner + column + j]);
+    for (int64_t j = 0; j < w; ++j)
+      center[j] = static_cast<T>(a.center[outer * a.inner + column + j]);
   for (int64_t j = 0; j < w; ++j) acc[j] = R::start();
   for (int64_t i = 0; i < m; ++i) {
     const T* p = elements<T>(a, (outer * a.n + from + i) * a.inner + column, w, size, buffer);
@@ -250,7 +253,8 @@ void reduce(const ReduceArgs& a) {
   }
 }
 
-// -- positions -----------------------------------------------------------------------------------------
+// -- positions
+// -----------------------------------------------------------------------------------------
 template <class T, Reduction K>
 int64_t arg_row(const T* p, int64_t n, T* value) {
   const T best = reduce_run<K, T>(p, n, T(0));
@@ -288,7 +292,8 @@ void arg_reduce(const ArgReduceArgs& a) {
   }
 }
 
-// -- running sums and products -----------------------------------------------------------------------------
+// -- running sums and products
+// -----------------------------------------------------------------------------
 template <class T, class A, class F>
 void scan_with(const ScanArgs& a, A start, const F& f) {
   const T* x = static_cast<const T*>(a.x);

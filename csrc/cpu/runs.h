@@ -7,9 +7,23 @@ namespace flambeau {
 
 // The core's enumeration, spelled out here because its header is not for kernels.
 enum class DType : uint8_t {
-  uint8, int8, int16, int32, int64, float16, float32, float64,
-  complex64, complex128, boolean, bfloat16, uint16, uint32, uint64,
-  float8_e4m3fn, float8_e5m2,
+  uint8,
+  int8,
+  int16,
+  int32,
+  int64,
+  float16,
+  float32,
+  float64,
+  complex64,
+  complex128,
+  boolean,
+  bfloat16,
+  uint16,
+  uint32,
+  uint64,
+  float8_e4m3fn,
+  float8_e5m2,
 };
 
 namespace FLAMBEAU_ISA {
@@ -159,7 +173,8 @@ inline void load_typed(C* dst, const char* src, int64_t stride, int64_t n) {
     const C x = widen_one<C>(*reinterpret_cast<const T*>(src));
     for (int64_t i = 0; i < n; ++i) dst[i] = x;
   } else {
-    for (int64_t i = 0; i < n; ++i) dst[i] = widen_one<C>(*reinterpret_cast<const T*>(src + i * stride));
+    for (int64_t i = 0; i < n; ++i)
+      dst[i] = widen_one<C>(*reinterpret_cast<const T*>(src + i * stride));
   }
 }
 
@@ -181,12 +196,15 @@ inline void store_typed(char* dst, int64_t stride, const C* src, int64_t n) {
   }
 }
 
-#define FLAMBEAU_EACH_DTYPE(CASE)                                                            \
-  CASE(uint8, uint8_t) CASE(int8, int8_t) CASE(int16, int16_t) CASE(int32, int32_t)          \
-  CASE(int64, int64_t) CASE(float16, Half) CASE(float32, float) CASE(float64, double)        \
-  CASE(complex64, Cx32) CASE(complex128, Cx) CASE(boolean, Bool) CASE(bfloat16, Brain)       \
-  CASE(uint16, uint16_t) CASE(uint32, uint32_t) CASE(uint64, uint64_t)                       \
+// clang-format off
+#define FLAMBEAU_EACH_DTYPE(CASE)                                                    \
+  CASE(uint8, uint8_t) CASE(int8, int8_t) CASE(int16, int16_t) CASE(int32, int32_t)  \
+  CASE(int64, int64_t) CASE(float16, Half) CASE(float32, float)                      \
+  CASE(float64, double) CASE(complex64, Cx32) CASE(complex128, Cx)                   \
+  CASE(boolean, Bool) CASE(bfloat16, Brain) CASE(uint16, uint16_t)                   \
+  CASE(uint32, uint32_t) CASE(uint64, uint64_t)                                      \
   CASE(float8_e4m3fn, E4M3) CASE(float8_e5m2, E5M2)
+// clang-format on
 
 // n elements of dtype t, `stride` bytes apart, as C.
 template <class C>
@@ -220,7 +238,8 @@ constexpr DType dtype_of<Cx> = DType::complex128;
 template <>
 constexpr DType dtype_of<uint8_t> = DType::boolean;
 
-constexpr int64_t kRun = 1024;  // elements converted at a time: a few such buffers fit the first cache
+constexpr int64_t kRun =
+    1024;  // elements converted at a time: a few such buffers fit the first cache
 
 // Where a loop stands: one index for each dimension above the innermost, the byte offset of each
 // operand's row, and the column in the row.
@@ -236,8 +255,7 @@ struct Cursor {
     for (int d = 1; d < loop.ndim; ++d) {
       index[d] = rest % loop.sizes[d];
       rest /= loop.sizes[d];
-      for (int k = 0; k < loop.noperands; ++k)
-        offset[k] += index[d] * loop.operands[k].strides[d];
+      for (int k = 0; k < loop.noperands; ++k) offset[k] += index[d] * loop.operands[k].strides[d];
     }
   }
   FLAMBEAU_INLINE char* at(const Loop& loop, int k) const {

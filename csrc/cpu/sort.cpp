@@ -8,7 +8,8 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-// -- keys -------------------------------------------------------------------------------------------
+// -- keys
+// -------------------------------------------------------------------------------------------
 FLAMBEAU_INLINE uint32_t float_key(float x) {
   const uint32_t u = __builtin_bit_cast(uint32_t, x + 0.0f);  // -0 becomes 0
   const uint32_t key = u & 0x80000000u ? ~u : u | 0x80000000u;
@@ -21,19 +22,25 @@ FLAMBEAU_INLINE uint64_t double_key(double x) {
 }
 template <class T>
 FLAMBEAU_INLINE auto key_of(T x) {
-  if constexpr (__is_same(T, double)) return double_key(x);
-  else if constexpr (__is_same(T, int64_t)) return static_cast<uint64_t>(x) ^ uint64_t(1) << 63;
-  else if constexpr (__is_same(T, uint64_t)) return x;
+  if constexpr (__is_same(T, double))
+    return double_key(x);
+  else if constexpr (__is_same(T, int64_t))
+    return static_cast<uint64_t>(x) ^ uint64_t(1) << 63;
+  else if constexpr (__is_same(T, uint64_t))
+    return x;
   else if constexpr (__is_same(T, float) || __is_same(T, Half) || __is_same(T, Brain))
     return float_key(value_of(x));
-  else return static_cast<uint32_t>(static_cast<int64_t>(value_of(x)) + (int64_t(1) << 31));
+  else
+    return static_cast<uint32_t>(static_cast<int64_t>(value_of(x)) + (int64_t(1) << 31));
 }
 
 // A key of 32 bits and its position in one word, or 64 bits beside it.
 struct Narrow {
   using Key = uint32_t;
   uint64_t word;
-  FLAMBEAU_INLINE static Narrow make(uint32_t key, uint32_t at) { return {uint64_t(key) << 32 | at}; }
+  FLAMBEAU_INLINE static Narrow make(uint32_t key, uint32_t at) {
+    return {uint64_t(key) << 32 | at};
+  }
   FLAMBEAU_INLINE uint32_t key() const { return static_cast<uint32_t>(word >> 32); }
   FLAMBEAU_INLINE uint32_t at() const { return static_cast<uint32_t>(word); }
   FLAMBEAU_INLINE bool before(Narrow o) const { return word < o.word; }
@@ -45,7 +52,9 @@ struct Wide {
   FLAMBEAU_INLINE static Wide make(uint64_t key, uint64_t at) { return {key, at}; }
   FLAMBEAU_INLINE uint64_t key() const { return k; }
   FLAMBEAU_INLINE uint64_t at() const { return position; }
-  FLAMBEAU_INLINE bool before(Wide o) const { return k < o.k || (k == o.k && position < o.position); }
+  FLAMBEAU_INLINE bool before(Wide o) const {
+    return k < o.k || (k == o.k && position < o.position);
+  }
 };
 
 template <class E>
@@ -105,7 +114,8 @@ void select_entries(const E* p, int64_t n, E* best, int64_t keep) {
   insertion_sort(best, keep);
   E last = best[keep - 1];
   for (int64_t i = keep; i < n; ++i) {
-    if (!p[i].before(last)) [[likely]] continue;
+    if (!p[i].before(last)) [[likely]]
+      continue;
     int64_t j = keep - 1;
     for (; j > 0 && p[i].before(best[j - 1]); --j) best[j] = best[j - 1];
     best[j] = p[i];
@@ -128,8 +138,10 @@ void sort_typed(const SortArgs& a) {
       for (int64_t i = 0; i < a.n; ++i)
         buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
       E* sorted = buffer + a.n;
-      if (select) select_entries(buffer, a.n, sorted, a.keep);
-      else sorted = sort_entries(buffer, sorted, a.n);
+      if (select)
+        select_entries(buffer, a.n, sorted, a.keep);
+      else
+        sorted = sort_entries(buffer, sorted, a.n);
       T* values = reinterpret_cast<T*>(a.values) + r * a.keep;
       int64_t* indices = a.indices + r * a.keep;
       for (int64_t i = 0; i < a.keep; ++i) {
@@ -146,7 +158,8 @@ void sort(const SortArgs& a) {
   by_real_dtype(a.dtype, [&](auto tag) { sort_typed<decltype(tag)>(a); });
 }
 
-// -- running extremes, searching ------------------------------------------------------------------------
+// -- running extremes, searching
+// ------------------------------------------------------------------------
 void running(const RunningArgs& a) {
   by_real_dtype(a.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -156,8 +169,10 @@ void running(const RunningArgs& a) {
         int64_t best = 0;
         for (int64_t i = 0; i < a.n; ++i) {
           const auto x = value_of(src[i]), y = value_of(src[best]);
-          if (y == y && (x != x || (a.least ? x <= y : x >= y))) best = i;
-          else if (x != x) best = i;
+          if (y == y && (x != x || (a.least ? x <= y : x >= y)))
+            best = i;
+          else if (x != x)
+            best = i;
           a.indices[r * a.n + i] = best;
           reinterpret_cast<T*>(a.values)[r * a.n + i] = src[best];
         }
@@ -179,8 +194,10 @@ void search(const SearchArgs& a) {
         while (lo < hi) {
           const int64_t mid = lo + (hi - lo) / 2;
           const auto edge = key_of(edges[sorter ? sorter[mid] : mid]);
-          if (a.right ? edge <= key : edge < key) lo = mid + 1;
-          else hi = mid;
+          if (a.right ? edge <= key : edge < key)
+            lo = mid + 1;
+          else
+            hi = mid;
         }
         a.out[k] = lo;
       }

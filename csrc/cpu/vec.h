@@ -24,12 +24,12 @@ constexpr int kVecBytes = 16;
 // Reg: the register; Loose: the same at any address of a T; Int: the integer of T's width.
 template <class T>
 struct VecTraits;
-#define FLAMBEAU_VEC_TRAITS(T, I)                                                              \
-  template <>                                                                                  \
-  struct VecTraits<T> {                                                                        \
-    typedef T Reg __attribute__((vector_size(kVecBytes)));                                     \
-    typedef T Loose __attribute__((vector_size(kVecBytes), aligned(alignof(T)), may_alias));   \
-    typedef I Int;                                                                             \
+#define FLAMBEAU_VEC_TRAITS(T, I)                                                            \
+  template <>                                                                                \
+  struct VecTraits<T> {                                                                      \
+    typedef T Reg __attribute__((vector_size(kVecBytes)));                                   \
+    typedef T Loose __attribute__((vector_size(kVecBytes), aligned(alignof(T)), may_alias)); \
+    typedef I Int;                                                                           \
   };
 FLAMBEAU_VEC_TRAITS(float, int32_t)
 FLAMBEAU_VEC_TRAITS(double, int64_t)
@@ -207,11 +207,19 @@ template <Number A, Number B>
 FLAMBEAU_INLINE auto min(A a, B b) -> decltype(a + b) {
   return (a < b) | (a != a) ? a : b;
 }
-#define FLAMBEAU_SCALAR(T)                                                                  \
-  FLAMBEAU_INLINE T sum(Vec<T> a) { return fold(a, [](T x, T y) { return x + y; }); }       \
-  FLAMBEAU_INLINE T prod(Vec<T> a) { return fold(a, [](T x, T y) { return x * y; }); }      \
-  FLAMBEAU_INLINE T hmax(Vec<T> a) { return fold(a, [](T x, T y) { return max(x, y); }); }  \
-  FLAMBEAU_INLINE T hmin(Vec<T> a) { return fold(a, [](T x, T y) { return min(x, y); }); }
+#define FLAMBEAU_SCALAR(T)                              \
+  FLAMBEAU_INLINE T sum(Vec<T> a) {                     \
+    return fold(a, [](T x, T y) { return x + y; });     \
+  }                                                     \
+  FLAMBEAU_INLINE T prod(Vec<T> a) {                    \
+    return fold(a, [](T x, T y) { return x * y; });     \
+  }                                                     \
+  FLAMBEAU_INLINE T hmax(Vec<T> a) {                    \
+    return fold(a, [](T x, T y) { return max(x, y); }); \
+  }                                                     \
+  FLAMBEAU_INLINE T hmin(Vec<T> a) {                    \
+    return fold(a, [](T x, T y) { return min(x, y); }); \
+  }
 FLAMBEAU_SCALAR(float)
 FLAMBEAU_SCALAR(double)
 FLAMBEAU_SCALAR(int32_t)

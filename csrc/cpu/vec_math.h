@@ -18,15 +18,17 @@ struct MathTable;
 
 template <>
 struct MathTable<float> {
-  static constexpr float k_exp[] = {0x1.a1256cp-13f, 0x1.6d43bp-10f, 0x1.1110ep-7f, 0x1.5554e8p-5f,
-      0x1.555556p-3f, 0x1p-1f};
+  static constexpr float k_exp[] = {0x1.a1256cp-13f, 0x1.6d43bp-10f, 0x1.1110ep-7f,
+                                    0x1.5554e8p-5f,  0x1.555556p-3f, 0x1p-1f};
   static constexpr float k_log[] = {0x1.ddd7c2p-3f, 0x1.245c1ap-2f, 0x1.9999ecp-2f, 0x1.555556p-1f};
   static constexpr float k_sin[] = {-0x1.9ac6fcp-13f, 0x1.110c24p-7f, -0x1.555552p-3f};
   static constexpr float k_cos[] = {0x1.9bd67p-16f, -0x1.6c12cep-10f, 0x1.555554p-5f};
-  static constexpr float k_erf_small[] = {0x1.4a569p-14f, -0x1.a45088p-11f, 0x1.54127p-8f,
-      -0x1.b7fabap-6f, 0x1.ce2d1p-4f, -0x1.81273ep-2f, 0x1.20dd74p+0f};
+  static constexpr float k_erf_small[] = {0x1.4a569p-14f,  -0x1.a45088p-11f, 0x1.54127p-8f,
+                                          -0x1.b7fabap-6f, 0x1.ce2d1p-4f,    -0x1.81273ep-2f,
+                                          0x1.20dd74p+0f};
   static constexpr float k_erf_large[] = {-0x1.dbdffep-11f, 0x1.bdc2c6p-8f, 0x1.ea8f84p-9f,
-      -0x1.43731ap-4f, 0x1.eeea4ep-3f, -0x1.b5704p-2f, 0x1.058672p-2f};
+                                          -0x1.43731ap-4f,  0x1.eeea4ep-3f, -0x1.b5704p-2f,
+                                          0x1.058672p-2f};
   static constexpr float k_pio2[] = {0x1.92p+0f, 0x1.fb4p-12f, 0x1.4442d2p-24f};
   static constexpr float k_ln2[] = {0x1.62ep-1f, 0x1.0bfbe8p-15f};
   static constexpr float k_log10_2[] = {0x1.344p-2f, 0x1.3509f8p-18f};
@@ -40,26 +42,35 @@ struct MathTable<float> {
 
 template <>
 struct MathTable<double> {
-  static constexpr double k_exp[] = {0x1.1f7340dbc337ep-29, 0x1.af4e554377204p-26,
-      0x1.27e4db46cddd1p-22, 0x1.71de01fdbf9cap-19, 0x1.a01a01a6e1e2ap-16, 0x1.a01a01abf85abp-13,
-      0x1.6c16c16c162c3p-10, 0x1.11111111100bep-7, 0x1.5555555555556p-5, 0x1.5555555555557p-3,
-      0x1p-1};
-  static constexpr double k_log[] = {0x1.2b62d7ad6afd1p-3, 0x1.39fd85b6dc092p-3,
-      0x1.7462bb40a0181p-3, 0x1.c71c62ce599c7p-3, 0x1.2492492e03734p-2, 0x1.999999999523ep-2,
-      0x1.5555555555558p-1};
+  static constexpr double k_exp[] = {0x1.1f7340dbc337ep-29,
+                                     0x1.af4e554377204p-26,
+                                     0x1.27e4db46cddd1p-22,
+                                     0x1.71de01fdbf9cap-19,
+                                     0x1.a01a01a6e1e2ap-16,
+                                     0x1.a01a01abf85abp-13,
+                                     0x1.6c16c16c162c3p-10,
+                                     0x1.11111111100bep-7,
+                                     0x1.5555555555556p-5,
+                                     0x1.5555555555557p-3,
+                                     0x1p-1};
+  static constexpr double k_log[] = {
+      0x1.2b62d7ad6afd1p-3, 0x1.39fd85b6dc092p-3, 0x1.7462bb40a0181p-3, 0x1.c71c62ce599c7p-3,
+      0x1.2492492e03734p-2, 0x1.999999999523ep-2, 0x1.5555555555558p-1};
   static constexpr double k_sin[] = {0x1.5e098556d302ep-33, -0x1.ae60069e53ef1p-26,
-      0x1.71de379252004p-19, -0x1.a01a019e80693p-13, 0x1.1111111110ba5p-7, -0x1.5555555555555p-3};
+                                     0x1.71de379252004p-19, -0x1.a01a019e80693p-13,
+                                     0x1.1111111110ba5p-7,  -0x1.5555555555555p-3};
   static constexpr double k_cos[] = {-0x1.907c0e63adbb6p-37, 0x1.1eeb66b683028p-29,
-      -0x1.27e4fa15bd814p-22, 0x1.a01a019f4d0edp-16, -0x1.6c16c16c1696p-10, 0x1.5555555555555p-5};
-  static constexpr double k_erf_small[] = {-0x1.ac9585a44fe29p-31, 0x1.d76af6ca49787p-27,
-      -0x1.5c131500d3f88p-23, 0x1.b981d78881a5dp-20, -0x1.f4ca838adb73bp-17, 0x1.f9a2be4f731a1p-14,
-      -0x1.c02db0665e53dp-11, 0x1.565bccfa44156p-8, -0x1.b82ce31203772p-6, 0x1.ce2f21a040f66p-4,
-      -0x1.812746b0379c1p-2, 0x1.20dd750429b6dp+0};
-  static constexpr double k_erf_large[] = {-0x1.7063704c3f0fcp-22, 0x1.1ee9a828e6222p-18,
-      0x1.f65d30098704dp-20, -0x1.dd09bd5210ec1p-17, -0x1.cfa17045b83eep-16, 0x1.ce84b3a5b7fc2p-16,
-      0x1.6daa9a47fbc3fp-13, 0x1.6d5743360e947p-15, -0x1.016b5c40222d8p-10, -0x1.bc259f25157eap-11,
-      0x1.ca95ed4e3814ap-8, 0x1.e947159073dc1p-9, -0x1.437f0b68bf2fcp-4, 0x1.eeea7dc8a7c63p-3,
-      -0x1.b57034efd3f79p-2, 0x1.058671b52c775p-2};
+                                     -0x1.27e4fa15bd814p-22, 0x1.a01a019f4d0edp-16,
+                                     -0x1.6c16c16c1696p-10,  0x1.5555555555555p-5};
+  static constexpr double k_erf_small[] = {
+      -0x1.ac9585a44fe29p-31, 0x1.d76af6ca49787p-27, -0x1.5c131500d3f88p-23, 0x1.b981d78881a5dp-20,
+      -0x1.f4ca838adb73bp-17, 0x1.f9a2be4f731a1p-14, -0x1.c02db0665e53dp-11, 0x1.565bccfa44156p-8,
+      -0x1.b82ce31203772p-6,  0x1.ce2f21a040f66p-4,  -0x1.812746b0379c1p-2,  0x1.20dd750429b6dp+0};
+  static constexpr double k_erf_large[] = {
+      -0x1.7063704c3f0fcp-22, 0x1.1ee9a828e6222p-18,  0x1.f65d30098704dp-20, -0x1.dd09bd5210ec1p-17,
+      -0x1.cfa17045b83eep-16, 0x1.ce84b3a5b7fc2p-16,  0x1.6daa9a47fbc3fp-13, 0x1.6d5743360e947p-15,
+      -0x1.016b5c40222d8p-10, -0x1.bc259f25157eap-11, 0x1.ca95ed4e3814ap-8,  0x1.e947159073dc1p-9,
+      -0x1.437f0b68bf2fcp-4,  0x1.eeea7dc8a7c63p-3,   -0x1.b57034efd3f79p-2, 0x1.058671b52c775p-2};
   static constexpr double k_pio2[] = {0x1.921fb544p+0, 0x1.0b4611a6p-34, 0x1.3198a2e037073p-69};
   static constexpr double k_ln2[] = {0x1.62e42feep-1, 0x1.a39ef35793c76p-33};
   static constexpr double k_log10_2[] = {0x1.34413508p-2, 0x1.f79fef311f12bp-34};
@@ -294,7 +305,7 @@ FLAMBEAU_INLINE Vec<float> narrow(DoublePair p) {
 
 // Positive finite bases by exp(y log x) in double precision, anything else from the C library.
 FLAMBEAU_INLINE Vec<float> pow(Vec<float> x, Vec<float> y) {
-  const Mask<float> regular = (x > 0) & (x < kInf<float>) & (abs(y) < kInf<float>);
+  const Mask<float> regular = (x > 0) & (x < kInf<float>)&(abs(y) < kInf<float>);
   if (!all(regular)) [[unlikely]]
     return map(x, y, [](float a, float b) { return __builtin_powf(a, b); });
   const DoublePair a = widen(x), b = widen(y);
@@ -305,14 +316,14 @@ FLAMBEAU_INLINE Vec<double> pow(Vec<double> x, Vec<double> y) {
 }
 
 // Lane by lane from the C library.
-#define FLAMBEAU_LIBM(name)                                                          \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                                    \
-    return map(a, [](float x) { return __builtin_##name##f(x); });                   \
-  }                                                                                  \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) {                                  \
-    return map(a, [](double x) { return __builtin_##name(x); });                     \
-  }                                                                                  \
-  FLAMBEAU_INLINE float name(float x) { return __builtin_##name##f(x); }             \
+#define FLAMBEAU_LIBM(name)                                              \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                        \
+    return map(a, [](float x) { return __builtin_##name##f(x); });       \
+  }                                                                      \
+  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) {                      \
+    return map(a, [](double x) { return __builtin_##name(x); });         \
+  }                                                                      \
+  FLAMBEAU_INLINE float name(float x) { return __builtin_##name##f(x); } \
   FLAMBEAU_INLINE double name(double x) { return __builtin_##name(x); }
 FLAMBEAU_LIBM(tan)
 FLAMBEAU_LIBM(asin)
@@ -354,8 +365,8 @@ FLAMBEAU_INLINE Vec<T> lgamma(Vec<T> a) {
 }
 
 // Plain numbers by the vector formula: the same bits as a lane.
-#define FLAMBEAU_PLAIN(name)                                                    \
-  FLAMBEAU_INLINE float name(float x) { return name(Vec<float>(x)).v[0]; }      \
+#define FLAMBEAU_PLAIN(name)                                               \
+  FLAMBEAU_INLINE float name(float x) { return name(Vec<float>(x)).v[0]; } \
   FLAMBEAU_INLINE double name(double x) { return name(Vec<double>(x)).v[0]; }
 FLAMBEAU_PLAIN(exp)
 FLAMBEAU_PLAIN(exp2)

@@ -7,9 +7,13 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 
 // Portable forms, lane by lane.
-#define FLAMBEAU_LANEWISE(name, f, d)                                                            \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) { return map(a, [](float x) { return f(x); }); } \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) { return map(a, [](double x) { return d(x); }); }
+#define FLAMBEAU_LANEWISE(name, f, d)               \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {   \
+    return map(a, [](float x) { return f(x); });    \
+  }                                                 \
+  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) { \
+    return map(a, [](double x) { return d(x); });   \
+  }
 
 #if defined(FLAMBEAU_X86)
 #if defined(__AVX512F__)
@@ -35,12 +39,12 @@ namespace FLAMBEAU_ISA {
 #define FLAMBEAU_SQRT_PS(x) _mm_sqrt_ps(x)
 #define FLAMBEAU_SQRT_PD(x) _mm_sqrt_pd(x)
 #endif
-#define FLAMBEAU_ROUNDING(name, mode)                                                        \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                                            \
-    return Vec<float>::Reg(FLAMBEAU_ROUND_PS(a.v, (mode) | _MM_FROUND_NO_EXC));              \
-  }                                                                                          \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) {                                          \
-    return Vec<double>::Reg(FLAMBEAU_ROUND_PD(a.v, (mode) | _MM_FROUND_NO_EXC));             \
+#define FLAMBEAU_ROUNDING(name, mode)                                            \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                                \
+    return Vec<float>::Reg(FLAMBEAU_ROUND_PS(a.v, (mode) | _MM_FROUND_NO_EXC));  \
+  }                                                                              \
+  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) {                              \
+    return Vec<double>::Reg(FLAMBEAU_ROUND_PD(a.v, (mode) | _MM_FROUND_NO_EXC)); \
   }
 FLAMBEAU_ROUNDING(floor, _MM_FROUND_TO_NEG_INF)
 FLAMBEAU_ROUNDING(ceil, _MM_FROUND_TO_POS_INF)
@@ -182,30 +186,30 @@ FLAMBEAU_INLINE void store_f16(uint16_t* p, Vec<float> a) {
 #endif
 
 // Runs of n numbers; the ends go through a padded register, so every element has the same path.
-#define FLAMBEAU_HALF_RUNS(kind)                                                            \
-  FLAMBEAU_INLINE void kind##_to_float(const uint16_t* src, float* dst, int64_t n) {        \
-    constexpr int W = Vec<float>::size;                                                     \
-    for (; n >= W; n -= W, src += W, dst += W) load_##kind(src).store(dst);                 \
-    if (n <= 0) return;                                                                     \
-    uint16_t buf[W] = {};                                                                   \
-    for (int64_t i = 0; i < n; ++i) buf[i] = src[i];                                        \
-    load_##kind(buf).store_n(dst, n);                                                       \
-  }                                                                                         \
-  FLAMBEAU_INLINE void float_to_##kind(const float* src, uint16_t* dst, int64_t n) {        \
-    constexpr int W = Vec<float>::size;                                                     \
-    for (; n >= W; n -= W, src += W, dst += W) store_##kind(dst, Vec<float>::load(src));    \
-    if (n <= 0) return;                                                                     \
-    uint16_t buf[W];                                                                        \
-    store_##kind(buf, Vec<float>::load_n(src, n));                                          \
-    for (int64_t i = 0; i < n; ++i) dst[i] = buf[i];                                        \
+#define FLAMBEAU_HALF_RUNS(kind)                                                         \
+  FLAMBEAU_INLINE void kind##_to_float(const uint16_t* src, float* dst, int64_t n) {     \
+    constexpr int W = Vec<float>::size;                                                  \
+    for (; n >= W; n -= W, src += W, dst += W) load_##kind(src).store(dst);              \
+    if (n <= 0) return;                                                                  \
+    uint16_t buf[W] = {};                                                                \
+    for (int64_t i = 0; i < n; ++i) buf[i] = src[i];                                     \
+    load_##kind(buf).store_n(dst, n);                                                    \
+  }                                                                                      \
+  FLAMBEAU_INLINE void float_to_##kind(const float* src, uint16_t* dst, int64_t n) {     \
+    constexpr int W = Vec<float>::size;                                                  \
+    for (; n >= W; n -= W, src += W, dst += W) store_##kind(dst, Vec<float>::load(src)); \
+    if (n <= 0) return;                                                                  \
+    uint16_t buf[W];                                                                     \
+    store_##kind(buf, Vec<float>::load_n(src, n));                                       \
+    for (int64_t i = 0; i < n; ++i) dst[i] = buf[i];                                     \
   }
 FLAMBEAU_HALF_RUNS(bf16)
 FLAMBEAU_HALF_RUNS(f16)
 #undef FLAMBEAU_HALF_RUNS
 
 // Plain numbers by the vector instruction.
-#define FLAMBEAU_SCALAR(name)                                                    \
-  FLAMBEAU_INLINE float name(float a) { return name(Vec<float>(a)).v[0]; }       \
+#define FLAMBEAU_SCALAR(name)                                              \
+  FLAMBEAU_INLINE float name(float a) { return name(Vec<float>(a)).v[0]; } \
   FLAMBEAU_INLINE double name(double a) { return name(Vec<double>(a)).v[0]; }
 FLAMBEAU_SCALAR(floor)
 FLAMBEAU_SCALAR(ceil)

@@ -21,7 +21,8 @@ struct RowsArgs {
   int64_t* bad;  // set to 1 when an index is out of range, which is then read as 0
 };
 inline Kernel<void(const RowsArgs&)> take_rows_kernel{"index_select"};  // other = data[index]
-inline Kernel<void(const RowsArgs&)> put_rows_kernel{"index_add"};  // data[index] (op)= other; indices checked
+inline Kernel<void(const RowsArgs&)> put_rows_kernel{
+    "index_add"};  // data[index] (op)= other; indices checked
 
 constexpr int kMaxIndexDims = 64;
 

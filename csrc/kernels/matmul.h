@@ -21,7 +21,7 @@ struct GemmArgs {
   int64_t a_batch[2] = {0, 0}, b_batch[2] = {0, 0}, c_batch[2] = {0, 0};
   double alpha = 1, beta = 0;         // beta = 0: C is not read; integers see them truncated
   double alpha_im = 0, beta_im = 0;   // of complex products
-  const void* bias = nullptr;         // n numbers added to each row (m, to each column: bias_rows)
+  const void* bias = nullptr;  // n numbers added to each row (m, to each column: bias_rows)
   int64_t bias_stride = 1;
   bool bias_rows = false;
   Activation activation = Activation::none;

@@ -4,14 +4,24 @@
 
 namespace flambeau {
 
-enum class Reduction : uint8_t { sum, prod, max, min, any, all, sum_squares, sum_abs, count_nonzero };
+enum class Reduction : uint8_t {
+  sum,
+  prod,
+  max,
+  min,
+  any,
+  all,
+  sum_squares,
+  sum_abs,
+  count_nonzero
+};
 
 struct ReduceArgs {
   Reduction kind;
-  Compute compute;   // float32 sums are carried in float32 over short blocks, across them in double
-  DType dtype;       // of x
-  const char* x;     // contiguous
-  void* out;         // contiguous, of the compute type
+  Compute compute;  // float32 sums are carried in float32 over short blocks, across them in double
+  DType dtype;  // of x
+  const char* x;  // contiguous
+  void* out;  // contiguous, of the compute type
   int64_t outer, n, inner;
   const double* center;  // subtracted first when not null: [outer, inner] (sum_squares only)
 };
@@ -24,7 +34,7 @@ struct ArgReduceArgs {
   DType dtype;
   const char* x;  // [outer, n], contiguous
   int64_t* index;
-  void* value;    // in the compute type, or null
+  void* value;  // in the compute type, or null
   int64_t outer, n;
 };
 inline Kernel<void(const ArgReduceArgs&)> arg_reduce_kernel{"argmax"};

@@ -30,7 +30,8 @@ struct RunningArgs {
 };
 inline Kernel<void(const RunningArgs&)> running_kernel{"cummax"};
 
-// Where each value would go into a sorted row. edges: [rows or 1, edge_count]; values: [rows, count].
+// Where each value would go into a sorted row. edges: [rows or 1, edge_count]; values: [rows,
+// count].
 struct SearchArgs {
   const char* edges;
   const char* values;

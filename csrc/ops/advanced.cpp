@@ -8,8 +8,8 @@ namespace {
 
 void need_data(const Tensor& t, const char* op) {
   if (t.is_meta())
-    fail(ErrorKind::not_implemented, op, "(): the result's shape depends on data, which a meta tensor ",
-         "does not have");
+    fail(ErrorKind::not_implemented, op,
+         "(): the result's shape depends on data, which a meta tensor ", "does not have");
 }
 
 // Offsets of the blocks' matches in place of their counts; the total.
@@ -61,9 +61,10 @@ Tensor nonzero_raw(const Tensor& t) {
 
 namespace {
 
-// -- lists of indices ---------------------------------------------------------------------------------
-// The indexed dimensions side by side and flattened: x seen as [outer, rows, inner], and one flat
-// index of the given shape into the rows.
+// -- lists of indices
+// --------------------------------------------------------------------------------- The indexed
+// dimensions side by side and flattened: x seen as [outer, rows, inner], and one flat index of the
+// given shape into the rows.
 struct Plan {
   Ints order;            // permutation that brings the indexed dimensions together; empty: none
   int64_t first = 0, n = 0;  // they are dimensions first .. first + n
@@ -90,15 +91,15 @@ TensorList spread_masks(const Tensor& x, const TensorList& indices) {
     need_data(t, "index");
     for (int64_t d = 0; d < t.dim(); ++d) {
       auto at = static_cast<int64_t>(out.size()) + d;
-      check_index(at < x.dim() && t.sizes()[d] == x.sizes()[at], "The shape of the mask ", t.sizes(),
-                  " at index ", d, " does not match the shape of the indexed tensor ", x.sizes(),
-                  " at index ", at);
+      check_index(at < x.dim() && t.sizes()[d] == x.sizes()[at], "The shape of the mask ",
+                  t.sizes(), " at index ", d, " does not match the shape of the indexed tensor ",
+                  x.sizes(), " at index ", at);
     }
     Tensor at = nonzero_raw(t);
     for (int64_t d = 0; d < t.dim(); ++d) out.push_back(select_raw(at, 1, d));
   }
-  check_index(static_cast<int64_t>(out.size()) <= x.dim(), "too many indices for tensor of dimension ",
-              x.dim(), " (got ", out.size(), ")");
+  check_index(static_cast<int64_t>(out.size()) <= x.dim(),
+              "too many indices for tensor of dimension ", x.dim(), " (got ", out.size(), ")");
   return out;
 }
 
@@ -120,7 +121,8 @@ void append_index(Tensor& flat, const Tensor& t, IntSpan shape, int64_t n, int64
   auto* o = out.data<int64_t>();
   const auto* p = one.data<int64_t>();
   const int64_t* f = flat.defined() ? flat.data<int64_t>() : nullptr;
-  for (int64_t i = 0; i < one.numel(); ++i) o[i] = (f ? f[i] * n : 0) + (p[i] < 0 ? p[i] + n : p[i]);
+  for (int64_t i = 0; i < one.numel(); ++i)
+    o[i] = (f ? f[i] * n : 0) + (p[i] < 0 ? p[i] + n : p[i]);
   flat = out;
 }
 
@@ -136,12 +138,14 @@ Plan make_plan(const Tensor& x, const TensorList& given) {
       continue;
     }
     const Tensor& t = indices[d];
-    check_index(is_integral(t.dtype()), "tensors used as indices must be long, int, byte or bool tensors");
+    check_index(is_integral(t.dtype()),
+                "tensors used as indices must be long, int, byte or bool tensors");
     try {
       plan.shape = started ? broadcast_shapes(plan.shape, t.sizes(), "index") : t.sizes();
     } catch (const Error&) {
-      fail(ErrorKind::index, "shape mismatch: indexing tensors could not be broadcast together with ",
-           "shapes ", plan.shape, ", ", t.sizes());
+      fail(ErrorKind::index,
+           "shape mismatch: indexing tensors could not be broadcast together with ", "shapes ",
+           plan.shape, ", ", t.sizes());
     }
     started = true;
     indexed.push_back(d);
@@ -199,8 +203,10 @@ Tensor index(const Tensor& x, const TensorList& indices) {
 }
 
 void index_put_(const Tensor& x, const TensorList& indices, const Tensor& values, bool accumulate) {
-  check(values.dtype() == x.dtype(), "index_put_(): Index put requires the source and destination dtypes "
-        "match, got ", x.dtype(), " for the destination and ", values.dtype(), " for the source.");
+  check(values.dtype() == x.dtype(),
+        "index_put_(): Index put requires the source and destination dtypes "
+        "match, got ",
+        x.dtype(), " for the destination and ", values.dtype(), " for the source.");
   Plan plan = make_plan(x, indices);
   Ints shape = plan.result();
   Ints reached = broadcast_shapes(shape, values.sizes(), "index_put_");
@@ -241,14 +247,16 @@ FLAMBEAU_OPS{
      .saves = "indices",
      .flags = kInternal,
      .doc = "x[i, j, ...] with tensors of indices or masks; None keeps a dimension."},
-    {.schema = "index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+    {.schema = "index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) "
+               "-> Tensor",
      .inplace = native<index_put_>,
      .backward = index_put_back,
      .saves = "indices",
      .doc = "Writes values, or adds them, at x[i, j, ...]."},
 };
 
-// -- masks ----------------------------------------------------------------------------------------------
+// -- masks
+// ----------------------------------------------------------------------------------------------
 void check_mask(const Tensor& mask, const char* op) {
   check(mask.dtype() == DType::boolean, op, "(): expected BoolTensor for mask, got ", mask.dtype());
 }
@@ -274,8 +282,10 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
 
 void masked_scatter_(const Tensor& x, const Tensor& mask, const Tensor& source) {
   check_mask(mask, "masked_scatter");
-  check(x.dtype() == source.dtype(), "masked_scatter: expected self and source to have same dtypes but "
-        "got ", x.dtype(), " and ", source.dtype());
+  check(x.dtype() == source.dtype(),
+        "masked_scatter: expected self and source to have same dtypes but "
+        "got ",
+        x.dtype(), " and ", source.dtype());
   Tensor m = expand_raw(mask, x.sizes()).contiguous_raw();
   if (x.is_meta()) return;
   Tensor whole = x.contiguous_raw(), from = source.contiguous_raw();
@@ -313,8 +323,10 @@ void masked_fill_raw(const Tensor& x, const Tensor& mask, const Scalar& value) {
 
 Scalar fill_value(const Value& v) {
   if (!v.is_tensor()) return v.as_scalar();
-  check(v.as_tensor().dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor "
-        "with ", v.as_tensor().dim(), " dimension(s).");
+  check(v.as_tensor().dim() == 0,
+        "masked_fill only supports a 0-dimensional value tensor, but got tensor "
+        "with ",
+        v.as_tensor().dim(), " dimension(s).");
   return v.as_tensor().is_meta() ? Scalar(0) : item(v.as_tensor());
 }
 void masked_fill_(const Tensor& x, const Tensor& mask, const Value& value) {
@@ -380,26 +392,33 @@ FLAMBEAU_OPS{
      .doc = "One value where the mask is true."},
 };
 
-// -- positions --------------------------------------------------------------------------------------------
+// -- positions
+// --------------------------------------------------------------------------------------------
 Value nonzero(const Tensor& x, bool as_tuple) {
   Tensor at = nonzero_raw(x);
   if (!as_tuple) return at;
-  if (x.dim() == 0) return TensorList{select_raw(nonzero_raw(x.as_strided_raw(Ints{1}, Ints{1}, x->offset)), 1, 0)};
+  if (x.dim() == 0)
+    return TensorList{select_raw(nonzero_raw(x.as_strided_raw(Ints{1}, Ints{1}, x->offset)), 1, 0)};
   TensorList parts;
   for (int64_t d = 0; d < x.dim(); ++d) parts.push_back(select_raw(at, 1, d));
   return parts;
 }
 Tensor argwhere(const Tensor& x) { return nonzero_raw(x); }
 
-// -- flat ----------------------------------------------------------------------------------------------------
+// -- flat
+// ----------------------------------------------------------------------------------------------------
 Tensor take(const Tensor& x, const Tensor& at) {
-  check(at.dtype() == DType::int64, "take(): Expected a long tensor for index, but got ", at.dtype());
+  check(at.dtype() == DType::int64, "take(): Expected a long tensor for index, but got ",
+        at.dtype());
   return call_index(call_reshape(x, Ints{-1}), TensorList{at});
 }
 void put_(const Tensor& x, const Tensor& at, const Tensor& source, bool accumulate) {
-  check(at.numel() == source.numel(), "put_(): Expected source and index to have the same number of "
-        "elements, but got ", source.numel(), " and ", at.numel());
-  check_index(at.dtype() == DType::int64, "put_(): Expected a long tensor for index, but got ", at.dtype());
+  check(at.numel() == source.numel(),
+        "put_(): Expected source and index to have the same number of "
+        "elements, but got ",
+        source.numel(), " and ", at.numel());
+  check_index(at.dtype() == DType::int64, "put_(): Expected a long tensor for index, but got ",
+              at.dtype());
   Tensor whole = x.contiguous_raw();
   Tensor flat = whole.as_strided_raw(Ints{x.numel()}, Ints{1}, whole->offset);
   index_put_(flat, {reshape_raw(at, Ints{at.numel()})}, reshape_raw(source, Ints{source.numel()}),

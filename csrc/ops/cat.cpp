@@ -14,7 +14,8 @@ DType common_dtype(const TensorList& tensors) {
   return t;
 }
 
-Tensor empty_joined(const TensorList& tensors, const Tensor& first, IntSpan sizes, const Options& o) {
+Tensor empty_joined(const TensorList& tensors, const Tensor& first, IntSpan sizes,
+                    const Options& o) {
   for (MemoryFormat f : {MemoryFormat::channels_last, MemoryFormat::channels_last_3d}) {
     bool all = !first.is_contiguous();
     for (const Tensor& t : tensors) all = all && (is_nothing(t) || t.is_contiguous(f));
@@ -29,8 +30,10 @@ Tensor join(const TensorList& tensors, int64_t dim) {
   for (size_t i = 0; i < tensors.size(); ++i) {
     check(tensors[i].dim() > 0, "cat(): zero-dimensional tensor (at position ", i,
           ") cannot be concatenated");
-    check(tensors[i].device() == tensors[0].device(), "cat(): Expected all tensors to be on the same "
-          "device, but found at least two devices, ", tensors[0].device(), " and ", tensors[i].device());
+    check(tensors[i].device() == tensors[0].device(),
+          "cat(): Expected all tensors to be on the same "
+          "device, but found at least two devices, ",
+          tensors[0].device(), " and ", tensors[i].device());
     if (!first && !is_nothing(tensors[i])) first = &tensors[i];
   }
   Options o{common_dtype(tensors), tensors[0].device()};
@@ -47,8 +50,10 @@ Tensor join(const TensorList& tensors, int64_t dim) {
     check(t.dim() == first->dim(), "cat(): Tensors must have same number of dimensions: got ",
           first->dim(), " and ", t.dim());
     for (int64_t d = 0; d < t.dim(); ++d)
-      check(d == dim || t.sizes()[d] == sizes[d], "cat(): Sizes of tensors must match except in "
-            "dimension ", dim, ". Expected size ", sizes[d], " but got size ", t.sizes()[d],
+      check(d == dim || t.sizes()[d] == sizes[d],
+            "cat(): Sizes of tensors must match except in "
+            "dimension ",
+            dim, ". Expected size ", sizes[d], " but got size ", t.sizes()[d],
             " for tensor number ", i, " in the list.");
     sizes[dim] += t.sizes()[dim];
   }
@@ -100,7 +105,8 @@ void stack_back(Backward& b) {
     if (b.needs(0, i)) b.set(0, i, to(select(b.grad(), dim, i), b.dtype(0, i)));
 }
 
-// -- short forms ------------------------------------------------------------------------------------
+// -- short forms
+// ------------------------------------------------------------------------------------
 const OpCall call_cat("cat"), call_reshape("reshape"), call_unsqueeze("unsqueeze");
 
 Tensor atleast(const Tensor& x, int64_t n) {
@@ -141,15 +147,15 @@ Tensor column_stack(const TensorList& tensors) {
   return call_cat(parts, 1);
 }
 
-#define FLAMBEAU_ATLEAST(n)                                                       \
-  {.schema = "atleast_" #n "d(Tensor input) -> Tensor",                           \
-   .forward = native<atleast_one<n>>,                                             \
-   .flags = kComposite | kNoMethod,                                               \
-   .doc = "A view with at least " #n " dimensions."},                             \
-  {.schema = "atleast_" #n "d(Tensor[] tensors) -> Tensor[]",                     \
-   .forward = native<atleast_all<n>>,                                             \
-   .flags = kComposite,                                                           \
-   .doc = "Views with at least " #n " dimensions."}
+#define FLAMBEAU_ATLEAST(n)                                       \
+  {.schema = "atleast_" #n "d(Tensor input) -> Tensor",           \
+   .forward = native<atleast_one<n>>,                             \
+   .flags = kComposite | kNoMethod,                               \
+   .doc = "A view with at least " #n " dimensions."},             \
+      {.schema = "atleast_" #n "d(Tensor[] tensors) -> Tensor[]", \
+       .forward = native<atleast_all<n>>,                         \
+       .flags = kComposite,                                       \
+       .doc = "Views with at least " #n " dimensions."}
 
 FLAMBEAU_OPS{
     {.schema = "cat(Tensor[] tensors, int dim=0) -> Tensor",

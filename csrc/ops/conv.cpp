@@ -36,7 +36,7 @@ void run(Role role, const Tensor& x, const Tensor& w, const Tensor& y, const Ten
          const Geometry& g) {
   ConvArgs a;
   set_sizes(a, x, w, y, g);
-  const Tensor &result = role == Role::output ? y : role == Role::input ? x : w;
+  const Tensor& result = role == Role::output ? y : role == Role::input ? x : w;
   a.is_double = result.dtype() == DType::float64;
   const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
   if (bias.defined()) a.bias = dense_bias.data();
@@ -67,8 +67,8 @@ Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias,
     const auto real = [&](const Tensor& p, const Tensor& q) {
       return convolve(role, p, q, Tensor(), size, g);
     };
-    Tensor out = call_complex(call_sub(real(ar, br), real(ai, bi)),
-                              call_add(real(ar, bi), real(ai, br)));
+    Tensor out =
+        call_complex(call_sub(real(ar, br), real(ai, bi)), call_add(real(ar, bi), real(ai, br)));
     if (!bias.defined()) return out;
     Ints column(static_cast<size_t>(out.dim()), 1);
     column[1] = bias.numel();
@@ -152,9 +152,10 @@ void conv_weight_back(Backward& b) {
 // One number stands for all dimensions.
 Ints for_dims(const Ints& v, int64_t n, const char* op, const char* what) {
   if (v.size() == 1) return Ints(static_cast<size_t>(n), v[0]);
-  check(static_cast<int64_t>(v.size()) == n, op, "(): expected ", what, " to be a single integer "
-        "value or a list of ", n, " values to match the convolution dimensions, but got ", what,
-        "=", v);
+  check(static_cast<int64_t>(v.size()) == n, op, "(): expected ", what,
+        " to be a single integer "
+        "value or a list of ",
+        n, " values to match the convolution dimensions, but got ", what, "=", v);
   return v;
 }
 
@@ -170,19 +171,23 @@ void check_geometry(const Geometry& g, const char* op) {
 
 void check_tensors(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t n, int64_t groups,
                    bool transposed, const char* op) {
-  check(w.dim() == n + 2, op, "(): expected a ", n + 2, "-dimensional weight, but got weight of "
-        "size ", w.sizes());
+  check(w.dim() == n + 2, op, "(): expected a ", n + 2,
+        "-dimensional weight, but got weight of "
+        "size ",
+        w.sizes());
   for (int64_t d = 0; d < n + 2; ++d)
     check(w.sizes()[d] > 0, op, "(): expected weight to be at least 1 at dimension ", d,
           ", but got weight of size ", w.sizes(), " instead");
-  check(w.sizes()[0] % groups == 0, op, "(): Given groups=", groups, ", expected weight to be "
-        "divisible by ", groups, " at dimension 0, but got weight of size ", w.sizes(), " instead");
+  check(w.sizes()[0] % groups == 0, op, "(): Given groups=", groups,
+        ", expected weight to be "
+        "divisible by ",
+        groups, " at dimension 0, but got weight of size ", w.sizes(), " instead");
   const int64_t in = transposed ? w.sizes()[0] : w.sizes()[1] * groups;
   const int64_t out = transposed ? w.sizes()[1] * groups : w.sizes()[0];
-  check(x.sizes()[1] == in, op, "(): Given ", transposed ? "transposed=1" : "groups=",
-        transposed ? "" : std::to_string(groups), ", weight of size ", w.sizes(),
-        ", expected input", x.sizes(), " to have ", in, " channels, but got ", x.sizes()[1],
-        " channels instead");
+  check(x.sizes()[1] == in, op, "(): Given ",
+        transposed ? "transposed=1" : "groups=", transposed ? "" : std::to_string(groups),
+        ", weight of size ", w.sizes(), ", expected input", x.sizes(), " to have ", in,
+        " channels, but got ", x.sizes()[1], " channels instead");
   check(x.dtype() == w.dtype(), op, "(): Input type (", x.dtype(), ") and weight type (", w.dtype(),
         ") should be the same");
   check(x.device() == w.device(), op, "(): Input is on ", x.device(), " and weight on ",
@@ -231,8 +236,8 @@ Tensor conv(int64_t n, const char* op, const Tensor& input, const Tensor& w, con
     size.push_back((padded - reach - 1) / g.stride[d] + 1);
   }
   Value none_or_bias(bias);
-  return unbatched(
-      call_output(x, w, none_or_bias, size, g.stride, g.padding, g.dilation, g.groups), input);
+  return unbatched(call_output(x, w, none_or_bias, size, g.stride, g.padding, g.dilation, g.groups),
+                   input);
 }
 
 Tensor transposed(int64_t n, const char* op, const Tensor& input, const Tensor& w,
@@ -247,21 +252,24 @@ Tensor transposed(int64_t n, const char* op, const Tensor& input, const Tensor& 
   Ints size;
   for (int64_t d = 0; d < n; ++d) {
     check(extra[d] >= 0, op, "(): negative output_padding is not supported, got ", extra);
-    check(extra[d] < g.stride[d] || extra[d] < g.dilation[d], op, "(): output padding must be "
-          "smaller than either stride or dilation, but got output_padding=", extra, ", stride=",
-          g.stride, ", dilation=", g.dilation);
+    check(extra[d] < g.stride[d] || extra[d] < g.dilation[d], op,
+          "(): output padding must be "
+          "smaller than either stride or dilation, but got output_padding=",
+          extra, ", stride=", g.stride, ", dilation=", g.dilation);
     size.push_back((x.sizes()[d + 2] - 1) * g.stride[d] - 2 * g.padding[d] +
                    g.dilation[d] * (w.sizes()[d + 2] - 1) + extra[d] + 1);
     check(size[d] > 0, op, "(): Given input size per channel: ", spatial(x.sizes()),
           ". Calculated output size in dimension ", d, ": ", size[d], ". Output size is too small");
   }
   Value none_or_bias(bias);
-  return unbatched(
-      call_input(x, w, none_or_bias, size, g.stride, g.padding, g.dilation, g.groups), input);
+  return unbatched(call_input(x, w, none_or_bias, size, g.stride, g.padding, g.dilation, g.groups),
+                   input);
 }
 
 template <int N>
-constexpr const char* kConvName = N == 1 ? "conv1d" : N == 2 ? "conv2d" : "conv3d";
+constexpr const char* kConvName = N == 1   ? "conv1d"
+                                  : N == 2 ? "conv2d"
+                                           : "conv3d";
 template <int N>
 constexpr const char* kTransposedName = N == 1   ? "conv_transpose1d"
                                         : N == 2 ? "conv_transpose2d"
@@ -285,35 +293,39 @@ Tensor transposed_n(const Tensor& x, const Tensor& w, const Tensor& bias, const 
   return transposed(N, kTransposedName<N>, x, w, bias, {stride, padding, dilation, groups}, extra);
 }
 
-#define FLAMBEAU_CONV_ARGS(n) \
+#define FLAMBEAU_CONV_ARGS(n)                                                      \
   "(Tensor input, Tensor weight, Tensor? bias=None, int[" #n "] stride=1, int[" #n \
   "] padding=0, int[" #n "] dilation=1, int groups=1) -> Tensor"
-#define FLAMBEAU_CONV_NAMED_ARGS(n) \
+#define FLAMBEAU_CONV_NAMED_ARGS(n)                          \
   "(Tensor input, Tensor weight, Tensor? bias=None, int[" #n \
   "] stride=1, str padding=\"valid\", int[" #n "] dilation=1, int groups=1) -> Tensor"
-#define FLAMBEAU_CONV_TRANSPOSE_ARGS(n) \
+#define FLAMBEAU_CONV_TRANSPOSE_ARGS(n)                                            \
   "(Tensor input, Tensor weight, Tensor? bias=None, int[" #n "] stride=1, int[" #n \
   "] padding=0, int[" #n "] output_padding=0, int groups=1, int[" #n "] dilation=1) -> Tensor"
-#define FLAMBEAU_CONV(n)                                                                       \
-  {.schema = "nn.functional.conv" #n "d" FLAMBEAU_CONV_ARGS(n),                                \
-   .forward = native<conv_n<n>>,                                                               \
-   .flags = kComposite | kNoMethod,                                                          \
-   .doc = "Convolution of [batch, channels, ...] with filters [filters, channels / groups, ...]" \
-          " over " #n " dimension(s)."},                                                       \
-  {.schema = "nn.functional.conv" #n "d" FLAMBEAU_CONV_NAMED_ARGS(n),                          \
-   .forward = native<conv_named<n>>,                                                           \
-   .flags = kComposite | kNoMethod,                                                          \
-   .doc = "Convolution with padding 'same' or 'valid'."},                                      \
-  {.schema = "conv" #n "d" FLAMBEAU_CONV_ARGS(n), .flags = kNoMethod,                          \
-   .alias = "nn.functional.conv" #n "d"},                                                      \
-  {.schema = "conv" #n "d" FLAMBEAU_CONV_NAMED_ARGS(n), .flags = kNoMethod,                    \
-   .alias = "nn.functional.conv" #n "d"},                                                      \
-  {.schema = "nn.functional.conv_transpose" #n "d" FLAMBEAU_CONV_TRANSPOSE_ARGS(n),            \
-   .forward = native<transposed_n<n>>,                                                         \
-   .flags = kComposite | kNoMethod,                                                          \
-   .doc = "The transpose of a convolution over " #n " dimension(s): what its gradient does."}, \
-  {.schema = "conv_transpose" #n "d" FLAMBEAU_CONV_TRANSPOSE_ARGS(n), .flags = kNoMethod,      \
-   .alias = "nn.functional.conv_transpose" #n "d"}
+#define FLAMBEAU_CONV(n)                                                                           \
+  {.schema = "nn.functional.conv" #n "d" FLAMBEAU_CONV_ARGS(n),                                    \
+   .forward = native<conv_n<n>>,                                                                   \
+   .flags = kComposite | kNoMethod,                                                                \
+   .doc =                                                                                          \
+       "Convolution of [batch, channels, ...] with filters [filters, channels / groups, ...]"      \
+       " over " #n " dimension(s)."},                                                              \
+      {.schema = "nn.functional.conv" #n "d" FLAMBEAU_CONV_NAMED_ARGS(n),                          \
+       .forward = native<conv_named<n>>,                                                           \
+       .flags = kComposite | kNoMethod,                                                            \
+       .doc = "Convolution with padding 'same' or 'valid'."},                                      \
+      {.schema = "conv" #n "d" FLAMBEAU_CONV_ARGS(n),                                              \
+       .flags = kNoMethod,                                                                         \
+       .alias = "nn.functional.conv" #n "d"},                                                      \
+      {.schema = "conv" #n "d" FLAMBEAU_CONV_NAMED_ARGS(n),                                        \
+       .flags = kNoMethod,                                                                         \
+       .alias = "nn.functional.conv" #n "d"},                                                      \
+      {.schema = "nn.functional.conv_transpose" #n "d" FLAMBEAU_CONV_TRANSPOSE_ARGS(n),            \
+       .forward = native<transposed_n<n>>,                                                         \
+       .flags = kComposite | kNoMethod,                                                            \
+       .doc = "The transpose of a convolution over " #n " dimension(s): what its gradient does."}, \
+      {.schema = "conv_transpose" #n "d" FLAMBEAU_CONV_TRANSPOSE_ARGS(n),                          \
+       .flags = kNoMethod,                                                                         \
+       .alias = "nn.functional.conv_transpose" #n "d"}
 
 FLAMBEAU_OPS{
     {.schema = "_conv_output(Tensor input, Tensor weight, Tensor? bias, int[] size, int[] stride, "

@@ -22,7 +22,8 @@ namespace {
 
 using Format = std::optional<MemoryFormat>;
 
-// -- clone, contiguous --------------------------------------------------------------------------------
+// -- clone, contiguous
+// --------------------------------------------------------------------------------
 Tensor clone(const Tensor& x, Format format) {
   Tensor y = empty_with_format(x, x.dtype(), x.device(), format);
   copy(y, x);
@@ -35,7 +36,8 @@ Tensor contiguous(const Tensor& x, MemoryFormat format) {
   return x.is_contiguous(format) ? x : call_clone(x, format);
 }
 
-// -- to -----------------------------------------------------------------------------------------------
+// -- to
+// -----------------------------------------------------------------------------------------------
 // `source` is where the gradient goes back to.
 Tensor to_copy(const Tensor& x, DType dtype, Device device, Device, Format format) {
   Tensor y = empty_with_format(x, dtype, device, format);
@@ -71,17 +73,19 @@ Tensor to_other(const Tensor& x, const Tensor& other, bool, bool force, Format f
 Tensor type_as(const Tensor& x, const Tensor& other) {
   return convert(x, other.dtype(), other.device(), false, {});
 }
-Tensor cpu(const Tensor& x, Format format) { return convert(x, x.dtype(), Device{}, false, format); }
+Tensor cpu(const Tensor& x, Format format) {
+  return convert(x, x.dtype(), Device{}, false, format);
+}
 
 template <DType T>
 Tensor to_type(const Tensor& x, Format format) {
   return convert(x, T, x.device(), false, format);
 }
 
-#define FLAMBEAU_TO_TYPE(name, T)                                                         \
-  {.schema = name "(Tensor input, *, MemoryFormat? memory_format=None) -> Tensor",        \
-   .forward = native<to_type<DType::T>>,                                                  \
-   .flags = kComposite | kNoFunction,                                                     \
+#define FLAMBEAU_TO_TYPE(name, T)                                                  \
+  {.schema = name "(Tensor input, *, MemoryFormat? memory_format=None) -> Tensor", \
+   .forward = native<to_type<DType::T>>,                                           \
+   .flags = kComposite | kNoFunction,                                              \
    .doc = "to(" #T ")."}
 
 FLAMBEAU_OPS{
@@ -98,8 +102,9 @@ FLAMBEAU_OPS{
      .forward = native<to_dtype>,
      .flags = kComposite | kNoFunction,
      .doc = "The tensor with another dtype; itself where nothing changes and copy is false."},
-    {.schema = "to(Tensor input, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, "
-               "bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
+    {.schema =
+         "to(Tensor input, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, "
+         "bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
      .forward = native<to_device>,
      .flags = kComposite | kNoFunction,
      .doc = "The tensor on another device, with another dtype."},
@@ -136,7 +141,8 @@ FLAMBEAU_OPS{
     FLAMBEAU_TO_TYPE("cdouble", complex128),
 };
 
-// -- copy_, detach --------------------------------------------------------------------------------------
+// -- copy_, detach
+// --------------------------------------------------------------------------------------
 void copy_(const Tensor& self, const Tensor& src, bool) { copy(self, src); }
 
 void copy_back(Backward& b) {
@@ -168,9 +174,11 @@ FLAMBEAU_OPS{
      .doc = "A view of all of the tensor."},
 };
 
-// -- complex parts ----------------------------------------------------------------------------------------
+// -- complex parts
+// ----------------------------------------------------------------------------------------
 Tensor view_as_real(const Tensor& x) {
-  check(is_complex(x.dtype()), "view_as_real is only supported for complex tensors, got ", x.dtype());
+  check(is_complex(x.dtype()), "view_as_real is only supported for complex tensors, got ",
+        x.dtype());
   Tensor y = x.alias();
   y->dtype = to_real(x.dtype());
   y->offset *= 2;
@@ -184,10 +192,12 @@ Tensor view_as_real(const Tensor& x) {
 Tensor view_as_complex(const Tensor& x) {
   check(x.dtype() == DType::float32 || x.dtype() == DType::float64 || x.dtype() == DType::float16,
         "view_as_complex is only supported for half, float and double tensors, but got a tensor of "
-        "scalar type: ", x.dtype());
+        "scalar type: ",
+        x.dtype());
   check(x.dim() > 0, "Input tensor must have one or more dimensions");
   check(x.sizes().back() == 2, "Tensor must have a last dimension of size 2, got ", x.sizes());
-  check(x.strides().back() == 1, "Tensor must have a last dimension with stride 1, got ", x.strides());
+  check(x.strides().back() == 1, "Tensor must have a last dimension with stride 1, got ",
+        x.strides());
   check(x->offset % 2 == 0, "Tensor must have a storage_offset divisible by 2, got ", x->offset);
   Tensor y = x.alias();
   y->dtype = to_complex(x.dtype());
@@ -195,8 +205,10 @@ Tensor view_as_complex(const Tensor& x) {
   y->strides.pop_back();
   y->offset /= 2;
   for (int64_t d = 0; d + 1 < x.dim(); ++d) {
-    check(x.strides()[d] % 2 == 0, "Tensor must have a stride divisible by 2 for all but last dimension,"
-          " got ", x.strides());
+    check(x.strides()[d] % 2 == 0,
+          "Tensor must have a stride divisible by 2 for all but last dimension,"
+          " got ",
+          x.strides());
     y->strides[d] /= 2;
   }
   y->refresh();

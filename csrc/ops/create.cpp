@@ -16,7 +16,8 @@ Options options(Type dtype, Place device, DType otherwise = default_dtype()) {
   return {dtype.value_or(otherwise), device.value_or(default_device())};
 }
 
-// -- of a size ----------------------------------------------------------------------------------------
+// -- of a size
+// ----------------------------------------------------------------------------------------
 Tensor empty_op(const Ints& size, Type dtype, Place device, Format format) {
   Options o = options(dtype, device);
   if (!format || *format == MemoryFormat::contiguous) return empty(size, o);
@@ -37,9 +38,10 @@ Tensor empty_strided_op(const Ints& size, const Ints& stride, Type dtype, Place 
   return empty_strided(size, stride, options(dtype, device));
 }
 Tensor empty_permuted(const Ints& size, const Ints& layout, Type dtype, Place device) {
-  check(layout.size() == size.size(), "empty_permuted(): Number of dimensions in size does not match the "
-        "length of the physical_layout; i.e. len(size) = ", size.size(),
-        " is not equal to len(physical_layout) = ", layout.size());
+  check(layout.size() == size.size(),
+        "empty_permuted(): Number of dimensions in size does not match the "
+        "length of the physical_layout; i.e. len(size) = ",
+        size.size(), " is not equal to len(physical_layout) = ", layout.size());
   Ints order = wrap_dims(layout, static_cast<int64_t>(size.size()), "empty_permuted");
   Ints strides(size.size());
   int64_t step = 1;
@@ -86,7 +88,8 @@ FLAMBEAU_OPS{
      .doc = "A 0-d tensor of one value."},
 };
 
-// -- like another ---------------------------------------------------------------------------------------
+// -- like another
+// ---------------------------------------------------------------------------------------
 Tensor empty_like_op(const Tensor& x, Type dtype, Place device, Format format) {
   return empty_with_format(x, dtype.value_or(x.dtype()), device.value_or(x.device()), format);
 }
@@ -123,10 +126,10 @@ Tensor new_empty_strided(const Tensor& x, const Ints& size, const Ints& stride, 
 }
 
 #define FLAMBEAU_LIKE FLAMBEAU_MAKE ", MemoryFormat? memory_format=None"
-#define FLAMBEAU_NEW(name, args, f, text)                              \
+#define FLAMBEAU_NEW(name, args, f, text)                                  \
   {.schema = name "(Tensor input, " args ", " FLAMBEAU_MAKE ") -> Tensor", \
-   .forward = native<f>,                                               \
-   .flags = kFactory | kMethod | kNoFunction | kNotDifferentiable,     \
+   .forward = native<f>,                                                   \
+   .flags = kFactory | kMethod | kNoFunction | kNotDifferentiable,         \
    .doc = text}
 
 FLAMBEAU_OPS{
@@ -149,12 +152,14 @@ FLAMBEAU_OPS{
     FLAMBEAU_NEW("new_empty", "int[] size", new_empty, "An empty tensor of the same dtype."),
     FLAMBEAU_NEW("new_zeros", "int[] size", new_zeros, "Zeros of the same dtype."),
     FLAMBEAU_NEW("new_ones", "int[] size", new_ones, "Ones of the same dtype."),
-    FLAMBEAU_NEW("new_full", "int[] size, Scalar fill_value", new_full, "One value in the same dtype."),
+    FLAMBEAU_NEW("new_full", "int[] size, Scalar fill_value", new_full,
+                 "One value in the same dtype."),
     FLAMBEAU_NEW("new_empty_strided", "int[] size, int[] stride", new_empty_strided,
                  "An empty tensor of the same dtype with the given strides."),
 };
 
-// -- sequences --------------------------------------------------------------------------------------------
+// -- sequences
+// --------------------------------------------------------------------------------------------
 bool integer_valued(const Scalar& s) { return s.kind <= Scalar::integer; }
 
 int64_t arange_length(const Scalar& start, const Scalar& end, const Scalar& step) {
@@ -164,12 +169,14 @@ int64_t arange_length(const Scalar& start, const Scalar& end, const Scalar& step
     check((k > 0 && end.i >= start.i) || (k < 0 && end.i <= start.i),
           "arange(): upper bound and lower bound inconsistent with step sign, got start=", start,
           ", end=", end, ", step=", step);
-    check(!__builtin_sub_overflow(end.i, start.i, &span), "arange(): range too large, possible overflow");
+    check(!__builtin_sub_overflow(end.i, start.i, &span),
+          "arange(): range too large, possible overflow");
     return span / k + (span % k != 0);
   }
   double from = start.to<double>(), to = end.to<double>(), k = step.to<double>();
   check(k != 0, "arange(): step must be nonzero");
-  check(std::isfinite(from) && std::isfinite(to), "arange(): unsupported range: ", from, " -> ", to);
+  check(std::isfinite(from) && std::isfinite(to), "arange(): unsupported range: ", from, " -> ",
+        to);
   check((k > 0 && to >= from) || (k < 0 && to <= from),
         "arange(): upper bound and lower bound inconsistent with step sign, got start=", start,
         ", end=", end, ", step=", step);
@@ -178,9 +185,11 @@ int64_t arange_length(const Scalar& start, const Scalar& end, const Scalar& step
   return static_cast<int64_t>(n);
 }
 
-Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, Type dtype, Place device) {
-  check(start.kind != Scalar::complex && end.kind != Scalar::complex && step.kind != Scalar::complex,
-        "arange(): not implemented for complex numbers");
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, Type dtype,
+              Place device) {
+  check(
+      start.kind != Scalar::complex && end.kind != Scalar::complex && step.kind != Scalar::complex,
+      "arange(): not implemented for complex numbers");
   bool whole = integer_valued(start) && integer_valued(end) && integer_valued(step);
   Options o = options(dtype, device, whole ? DType::int64 : default_dtype());
   check(!is_complex(o.dtype) && o.dtype != DType::boolean, "arange(): not implemented for dtype ",
@@ -204,13 +213,13 @@ Tensor arange_to(const Scalar& end, Type dtype, Place device) {
   return arange(int64_t(0), end, int64_t(1), dtype, device);
 }
 
-Tensor spaced(const char* op, const Scalar& start, const Scalar& end, int64_t steps, const double* base,
-              Type dtype, Place device) {
+Tensor spaced(const char* op, const Scalar& start, const Scalar& end, int64_t steps,
+              const double* base, Type dtype, Place device) {
   bool complex_ends = start.kind == Scalar::complex || end.kind == Scalar::complex;
   Options o = options(dtype, device, complex_ends ? to_complex(default_dtype()) : default_dtype());
   check(steps >= 0, op, "(): number of steps must be non-negative, got ", steps);
-  check(is_complex(o.dtype) || !complex_ends, op, "(): inferred dtype complex can't be safely cast to ",
-        o.dtype);
+  check(is_complex(o.dtype) || !complex_ends, op,
+        "(): inferred dtype complex can't be safely cast to ", o.dtype);
   if (is_complex(o.dtype)) {
     if (base) {
       static const OpCall power("pow");
@@ -252,7 +261,8 @@ Scalar number(const Value& v, const char* op) {
         v.as_tensor().dim(), "-D");
   return item(v.as_tensor());
 }
-Tensor linspace_ends(const Value& start, const Value& end, int64_t steps, Type dtype, Place device) {
+Tensor linspace_ends(const Value& start, const Value& end, int64_t steps, Type dtype,
+                     Place device) {
   return linspace(number(start, "linspace"), number(end, "linspace"), steps, dtype, device);
 }
 Tensor logspace_ends(const Value& start, const Value& end, int64_t steps, double base, Type dtype,
@@ -269,10 +279,10 @@ Tensor eye(int64_t n, std::optional<int64_t> columns, Type dtype, Place device) 
   return y;
 }
 
-#define FLAMBEAU_ENDS(name, type, more, f)                                                      \
+#define FLAMBEAU_ENDS(name, type, more, f)                                                       \
   {.schema = name "(" type " start, " type " end, int steps, " more FLAMBEAU_MAKE ") -> Tensor", \
-   .forward = native<f>,                                                                        \
-   .flags = kFactory | kNotDifferentiable | kNumbers,                                           \
+   .forward = native<f>,                                                                         \
+   .flags = kFactory | kNotDifferentiable | kNumbers,                                            \
    .doc = name "() between two 0-d tensors."}
 
 FLAMBEAU_OPS{
@@ -301,7 +311,8 @@ FLAMBEAU_OPS{
      .doc = "A matrix with ones on its diagonal."},
 };
 
-// -- complex from parts -------------------------------------------------------------------------------------
+// -- complex from parts
+// -------------------------------------------------------------------------------------
 Tensor part_of(const Tensor& z, int64_t which) {
   Ints strides = z.strides();
   for (int64_t& s : strides) s *= 2;
@@ -312,12 +323,15 @@ Tensor part_of(const Tensor& z, int64_t which) {
 
 Tensor complex(const Tensor& real, const Tensor& imag) {
   DType t = real.dtype();
-  check(is_floating(t) && itemsize(t) >= 2, "complex(): Expected both inputs to be Half, Float or "
-        "Double tensors but got ", t, " and ", imag.dtype());
+  check(is_floating(t) && itemsize(t) >= 2,
+        "complex(): Expected both inputs to be Half, Float or "
+        "Double tensors but got ",
+        t, " and ", imag.dtype());
   check(t == imag.dtype(), "complex(): Expected object of scalar type ", t, " but got scalar type ",
         imag.dtype(), " for second argument");
   check(t == DType::float32 || t == DType::float64, "complex(): no complex dtype for ", t);
-  Tensor z = empty(broadcast_shapes(real.sizes(), imag.sizes(), "complex"), real.options(to_complex(t)));
+  Tensor z =
+      empty(broadcast_shapes(real.sizes(), imag.sizes(), "complex"), real.options(to_complex(t)));
   copy(part_of(z, 0), real);
   copy(part_of(z, 1), imag);
   return z;
@@ -331,8 +345,10 @@ void complex_back(Backward& b) {
 
 Tensor polar(const Tensor& abs, const Tensor& angle) {
   static const OpCall call_complex("complex"), cos("cos"), sin("sin"), mul("mul");
-  check(is_floating(abs.dtype()) && abs.dtype() == angle.dtype(), "polar(): Expected both inputs to be "
-        "Float or Double tensors of one dtype but got ", abs.dtype(), " and ", angle.dtype());
+  check(is_floating(abs.dtype()) && abs.dtype() == angle.dtype(),
+        "polar(): Expected both inputs to be "
+        "Float or Double tensors of one dtype but got ",
+        abs.dtype(), " and ", angle.dtype());
   return call_complex(mul(abs, cos(angle)), mul(abs, sin(angle)));
 }
 
@@ -348,7 +364,8 @@ FLAMBEAU_OPS{
      .doc = "Complex numbers from magnitude and angle."},
 };
 
-// -- filling in place -----------------------------------------------------------------------------------------
+// -- filling in place
+// -----------------------------------------------------------------------------------------
 void fill_(const Tensor& x, const Scalar& value) { fill(x, value); }
 void fill_tensor_(const Tensor& x, const Tensor& value) {
   check(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ",
@@ -370,14 +387,18 @@ void resize_(const Tensor& x, const Ints& size, Format format) {
   resize(x, size);
   if (!format || *format == MemoryFormat::preserve || *format == MemoryFormat::contiguous) return;
   x->strides = empty_with_format(empty(size, {x.dtype(), {DeviceType::meta}}), x.dtype(),
-                                 {DeviceType::meta}, format).strides();
+                                 {DeviceType::meta}, format)
+                   .strides();
   x->refresh();
 }
-void resize_as_(const Tensor& x, const Tensor& other, Format format) { resize_(x, other.sizes(), format); }
+void resize_as_(const Tensor& x, const Tensor& other, Format format) {
+  resize_(x, other.sizes(), format);
+}
 
 void set_to(const Tensor& x, const Tensor& source, IntSpan size, IntSpan stride, int64_t offset) {
   check(x.dtype() == source.dtype() && x.device() == source.device(), "set_(): source of ",
-        source.dtype(), " on ", source.device(), " for a tensor of ", x.dtype(), " on ", x.device());
+        source.dtype(), " on ", source.device(), " for a tensor of ", x.dtype(), " on ",
+        x.device());
   x->storage = source->storage;
   x->sizes.assign(size.data(), size.size());
   x->strides.assign(stride.data(), stride.size());
@@ -391,7 +412,8 @@ void set_part_(const Tensor& x, const Tensor& source, int64_t offset, const Ints
                const Ints& stride) {
   static const OpCall as_strided("as_strided");
   NoGrad off;
-  set_source_(x, as_strided(source, size, stride.empty() ? contiguous_strides(size) : stride, offset));
+  set_source_(x,
+              as_strided(source, size, stride.empty() ? contiguous_strides(size) : stride, offset));
 }
 void set_empty_(const Tensor& x) {
   Tensor none = empty(Ints{0}, x.options());
@@ -411,12 +433,14 @@ FLAMBEAU_OPS{
      .inplace = native<zero>,
      .backward = [](Backward&) {},
      .doc = "Zero in every element."},
-    {.schema = "resize_(Tensor(a!) input, int[] size, *, MemoryFormat? memory_format=None) -> Tensor",
+    {.schema =
+         "resize_(Tensor(a!) input, int[] size, *, MemoryFormat? memory_format=None) -> Tensor",
      .inplace = native<resize_>,
      .flags = kNotDifferentiable | kNoFunction,
      .doc = "Another shape over the same memory, which grows where it must."},
-    {.schema = "resize_as_(Tensor(a!) input, Tensor the_template, *, MemoryFormat? memory_format=None) "
-               "-> Tensor",
+    {.schema =
+         "resize_as_(Tensor(a!) input, Tensor the_template, *, MemoryFormat? memory_format=None) "
+         "-> Tensor",
      .inplace = native<resize_as_>,
      .flags = kNotDifferentiable,
      .doc = "resize_() to the shape of another tensor."},
@@ -428,8 +452,9 @@ FLAMBEAU_OPS{
      .inplace = native<set_source_>,
      .flags = kNotDifferentiable | kNoFunction,
      .doc = "Makes the tensor a view of the memory of another."},
-    {.schema = "set_(Tensor(a!) input, Tensor source, int storage_offset, int[] size, int[] stride=[]) "
-               "-> Tensor",
+    {.schema =
+         "set_(Tensor(a!) input, Tensor source, int storage_offset, int[] size, int[] stride=[]) "
+         "-> Tensor",
      .inplace = native<set_part_>,
      .flags = kNotDifferentiable | kNoFunction,
      .doc = "Makes the tensor a strided view of the memory of another."},

@@ -10,11 +10,13 @@ const OpCall call_embedding("embedding"), call_backward("embedding_dense_backwar
     call_index_select("index_select"), call_index_add("index_add"), call_reshape("reshape"),
     call_mul("mul"), call_sum("sum"), call_unsqueeze("unsqueeze");
 
-// -- embedding ------------------------------------------------------------------------------------------
+// -- embedding
+// ------------------------------------------------------------------------------------------
 Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t, bool, bool sparse) {
   check(!sparse, "embedding(): sparse=True needs sparse tensors, which flambeau does not have yet");
   check(weight.dim() == 2, "embedding(): 'weight' must be 2-D, got ", weight.dim(), "-D");
-  check(indices.dtype() == DType::int64 || indices.dtype() == DType::int32, "embedding(): Expected tensor "
+  check(indices.dtype() == DType::int64 || indices.dtype() == DType::int32,
+        "embedding(): Expected tensor "
         "for argument 'indices' to have one of the following scalar types: Long, Int; but got ",
         indices.dtype());
   Ints sizes = indices.sizes();
@@ -56,7 +58,8 @@ Tensor embedding_backward(const Tensor& grad, const Tensor& indices, int64_t row
   for (int64_t i = 0; i < at.numel(); ++i) ++counts[static_cast<size_t>(at.data<int64_t>()[i])];
   Tensor scale = empty(Ints{rows, 1}, {DType::float32, grad.device()});
   for (int64_t r = 0; r < rows; ++r)
-    scale.data<float>()[r] = 1.0f / static_cast<float>(std::max<int64_t>(counts[static_cast<size_t>(r)], 1));
+    scale.data<float>()[r] =
+        1.0f / static_cast<float>(std::max<int64_t>(counts[static_cast<size_t>(r)], 1));
   return call_mul(out, scale.to_raw(grad.dtype()));
 }
 
@@ -78,8 +81,10 @@ void embedding_backward_back(Backward& b) {
 
 int64_t padding_row(std::optional<int64_t> padding, int64_t rows, const char* op) {
   if (!padding) return -1;
-  check(*padding >= -rows && *padding < rows, op, "(): padding_idx must be within the number of "
-        "embeddings, got ", *padding, " for ", rows);
+  check(*padding >= -rows && *padding < rows, op,
+        "(): padding_idx must be within the number of "
+        "embeddings, got ",
+        *padding, " for ", rows);
   return *padding < 0 ? *padding + rows : *padding;
 }
 
@@ -97,23 +102,26 @@ void renorm_rows(const Tensor& weight, const Tensor& indices, double max_norm, d
   weight.bump_version();
 }
 
-Tensor functional_embedding(const Tensor& input, const Tensor& weight, std::optional<int64_t> padding,
-                            std::optional<double> max_norm, double norm_type, bool by_freq, bool sparse) {
+Tensor functional_embedding(const Tensor& input, const Tensor& weight,
+                            std::optional<int64_t> padding, std::optional<double> max_norm,
+                            double norm_type, bool by_freq, bool sparse) {
   int64_t row = padding_row(padding, weight.dim() ? weight.sizes()[0] : 0, "embedding");
   if (max_norm) renorm_rows(weight, input, *max_norm, norm_type);
   return call_embedding(weight, input, row, by_freq, sparse);
 }
 
 FLAMBEAU_OPS{
-    {.schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, "
+    {.schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool "
+               "scale_grad_by_freq=False, "
                "bool sparse=False) -> Tensor",
      .forward = native<embedding>,
      .backward = embedding_back,
      .saves = "indices",
      .flags = kNoMethod,
      .doc = "Rows of weight by number."},
-    {.schema = "embedding_dense_backward(Tensor grad, Tensor indices, int num_weights, int padding_idx, "
-               "bool scale_grad_by_freq) -> Tensor",
+    {.schema =
+         "embedding_dense_backward(Tensor grad, Tensor indices, int num_weights, int padding_idx, "
+         "bool scale_grad_by_freq) -> Tensor",
      .forward = native<embedding_backward>,
      .backward = embedding_backward_back,
      .saves = "indices",
@@ -127,7 +135,8 @@ FLAMBEAU_OPS{
      .doc = "Rows of weight by number; the row padding_idx takes no gradient."},
 };
 
-// -- bags -----------------------------------------------------------------------------------------------
+// -- bags
+// -----------------------------------------------------------------------------------------------
 struct Bags {
   Tensor index, offsets;  // contiguous int64; offsets has one more entry than there are bags
   int64_t count;
@@ -137,32 +146,41 @@ Bags make_bags(const Tensor& input, const Tensor& offsets, bool last) {
   Bags bags;
   bags.index = plain_index(input, "embedding_bag");
   if (input.dim() == 2) {
-    check_value(!offsets.defined(), "embedding_bag(): if input is 2D, then offsets has to be None, as input "
+    check_value(!offsets.defined(),
+                "embedding_bag(): if input is 2D, then offsets has to be None, as input "
                 "is treated is a mini-batch of fixed length sequences");
     int64_t n = bags.count = input.sizes()[0], length = input.sizes()[1];
     bags.offsets = empty(Ints{n + 1}, bags.index.options());
-    for (int64_t i = 0; i <= n && !input.is_meta(); ++i) bags.offsets.data<int64_t>()[i] = i * length;
+    for (int64_t i = 0; i <= n && !input.is_meta(); ++i)
+      bags.offsets.data<int64_t>()[i] = i * length;
     bags.index = bags.index.as_strided_raw(Ints{n * length}, Ints{1}, bags.index->offset);
     return bags;
   }
-  check_value(input.dim() == 1, "embedding_bag(): input has to be 1D or 2D Tensor, but got Tensor of "
-              "dimension ", input.dim());
+  check_value(input.dim() == 1,
+              "embedding_bag(): input has to be 1D or 2D Tensor, but got Tensor of "
+              "dimension ",
+              input.dim());
   check_value(offsets.defined(), "embedding_bag(): offsets has to be a 1D Tensor but got None");
   check_value(offsets.dim() == 1, "embedding_bag(): offsets has to be a 1D Tensor");
   Tensor plain = plain_index(offsets, "embedding_bag");
   int64_t given = plain.numel();
-  check(!last || given >= 1, "embedding_bag(): include_last_offset: number of offsets should be at least 1");
+  check(!last || given >= 1,
+        "embedding_bag(): include_last_offset: number of offsets should be at least 1");
   bags.count = last ? given - 1 : given;
   bags.offsets = empty(Ints{bags.count + 1}, plain.options());
   if (input.is_meta()) return bags;
   auto* o = bags.offsets.data<int64_t>();
   std::copy_n(plain.data<int64_t>(), bags.count, o);
   o[bags.count] = last ? plain.data<int64_t>()[bags.count] : input.numel();
-  check(bags.count == 0 || o[0] == 0, "embedding_bag(): offsets[0] has to be 0, i.e., the first sequence in "
-        "the mini-batch has to start from position 0. However, got ", bags.count ? o[0] : 0);
+  check(bags.count == 0 || o[0] == 0,
+        "embedding_bag(): offsets[0] has to be 0, i.e., the first sequence in "
+        "the mini-batch has to start from position 0. However, got ",
+        bags.count ? o[0] : 0);
   for (int64_t i = 0; i < bags.count; ++i)
-    check(o[i] <= o[i + 1] && o[i + 1] <= input.numel(), "embedding_bag(): offsets must rise and not exceed "
-          "the length of input (", input.numel(), "), got ", o[i], " then ", o[i + 1]);
+    check(o[i] <= o[i + 1] && o[i + 1] <= input.numel(),
+          "embedding_bag(): offsets must rise and not exceed "
+          "the length of input (",
+          input.numel(), "), got ", o[i], " then ", o[i + 1]);
   return bags;
 }
 
@@ -176,8 +194,9 @@ BagArgs bag_args(const Tensor& index, const Tensor& offsets, int64_t padding, in
   return a;
 }
 
-std::tuple<Tensor, Tensor> bag_forward(const Tensor& weight, const Tensor& index, const Tensor& offsets,
-                                       int64_t mode, const Tensor& scale, int64_t padding) {
+std::tuple<Tensor, Tensor> bag_forward(const Tensor& weight, const Tensor& index,
+                                       const Tensor& offsets, int64_t mode, const Tensor& scale,
+                                       int64_t padding) {
   int64_t bags = offsets.numel() - 1, width = weight.sizes()[1];
   Tensor out = empty(Ints{bags, width}, weight.options());
   Tensor winners = empty(mode == 2 ? Ints{bags, width} : Ints{0}, index.options());
@@ -227,9 +246,11 @@ void bag_back(Backward& b) {
   Tensor index = b.in(1), offsets = b.in(2), g = b.grad();
   int64_t mode = b.arg(3).as_int(), rows = b.sizes(0)[0], width = b.sizes(0)[1];
   if (mode == 2) {  // each column's gradient goes to the row that won
-    static const OpCall scatter_add("scatter_add"), zero_where("masked_fill"), lower("lt"), clamp("clamp");
+    static const OpCall scatter_add("scatter_add"), zero_where("masked_fill"), lower("lt"),
+        clamp("clamp");
     Tensor winners = b.out(1), none = lower(winners, 0);
-    b.set(0, scatter_add(zeros(Ints{rows, width}, g.options()), 0, clamp(winners, 0), zero_where(g, none, 0)));
+    b.set(0, scatter_add(zeros(Ints{rows, width}, g.options()), 0, clamp(winners, 0),
+                         zero_where(g, none, 0)));
     return;
   }
   auto [bag, position] = bag_members(index, offsets, b.arg(5).as_int());
@@ -248,18 +269,23 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
                      std::optional<double> max_norm, double norm_type, bool by_freq,
                      const std::string& mode, bool sparse, const Tensor& scale, bool last,
                      std::optional<int64_t> padding) {
-  check(!sparse, "embedding_bag(): sparse=True needs sparse tensors, which flambeau does not have yet");
+  check(!sparse,
+        "embedding_bag(): sparse=True needs sparse tensors, which flambeau does not have yet");
   check(!by_freq, "embedding_bag(): scale_grad_by_freq is not supported");
   check(weight.dim() == 2, "embedding_bag(): 'weight' must be 2-D, got ", weight.dim(), "-D");
   check(is_floating(weight.dtype()), "embedding_bag(): not implemented for ", weight.dtype());
   int64_t kind = mode == "sum" ? 0 : mode == "mean" ? 1 : 2;
-  check_value(kind != 2 || mode == "max", "embedding_bag(): mode has to be one of sum, mean or max, got ", mode);
-  check_value(!scale.defined() || scale.sizes() == input.sizes(), "embedding_bag(): expected per_sample_weights "
-              "to have the same shape as input (", input.sizes(), "), got ",
-              scale.defined() ? scale.sizes() : Ints{});
+  check_value(kind != 2 || mode == "max",
+              "embedding_bag(): mode has to be one of sum, mean or max, got ", mode);
+  check_value(!scale.defined() || scale.sizes() == input.sizes(),
+              "embedding_bag(): expected per_sample_weights "
+              "to have the same shape as input (",
+              input.sizes(), "), got ", scale.defined() ? scale.sizes() : Ints{});
   if (scale.defined() && kind != 0)
-    fail(ErrorKind::not_implemented, "embedding_bag(): per_sample_weights was not None. per_sample_weights is "
-         "only supported for mode='sum' (got mode='", mode, "')");
+    fail(ErrorKind::not_implemented,
+         "embedding_bag(): per_sample_weights was not None. per_sample_weights is "
+         "only supported for mode='sum' (got mode='",
+         mode, "')");
   int64_t row = padding_row(padding, weight.sizes()[0], "embedding_bag");
   if (max_norm) renorm_rows(weight, input, *max_norm, norm_type);
   Bags bags = make_bags(input, offsets, last);

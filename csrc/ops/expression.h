@@ -1,17 +1,18 @@
-// What the gradient expressions of pointwise.def mean for tensors (recorded operators, for gradients of
-// gradients) and for probes (which find out what an expression reads).
+// What the gradient expressions of pointwise.def mean for tensors (recorded operators, for
+// gradients of gradients) and for probes (which find out what an expression reads).
 #pragma once
 #include "../op.h"
 
 namespace flambeau {
 
-// -- tensors -----------------------------------------------------------------------------------------
-#define FLAMBEAU_TENSOR_OPERATOR(symbol, name)                          \
-  template <class A, class B>                                           \
-    requires(std::is_same_v<A, Tensor> || std::is_same_v<B, Tensor>)    \
-  Tensor operator symbol(const A& a, const B& b) {                      \
-    static const OpCall f(name);                                        \
-    return f(a, b);                                                     \
+// -- tensors
+// -----------------------------------------------------------------------------------------
+#define FLAMBEAU_TENSOR_OPERATOR(symbol, name)                       \
+  template <class A, class B>                                        \
+    requires(std::is_same_v<A, Tensor> || std::is_same_v<B, Tensor>) \
+  Tensor operator symbol(const A& a, const B& b) {                   \
+    static const OpCall f(name);                                     \
+    return f(a, b);                                                  \
   }
 FLAMBEAU_TENSOR_OPERATOR(+, "add")
 FLAMBEAU_TENSOR_OPERATOR(-, "sub")
@@ -38,10 +39,10 @@ inline Tensor operator==(const Tensor& a, double b) {
   return f(a, b);
 }
 
-#define FLAMBEAU_TENSOR_FUNCTION(name, op)  \
-  inline Tensor name(const Tensor& x) {     \
-    static const OpCall f(op);              \
-    return f(x);                            \
+#define FLAMBEAU_TENSOR_FUNCTION(name, op) \
+  inline Tensor name(const Tensor& x) {    \
+    static const OpCall f(op);             \
+    return f(x);                           \
   }
 FLAMBEAU_TENSOR_FUNCTION(operator-, "neg")
 FLAMBEAU_TENSOR_FUNCTION(operator!, "logical_not")
@@ -86,8 +87,9 @@ Tensor where(const Tensor& c, const A& a, const B& b) {
 }
 inline Tensor scaled(const Tensor& g, double p) { return p == 1 ? g : g * p; }
 
-// -- probes ------------------------------------------------------------------------------------------
-// A value that remembers which variables went into it, and whether it is still just g.
+// -- probes
+// ------------------------------------------------------------------------------------------ A
+// value that remembers which variables went into it, and whether it is still just g.
 struct Probe {
   uint32_t reads = 0;
   bool is_g = false;
@@ -99,11 +101,11 @@ template <class... P>
 Probe probe_of(const P&... p) {
   return Probe((uint32_t(0) | ... | Probe(p).reads));
 }
-#define FLAMBEAU_PROBE_OPERATOR(symbol)                                      \
-  template <class A, class B>                                               \
-    requires(std::is_same_v<A, Probe> || std::is_same_v<B, Probe>)          \
-  Probe operator symbol(const A& a, const B& b) {                           \
-    return probe_of(a, b);                                                  \
+#define FLAMBEAU_PROBE_OPERATOR(symbol)                            \
+  template <class A, class B>                                      \
+    requires(std::is_same_v<A, Probe> || std::is_same_v<B, Probe>) \
+  Probe operator symbol(const A& a, const B& b) {                  \
+    return probe_of(a, b);                                         \
   }
 FLAMBEAU_PROBE_OPERATOR(+)
 FLAMBEAU_PROBE_OPERATOR(-)
@@ -149,7 +151,8 @@ Probe where(const Probe& c, const A& a, const B& b) {
 }
 inline Probe scaled(const Probe& g, double p) { return p == 1 ? g : probe_of(g); }
 
-// -- both: the same text as in cpu/pointwise_math.h ----------------------------------------------------
+// -- both: the same text as in cpu/pointwise_math.h
+// ----------------------------------------------------
 template <class T>
 T silu_slope(const T& x, const T& s) {
   return s * (1.0 + x * (1.0 - s));

@@ -16,24 +16,24 @@ Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_
   check(padding_mode >= 0 && padding_mode <= 2, "grid_sample(): padding mode ", padding_mode);
   check(input.size(2) > 0 && input.size(3) > 0, "grid_sample(): input has no pixels, its shape is ",
         input.sizes());
-  check(input.size(2) < INT32_MAX / input.size(3), "grid_sample(): images of shape ",
-        input.sizes(), " are too large");
-  Tensor out = empty(Ints{input.size(0), input.size(1), grid.size(1), grid.size(2)}, input.options());
+  check(input.size(2) < INT32_MAX / input.size(3), "grid_sample(): images of shape ", input.sizes(),
+        " are too large");
+  Tensor out =
+      empty(Ints{input.size(0), input.size(1), grid.size(1), grid.size(2)}, input.options());
   if (out.numel() == 0 || out.is_meta()) return out;
   Tensor image = input.contiguous_raw(), places = grid.contiguous_raw();
-  grid_sample_kernel(input.device_type(),
-                     {.image = image.data(),
-                      .grid = places.data(),
-                      .out = out.data(),
-                      .batch = input.size(0),
-                      .channels = input.size(1),
-                      .height = input.size(2),
-                      .width = input.size(3),
-                      .points = grid.size(1) * grid.size(2),
-                      .is_double = input.dtype() == DType::float64,
-                      .nearest = nearest,
-                      .align_corners = align_corners,
-                      .outside = static_cast<OutsidePixels>(padding_mode)});
+  grid_sample_kernel(input.device_type(), {.image = image.data(),
+                                           .grid = places.data(),
+                                           .out = out.data(),
+                                           .batch = input.size(0),
+                                           .channels = input.size(1),
+                                           .height = input.size(2),
+                                           .width = input.size(3),
+                                           .points = grid.size(1) * grid.size(2),
+                                           .is_double = input.dtype() == DType::float64,
+                                           .nearest = nearest,
+                                           .align_corners = align_corners,
+                                           .outside = static_cast<OutsidePixels>(padding_mode)});
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Reading and writing by integer indices along one dimension: index_select, gather, scatter and kin.
+// Reading and writing by integer indices along one dimension: index_select, gather, scatter and
+// kin.
 #include "index.h"
 
 #include <algorithm>
@@ -18,13 +19,14 @@ void check_bounds(const Tensor& index, int64_t low, int64_t n, const char* op) {
   int64_t least = 0, greatest = 0;
   bounds_kernel(index.device_type(), index.data<int64_t>(), index.numel(), &least, &greatest);
   int64_t bad = least < low ? least : greatest;
-  check_index(bad >= low && bad < n, op, "(): index ", bad, " is out of bounds for dimension with size ",
-              n);
+  check_index(bad >= low && bad < n, op, "(): index ", bad,
+              " is out of bounds for dimension with size ", n);
 }
 
 namespace {
 
-// -- rows: x as [outer, n, inner] ---------------------------------------------------------------------
+// -- rows: x as [outer, n, inner]
+// ---------------------------------------------------------------------
 RowsArgs rows_args(const Tensor& x, int64_t dim, const Tensor& index) {
   RowsArgs a{};
   a.outer = a.inner = a.rows = 1;
@@ -38,19 +40,22 @@ RowsArgs rows_args(const Tensor& x, int64_t dim, const Tensor& index) {
 }
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
-  check_index(index.dim() <= 1, "index_select(): Index is supposed to be a vector, got ", index.dim(),
-              "-D");
+  check_index(index.dim() <= 1, "index_select(): Index is supposed to be a vector, got ",
+              index.dim(), "-D");
   Tensor at = plain_index(index, "index_select");
   dim = wrap_dim(dim, input.dim());
   Ints sizes = input.sizes();
-  if (input.dim()) sizes[dim] = at.numel();
-  else check_index(at.numel() == 1, "index_select(): Index to scalar can have only 1 value, got ",
-                   at.numel());
+  if (input.dim())
+    sizes[dim] = at.numel();
+  else
+    check_index(at.numel() == 1, "index_select(): Index to scalar can have only 1 value, got ",
+                at.numel());
   Tensor y = empty(sizes, input.options());
   if (y.is_meta() || y.numel() == 0) return y;
   Tensor x = input.contiguous_raw();
   RowsArgs a = rows_args(x, dim, at);
-  check_index(a.rows > 0, "index_select(): index out of range in self: dimension ", dim, " is empty");
+  check_index(a.rows > 0, "index_select(): index out of range in self: dimension ", dim,
+              " is empty");
   int64_t bad = 0;
   a.bad = &bad;
   a.data = static_cast<char*>(x.data());
@@ -63,7 +68,8 @@ Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
 }  // namespace
 
 // self[.., index, ..] (op)= source, self contiguous.
-void put_rows(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, Combine c) {
+void put_rows(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+              Combine c) {
   if (self.is_meta() || index.numel() == 0 || source.numel() == 0) return;
   Tensor whole = self.contiguous_raw(), from = source.to_raw(self.dtype()).contiguous_raw();
   RowsArgs a = rows_args(whole, dim, index);
@@ -84,11 +90,14 @@ const OpCall call_index_select("index_select"), call_index_add("index_add"), cal
 
 void check_source(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                   const char* op) {
-  check_index(index.dim() <= 1, op, "(): Index should have dimension 1 or 0 (got ", index.dim(), ")");
+  check_index(index.dim() <= 1, op, "(): Index should have dimension 1 or 0 (got ", index.dim(),
+              ")");
   check_index(source.dim() == self.dim() || source.dim() == 0 || self.dim() == 0, op,
               "(): source has ", source.dim(), " dimensions, self ", self.dim());
-  check(source.dtype() == self.dtype(), op, "(): self and source expected to have the same dtype, but "
-        "got (self) ", self.dtype(), " and (source) ", source.dtype());
+  check(source.dtype() == self.dtype(), op,
+        "(): self and source expected to have the same dtype, but "
+        "got (self) ",
+        self.dtype(), " and (source) ", source.dtype());
   int64_t n = source.dim() ? source.sizes()[dim] : 1;
   check_index(index.numel() == n, op, "(): Number of indices (", index.numel(),
               ") should be equal to source.size(dim): (", n, "), for dim: ", dim);
@@ -109,8 +118,8 @@ void index_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tens
 
 void index_copy_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {
   dim = wrap_dim(dim, self.dim());
-  check_index(index.dtype() == DType::int64, "index_copy(): Expected a long tensor for index, but got ",
-              index.dtype());
+  check_index(index.dtype() == DType::int64,
+              "index_copy(): Expected a long tensor for index, but got ", index.dtype());
   check_source(self, dim, index, source, "index_copy");
   put_rows(self, dim, plain_index(index, "index_copy"), source, Combine::assign);
 }
@@ -119,7 +128,8 @@ void index_fill_(const Tensor& self, int64_t dim, const Tensor& index, const Val
   dim = wrap_dim(dim, self.dim());
   check_index(index.dtype() == DType::int64, "index_fill(): Expected dtype int64 for index, got ",
               index.dtype());
-  check(index.dim() <= 1, "index_fill(): Index is supposed to be a vector, got ", index.dim(), "-D");
+  check(index.dim() <= 1, "index_fill(): Index is supposed to be a vector, got ", index.dim(),
+        "-D");
   Scalar v = value.is_tensor() ? item(value.as_tensor()) : value.as_scalar();
   check(v.kind != Scalar::complex || is_complex(self.dtype()),
         "index_fill_(): Converting complex Scalar to non-complex type is not supported");
@@ -139,8 +149,8 @@ void index_select_back(Backward& b) {
     b.set(0, call_reshape(b.grad(), Ints{}));
     return;
   }
-  b.set(0, call_index_add(zeros(b.sizes(0), b.grad().options()), b.arg(1), call_reshape(index, Ints{-1}),
-                          b.grad()));
+  b.set(0, call_index_add(zeros(b.sizes(0), b.grad().options()), b.arg(1),
+                          call_reshape(index, Ints{-1}), b.grad()));
 }
 
 void index_add_back(Backward& b) {
@@ -170,7 +180,8 @@ FLAMBEAU_OPS{
      .backward = index_select_back,
      .saves = "index",
      .doc = "The given positions along a dimension."},
-    {.schema = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+    {.schema = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) "
+               "-> Tensor",
      .inplace = native<index_add_>,
      .backward = index_add_back,
      .saves = "index",
@@ -192,13 +203,17 @@ FLAMBEAU_OPS{
      .doc = "Writes one value at the given positions along a dimension."},
 };
 
-// -- lines: gather and scatter --------------------------------------------------------------------------
-Tensor at_least_1d(const Tensor& t) { return t.dim() ? t : t.as_strided_raw(Ints{1}, Ints{1}, t->offset); }
+// -- lines: gather and scatter
+// --------------------------------------------------------------------------
+Tensor at_least_1d(const Tensor& t) {
+  return t.dim() ? t : t.as_strided_raw(Ints{1}, Ints{1}, t->offset);
+}
 
 LinesArgs lines_args(const Tensor& data, int64_t dim, const Tensor& index, const Tensor& other) {
   LinesArgs a{};
   a.ndim = static_cast<int>(index.dim());
-  check(a.ndim <= kMaxIndexDims, "tensors of more than ", kMaxIndexDims, " dimensions are not supported");
+  check(a.ndim <= kMaxIndexDims, "tensors of more than ", kMaxIndexDims,
+        " dimensions are not supported");
   a.dim = static_cast<int>(dim);
   a.item = static_cast<int64_t>(itemsize(data.dtype()));
   for (int d = 0; d < a.ndim; ++d) {
@@ -222,12 +237,14 @@ Tensor line_index(const Tensor& index, const char* op) {
 }
 
 void check_lines(const Tensor& data, int64_t dim, const Tensor& index, const char* op) {
-  check(data.dim() == index.dim(), op, "(): Index tensor must have the same number of dimensions as "
-        "input tensor, got ", index.dim(), " and ", data.dim());
+  check(data.dim() == index.dim(), op,
+        "(): Index tensor must have the same number of dimensions as "
+        "input tensor, got ",
+        index.dim(), " and ", data.dim());
   for (int64_t d = 0; d < data.dim(); ++d)
-    check(d == dim || index.sizes()[d] <= data.sizes()[d], op, "(): Size does not match at dimension ", d,
-          " expected index ", index.sizes(), " to be no larger than self ", data.sizes(),
-          " apart from dimension ", dim);
+    check(d == dim || index.sizes()[d] <= data.sizes()[d], op,
+          "(): Size does not match at dimension ", d, " expected index ", index.sizes(),
+          " to be no larger than self ", data.sizes(), " apart from dimension ", dim);
 }
 
 void check_line_bounds(const Tensor& index, int64_t n, const char* op) {
@@ -236,7 +253,8 @@ void check_line_bounds(const Tensor& index, int64_t n, const char* op) {
   int64_t least = 0, greatest = 0;
   bounds_kernel(at.device_type(), at.data<int64_t>(), at.numel(), &least, &greatest);
   int64_t bad = least < 0 ? least : greatest;
-  check(bad >= 0 && bad < n, op, "(): index ", bad, " is out of bounds for dimension with size ", n);
+  check(bad >= 0 && bad < n, op, "(): index ", bad, " is out of bounds for dimension with size ",
+        n);
 }
 
 Tensor gather(const Tensor& input, int64_t dim, const Tensor& index, bool) {
@@ -256,16 +274,18 @@ Tensor gather(const Tensor& input, int64_t dim, const Tensor& index, bool) {
 }
 
 // self[.., index, ..] (op)= src; a one-element src with strides of 0 stands for a value.
-void scatter_lines(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, Combine c,
-                   const char* op) {
+void scatter_lines(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
+                   Combine c, const char* op) {
   dim = wrap_dim(dim, self.dim());
   if (index.numel() == 0) return;
   Tensor x = at_least_1d(self), at = line_index(index, op), from = at_least_1d(src);
   check_lines(x, dim, at, op);
   check(self.dtype() == src.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, got ",
         self.dtype(), " and ", src.dtype());
-  check(from.dim() == at.dim(), op, "(): Index tensor must have the same number of dimensions as src "
-        "tensor, got ", at.dim(), " and ", from.dim());
+  check(from.dim() == at.dim(), op,
+        "(): Index tensor must have the same number of dimensions as src "
+        "tensor, got ",
+        at.dim(), " and ", from.dim());
   for (int64_t d = 0; d < at.dim(); ++d)
     check(at.sizes()[d] <= from.sizes()[d], op, "(): Expected index ", at.sizes(),
           " to be no larger than src ", from.sizes());
@@ -294,7 +314,8 @@ Combine named(const std::string& reduce, const char* op) {
 using Reduce = std::optional<std::string>;
 void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
               const Reduce& reduce) {
-  scatter_lines(self, dim, index, src, reduce ? named(*reduce, "scatter") : Combine::assign, "scatter");
+  scatter_lines(self, dim, index, src, reduce ? named(*reduce, "scatter") : Combine::assign,
+                "scatter");
 }
 void scatter_value_(const Tensor& self, int64_t dim, const Tensor& index, const Scalar& value,
                     const Reduce& reduce) {
@@ -335,8 +356,9 @@ void scatter_add_back(Backward& b) {
   if (b.needs(3)) b.set(3, gather_as(b, b.in(2)));
 }
 
-// -- scatter_reduce, index_reduce -------------------------------------------------------------------------
-// What an element holds before the first of several is combined into it.
+// -- scatter_reduce, index_reduce
+// ------------------------------------------------------------------------- What an element holds
+// before the first of several is combined into it.
 Scalar neutral(Combine c, DType t) {
   if (c == Combine::add) return 0;
   if (c == Combine::mul) return 1;
@@ -348,7 +370,8 @@ Scalar neutral(Combine c, DType t) {
   return visit(t, [&](auto tag) -> Scalar {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_integral_v<T>)
-      return static_cast<int64_t>(greatest ? std::numeric_limits<T>::max() : std::numeric_limits<T>::min());
+      return static_cast<int64_t>(greatest ? std::numeric_limits<T>::max()
+                                           : std::numeric_limits<T>::min());
     else
       return 0;
   });
@@ -356,8 +379,8 @@ Scalar neutral(Combine c, DType t) {
 
 // Runs `put(target, source, how)` on self, with or without its own elements, and takes the mean.
 template <class Put>
-void reduce_into(const Tensor& self, const Tensor& src, const std::string& reduce, bool include_self,
-                 const char* op, const Put& put) {
+void reduce_into(const Tensor& self, const Tensor& src, const std::string& reduce,
+                 bool include_self, const char* op, const Put& put) {
   bool mean = reduce == "mean";
   Combine c = mean ? Combine::add : named(reduce, op);
   if (self.is_meta()) return;
@@ -371,7 +394,8 @@ void reduce_into(const Tensor& self, const Tensor& src, const std::string& reduc
   put(self, src, c);
   if (!mean) return;
   static const OpCall div("div"), floor("floor_divide"), clamp("clamp");
-  Tensor counts = include_self ? full(self.sizes(), 1, self.options()) : zeros(self.sizes(), self.options());
+  Tensor counts =
+      include_self ? full(self.sizes(), 1, self.options()) : zeros(self.sizes(), self.options());
   put(counts, ones, Combine::add);
   counts = clamp(counts, 1);
   copy(self, is_inexact(self.dtype()) ? div(self, counts) : floor(self, counts));
@@ -389,13 +413,16 @@ void scatter_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const
 void index_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                    const std::string& reduce, bool include_self) {
   dim = wrap_dim(dim, self.dim());
-  check(reduce != "sum" && reduce != "add", "index_reduce(): Expected reduce to be one of prod, mean, amax or "
-        "amin but got ", reduce);
+  check(reduce != "sum" && reduce != "add",
+        "index_reduce(): Expected reduce to be one of prod, mean, amax or "
+        "amin but got ",
+        reduce);
   check_source(self, dim, index, source, "index_reduce");
   Tensor at = plain_index(index, "index_reduce");
   if (at.numel() == 0) return;
-  reduce_into(self, source, reduce, include_self, "index_reduce",
-              [&](const Tensor& to, const Tensor& from, Combine c) { put_rows(to, dim, at, from, c); });
+  reduce_into(
+      self, source, reduce, include_self, "index_reduce",
+      [&](const Tensor& to, const Tensor& from, Combine c) { put_rows(to, dim, at, from, c); });
 }
 
 // Sums and means pass their gradient on; products divide by the element; an extreme gives it to its
@@ -408,8 +435,9 @@ struct Places {  // reading and adding where the operator wrote
 void reduce_back(Backward& b, const std::string& reduce, bool include_self, const Places& at) {
   static const OpCall div("div"), eq("eq"), clamp("clamp"), to("to"), add("add");
   Tensor self = b.in(0), src = b.in(3), result = b.out(), g = b.grad(), own, given;
-  Tensor kept = include_self ? full(self.sizes(), 1, g.options())
-                             : at.fill(full(self.sizes(), 1, g.options()), zeros(src.sizes(), g.options()));
+  Tensor kept = include_self
+                    ? full(self.sizes(), 1, g.options())
+                    : at.fill(full(self.sizes(), 1, g.options()), zeros(src.sizes(), g.options()));
   if (reduce == "sum") {
     own = g;
     given = at.read(g);
@@ -485,12 +513,14 @@ FLAMBEAU_OPS{
      .backward = gather_back,
      .saves = "index",
      .doc = "For every position, the element whose place along dim the index gives."},
-    {.schema = "scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor",
+    {.schema =
+         "scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor",
      .inplace = native<scatter_>,
      .backward = scatter_back,
      .saves = "index",
      .doc = "Writes every element of src at the place along dim that the index gives."},
-    {.schema = "scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> Tensor",
+    {.schema = "scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> "
+               "Tensor",
      .inplace = native<scatter_value_>,
      .backward = scatter_back,
      .saves = "index",

@@ -13,8 +13,8 @@ const OpCall call_mm("mm"), call_bmm("bmm"), call_transpose("transpose"), call_r
 Tensor conjugate(const Tensor& t) { return is_complex(t.dtype()) ? call_conj(t) : t; }
 
 void same_type(const Tensor& a, const Tensor& b, const char* op) {
-  check(a.dtype() == b.dtype(), op, "(): expected m1 and m2 to have the same dtype, but got: ",
-        a.dtype(), " != ", b.dtype());
+  check(a.dtype() == b.dtype(), op,
+        "(): expected m1 and m2 to have the same dtype, but got: ", a.dtype(), " != ", b.dtype());
   check(a.device() == b.device(), op, "(): expected all tensors to be on the same device, but got ",
         a.device(), " and ", b.device());
 }
@@ -148,8 +148,10 @@ Tensor addbmm(const Tensor& input, const Tensor& a, const Tensor& b, const Scala
               const Scalar& alpha) {
   check(a.dim() == 3 && b.dim() == 3, "addbmm(): batch1 and batch2 must be 3D tensors, got ",
         a.dim(), "-D and ", b.dim(), "-D");
-  check(a.sizes()[0] == b.sizes()[0], "addbmm(): batch1 and batch2 must have same number of "
-        "batches, got ", a.sizes()[0], " and ", b.sizes()[0]);
+  check(a.sizes()[0] == b.sizes()[0],
+        "addbmm(): batch1 and batch2 must have same number of "
+        "batches, got ",
+        a.sizes()[0], " and ", b.sizes()[0]);
   check_batches(a, b, "addbmm");
   // The sum over batches is one product with the batches laid along k.
   const int64_t n = a.sizes()[0], m = a.sizes()[1], k = a.sizes()[2];
@@ -165,8 +167,10 @@ Ints batch_sizes(const Tensor& a, const Tensor& b) {
 
 Tensor batched_products(const Tensor& a, const Tensor& b) {
   const int64_t da = a.dim(), db = b.dim();
-  check(a.sizes()[da - 1] == b.sizes()[db - 2], "matmul(): shapes cannot be multiplied, the last "
-        "dimension of ", a.sizes(), " must be the last but one of ", b.sizes());
+  check(a.sizes()[da - 1] == b.sizes()[db - 2],
+        "matmul(): shapes cannot be multiplied, the last "
+        "dimension of ",
+        a.sizes(), " must be the last but one of ", b.sizes());
   same_type(a, b, "matmul");
   Ints sizes = batch_sizes(a, b), sizes_a = sizes, sizes_b = sizes;
   sizes.push_back(a.sizes()[da - 2]);
@@ -266,8 +270,10 @@ Tensor addr(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar&
 Tensor inner(const Tensor& a, const Tensor& b) {
   if (a.dim() == 0 || b.dim() == 0) return call_mul(a, b);
   const int64_t k = a.size(-1);
-  check(k == b.size(-1), "inner(): the last dimension must match on both input tensors but got "
-        "shapes ", a.sizes(), " and ", b.sizes());
+  check(k == b.size(-1),
+        "inner(): the last dimension must match on both input tensors but got "
+        "shapes ",
+        a.sizes(), " and ", b.sizes());
   Ints sizes(IntSpan(a.sizes().data(), a.dim() - 1));
   int64_t m = 1, n = 1;
   for (int64_t d = 0; d + 1 < a.dim(); ++d) m *= a.sizes()[d];
@@ -282,8 +288,10 @@ Tensor inner(const Tensor& a, const Tensor& b) {
 // -- matmul -------------------------------------------------------------------------------------
 Tensor matmul(const Tensor& a, const Tensor& b) {
   const int64_t da = a.dim(), db = b.dim();
-  check(da > 0 && db > 0, "matmul(): both arguments to matmul need to be at least 1D, but they "
-        "are ", da, "D and ", db, "D");
+  check(da > 0 && db > 0,
+        "matmul(): both arguments to matmul need to be at least 1D, but they "
+        "are ",
+        da, "D and ", db, "D");
   if (da == 2 && db == 2) return call_mm(a, b);
   if (da == 1 && db == 1) return call_dot(a, b);
   if (da == 2 && db == 1) return call_mv(a, b);
@@ -305,9 +313,10 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 // -- linear -------------------------------------------------------------------------------------
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
-  check(input.dim() > 0 && (weight.dim() == 1 || weight.dim() == 2), "linear(): both arguments to "
-        "linear need to be at least 1D and weight at most 2D, but they are ", input.dim(),
-        "D and ", weight.dim(), "D");
+  check(input.dim() > 0 && (weight.dim() == 1 || weight.dim() == 2),
+        "linear(): both arguments to "
+        "linear need to be at least 1D and weight at most 2D, but they are ",
+        input.dim(), "D and ", weight.dim(), "D");
   const int64_t k = weight.size(-1), n = weight.dim() == 2 ? weight.sizes()[0] : 1;
   const int64_t last = input.size(-1);
   int64_t rows = 1;

@@ -36,8 +36,8 @@ class Steps {
   }
 
   void state(int slot, const TensorList& tensors) {
-    check(tensors.size() + 1 == items_.size(), op_, "(): ", tensors.size(),
-          " states for ", items_.size() - 1, " parameters");
+    check(tensors.size() + 1 == items_.size(), op_, "(): ", tensors.size(), " states for ",
+          items_.size() - 1, " parameters");
     for (size_t i = 0; i < tensors.size(); ++i) {
       Tensor own = laid_out(tensors[i], i);
       if (!own.is_same(tensors[i])) changed_.push_back({tensors[i], own});
@@ -69,10 +69,11 @@ class Steps {
 
   Tensor laid_out(const Tensor& t, size_t i) {
     const Tensor& p = held_[i];
-    check(t.defined() && t.sizes() == p.sizes() && t.dtype() == p.dtype(), op_,
-          "(): parameter ", i, " has shape ", p.sizes(), " and dtype ", p.dtype(),
-          ", its gradient or state has shape ", t.sizes(), " and dtype ", t.dtype());
-    check(t.device() == p.device(), op_, "(): parameter ", i, " and its gradient or state are on "
+    check(t.defined() && t.sizes() == p.sizes() && t.dtype() == p.dtype(), op_, "(): parameter ", i,
+          " has shape ", p.sizes(), " and dtype ", p.dtype(), ", its gradient or state has shape ",
+          t.sizes(), " and dtype ", t.dtype());
+    check(t.device() == p.device(), op_, "(): parameter ", i,
+          " and its gradient or state are on "
           "different devices");
     if (t.strides() == p.strides() || (t.is_contiguous() && p.is_contiguous())) return t;
     Tensor own = empty_strided(p.sizes(), p.strides(), p.options());
@@ -107,8 +108,8 @@ void sgd_step(const TensorList& params, const TensorList& grads, const TensorLis
 double count_step(const Tensor& count) {
   check(count.numel() == 1 && count.dtype() == DType::float32 &&
             count.device_type() == DeviceType::cpu,
-        "Adam.step(): the count of steps must be one float32 on the CPU, got shape ",
-        count.sizes(), " and dtype ", count.dtype());
+        "Adam.step(): the count of steps must be one float32 on the CPU, got shape ", count.sizes(),
+        " and dtype ", count.dtype());
   count.bump_version();
   return ++*count.data<float>();
 }

@@ -25,8 +25,10 @@ struct NoGradient {
   operator Tensor() const { return {}; }
   operator Probe() const { return {}; }
 };
-#define NONE NoGradient{}
-#define ZERO NoGradient{}
+#define NONE \
+  NoGradient {}
+#define ZERO \
+  NoGradient {}
 
 constexpr bool named(const char* a, const char* b) {
   while (*a && *a == *b) ++a, ++b;
@@ -38,45 +40,45 @@ template <class T>
 struct Vars {
   T g, x, z, u, y;
 };
-#define FLAMBEAU_GRADIENT(...)                                                                        \
-  [[maybe_unused]] const auto &g = v.g, &x = v.x, &z = v.z, &u = v.u, &y = v.y;                       \
+#define FLAMBEAU_GRADIENT(...)                                                  \
+  [[maybe_unused]] const auto &g = v.g, &x = v.x, &z = v.z, &u = v.u, &y = v.y; \
   [[maybe_unused]] const double p = numbers[0], q = numbers[1], r = numbers[2];
 
-#define UNARY(name, schema, flags, value, g0, doc)                                    \
-  struct Def_##name {                                                                 \
-    static constexpr int operands = 1, types = flags;                                 \
-    static constexpr bool zero[3] = {named(#g0, "ZERO")};                             \
-    static constexpr bool none = named(#g0, "NONE");                                  \
-    template <class T>                                                                \
-    static T gradient(int, const Vars<T>& v, const double* numbers) {                 \
-      FLAMBEAU_GRADIENT()                                                             \
-      return g0;                                                                      \
-    }                                                                                 \
+#define UNARY(name, schema, flags, value, g0, doc)                    \
+  struct Def_##name {                                                 \
+    static constexpr int operands = 1, types = flags;                 \
+    static constexpr bool zero[3] = {named(#g0, "ZERO")};             \
+    static constexpr bool none = named(#g0, "NONE");                  \
+    template <class T>                                                \
+    static T gradient(int, const Vars<T>& v, const double* numbers) { \
+      FLAMBEAU_GRADIENT()                                             \
+      return g0;                                                      \
+    }                                                                 \
   };
-#define BINARY(name, schema, flags, value, g0, g1, doc)                               \
-  struct Def_##name {                                                                 \
-    static constexpr int operands = 2, types = flags;                                 \
-    static constexpr bool zero[3] = {named(#g0, "ZERO"), named(#g1, "ZERO")};         \
-    static constexpr bool none = named(#g0, "NONE");                                  \
-    template <class T>                                                                \
-    static T gradient(int k, const Vars<T>& v, const double* numbers) {               \
-      FLAMBEAU_GRADIENT()                                                             \
-      if (k == 0) return g0;                                                          \
-      return g1;                                                                      \
-    }                                                                                 \
+#define BINARY(name, schema, flags, value, g0, g1, doc)                       \
+  struct Def_##name {                                                         \
+    static constexpr int operands = 2, types = flags;                         \
+    static constexpr bool zero[3] = {named(#g0, "ZERO"), named(#g1, "ZERO")}; \
+    static constexpr bool none = named(#g0, "NONE");                          \
+    template <class T>                                                        \
+    static T gradient(int k, const Vars<T>& v, const double* numbers) {       \
+      FLAMBEAU_GRADIENT()                                                     \
+      if (k == 0) return g0;                                                  \
+      return g1;                                                              \
+    }                                                                         \
   };
-#define TERNARY(name, schema, flags, value, g0, g1, g2, doc)                          \
-  struct Def_##name {                                                                 \
-    static constexpr int operands = 3, types = flags;                                 \
+#define TERNARY(name, schema, flags, value, g0, g1, g2, doc)                                      \
+  struct Def_##name {                                                                             \
+    static constexpr int operands = 3, types = flags;                                             \
     static constexpr bool zero[3] = {named(#g0, "ZERO"), named(#g1, "ZERO"), named(#g2, "ZERO")}; \
-    static constexpr bool none = named(#g0, "NONE");                                  \
-    template <class T>                                                                \
-    static T gradient(int k, const Vars<T>& v, const double* numbers) {               \
-      FLAMBEAU_GRADIENT()                                                             \
-      if (k == 0) return g0;                                                          \
-      if (k == 1) return g1;                                                          \
-      return g2;                                                                      \
-    }                                                                                 \
+    static constexpr bool none = named(#g0, "NONE");                                              \
+    template <class T>                                                                            \
+    static T gradient(int k, const Vars<T>& v, const double* numbers) {                           \
+      FLAMBEAU_GRADIENT()                                                                         \
+      if (k == 0) return g0;                                                                      \
+      if (k == 1) return g1;                                                                      \
+      return g2;                                                                                  \
+    }                                                                                             \
   };
 #include "pointwise.def"
 #undef UNARY
@@ -140,7 +142,8 @@ void enter(const char* schema, const char* doc) {
 
 const bool entered = [] {
 #define UNARY(name, schema, flags, value, g0, doc) enter<Def_##name, pointwise_##name>(schema, doc);
-#define BINARY(name, schema, flags, value, g0, g1, doc) enter<Def_##name, pointwise_##name>(schema, doc);
+#define BINARY(name, schema, flags, value, g0, g1, doc) \
+  enter<Def_##name, pointwise_##name>(schema, doc);
 #define TERNARY(name, schema, flags, value, g0, g1, g2, doc) \
   enter<Def_##name, pointwise_##name>(schema, doc);
 #include "pointwise.def"
@@ -150,20 +153,24 @@ const bool entered = [] {
   return true;
 }();
 
-// -- operators that choose between lines --------------------------------------------------------------
+// -- operators that choose between lines
+// --------------------------------------------------------------
 Tensor div_mode(const Tensor& x, const Value& z, const std::optional<std::string>& mode) {
   static const OpCall divide("div"), floor("_div_floor"), trunc("_div_trunc");
   if (!mode) return divide(x, z);
   if (*mode == "floor") return floor(x, z);
-  check(*mode == "trunc", "div(): expected rounding_mode to be one of None, 'trunc', or 'floor' but "
-        "found '", *mode, "'");
+  check(*mode == "trunc",
+        "div(): expected rounding_mode to be one of None, 'trunc', or 'floor' but "
+        "found '",
+        *mode, "'");
   return trunc(x, z);
 }
 
 Tensor clamp(const Tensor& x, const Value& low, const Value& high) {
   static const OpCall both("_clamp"), least("_clamp_min"), most("_clamp_max"),
       both_t("_clamp_tensor"), least_t("_clamp_min_tensor"), most_t("_clamp_max_tensor");
-  check(!low.is_none() || !high.is_none(), "clamp(): At least one of 'min' or 'max' must not be None");
+  check(!low.is_none() || !high.is_none(),
+        "clamp(): At least one of 'min' or 'max' must not be None");
   check_type(!is_complex(x.dtype()), "clamp(): is not supported for complex types");
   // A float bound takes integers to floats; the numbered forms keep the type of x.
   auto widens = [&](const Value& v) {
@@ -185,7 +192,8 @@ Tensor clamp_max(const Tensor& x, const Value& high) { return clamp(x, Value(), 
 Tensor gelu(const Tensor& x, const std::string& approximate) {
   static const OpCall exact("_gelu"), fast("_gelu_tanh");
   if (approximate == "tanh") return fast(x);
-  check(approximate == "none", "gelu(): approximate argument must be either none or tanh, got ", approximate);
+  check(approximate == "none", "gelu(): approximate argument must be either none or tanh, got ",
+        approximate);
   return exact(x);
 }
 
@@ -215,12 +223,15 @@ Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<doub
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
   static const OpCall f("_prelu"), reshape("reshape");
-  check(weight.dim() <= 1, "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ", weight.dim());
+  check(weight.dim() <= 1,
+        "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ", weight.dim());
   if (weight.numel() == 1) return f(x, reshape(weight, Ints{}));
   check(x.dim() >= 1, "prelu(): Not allow zero-dim input tensor.");
   int64_t channels = x.dim() > 1 ? x.sizes()[1] : 1;
-  check(channels == weight.numel(), "prelu(): Mismatch of parameter numbers and input channel size. "
-        "Found parameter numbers = ", weight.numel(), " and channel size = ", channels, ".");
+  check(channels == weight.numel(),
+        "prelu(): Mismatch of parameter numbers and input channel size. "
+        "Found parameter numbers = ",
+        weight.numel(), " and channel size = ", channels, ".");
   Ints shape(static_cast<size_t>(x.dim() > 1 ? x.dim() - 1 : 1), 1);
   shape[0] = weight.numel();
   return f(x, reshape(weight, shape));
@@ -259,7 +270,8 @@ FLAMBEAU_OPS({
      .forward = native<clamp>,
      .flags = kChoice | kNumbers,
      .doc = "input kept between min and max, either of which may be None."},
-    {.schema = "clip(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor", .alias = "clamp"},
+    {.schema = "clip(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor",
+     .alias = "clamp"},
     {.schema = "clamp_min(Tensor input, Tensor min) -> Tensor",
      .forward = native<clamp_min>,
      .flags = kChoice | kNumbers,
@@ -280,11 +292,13 @@ FLAMBEAU_OPS({
      .forward = native<logit>,
      .flags = kChoice,
      .doc = "Inverse of the logistic function; input is kept within [eps, 1 - eps] when given."},
-    {.schema = "nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> "
-               "Tensor",
+    {.schema =
+         "nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> "
+         "Tensor",
      .forward = native<nan_to_num>,
      .flags = kChoice,
-     .doc = "nan, inf and -inf replaced: by 0 and the largest and smallest numbers when not given."},
+     .doc =
+         "nan, inf and -inf replaced: by 0 and the largest and smallest numbers when not given."},
     {.schema = "prelu(Tensor input, Tensor weight) -> Tensor",
      .forward = native<prelu>,
      .flags = kComposite,
@@ -305,16 +319,38 @@ FLAMBEAU_OPS({
 #define MAYBE_INPLACE(other, numbers, name) \
   {.schema = other "(Tensor input" numbers ", bool inplace=False) -> Tensor", .alias = name}
 FLAMBEAU_OPS({
-    SAME("absolute", "abs"), SAME("negative", "neg"), SAME("fix", "trunc"), SAME("arcsin", "asin"),
-    SAME("arccos", "acos"), SAME("arctan", "atan"), SAME("arcsinh", "asinh"), SAME("arccosh", "acosh"),
-    SAME("arctanh", "atanh"), SAME("resolve_conj", "conj"), SAME("special.exp2", "exp2"),
-    SAME("special.expm1", "expm1"), SAME("special.log1p", "log1p"), SAME("special.erf", "erf"),
-    SAME("special.erfc", "erfc"), SAME("special.gammaln", "lgamma"), SAME("special.digamma", "digamma"),
-    SAME("special.psi", "digamma"), SAME("special.expit", "sigmoid"), SAME("special.sinc", "sinc"),
+    SAME("absolute", "abs"),
+    SAME("negative", "neg"),
+    SAME("fix", "trunc"),
+    SAME("arcsin", "asin"),
+    SAME("arccos", "acos"),
+    SAME("arctan", "atan"),
+    SAME("arcsinh", "asinh"),
+    SAME("arccosh", "acosh"),
+    SAME("arctanh", "atanh"),
+    SAME("resolve_conj", "conj"),
+    SAME("special.exp2", "exp2"),
+    SAME("special.expm1", "expm1"),
+    SAME("special.log1p", "log1p"),
+    SAME("special.erf", "erf"),
+    SAME("special.erfc", "erfc"),
+    SAME("special.gammaln", "lgamma"),
+    SAME("special.digamma", "digamma"),
+    SAME("special.psi", "digamma"),
+    SAME("special.expit", "sigmoid"),
+    SAME("special.sinc", "sinc"),
     SAME("special.round", "_round"),
-    SAME2("subtract", "sub"), SAME2("multiply", "mul"), SAME2("divide", "div"), SAME2("true_divide", "div"),
-    SAME2("greater", "gt"), SAME2("greater_equal", "ge"), SAME2("less", "lt"), SAME2("less_equal", "le"),
-    SAME2("not_equal", "ne"), SAME2("arctan2", "atan2"), SAME2("special.xlogy", "xlogy"),
+    SAME2("subtract", "sub"),
+    SAME2("multiply", "mul"),
+    SAME2("divide", "div"),
+    SAME2("true_divide", "div"),
+    SAME2("greater", "gt"),
+    SAME2("greater_equal", "ge"),
+    SAME2("less", "lt"),
+    SAME2("less_equal", "le"),
+    SAME2("not_equal", "ne"),
+    SAME2("arctan2", "atan2"),
+    SAME2("special.xlogy", "xlogy"),
     MAYBE_INPLACE("nn.functional.relu", "", "relu"),
     MAYBE_INPLACE("nn.functional.relu6", "", "_relu6"),
     MAYBE_INPLACE("nn.functional.leaky_relu", ", float negative_slope=0.01", "_leaky_relu"),
@@ -323,12 +359,15 @@ FLAMBEAU_OPS({
     MAYBE_INPLACE("nn.functional.celu", ", float alpha=1.0", "celu"),
     MAYBE_INPLACE("nn.functional.silu", "", "_silu"),
     MAYBE_INPLACE("nn.functional.mish", "", "_mish"),
-    MAYBE_INPLACE("nn.functional.hardtanh", ", Scalar min_val=-1.0, Scalar max_val=1.0", "_hardtanh"),
+    MAYBE_INPLACE("nn.functional.hardtanh", ", Scalar min_val=-1.0, Scalar max_val=1.0",
+                  "_hardtanh"),
     MAYBE_INPLACE("nn.functional.hardsigmoid", "", "_hardsigmoid"),
     MAYBE_INPLACE("nn.functional.hardswish", "", "_hardswish"),
     MAYBE_INPLACE("nn.functional.threshold", ", Scalar threshold, Scalar value", "_threshold"),
-    {.schema = "threshold(Tensor input, Scalar threshold, Scalar value) -> Tensor", .alias = "_threshold"},
-    SAME("nn.functional.sigmoid", "sigmoid"), SAME("nn.functional.tanh", "tanh"),
+    {.schema = "threshold(Tensor input, Scalar threshold, Scalar value) -> Tensor",
+     .alias = "_threshold"},
+    SAME("nn.functional.sigmoid", "sigmoid"),
+    SAME("nn.functional.tanh", "tanh"),
 });
 
 }  // namespace flambeau

@@ -62,8 +62,8 @@ void max_pool_back(Backward& b) {
     volume *= shape[d];
   lead.push_back(volume);
   if (product(shape) == 0 || g.numel() == 0) return b.set(0, zeros(shape, g.options()));
-  Tensor sum = scatter_add(zeros(lead, g.options()), int64_t(-1), reshape(b.out(1), flat),
-                           reshape(g, flat));
+  Tensor sum =
+      scatter_add(zeros(lead, g.options()), int64_t(-1), reshape(b.out(1), flat), reshape(g, flat));
   b.set(0, reshape(sum, shape));
 }
 

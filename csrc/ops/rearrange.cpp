@@ -9,8 +9,9 @@ namespace {
 
 const OpCall call_expand("expand"), call_reshape("reshape");
 
-// -- repeat -----------------------------------------------------------------------------------------
-// Each dimension n repeated r times is [r, n], expanded and then merged in one copy.
+// -- repeat
+// ----------------------------------------------------------------------------------------- Each
+// dimension n repeated r times is [r, n], expanded and then merged in one copy.
 Tensor repeat(const Tensor& x, const Ints& repeats) {
   auto n = static_cast<int64_t>(repeats.size()), lead = n - x.dim();
   check(lead >= 0, "repeat(): Number of dimensions of repeat dims ", repeats,
@@ -42,7 +43,8 @@ Tensor positions(const Tensor& repeats, std::optional<int64_t> output_size) {
         "repeat_interleave(): repeats has to be a 0-D or 1-D tensor of int32 or int64, got ",
         repeats.dim(), "-D ", repeats.dtype());
   if (repeats.is_meta())
-    fail(ErrorKind::not_implemented, "repeat_interleave(): the result's size depends on the data of a "
+    fail(ErrorKind::not_implemented,
+         "repeat_interleave(): the result's size depends on the data of a "
          "meta tensor");
   Tensor counts = repeats.to_raw(DType::int64).contiguous_raw();
   const auto* c = counts.data<int64_t>();
@@ -51,8 +53,10 @@ Tensor positions(const Tensor& repeats, std::optional<int64_t> output_size) {
     check(c[i] >= 0, "repeat_interleave(): repeats can not be negative, got ", c[i]);
     total += c[i];
   }
-  check(!output_size || *output_size == total, "repeat_interleave(): allocated size does not match "
-        "required size: output_size is ", output_size.value_or(0), ", repeats add up to ", total);
+  check(!output_size || *output_size == total,
+        "repeat_interleave(): allocated size does not match "
+        "required size: output_size is ",
+        output_size.value_or(0), ", repeats add up to ", total);
   Tensor out = empty(Ints{total}, {repeats.dtype(), repeats.device()});
   visit(out.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -91,8 +95,10 @@ Tensor repeat_each(const Tensor& input, int64_t repeats, std::optional<int64_t> 
   int64_t d = wrap_dim(dim.value_or(0), x.dim());
   Ints apart = x.sizes(), expanded, merged = x.sizes();
   merged[d] *= repeats;
-  check(!output_size || *output_size == merged[d], "repeat_interleave(): allocated size does not match "
-        "required size: output_size is ", output_size.value_or(0), ", needed ", merged[d]);
+  check(!output_size || *output_size == merged[d],
+        "repeat_interleave(): allocated size does not match "
+        "required size: output_size is ",
+        output_size.value_or(0), ", needed ", merged[d]);
   apart.insert(d + 1, 1);
   expanded = apart;
   expanded[d + 1] = repeats;
@@ -109,13 +115,15 @@ FLAMBEAU_OPS{
      .forward = native<tile>,
      .flags = kComposite,
      .doc = "repeat() with missing leading counts taken as 1."},
-    {.schema = "repeat_interleave(Tensor input, Tensor repeats, int? dim=None, *, int? output_size=None) "
-               "-> Tensor",
+    {.schema =
+         "repeat_interleave(Tensor input, Tensor repeats, int? dim=None, *, int? output_size=None) "
+         "-> Tensor",
      .forward = native<repeat_by>,
      .flags = kComposite,
      .doc = "Each element along a dimension repeated by its own count."},
-    {.schema = "repeat_interleave(Tensor input, int repeats, int? dim=None, *, int? output_size=None) "
-               "-> Tensor",
+    {.schema =
+         "repeat_interleave(Tensor input, int repeats, int? dim=None, *, int? output_size=None) "
+         "-> Tensor",
      .forward = native<repeat_each>,
      .flags = kComposite,
      .doc = "Each element along a dimension repeated."},
@@ -125,7 +133,8 @@ FLAMBEAU_OPS{
      .doc = "Index i repeated repeats[i] times."},
 };
 
-// -- flip, roll -----------------------------------------------------------------------------------------
+// -- flip, roll
+// -----------------------------------------------------------------------------------------
 Tensor flip(const Tensor& x, const Ints& dims) {
   Ints wrapped = wrap_dims(dims, x.dim(), "flip");
   Tensor y = empty_like(x);
@@ -146,11 +155,14 @@ Tensor roll(const Tensor& x, const Ints& shifts, const Ints& dims) {
   check(!shifts.empty(), "roll(): `shifts` required");
   if (dims.empty() && shifts.size() == 1) {
     Tensor flat = reshape_raw(x, Ints{x.numel()});
-    return call_roll(flat, shifts, Ints{0}).as_strided_raw(x.sizes(), contiguous_strides(x.sizes()), 0);
+    return call_roll(flat, shifts, Ints{0})
+        .as_strided_raw(x.sizes(), contiguous_strides(x.sizes()), 0);
   }
-  check(shifts.size() == dims.size(), "roll(): shifts and dimensions must align. shifts: ",
-        shifts.size(), ", dims:", dims.size());
-  check_index(x.dim() > 0, "roll(): Dimension specified as ", dims[0], " but tensor has no dimensions");
+  check(shifts.size() == dims.size(),
+        "roll(): shifts and dimensions must align. shifts: ", shifts.size(),
+        ", dims:", dims.size());
+  check_index(x.dim() > 0, "roll(): Dimension specified as ", dims[0],
+              " but tensor has no dimensions");
   Tensor from = x;
   for (size_t i = 0; i < dims.size(); ++i) {
     int64_t d = wrap_dim(dims[i], x.dim());
@@ -191,10 +203,13 @@ FLAMBEAU_OPS{
      .doc = "A copy shifted along dimensions, what falls off coming in at the other end."},
 };
 
-// -- triangles ------------------------------------------------------------------------------------------
+// -- triangles
+// ------------------------------------------------------------------------------------------
 Tensor triangle(const Tensor& input, int64_t diagonal, bool upper) {
-  check(input.dim() >= 2, upper ? "triu" : "tril", "(): input tensor must have at least 2 dimensions, "
-        "got ", input.dim());
+  check(input.dim() >= 2, upper ? "triu" : "tril",
+        "(): input tensor must have at least 2 dimensions, "
+        "got ",
+        input.dim());
   Tensor y = empty(input.sizes(), input.options());
   if (y.numel() == 0 || y.is_meta()) return y;
   Tensor x = input.contiguous_raw();
@@ -232,7 +247,8 @@ Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool uppe
   auto n = static_cast<int64_t>(at[0].size());
   Tensor out = empty(Ints{2, n}, {DType::int64, Device{}});
   for (int r = 0; r < 2; ++r) std::copy(at[r].begin(), at[r].end(), out.data<int64_t>() + r * n);
-  if (device && device->type == DeviceType::meta) return empty(Ints{2, n}, {dtype.value_or(DType::int64), *device});
+  if (device && device->type == DeviceType::meta)
+    return empty(Ints{2, n}, {dtype.value_or(DType::int64), *device});
   return out.to_raw(dtype.value_or(DType::int64));
 }
 Tensor tril_indices(int64_t row, int64_t col, int64_t offset, std::optional<DType> dtype,

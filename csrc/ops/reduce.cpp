@@ -23,7 +23,8 @@ const OpCall call_sum("sum"), call_to("to"), call_reshape("reshape"), call_expan
 uint64_t dim_bits(const MaybeInts& dims, int64_t ndim, const char* op, bool empty_is_all = true) {
   uint64_t bits = 0;
   check(ndim <= 64, op, "(): tensors of more than 64 dimensions are not supported");
-  if (!dims || (dims->empty() && empty_is_all)) return ndim == 64 ? ~uint64_t(0) : (uint64_t(1) << ndim) - 1;
+  if (!dims || (dims->empty() && empty_is_all))
+    return ndim == 64 ? ~uint64_t(0) : (uint64_t(1) << ndim) - 1;
   for (int64_t d : wrap_dims(*dims, ndim, op)) bits |= uint64_t(1) << d;
   return bits;
 }
@@ -46,8 +47,8 @@ int64_t reduced_count(const Tensor& x, uint64_t bits) {
   return n;
 }
 
-// x as [outer, n, inner] in memory: itself where the reduced dimensions lie side by side, else a copy
-// with them last.
+// x as [outer, n, inner] in memory: itself where the reduced dimensions lie side by side, else a
+// copy with them last.
 struct Folded {
   Tensor x;
   int64_t outer = 1, n = 1, inner = 1;
@@ -89,8 +90,10 @@ Compute compute_of(DType t) {
   return is_floating(t) ? Compute::f32 : Compute::i64;
 }
 DType memory_of(Compute c) {
-  return c == Compute::f32 ? DType::float32 : c == Compute::f64 ? DType::float64
-         : c == Compute::i64 ? DType::int64 : DType::complex128;
+  return c == Compute::f32   ? DType::float32
+         : c == Compute::f64 ? DType::float64
+         : c == Compute::i64 ? DType::int64
+                             : DType::complex128;
 }
 
 // The reduction in the compute type of `in`, then in dtype `result`.
@@ -105,8 +108,8 @@ Tensor reduce(const Tensor& x, Reduction kind, uint64_t bits, bool keepdim, DTyp
     } else {
       Folded f = fold_dims(x, bits);
       Tensor c = center ? center->to_raw(DType::float64).contiguous_raw() : Tensor();
-      ReduceArgs a{kind, compute, f.x.dtype(), static_cast<const char*>(f.x.data()), out.data(), f.outer,
-                   f.n, f.inner, center ? c.data<double>() : nullptr};
+      ReduceArgs a{kind,    compute, f.x.dtype(), static_cast<const char*>(f.x.data()), out.data(),
+                   f.outer, f.n,     f.inner,     center ? c.data<double>() : nullptr};
       reduce_kernel(x.device_type(), a);
     }
   }
@@ -145,7 +148,8 @@ int64_t count_of(const Ints& sizes, uint64_t bits) {
 }
 Tensor in_type(const Tensor& g, DType t) { return g.dtype() == t ? g : call_to(g, t); }
 
-// -- sum, mean, prod ---------------------------------------------------------------------------------
+// -- sum, mean, prod
+// ---------------------------------------------------------------------------------
 Tensor sum(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType& dtype) {
   DType t = sum_type(x, dtype);
   DType in = is_inexact(x.dtype()) ? promote(x.dtype(), t) : t;
@@ -154,8 +158,10 @@ Tensor sum(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType
 
 Tensor mean(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType& dtype) {
   DType t = dtype.value_or(x.dtype());
-  check(is_inexact(t), "mean(): could not infer output dtype. Input dtype must be either a floating "
-        "point or complex dtype. Got: ", t);
+  check(is_inexact(t),
+        "mean(): could not infer output dtype. Input dtype must be either a floating "
+        "point or complex dtype. Got: ",
+        t);
   uint64_t bits = dim_bits(dims, x.dim(), "mean");
   DType in = is_inexact(x.dtype()) ? promote(x.dtype(), t) : t;
   Tensor total = reduce(x, Reduction::sum, bits, keepdim, in, memory_of(compute_of(in)));
@@ -164,7 +170,8 @@ Tensor mean(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeTyp
   return divide(total, static_cast<double>(reduced_count(x, bits))).to_raw(t);
 }
 
-Tensor prod(const Tensor& x, const std::optional<int64_t>& dim, bool keepdim, const MaybeType& dtype) {
+Tensor prod(const Tensor& x, const std::optional<int64_t>& dim, bool keepdim,
+            const MaybeType& dtype) {
   DType t = sum_type(x, dtype);
   DType in = is_inexact(x.dtype()) ? promote(x.dtype(), t) : t;
   MaybeInts dims = dim ? MaybeInts(Ints{*dim}) : std::nullopt;
@@ -203,7 +210,8 @@ void prod_backward(Backward& b) {
   b.set(0, in_type(g, b.dtype(0)));
 }
 
-// -- extremes ----------------------------------------------------------------------------------------
+// -- extremes
+// ----------------------------------------------------------------------------------------
 void refuse_empty(const Tensor& x, uint64_t bits, const char* op) {
   for (int64_t d = 0; d < x.dim(); ++d)
     check_index(!(bits >> d & 1) || x.sizes()[d] > 0 || x.is_meta(), op,
@@ -225,14 +233,16 @@ template <Reduction K>
 Tensor extreme_all(const Tensor& x) {
   const char* op = K == Reduction::max ? "max" : "min";
   refuse_complex(x, op);
-  check(x.numel() > 0, op, "(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+  check(x.numel() > 0, op,
+        "(): Expected reduction dim to be specified for input.numel() == 0. Specify "
         "the reduction dim with the 'dim' argument.");
   return reduce(x, K, dim_bits(std::nullopt, x.dim(), op), false, x.dtype(), x.dtype());
 }
 // Equal extremes share the gradient.
 void extreme_backward(Backward& b) {
   bool all = b.node().op->nargs() == 1;
-  uint64_t bits = all ? dim_bits(std::nullopt, static_cast<int64_t>(b.sizes(0).size()), "amax") : bits_of(b, 0);
+  uint64_t bits =
+      all ? dim_bits(std::nullopt, static_cast<int64_t>(b.sizes(0).size()), "amax") : bits_of(b, 0);
   bool keepdim = !all && b.arg(2).as_bool();
   Tensor x = b.in(0), hit = in_type(x == spread(b.out(), x.sizes(), bits, keepdim), x.dtype());
   Ints dims;
@@ -273,8 +283,14 @@ std::tuple<Tensor, Tensor> with_position(const Tensor& x, int64_t dim, bool keep
   Tensor values = empty(sizes, {memory_of(compute), x.device()});
   Tensor index = empty(sizes, {DType::int64, x.device()});
   if (index.numel() && !x.is_meta()) {
-    ArgReduceArgs a{greatest, compute, x.dtype(), static_cast<const char*>(rows.x.data()),
-                    index.data<int64_t>(), values.data(), index.numel(), rows.x.size(-1)};
+    ArgReduceArgs a{greatest,
+                    compute,
+                    x.dtype(),
+                    static_cast<const char*>(rows.x.data()),
+                    index.data<int64_t>(),
+                    values.data(),
+                    index.numel(),
+                    rows.x.size(-1)};
     arg_reduce_kernel(x.device_type(), a);
   }
   return {values.to_raw(x.dtype()), index};
@@ -302,34 +318,43 @@ template <bool greatest>
 Tensor position(const Tensor& x, const std::optional<int64_t>& dim, bool keepdim) {
   const char* op = greatest ? "argmax" : "argmin";
   if (dim) return std::get<1>(with_position(x, *dim, keepdim, greatest, op));
-  check_index(x.numel() > 0, op, "(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+  check_index(x.numel() > 0, op,
+              "(): Expected reduction dim to be specified for input.numel() == 0. Specify "
               "the reduction dim with the 'dim' argument.");
-  Tensor index = std::get<1>(with_position(reshape_raw(x, Ints{x.numel()}), 0, false, greatest, op));
+  Tensor index =
+      std::get<1>(with_position(reshape_raw(x, Ints{x.numel()}), 0, false, greatest, op));
   return keepdim ? reshape_raw(index, Ints(static_cast<size_t>(x.dim()), 1)) : index;
 }
 
-std::tuple<Tensor, Tensor> aminmax(const Tensor& x, const std::optional<int64_t>& dim, bool keepdim) {
+std::tuple<Tensor, Tensor> aminmax(const Tensor& x, const std::optional<int64_t>& dim,
+                                   bool keepdim) {
   static const OpCall low("amin"), high("amax");
-  check(dim || x.numel() > 0, "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.");
+  check(dim || x.numel() > 0,
+        "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+        "identity.");
   Value dims = dim ? Value(Ints{*dim}) : Value(Ints{});
   return {low(x, dims, keepdim), high(x, dims, keepdim)};
 }
 
-// -- any, all, count -----------------------------------------------------------------------------------
+// -- any, all, count
+// -----------------------------------------------------------------------------------
 template <Reduction K>
 Tensor truth(const Tensor& x, const MaybeInts& dims, bool keepdim) {
   Tensor t = is_complex(x.dtype()) ? x.to_raw(DType::boolean) : x;
   DType result = x.dtype() == DType::uint8 ? DType::uint8 : DType::boolean;
   bool listed = dims && !dims->empty();
-  uint64_t bits = dims && !listed ? 0 : dim_bits(dims, x.dim(), K == Reduction::any ? "any" : "all");
+  uint64_t bits =
+      dims && !listed ? 0 : dim_bits(dims, x.dim(), K == Reduction::any ? "any" : "all");
   return reduce(t, K, bits, keepdim, t.dtype(), result);
 }
 Tensor count_nonzero(const Tensor& x, const MaybeInts& dims) {
   Tensor t = x.to_raw(DType::boolean);
-  return reduce(t, Reduction::count_nonzero, dim_bits(dims, x.dim(), "count_nonzero"), false, DType::int64, DType::int64);
+  return reduce(t, Reduction::count_nonzero, dim_bits(dims, x.dim(), "count_nonzero"), false,
+                DType::int64, DType::int64);
 }
 
-// -- variance ------------------------------------------------------------------------------------------
+// -- variance
+// ------------------------------------------------------------------------------------------
 Tensor variance(const Tensor& x, const MaybeInts& dims, double correction, bool keepdim) {
   check(is_inexact(x.dtype()), "std and var only support floating point and complex dtypes");
   uint64_t bits = dim_bits(dims, x.dim(), "var");
@@ -358,7 +383,8 @@ Tensor centered(const Tensor& x, uint64_t bits) {
 Tensor variance_slope(Backward& b, const Tensor& g) {
   uint64_t bits = bits_of(b, 0);
   Tensor x = b.in(0);
-  double freedom = std::max(static_cast<double>(count_of(x.sizes(), bits)) - b.arg(2).as_double(), 0.0);
+  double freedom =
+      std::max(static_cast<double>(count_of(x.sizes(), bits)) - b.arg(2).as_double(), 0.0);
   return spread(g, x.sizes(), bits, b.arg(3).as_bool()) * (centered(x, bits) * (2.0 / freedom));
 }
 void variance_backward(Backward& b) { b.set(0, variance_slope(b, b.grad())); }
@@ -368,24 +394,34 @@ void deviation_backward(Backward& b) {
 }
 double correction_of(bool unbiased) { return unbiased ? 1 : 0; }
 const OpCall call_var("var"), call_std("std");
-Tensor var_unbiased(const Tensor& x, bool unbiased) { return call_var(x, Value(), correction_of(unbiased), false); }
-Tensor std_unbiased(const Tensor& x, bool unbiased) { return call_std(x, Value(), correction_of(unbiased), false); }
+Tensor var_unbiased(const Tensor& x, bool unbiased) {
+  return call_var(x, Value(), correction_of(unbiased), false);
+}
+Tensor std_unbiased(const Tensor& x, bool unbiased) {
+  return call_std(x, Value(), correction_of(unbiased), false);
+}
 Tensor var_dims(const Tensor& x, const MaybeInts& dims, bool unbiased, bool keepdim) {
   return call_var(x, dims, correction_of(unbiased), keepdim);
 }
 Tensor std_dims(const Tensor& x, const MaybeInts& dims, bool unbiased, bool keepdim) {
   return call_std(x, dims, correction_of(unbiased), keepdim);
 }
-std::tuple<Tensor, Tensor> var_mean(const Tensor& x, const MaybeInts& dims, double correction, bool keepdim) {
+std::tuple<Tensor, Tensor> var_mean(const Tensor& x, const MaybeInts& dims, double correction,
+                                    bool keepdim) {
   return {call_var(x, dims, correction, keepdim), call_mean(x, dims, keepdim)};
 }
-std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const MaybeInts& dims, double correction, bool keepdim) {
+std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const MaybeInts& dims, double correction,
+                                    bool keepdim) {
   return {call_std(x, dims, correction, keepdim), call_mean(x, dims, keepdim)};
 }
 
-// -- norms -----------------------------------------------------------------------------------------------
-Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool keepdim, const MaybeType& dtype) {
-  check(is_inexact(dtype.value_or(input.dtype())), "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", input.dtype());
+// -- norms
+// -----------------------------------------------------------------------------------------------
+Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool keepdim,
+                   const MaybeType& dtype) {
+  check(is_inexact(dtype.value_or(input.dtype())),
+        "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ",
+        input.dtype());
   static const OpCall low("amin"), high("amax");
   Tensor x = abs(dtype ? in_type(input, *dtype) : input);
   Value d = dims ? Value(*dims) : Value();
@@ -395,28 +431,33 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool ke
   }
   if (p == 1) return call_sum(x, d, keepdim);
   if (p == 0) return call_sum(in_type(!(x == 0.0), x.dtype()), d, keepdim);
-  if (std::isinf(p)) return p > 0 ? high(x, dims ? *dims : Ints{}, keepdim) : low(x, dims ? *dims : Ints{}, keepdim);
+  if (std::isinf(p))
+    return p > 0 ? high(x, dims ? *dims : Ints{}, keepdim) : low(x, dims ? *dims : Ints{}, keepdim);
   return call_pow(call_sum(call_pow(x, p), d, keepdim), 1.0 / p);
 }
 
 Tensor logsumexp(const Tensor& x, const Ints& dims, bool keepdim) {
   NoGrad off;
   Tensor v = is_inexact(x.dtype()) ? x : x.to_raw(default_dtype());
-  if (v.numel() == 0 || v.dim() == 0) return v.dim() == 0 ? v.clone_raw() : log(call_sum(exp(v), dims, keepdim));
+  if (v.numel() == 0 || v.dim() == 0)
+    return v.dim() == 0 ? v.clone_raw() : log(call_sum(exp(v), dims, keepdim));
   static const OpCall finite("isinf"), squeeze("reshape");
   Tensor top = call_amax(v, dims, true);
   top = where(finite(top), 0.0, top);
   Tensor total = log(call_sum(exp(v - top), dims, true)) + top;
-  return keepdim ? total : squeeze(total, reduced_sizes(v, dim_bits(dims, v.dim(), "logsumexp"), false));
+  return keepdim ? total
+                 : squeeze(total, reduced_sizes(v, dim_bits(dims, v.dim(), "logsumexp"), false));
 }
 void logsumexp_backward(Backward& b) {
   Tensor x = b.in(0);
   uint64_t bits = bits_of(b, 0);
   bool keepdim = b.arg(2).as_bool();
-  b.set(0, spread(b.grad(), x.sizes(), bits, keepdim) * exp(x - spread(b.out(), x.sizes(), bits, keepdim)));
+  b.set(0, spread(b.grad(), x.sizes(), bits, keepdim) *
+               exp(x - spread(b.out(), x.sizes(), bits, keepdim)));
 }
 
-// -- running sums ------------------------------------------------------------------------------------------
+// -- running sums
+// ------------------------------------------------------------------------------------------
 Tensor scan(const Tensor& x, int64_t dim, const MaybeType& dtype, Scan kind) {
   DType t = sum_type(x, dtype);
   Compute compute = compute_of(t);
@@ -425,13 +466,18 @@ Tensor scan(const Tensor& x, int64_t dim, const MaybeType& dtype, Scan kind) {
   Tensor out = empty(x.sizes(), in.options());
   if (out.numel() && !x.is_meta()) {
     ScanArgs a{kind, compute, in.data(), out.data(), 1, 1, 1};
-    for (int64_t d = 0; d < x.dim(); ++d) (d < dim ? a.outer : d == dim ? a.n : a.inner) *= x.sizes()[d];
+    for (int64_t d = 0; d < x.dim(); ++d)
+      (d < dim ? a.outer : d == dim ? a.n : a.inner) *= x.sizes()[d];
     scan_kernel(x.device_type(), a);
   }
   return out.to_raw(t);
 }
-Tensor cumsum(const Tensor& x, int64_t dim, const MaybeType& dtype) { return scan(x, dim, dtype, Scan::sum); }
-Tensor cumprod(const Tensor& x, int64_t dim, const MaybeType& dtype) { return scan(x, dim, dtype, Scan::prod); }
+Tensor cumsum(const Tensor& x, int64_t dim, const MaybeType& dtype) {
+  return scan(x, dim, dtype, Scan::sum);
+}
+Tensor cumprod(const Tensor& x, int64_t dim, const MaybeType& dtype) {
+  return scan(x, dim, dtype, Scan::prod);
+}
 Tensor logcumsumexp(const Tensor& x, int64_t dim) {
   check(is_floating(x.dtype()), "\"logcumsumexp\" not implemented for '", x.dtype(), "'");
   return scan(x, dim, std::nullopt, Scan::logsumexp);
@@ -443,7 +489,8 @@ Tensor turned_sum(const Tensor& g, int64_t dim) {  // each element and all that 
 void cumsum_backward(Backward& b) {
   b.set(0, in_type(turned_sum(b.grad(), b.arg(1).as_int()), b.dtype(0)));
 }
-// d y_j / d x_i is the product up to j without x_i: for each i, the others' products one zero-safe way.
+// d y_j / d x_i is the product up to j without x_i: for each i, the others' products one zero-safe
+// way.
 void cumprod_backward(Backward& b) {
   Tensor x = in_type(b.in(0), b.grad().dtype()), g = b.grad();
   if (x.dim() == 0) return b.set(0, in_type(g, b.dtype(0)));
@@ -455,7 +502,10 @@ void cumprod_backward(Backward& b) {
     Ints one = x.sizes();
     one[dim] = 1;
     Tensor ones = full(one, 1, x.options());
-    Tensor rest = i + 1 < n ? cat(TensorList{ones, call_cumprod(call_narrow(x, dim, i + 1, n - i - 1), dim)}, dim) : ones;
+    Tensor rest =
+        i + 1 < n
+            ? cat(TensorList{ones, call_cumprod(call_narrow(x, dim, i + 1, n - i - 1), dim)}, dim)
+            : ones;
     Tensor part = call_sum(tail * conj(rest), Ints{dim}, true);
     static const OpCall product("prod");
     if (i > 0) part = part * conj(product(call_narrow(x, dim, 0, i), dim, true));
@@ -489,19 +539,23 @@ Tensor sum_to_size(const Tensor& x, const Ints& size) {
 FLAMBEAU_OPS({
     {.schema = "sum(Tensor input, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<sum>,
-     .backward = [](Backward& b) {
-       b.set(0, in_type(spread(b.grad(), b.sizes(0), bits_of(b, 0), b.arg(2).as_bool()), b.dtype(0)));
-     },
+     .backward =
+         [](Backward& b) {
+           b.set(0, in_type(spread(b.grad(), b.sizes(0), bits_of(b, 0), b.arg(2).as_bool()),
+                            b.dtype(0)));
+         },
      .doc = "Sum over the given dimensions, or all."},
     {.schema = "mean(Tensor input, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<mean>,
-     .backward = [](Backward& b) {
-       uint64_t bits = bits_of(b, 0);
-       Tensor g = b.grad() / static_cast<double>(count_of(b.sizes(0), bits));
-       b.set(0, in_type(spread(g, b.sizes(0), bits, b.arg(2).as_bool()), b.dtype(0)));
-     },
+     .backward =
+         [](Backward& b) {
+           uint64_t bits = bits_of(b, 0);
+           Tensor g = b.grad() / static_cast<double>(count_of(b.sizes(0), bits));
+           b.set(0, in_type(spread(g, b.sizes(0), bits, b.arg(2).as_bool()), b.dtype(0)));
+         },
      .doc = "Mean over the given dimensions, or all."},
-    {.schema = "prod(Tensor input, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    {.schema = "prod(Tensor input, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
+               "-> Tensor",
      .forward = native<prod>,
      .backward = prod_backward,
      .saves = "input",
@@ -516,7 +570,8 @@ FLAMBEAU_OPS({
      .backward = extreme_backward,
      .saves = "input, result",
      .doc = "Least element; equal ones share the gradient."},
-    {.schema = "aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
+    {.schema =
+         "aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
      .forward = native<aminmax>,
      .flags = kComposite,
      .doc = "Least and greatest element."},
@@ -524,16 +579,18 @@ FLAMBEAU_OPS({
      .forward = native<extreme_all<Reduction::max>>,
      .backward = extreme_backward,
      .saves = "input, result",
-     .doc = "Greatest element of all; with dim, of each row, and where; with other, of both tensors."},
+     .doc =
+         "Greatest element of all; with dim, of each row, and where; with other, of both tensors."},
     {.schema = "max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .forward = native<max_dim>,
      .backward = max_dim_backward,
      .saves = "result1"},
     {.schema = "max(Tensor input, Tensor other) -> Tensor",
-     .forward = [](Value* args, Value* results) {
-       static const OpCall f("maximum");
-       results[0] = Value(f(args[0], args[1]));
-     },
+     .forward =
+         [](Value* args, Value* results) {
+           static const OpCall f("maximum");
+           results[0] = Value(f(args[0], args[1]));
+         },
      .flags = kComposite},
     {.schema = "min(Tensor input) -> Tensor",
      .forward = native<extreme_all<Reduction::min>>,
@@ -545,10 +602,11 @@ FLAMBEAU_OPS({
      .backward = max_dim_backward,
      .saves = "result1"},
     {.schema = "min(Tensor input, Tensor other) -> Tensor",
-     .forward = [](Value* args, Value* results) {
-       static const OpCall f("minimum");
-       results[0] = Value(f(args[0], args[1]));
-     },
+     .forward =
+         [](Value* args, Value* results) {
+           static const OpCall f("minimum");
+           results[0] = Value(f(args[0], args[1]));
+         },
      .flags = kComposite},
     {.schema = "argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
      .forward = native<position<true>>,
@@ -570,33 +628,42 @@ FLAMBEAU_OPS({
      .forward = native<count_nonzero>,
      .flags = kNotDifferentiable,
      .doc = "How many elements are not zero."},
-    {.schema = "var(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
+    {.schema =
+         "var(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
      .forward = native<variance>,
      .backward = variance_backward,
      .saves = "input",
      .doc = "Variance; divided by the count less correction."},
-    {.schema = "var(Tensor input, bool unbiased) -> Tensor", .forward = native<var_unbiased>, .flags = kComposite},
+    {.schema = "var(Tensor input, bool unbiased) -> Tensor",
+     .forward = native<var_unbiased>,
+     .flags = kComposite},
     {.schema = "var(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor",
      .forward = native<var_dims>,
      .flags = kComposite},
-    {.schema = "std(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
+    {.schema =
+         "std(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
      .forward = native<deviation>,
      .backward = deviation_backward,
      .saves = "input, result",
      .doc = "Standard deviation: the root of var()."},
-    {.schema = "std(Tensor input, bool unbiased) -> Tensor", .forward = native<std_unbiased>, .flags = kComposite},
+    {.schema = "std(Tensor input, bool unbiased) -> Tensor",
+     .forward = native<std_unbiased>,
+     .flags = kComposite},
     {.schema = "std(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor",
      .forward = native<std_dims>,
      .flags = kComposite},
-    {.schema = "var_mean(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> (Tensor, Tensor)",
+    {.schema = "var_mean(Tensor input, int[1]? dim=None, *, float correction=1, bool "
+               "keepdim=False) -> (Tensor, Tensor)",
      .forward = native<var_mean>,
      .flags = kComposite | kNoMethod,
      .doc = "Variance and mean."},
-    {.schema = "std_mean(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> (Tensor, Tensor)",
+    {.schema = "std_mean(Tensor input, int[1]? dim=None, *, float correction=1, bool "
+               "keepdim=False) -> (Tensor, Tensor)",
      .forward = native<std_mean>,
      .flags = kComposite | kNoMethod,
      .doc = "Standard deviation and mean."},
-    {.schema = "linalg.vector_norm(Tensor x, float ord=2, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
+    {.schema = "linalg.vector_norm(Tensor x, float ord=2, " DIMS
+               ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<vector_norm>,
      .flags = kComposite,
      .doc = "(sum |x|^ord)^(1/ord) over the given dimensions, or all."},
@@ -605,7 +672,8 @@ FLAMBEAU_OPS({
      .backward = logsumexp_backward,
      .saves = "input, result",
      .doc = "Logarithm of the sum of exponentials, without overflow."},
-    {.schema = "special.logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor", .alias = "logsumexp"},
+    {.schema = "special.logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor",
+     .alias = "logsumexp"},
     {.schema = "cumsum(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
      .forward = native<cumsum>,
      .backward = cumsum_backward,

@@ -29,13 +29,14 @@ Tensor scatter_view(const Tensor& base, const Tensor& view, const Tensor& g) {
   return base;
 }
 
-// -- select -----------------------------------------------------------------------------------------
+// -- select
+// -----------------------------------------------------------------------------------------
 Tensor select(const Tensor& x, int64_t dim, int64_t index) {
   check_index(x.dim() > 0, "select() cannot be applied to a 0-dim tensor.");
   dim = wrap_dim(dim, x.dim());
   int64_t n = x.sizes()[dim];
-  check_index(index >= -n && index < n, "select(): index ", index, " out of range for tensor of size ",
-              x.sizes(), " at dimension ", dim);
+  check_index(index >= -n && index < n, "select(): index ", index,
+              " out of range for tensor of size ", x.sizes(), " at dimension ", dim);
   return select_raw(x, dim, index < 0 ? index + n : index);
 }
 const OpCall call_select("select");
@@ -45,7 +46,8 @@ Tensor select_backward(const Tensor& grad, const Ints& sizes, int64_t dim, int64
   return scatter_view(base, select(base, dim, index), grad);
 }
 
-// -- slice, narrow ------------------------------------------------------------------------------------
+// -- slice, narrow
+// ------------------------------------------------------------------------------------
 struct Range {
   int64_t start, length, step;
 };
@@ -74,8 +76,8 @@ Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start, std::op
 }
 const OpCall call_slice("slice");
 
-Tensor slice_backward(const Tensor& grad, const Ints& sizes, int64_t dim, std::optional<int64_t> start,
-                      std::optional<int64_t> end, int64_t step) {
+Tensor slice_backward(const Tensor& grad, const Ints& sizes, int64_t dim,
+                      std::optional<int64_t> start, std::optional<int64_t> end, int64_t step) {
   Tensor base = zeros(sizes, grad.options());
   return scatter_view(base, slice(base, dim, start, end, step), grad);
 }
@@ -86,15 +88,17 @@ Tensor narrow(const Tensor& x, int64_t dim, const Value& from, int64_t length) {
   int64_t start = 0;
   if (from.is_tensor()) {
     const Tensor& t = from.as_tensor();
-    check(t.dim() == 0 && is_integral(t.dtype()), "narrow(): start must be a 0-dim integral Tensor.");
+    check(t.dim() == 0 && is_integral(t.dtype()),
+          "narrow(): start must be a 0-dim integral Tensor.");
     start = item(t).to<int64_t>();
   } else {
     start = from.as_int();
   }
   dim = wrap_dim(dim, x.dim());
   int64_t n = x.sizes()[dim];
-  check_index(start >= -n && start <= n, "narrow(): start out of range (expected to be in range of [",
-              -n, ", ", n, "], but got ", start, ")");
+  check_index(start >= -n && start <= n,
+              "narrow(): start out of range (expected to be in range of [", -n, ", ", n,
+              "], but got ", start, ")");
   if (start < 0) start += n;
   check(start + length <= n, "narrow(): start (", start, ") + length (", length,
         ") exceeds dimension size (", n, ").");
@@ -116,7 +120,8 @@ FLAMBEAU_OPS{
      .backward = [](Backward& b) { b.set(0, call_select(b.grad(), b.arg(2), b.arg(3))); },
      .flags = kInternal,
      .doc = "Zeros with grad at one position along a dimension."},
-    {.schema = "slice(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
+    {.schema =
+         "slice(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
      .forward = native<slice>,
      .backward =
          [](Backward& b) {
@@ -144,7 +149,8 @@ FLAMBEAU_OPS{
      .doc = "A view of `length` positions from `start` along a dimension."},
 };
 
-// -- diagonal -------------------------------------------------------------------------------------------
+// -- diagonal
+// -------------------------------------------------------------------------------------------
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
   int64_t a = wrap_dim(dim1, x.dim()), c = wrap_dim(dim2, x.dim());
   check(a != c, "diagonal(): diagonal dimensions cannot be identical ", dim1, ", ", dim2);
@@ -207,7 +213,8 @@ FLAMBEAU_OPS{
          },
      .flags = kView,
      .doc = "A view of a diagonal of two dimensions, put last."},
-    {.schema = "diagonal_backward(Tensor grad, int[] sizes, int offset, int dim1, int dim2) -> Tensor",
+    {.schema =
+         "diagonal_backward(Tensor grad, int[] sizes, int offset, int dim1, int dim2) -> Tensor",
      .forward = native<diagonal_backward>,
      .backward =
          [](Backward& b) { b.set(0, call_diagonal(b.grad(), b.arg(2), b.arg(3), b.arg(4))); },
@@ -232,7 +239,8 @@ FLAMBEAU_OPS{
      .doc = "A matrix with all elements of input on its diagonal."},
 };
 
-// -- windows ----------------------------------------------------------------------------------------------
+// -- windows
+// ----------------------------------------------------------------------------------------------
 Tensor unfold(const Tensor& x, int64_t dimension, int64_t size, int64_t step) {
   int64_t d = wrap_dim(dimension, x.dim()), n = x.dim() ? x.sizes()[d] : 1;
   check(size >= 0, "unfold(): size is ", size, " but must be >= 0");
@@ -259,8 +267,10 @@ Tensor unfold_backward(const Tensor& grad, const Ints& sizes, int64_t dimension,
   int64_t last = grad.dim() - 1;
   for (int64_t k = 0; k < size; ++k) {
     Tensor place = select_raw(windows, last, k), g = select_raw(grad, last, k);
-    if (step >= size) copy(place, g);
-    else add.inplace(place, g);
+    if (step >= size)
+      copy(place, g);
+    else
+      add.inplace(place, g);
   }
   return base;
 }
@@ -274,7 +284,8 @@ FLAMBEAU_OPS{
            b.set(0, back(b.grad(), b.sizes(0), b.arg(1), b.arg(2), b.arg(3)));
          },
      .flags = kView | kNoFunction,
-     .doc = "A view of all windows of `size` along a dimension, `step` apart; the window comes last."},
+     .doc =
+         "A view of all windows of `size` along a dimension, `step` apart; the window comes last."},
     {.schema = "unfold_backward(Tensor grad, int[] sizes, int dim, int size, int step) -> Tensor",
      .forward = native<unfold_backward>,
      .backward =
@@ -286,10 +297,11 @@ FLAMBEAU_OPS{
      .doc = "Windows added up where they lie."},
 };
 
-// -- as_strided ---------------------------------------------------------------------------------------------
+// -- as_strided
+// ---------------------------------------------------------------------------------------------
 void check_in_storage(const Tensor& x, const Ints& size, const Ints& stride, int64_t offset) {
-  check(size.size() == stride.size(), "as_strided(): mismatch in length of strides and shape: ", stride,
-        " and ", size);
+  check(size.size() == stride.size(),
+        "as_strided(): mismatch in length of strides and shape: ", stride, " and ", size);
   check(offset >= 0, "as_strided(): storage_offset must be non-negative, got ", offset);
   int64_t last = offset;
   for (size_t d = 0; d < size.size(); ++d) {
@@ -363,8 +375,8 @@ void as_strided_back(Backward& b) {
   Device device = b.grad().device();
   int64_t n = std::max(reach(size, stride, offset), reach(sizes, own, own_offset));
   Tensor flat = index_add(zeros(Ints{n}, b.grad().options()), 0,
-                          strided_positions(size, stride, offset, device).as_strided_raw(
-                              Ints{product(size)}, Ints{1}, 0),
+                          strided_positions(size, stride, offset, device)
+                              .as_strided_raw(Ints{product(size)}, Ints{1}, 0),
                           reshape(b.grad(), Ints{-1}));
   Tensor from = strided_positions(sizes, own, own_offset, device);
   Tensor g = index_select(flat, 0, from.as_strided_raw(Ints{product(sizes)}, Ints{1}, 0));
@@ -372,13 +384,15 @@ void as_strided_back(Backward& b) {
 }
 
 FLAMBEAU_OPS{
-    {.schema = "as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+    {.schema =
+         "as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
      .forward = native<as_strided>,
      .inplace = native<as_strided_>,
      .flags = kComposite,
      .doc = "A view with any sizes, strides and offset inside the storage."},
-    {.schema = "as_strided_view(Tensor input, int[] size, int[] stride, int offset, int[] own_stride, "
-               "int own_offset) -> Tensor",
+    {.schema =
+         "as_strided_view(Tensor input, int[] size, int[] stride, int offset, int[] own_stride, "
+         "int own_offset) -> Tensor",
      .forward = native<as_strided_view>,
      .backward = as_strided_back,
      .flags = kView | kInternal,

@@ -11,12 +11,15 @@ Tensor run(const Tensor& input, const Tensor* grad, int64_t dim, bool logarithm)
   const char* op = logarithm ? "log_softmax" : "softmax";
   check(is_floating(input.dtype()), "\"", op, "\" not implemented for '", input.dtype(), "'");
   DType t = input.dtype() == DType::float64 ? DType::float64 : DType::float32;
-  Tensor x = input.to_raw(t).contiguous_raw(), g = grad ? grad->to_raw(t).contiguous_raw() : Tensor();
+  Tensor x = input.to_raw(t).contiguous_raw(),
+         g = grad ? grad->to_raw(t).contiguous_raw() : Tensor();
   dim = wrap_dim(dim, x.dim());
   Tensor out = empty(x.sizes(), x.options());
   if (out.numel() && !x.is_meta()) {
-    SoftmaxArgs a{logarithm, t == DType::float64, x.data(), grad ? g.data() : nullptr, out.data(), 1, 1, 1};
-    for (int64_t d = 0; d < x.dim(); ++d) (d < dim ? a.outer : d == dim ? a.n : a.inner) *= x.sizes()[d];
+    SoftmaxArgs a{
+        logarithm, t == DType::float64, x.data(), grad ? g.data() : nullptr, out.data(), 1, 1, 1};
+    for (int64_t d = 0; d < x.dim(); ++d)
+      (d < dim ? a.outer : d == dim ? a.n : a.inner) *= x.sizes()[d];
     softmax_kernel(x.device_type(), a);
   }
   return out.to_raw(input.dtype());
@@ -55,7 +58,8 @@ FLAMBEAU_OPS({
      .backward = backward<true>,
      .saves = "result",
      .doc = "Logarithm of the softmax, without overflow."},
-    {.schema = "special.softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor", .alias = "softmax"},
+    {.schema = "special.softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
+     .alias = "softmax"},
     {.schema = "special.log_softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
      .alias = "log_softmax"},
 });

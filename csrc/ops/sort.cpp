@@ -12,13 +12,15 @@ const OpCall call_scatter("scatter"), call_gather("gather"), call_unsqueeze("uns
 
 void check_sortable(const Tensor& x, const char* op) {
   check(!is_complex(x.dtype()), op, "(): does not support complex inputs, got ", x.dtype());
-  check(itemsize(x.dtype()) > 1 || !is_floating(x.dtype()), op, "(): not implemented for ", x.dtype());
+  check(itemsize(x.dtype()) > 1 || !is_floating(x.dtype()), op, "(): not implemented for ",
+        x.dtype());
 }
 
 // The first `keep` of each line along dim in order, dim moved last: [.., keep] contiguous.
 std::pair<Tensor, Tensor> sorted_last(const Tensor& x, int64_t dim, int64_t keep, bool descending) {
-  Tensor lines = (x.dim() ? transpose_raw(x, dim, -1) : x.as_strided_raw(Ints{1}, Ints{1}, x->offset))
-                     .contiguous_raw();
+  Tensor lines =
+      (x.dim() ? transpose_raw(x, dim, -1) : x.as_strided_raw(Ints{1}, Ints{1}, x->offset))
+          .contiguous_raw();
   int64_t n = lines.sizes().back();
   Ints sizes = lines.sizes();
   sizes.back() = keep;
@@ -81,7 +83,8 @@ Pair topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool) {
   int64_t n = x.dim() ? x.sizes()[dim] : 1;
   check(k >= 0 && k <= n, "topk(): selected index k out of range: k is ", k, ", dimension ", dim,
         " has size ", n);
-  if (x.dim() == 0 && k == 0) return {empty(Ints{}, x.options()), empty(Ints{}, {DType::int64, x.device()})};
+  if (x.dim() == 0 && k == 0)
+    return {empty(Ints{}, x.options()), empty(Ints{}, {DType::int64, x.device()})};
   return sort_along(x, dim, k, largest);
 }
 
@@ -108,15 +111,17 @@ Pair kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim) {
   check_sortable(x, "kthvalue");
   dim = wrap_dim(dim, x.dim());
   int64_t n = line_length(x, dim, "kthvalue");
-  check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim, ": k is ", k,
-        ", size is ", n);
+  check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim,
+        ": k is ", k, ", size is ", n);
   return select_kth(x, dim, keepdim, k - 1, k);
 }
 
 template <class T>
 bool is_nan(T v) {
-  if constexpr (is_reduced_float<T>) return static_cast<float>(v) != static_cast<float>(v);
-  else return v != v;
+  if constexpr (is_reduced_float<T>)
+    return static_cast<float>(v) != static_cast<float>(v);
+  else
+    return v != v;
 }
 
 // Along the last dimension of sorted lines: the middle of what is no NaN, or the first NaN.
@@ -159,7 +164,8 @@ Pair median_all(const Tensor& x) {
   check_sortable(x, "median");
   Tensor flat = reshape_raw(x, Ints{x.numel()});
   if (x.numel() == 0) {
-    check(is_floating(x.dtype()), "median(): cannot be computed for an empty tensor of ", x.dtype());
+    check(is_floating(x.dtype()), "median(): cannot be computed for an empty tensor of ",
+          x.dtype());
     return {full(Ints{}, std::numeric_limits<double>::quiet_NaN(), x.options()),
             full(Ints{}, -1, {DType::int64, x.device()})};
   }
@@ -226,7 +232,8 @@ FLAMBEAU_OPS{
      .backward = [](Backward& b) { pick_back(b, b.arg(1).as_int(), true); },
      .saves = "result1",
      .doc = "The elements along a dimension in order, and where they were. Always stable."},
-    {.schema = "argsort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> Tensor",
+    {.schema =
+         "argsort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> Tensor",
      .forward = native<argsort>,
      .flags = kNotDifferentiable,
      .doc = "The positions that sort() would take the elements from."},
@@ -250,7 +257,8 @@ FLAMBEAU_OPS{
      .forward = native<median_value<false>>,
      .flags = kComposite,
      .doc = kMedianDoc},
-    {.schema = "median(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+    {.schema =
+         "median(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .forward = native<median_dim<false>>,
      .backward = reduced_back<1, 2>,
      .saves = "result1",
@@ -266,7 +274,8 @@ FLAMBEAU_OPS{
      .forward = native<median_value<true>>,
      .flags = kComposite,
      .doc = kNanMedianDoc},
-    {.schema = "nanmedian(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+    {.schema =
+         "nanmedian(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .forward = native<median_dim<true>>,
      .backward = reduced_back<1, 2>,
      .saves = "result1",
@@ -278,20 +287,23 @@ FLAMBEAU_OPS{
      .flags = kInternal,
      .node = "NanmedianBackward0",
      .doc = kNanMedianDoc},
-    {.schema = "mode(Tensor input, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
+    {.schema =
+         "mode(Tensor input, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
      .forward = native<mode>,
      .backward = reduced_back<1, 2>,
      .saves = "result1",
      .doc = "The most frequent value along a dimension, the least of equals."},
 };
 
-// -- running extremes -------------------------------------------------------------------------------------
+// -- running extremes
+// -------------------------------------------------------------------------------------
 template <bool Least>
 Pair running(const Tensor& x, int64_t dim) {
   check_sortable(x, Least ? "cummin" : "cummax");
   dim = wrap_dim(dim, x.dim());
   Tensor lines = (x.dim() ? transpose_raw(x, dim, -1) : x).contiguous_raw();
-  Tensor values = empty(lines.sizes(), x.options()), at = empty(lines.sizes(), {DType::int64, x.device()});
+  Tensor values = empty(lines.sizes(), x.options()),
+         at = empty(lines.sizes(), {DType::int64, x.device()});
   RunningArgs a{};
   a.src = static_cast<const char*>(lines.data());
   a.values = static_cast<char*>(values.data());

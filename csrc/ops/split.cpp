@@ -16,7 +16,8 @@ Options options_of(Backward& b, int count) {
   return {b.dtype(0), {}};
 }
 
-// -- unbind -----------------------------------------------------------------------------------------
+// -- unbind
+// -----------------------------------------------------------------------------------------
 TensorList unbind(const Tensor& x, int64_t dim) {
   check(x.dim() > 0, "unbind(): Dimension specified as ", dim, " but tensor has no dimensions");
   dim = wrap_dim(dim, x.dim());
@@ -37,15 +38,18 @@ void unbind_back(Backward& b) {
   b.set(0, stack(parts, dim));
 }
 
-// -- split ------------------------------------------------------------------------------------------
+// -- split
+// ------------------------------------------------------------------------------------------
 TensorList split_sizes(const Tensor& x, const Ints& lengths, int64_t dim) {
   check(x.dim() > 0, "split expects at least a 1-dimensional tensor");
   dim = wrap_dim(dim, x.dim());
   int64_t at = 0, n = x.sizes()[dim];
   TensorList out;
   for (int64_t length : lengths) {
-    check(length >= 0, "split_with_sizes expects split_sizes have only non-negative entries, but got "
-          "split_sizes=", lengths);
+    check(length >= 0,
+          "split_with_sizes expects split_sizes have only non-negative entries, but got "
+          "split_sizes=",
+          lengths);
     check(at + length <= n, "split_with_sizes expects split_sizes to sum exactly to ", n,
           " (input tensor's size at dimension ", dim, "), but got split_sizes=", lengths);
     out.push_back(narrow_raw(x, dim, at, length));
@@ -58,8 +62,8 @@ TensorList split_sizes(const Tensor& x, const Ints& lengths, int64_t dim) {
 
 Ints equal_parts(int64_t n, int64_t size) {
   check(size >= 0, "split expects split_size be non-negative, but got split_size=", size);
-  check(size > 0 || n == 0, "split_size can only be 0 if dimension size is 0, but got dimension size of ",
-        n);
+  check(size > 0 || n == 0,
+        "split_size can only be 0 if dimension size is 0, but got dimension size of ", n);
   if (n == 0) return {0};
   Ints parts;
   for (int64_t at = 0; at < n; at += size) parts.push_back(std::min(size, n - at));
@@ -104,7 +108,8 @@ TensorList chunk(const Tensor& x, int64_t chunks, int64_t dim) {
   return split_even.all(x, size, dim);
 }
 
-// -- tensor_split -------------------------------------------------------------------------------------
+// -- tensor_split
+// -------------------------------------------------------------------------------------
 TensorList split_at(const Tensor& x, const Ints& indices, int64_t dim) {
   static const OpCall slice("slice");
   int64_t d = wrap_dim(dim, x.dim()), start = 0;
@@ -136,8 +141,10 @@ TensorList tensor_split(const Tensor& x, const Value& sections, int64_t dim) {
   if (!sections.is_tensor()) return split_at(x, sections.as_ints(), dim);
   const Tensor& t = sections.as_tensor();
   check(t.dtype() == DType::int64 && t.dim() <= 1 && t.device_type() == DeviceType::cpu,
-        "tensor_split(): expected tensor_indices_or_sections to be a 0- or 1-dimensional int64 tensor "
-        "on cpu, got ", t.dim(), "-D ", t.dtype());
+        "tensor_split(): expected tensor_indices_or_sections to be a 0- or 1-dimensional int64 "
+        "tensor "
+        "on cpu, got ",
+        t.dim(), "-D ", t.dtype());
   if (t.dim() == 0) return split_into(x, item(t).to<int64_t>(), dim);
   Tensor plain = t.contiguous_raw();
   return split_at(x, Ints(IntSpan(plain.data<int64_t>(), static_cast<size_t>(t.numel()))), dim);
@@ -170,29 +177,29 @@ constexpr const char* kSizesDoc = "Views of parts of the given sizes along a dim
 constexpr const char* kTensorSplitDoc =
     "Views of parts along a dimension: a number of nearly equal ones, or cut at the given indices.";
 
-#define FLAMBEAU_SPLIT(args)                 \
-  {.schema = "split" args " -> Tensor[]",    \
-   .forward = native<split>,                 \
-   .backward = split_back,                   \
-   .flags = kView,                           \
-   .node = "SplitBackward0",                 \
+#define FLAMBEAU_SPLIT(args)              \
+  {.schema = "split" args " -> Tensor[]", \
+   .forward = native<split>,              \
+   .backward = split_back,                \
+   .flags = kView,                        \
+   .node = "SplitBackward0",              \
    .doc = kSplitDoc}
-#define FLAMBEAU_SPLIT_SIZES(args)           \
-  {.schema = args " -> Tensor[]",            \
-   .forward = native<split_sizes>,           \
-   .backward = split_sizes_back,             \
-   .flags = kView,                           \
-   .node = "SplitWithSizesBackward0",        \
+#define FLAMBEAU_SPLIT_SIZES(args)    \
+  {.schema = args " -> Tensor[]",     \
+   .forward = native<split_sizes>,    \
+   .backward = split_sizes_back,      \
+   .flags = kView,                    \
+   .node = "SplitWithSizesBackward0", \
    .doc = kSizesDoc}
-#define FLAMBEAU_PARTS(name, f, dim, text)                                            \
-  {.schema = name "(Tensor input, int indices_or_sections" dim ") -> Tensor[]",                  \
-   .forward = native<f>,                                                              \
-   .flags = kComposite,                                                               \
-   .doc = text},                                                                      \
-  {.schema = name "(Tensor input, int[] indices_or_sections" dim ") -> Tensor[]",                 \
-   .forward = native<f>,                                                              \
-   .flags = kComposite,                                                               \
-   .doc = text}
+#define FLAMBEAU_PARTS(name, f, dim, text)                                         \
+  {.schema = name "(Tensor input, int indices_or_sections" dim ") -> Tensor[]",    \
+   .forward = native<f>,                                                           \
+   .flags = kComposite,                                                            \
+   .doc = text},                                                                   \
+  {                                                                                \
+    .schema = name "(Tensor input, int[] indices_or_sections" dim ") -> Tensor[]", \
+    .forward = native<f>, .flags = kComposite, .doc = text                         \
+  }
 
 FLAMBEAU_OPS{
     {.schema = "unbind(Tensor input, int dim=0) -> Tensor[]",
@@ -208,7 +215,8 @@ FLAMBEAU_OPS{
     {.schema = "chunk(Tensor input, int chunks, int dim=0) -> Tensor[]",
      .forward = native<chunk>,
      .flags = kComposite,
-     .doc = "Views of at most `chunks` parts of one size along a dimension; the last may be smaller."},
+     .doc =
+         "Views of at most `chunks` parts of one size along a dimension; the last may be smaller."},
     FLAMBEAU_PARTS("tensor_split", tensor_split, ", int dim=0", kTensorSplitDoc),
     {.schema = "tensor_split(Tensor input, Tensor indices_or_sections, int dim=0) -> Tensor[]",
      .forward = native<tensor_split>,

@@ -12,14 +12,15 @@ const OpCall call_sort("sort"), call_reshape("reshape");
 
 void need_data(const Tensor& t, const char* op) {
   if (t.is_meta())
-    fail(ErrorKind::not_implemented, op, "(): the result's shape depends on data, which a meta tensor ",
-         "does not have");
+    fail(ErrorKind::not_implemented, op,
+         "(): the result's shape depends on data, which a meta tensor ", "does not have");
 }
 
 using Three = std::tuple<Tensor, Tensor, Tensor>;
 
-// -- unique -------------------------------------------------------------------------------------------
-// Runs of equal neighbours of n items (each `width` bytes): their starts, and the run of every item.
+// -- unique
+// ------------------------------------------------------------------------------------------- Runs
+// of equal neighbours of n items (each `width` bytes): their starts, and the run of every item.
 struct Runs {
   std::vector<int64_t> starts, run_of;
 };
@@ -54,7 +55,8 @@ void with_values(const Tensor& plain, const F& f) {
     using T = typename decltype(tag)::type;
     if constexpr (is_reduced_float<T>) {
       const T* p = plain.data<T>();
-      f(p, [p](int64_t a, int64_t b) { return static_cast<float>(p[a]) == static_cast<float>(p[b]); });
+      f(p,
+        [p](int64_t a, int64_t b) { return static_cast<float>(p[a]) == static_cast<float>(p[b]); });
     } else {
       const T* p = plain.data<T>();
       f(p, [p](int64_t a, int64_t b) { return p[a] == p[b]; });
@@ -69,7 +71,8 @@ bool unique_by_table(const Tensor& plain, bool inverse, Three* out) {
   int64_t n = plain.numel(), least = 0, greatest = 0;
   bounds_kernel(plain.device_type(), p, n, &least, &greatest);
   int64_t range;
-  if (__builtin_sub_overflow(greatest, least, &range) || range > n || range > (1 << 22)) return false;
+  if (__builtin_sub_overflow(greatest, least, &range) || range > n || range > (1 << 22))
+    return false;
   std::vector<int64_t> counts(static_cast<size_t>(range) + 1), values, present;
   for (int64_t i = 0; i < n; ++i) ++counts[static_cast<size_t>(p[i] - least)];
   for (int64_t v = 0; v <= range; ++v) {
@@ -82,7 +85,8 @@ bool unique_by_table(const Tensor& plain, bool inverse, Three* out) {
   Tensor where;
   if (inverse) {
     where = empty(plain.sizes(), plain.options());
-    for (int64_t i = 0; i < n; ++i) where.data<int64_t>()[i] = counts[static_cast<size_t>(p[i] - least)];
+    for (int64_t i = 0; i < n; ++i)
+      where.data<int64_t>()[i] = counts[static_cast<size_t>(p[i] - least)];
   }
   *out = {from_vector(values, plain.device()), where, from_vector(present, plain.device())};
   return true;
@@ -146,7 +150,8 @@ Three unique_lines(const Tensor& x, int64_t dim, bool consecutive) {
   dim = wrap_dim(dim, x.dim());
   check(x.dim() > 0, "unique(): dim given for a tensor without dimensions");
   int64_t n = x.sizes()[dim];
-  check(x.numel() > 0 || n == 0, "unique(): There are 0 sized dimensions, and they aren't selected, so unique "
+  check(x.numel() > 0 || n == 0,
+        "unique(): There are 0 sized dimensions, and they aren't selected, so unique "
         "cannot be applied");
   Tensor lines = as_lines(x, dim);
   int64_t width = n ? lines.numel() / n : 0;
@@ -156,16 +161,18 @@ Three unique_lines(const Tensor& x, int64_t dim, bool consecutive) {
   visit(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* p = lines.data<T>();
-    auto compare = [&](int64_t a, int64_t b) { return compare_lines(p + a * width, p + b * width, width); };
+    auto compare = [&](int64_t a, int64_t b) {
+      return compare_lines(p + a * width, p + b * width, width);
+    };
     if (!consecutive)
-      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
     runs = find_runs(n, [&](int64_t a, int64_t b) {
       return compare(order[static_cast<size_t>(a)], order[static_cast<size_t>(b)]) == 0;
     });
   });
   for (int64_t s : runs.starts) firsts.push_back(order[static_cast<size_t>(s)]);
-  for (size_t i = 0; i < order.size(); ++i)
-    inverse[static_cast<size_t>(order[i])] = runs.run_of[i];
+  for (size_t i = 0; i < order.size(); ++i) inverse[static_cast<size_t>(order[i])] = runs.run_of[i];
   static const OpCall select("index_select");
   Tensor values = lines_back(select(lines, 0, from_vector(firsts, x.device())), dim);
   return {values, from_vector(inverse, x.device()), run_lengths(runs, n, x.device())};
@@ -201,8 +208,10 @@ Value unique_consecutive(const Tensor& x, bool inverse, bool counts, std::option
   return chosen(dim ? unique_lines(x, *dim, true) : consecutive_flat(x), inverse, counts);
 }
 
-// -- searching ----------------------------------------------------------------------------------------
-Tensor search(const Tensor& edges, const Tensor& values, bool out_int32, bool right, const Tensor& sorter) {
+// -- searching
+// ----------------------------------------------------------------------------------------
+Tensor search(const Tensor& edges, const Tensor& values, bool out_int32, bool right,
+              const Tensor& sorter) {
   DType t = promote(edges.dtype(), values.dtype());
   check(!is_complex(t), "searchsorted(): not implemented for ", t);
   Tensor out = empty(values.sizes(), {DType::int64, values.device()});
@@ -226,45 +235,56 @@ Tensor search(const Tensor& edges, const Tensor& values, bool out_int32, bool ri
 
 Tensor searchsorted(const Tensor& edges, const Tensor& values, bool out_int32, bool right,
                     const std::optional<std::string>& side, const Tensor& sorter) {
-  check(!side || *side == "left" || *side == "right", "searchsorted(): side can only be 'left' or 'right' but "
-        "got ", side.value_or(""));
-  check(!(side && *side == "left" && right), "searchsorted(): side and right can't be set to opposites, got "
+  check(!side || *side == "left" || *side == "right",
+        "searchsorted(): side can only be 'left' or 'right' but "
+        "got ",
+        side.value_or(""));
+  check(!(side && *side == "left" && right),
+        "searchsorted(): side and right can't be set to opposites, got "
         "side of left while right was True");
   check(edges.dim() > 0, "searchsorted(): boundaries tensor should have at least 1 dimension");
-  check(values.dim() > 0 || edges.dim() == 1, "searchsorted(): input value can be a scalar only when boundaries "
-        "tensor dimension is 1, got ", edges.dim());
+  check(values.dim() > 0 || edges.dim() == 1,
+        "searchsorted(): input value can be a scalar only when boundaries "
+        "tensor dimension is 1, got ",
+        edges.dim());
   if (edges.dim() > 1) {
     bool same = edges.dim() == values.dim();
-    for (int64_t d = 0; same && d + 1 < edges.dim(); ++d) same = edges.sizes()[d] == values.sizes()[d];
-    check(same, "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-          "boundaries tensor and input value tensor must match, but we got boundaries tensor ", edges.sizes(),
-          " and input value tensor ", values.sizes());
+    for (int64_t d = 0; same && d + 1 < edges.dim(); ++d)
+      same = edges.sizes()[d] == values.sizes()[d];
+    check(same,
+          "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+          "boundaries tensor and input value tensor must match, but we got boundaries tensor ",
+          edges.sizes(), " and input value tensor ", values.sizes());
   }
-  check(!sorter.defined() || sorter.sizes() == edges.sizes(), "searchsorted(): boundary and sorter must have the "
-        "same size, but got boundary tensor ", edges.sizes(), " and got sorter tensor ",
-        sorter.defined() ? sorter.sizes() : Ints{});
+  check(!sorter.defined() || sorter.sizes() == edges.sizes(),
+        "searchsorted(): boundary and sorter must have the "
+        "same size, but got boundary tensor ",
+        edges.sizes(), " and got sorter tensor ", sorter.defined() ? sorter.sizes() : Ints{});
   return search(edges, values, out_int32, right || (side && *side == "right"), sorter);
 }
 
 Tensor searchsorted_number(const Tensor& edges, const Scalar& value, bool out_int32, bool right,
                            const std::optional<std::string>& side, const Tensor& sorter) {
-  return searchsorted(edges, scalar_tensor(value, edges.options(promote(edges.dtype(), value.dtype()))),
+  return searchsorted(edges,
+                      scalar_tensor(value, edges.options(promote(edges.dtype(), value.dtype()))),
                       out_int32, right, side, sorter);
 }
 
 Tensor bucketize(const Tensor& values, const Tensor& edges, bool out_int32, bool right) {
-  check(edges.dim() == 1, "bucketize(): boundaries tensor must be 1 dimension, but got dim(", edges.dim(), ")");
+  check(edges.dim() == 1, "bucketize(): boundaries tensor must be 1 dimension, but got dim(",
+        edges.dim(), ")");
   return search(edges, values, out_int32, right, {});
 }
 Tensor bucketize_number(const Scalar& value, const Tensor& edges, bool out_int32, bool right) {
-  return bucketize(scalar_tensor(value, edges.options(promote(edges.dtype(), value.dtype()))), edges,
-                   out_int32, right);
+  return bucketize(scalar_tensor(value, edges.options(promote(edges.dtype(), value.dtype()))),
+                   edges, out_int32, right);
 }
 
-// -- membership ---------------------------------------------------------------------------------------
+// -- membership
+// ---------------------------------------------------------------------------------------
 Tensor isin(const Tensor& elements, const Tensor& tests, bool, bool invert) {
-  check(!is_complex(elements.dtype()) && !is_complex(tests.dtype()), "isin(): Unsupported input type ",
-        elements.dtype());
+  check(!is_complex(elements.dtype()) && !is_complex(tests.dtype()),
+        "isin(): Unsupported input type ", elements.dtype());
   Tensor out = empty(elements.sizes(), elements.options(DType::boolean));
   if (out.is_meta()) return out;
   DType t = promote(elements.dtype(), tests.dtype());
@@ -283,8 +303,8 @@ Tensor isin(const Tensor& elements, const Tensor& tests, bool, bool invert) {
     } else if constexpr (is_reduced_float<T>) {
       for (int64_t i = 0; i < e.numel(); ++i) {
         int64_t k = at.data<int64_t>()[i];
-        bool found = k < sorted.numel() && static_cast<float>(sorted.data<T>()[k]) ==
-                                               static_cast<float>(e.data<T>()[i]);
+        bool found = k < sorted.numel() &&
+                     static_cast<float>(sorted.data<T>()[k]) == static_cast<float>(e.data<T>()[i]);
         out.data<bool>()[i] = found != invert;
       }
     }
@@ -292,7 +312,8 @@ Tensor isin(const Tensor& elements, const Tensor& tests, bool, bool invert) {
   return out;
 }
 Tensor isin_number(const Tensor& elements, const Scalar& test, bool unique_given, bool invert) {
-  return isin(elements, scalar_tensor(test, elements.options(promote(elements.dtype(), test.dtype()))),
+  return isin(elements,
+              scalar_tensor(test, elements.options(promote(elements.dtype(), test.dtype()))),
               unique_given, invert);
 }
 Tensor isin_numbers(const Scalar& element, const Tensor& tests, bool unique_given, bool invert) {
@@ -300,21 +321,28 @@ Tensor isin_numbers(const Scalar& element, const Tensor& tests, bool unique_give
               unique_given, invert);
 }
 
-// -- counting -------------------------------------------------------------------------------------------
+// -- counting
+// -------------------------------------------------------------------------------------------
 Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
   need_data(x, "bincount");
-  check(x.dim() == 1 && !is_inexact(x.dtype()), "bincount(): only supports 1-d non-negative integral inputs, "
-        "got ", x.dim(), "-D ", x.dtype());
+  check(x.dim() == 1 && !is_inexact(x.dtype()),
+        "bincount(): only supports 1-d non-negative integral inputs, "
+        "got ",
+        x.dim(), "-D ", x.dtype());
   check(minlength >= 0, "bincount(): minlength should be >= 0, got ", minlength);
-  check(!weights.defined() || weights.sizes() == x.sizes(), "bincount(): weights should be 1-d and have the same "
+  check(!weights.defined() || weights.sizes() == x.sizes(),
+        "bincount(): weights should be 1-d and have the same "
         "length as input");
   Tensor at = x.to_raw(DType::int64).contiguous_raw();
   int64_t least = 0, greatest = -1;
-  if (at.numel()) bounds_kernel(at.device_type(), at.data<int64_t>(), at.numel(), &least, &greatest);
+  if (at.numel())
+    bounds_kernel(at.device_type(), at.data<int64_t>(), at.numel(), &least, &greatest);
   check(least >= 0, "bincount(): only supports 1-d non-negative integral inputs, got ", least);
   int64_t n = std::max(greatest + 1, minlength);
   bool real = weights.defined();
-  DType t = !real ? DType::int64 : weights.dtype() == DType::float32 ? DType::float32 : DType::float64;
+  DType t = !real                               ? DType::int64
+            : weights.dtype() == DType::float32 ? DType::float32
+                                                : DType::float64;
   Tensor out = zeros(Ints{n}, x.options(t));
   put_rows(out, 0, at, real ? weights.to_raw(t) : full(at.sizes(), 1, out.options()), Combine::add);
   return out;
@@ -324,7 +352,8 @@ Tensor histc(const Tensor& x, int64_t bins, const Scalar& min, const Scalar& max
   check(is_floating(x.dtype()), "histc(): not implemented for ", x.dtype());
   check(bins > 0, "histc(): bins must be > 0, but got ", bins);
   double lo = min.to<double>(), hi = max.to<double>();
-  Tensor plain = x.to_raw(DType::float64).contiguous_raw(), out = zeros(Ints{bins}, {DType::float64, x.device()});
+  Tensor plain = x.to_raw(DType::float64).contiguous_raw(),
+         out = zeros(Ints{bins}, {DType::float64, x.device()});
   if (x.is_meta()) return empty(Ints{bins}, x.options());
   const auto* p = plain.data<double>();
   if (lo == hi && plain.numel()) {
@@ -335,7 +364,8 @@ Tensor histc(const Tensor& x, int64_t bins, const Scalar& min, const Scalar& max
     lo -= 1;
     hi += 1;
   }
-  check(std::isfinite(lo) && std::isfinite(hi), "histc(): range of [", lo, ", ", hi, "] is not finite");
+  check(std::isfinite(lo) && std::isfinite(hi), "histc(): range of [", lo, ", ", hi,
+        "] is not finite");
   check(lo < hi, "histc(): max must be larger than min, got ", lo, " and ", hi);
   for (int64_t i = 0; i < plain.numel(); ++i) {
     if (!(p[i] >= lo && p[i] <= hi)) continue;
@@ -346,8 +376,8 @@ Tensor histc(const Tensor& x, int64_t bins, const Scalar& min, const Scalar& max
 }
 
 Tensor one_hot(const Tensor& x, int64_t classes) {
-  check(x.dtype() == DType::int64, "one_hot is only applicable to index tensor of type LongTensor, got ",
-        x.dtype());
+  check(x.dtype() == DType::int64,
+        "one_hot is only applicable to index tensor of type LongTensor, got ", x.dtype());
   Tensor at = x.contiguous_raw();
   if (classes == -1) {
     need_data(x, "one_hot");
@@ -359,8 +389,8 @@ Tensor one_hot(const Tensor& x, int64_t classes) {
   check(least >= 0, "one_hot(): Class values must be non-negative, got ", least);
   if (classes == -1) classes = greatest + 1;
   check(classes > 0 || x.numel() == 0, "one_hot(): num_classes should be positive, got ", classes);
-  check(greatest < classes, "one_hot(): Class values must be smaller than num_classes, got ", greatest,
-        " for ", classes);
+  check(greatest < classes, "one_hot(): Class values must be smaller than num_classes, got ",
+        greatest, " for ", classes);
   Ints sizes = x.sizes();
   sizes.push_back(classes);
   Tensor out = zeros(sizes, x.options());
@@ -377,8 +407,9 @@ FLAMBEAU_OPS{
      .forward = native<unique>,
      .flags = kNotDifferentiable,
      .doc = "The distinct values in order; also where each element's value stands, and how often."},
-    {.schema = "unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, "
-               "int? dim=None) -> Tensor",
+    {.schema =
+         "unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, "
+         "int? dim=None) -> Tensor",
      .forward = native<unique_consecutive>,
      .flags = kNotDifferentiable,
      .doc = "One value for every run of equal ones."},

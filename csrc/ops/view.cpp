@@ -41,8 +41,8 @@ Ints infer_size(IntSpan sizes, int64_t numel, const char* op) {
     }
   }
   if (unknown >= 0) {
-    check(known != 0 || numel != 0, op, "(): cannot reshape tensor of 0 elements into shape ", sizes,
-          " because the unspecified dimension size -1 can be any value and is ambiguous");
+    check(known != 0 || numel != 0, op, "(): cannot reshape tensor of 0 elements into shape ",
+          sizes, " because the unspecified dimension size -1 can be any value and is ambiguous");
     check(known != 0 && numel % known == 0, op, "(): shape '", sizes,
           "' is invalid for input of size ", numel);
     out[unknown] = numel / known;
@@ -87,8 +87,10 @@ Tensor expand_raw(const Tensor& t, IntSpan sizes) {
   for (int64_t d = 0; d < n; ++d) {
     int64_t own = d < lead ? 1 : t.sizes()[d - lead];
     if (out[d] == -1) {
-      check(d >= lead, "expand(): the expanded size of the tensor (-1) isn't allowed in a leading, "
-            "non-existing dimension ", d);
+      check(d >= lead,
+            "expand(): the expanded size of the tensor (-1) isn't allowed in a leading, "
+            "non-existing dimension ",
+            d);
       out[d] = own;
     }
     check(out[d] >= 0, "expand(): negative size in ", sizes);
@@ -165,8 +167,10 @@ Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
   Ints sizes;
   int64_t merged = 1;
   for (int64_t d = 0; d < x.dim(); ++d) {
-    if (d < from || d > to) sizes.push_back(x.sizes()[d]);
-    else merged *= x.sizes()[d];
+    if (d < from || d > to)
+      sizes.push_back(x.sizes()[d]);
+    else
+      merged *= x.sizes()[d];
     if (d == to) sizes.push_back(merged);
   }
   return call_reshape(x, sizes);
@@ -190,8 +194,10 @@ Tensor unflatten(const Tensor& x, int64_t dim, const Ints& sizes) {
   check((unknown >= 0 ? known > 0 && n % known == 0 : known == n), "unflatten(): Provided sizes ",
         sizes, " don't multiply up to the size of dim ", dim, " (", n, ") in the input tensor");
   for (int64_t d = 0; d < x.dim(); ++d) {
-    if (d != dim) out.push_back(x.sizes()[d]);
-    else for (int64_t s : inner) out.push_back(s);
+    if (d != dim)
+      out.push_back(x.sizes()[d]);
+    else
+      for (int64_t s : inner) out.push_back(s);
   }
   return call_view(x, out);
 }
@@ -233,11 +239,14 @@ FLAMBEAU_OPS{
      .doc = "One dimension made several; one of the sizes may be -1."},
 };
 
-// -- permutations -----------------------------------------------------------------------------------
+// -- permutations
+// -----------------------------------------------------------------------------------
 Tensor permute(const Tensor& x, const Ints& dims) {
-  check(static_cast<int64_t>(dims.size()) == x.dim(), "permute(dims): number of dimensions in the "
+  check(static_cast<int64_t>(dims.size()) == x.dim(),
+        "permute(dims): number of dimensions in the "
         "tensor input does not match the length of the desired ordering of dimensions i.e. "
-        "input.dim() = ", x.dim(), " is not equal to len(dims) = ", dims.size());
+        "input.dim() = ",
+        x.dim(), " is not equal to len(dims) = ", dims.size());
   Ints order = wrap_dims(dims, x.dim(), "permute");
   Tensor y = x.alias();
   for (size_t d = 0; d < order.size(); ++d) {
@@ -285,8 +294,9 @@ void t_back(Backward& b) {
 }
 
 Tensor movedim(const Tensor& x, const Ints& source, const Ints& destination) {
-  check(source.size() == destination.size(), "movedim(): Invalid source or destination dims: source (",
-        source, " dims) should contain the same number of dims as destination (", destination, " dims)");
+  check(source.size() == destination.size(),
+        "movedim(): Invalid source or destination dims: source (", source,
+        " dims) should contain the same number of dims as destination (", destination, " dims)");
   int64_t n = x.dim();
   Ints from = wrap_dims(source, n, "movedim"), to = wrap_dims(destination, n, "movedim");
   Ints order(n, -1);
@@ -336,8 +346,9 @@ FLAMBEAU_OPS{
      .alias = "movedim"},
 };
 
-// -- dimensions of size 1 -----------------------------------------------------------------------------
-// All of them when dims is null.
+// -- dimensions of size 1
+// ----------------------------------------------------------------------------- All of them when
+// dims is null.
 void drop_ones(const Tensor& x, const Ints* dims) {
   Ints wanted = dims ? wrap_dims(*dims, x.dim(), "squeeze") : Ints();
   Ints sizes, strides;
@@ -398,7 +409,8 @@ FLAMBEAU_OPS{
      .doc = "A view with a dimension of size 1 put in."},
 };
 
-// -- expand -----------------------------------------------------------------------------------------
+// -- expand
+// -----------------------------------------------------------------------------------------
 Tensor expand(const Tensor& x, const Ints& size, bool) { return expand_raw(x, size); }
 Tensor expand_as(const Tensor& x, const Tensor& other) {
   static const OpCall call_expand("expand");

@@ -18,8 +18,7 @@ bool read_int(PyObject* o, int64_t* out) {
   if (PyLong_CheckExact(o)) [[likely]] {
     int overflow;
     *out = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow)
-      fail(ErrorKind::runtime, "Overflow when unpacking long long");
+    if (overflow) fail(ErrorKind::runtime, "Overflow when unpacking long long");
     return true;
   }
   if (PyFloat_Check(o)) return false;
@@ -214,9 +213,9 @@ int find_keyword(const Op& op, PyObject* key) {
   struct Twin {
     const char *numpy, *torch;
   };
-  static constexpr Twin twins[] = {
-      {"axis", "dim"}, {"keepdims", "keepdim"}, {"x", "input"}, {"a", "input"}, {"self", "input"},
-      {"x1", "input"}, {"x2", "other"}};
+  static constexpr Twin twins[] = {{"axis", "dim"}, {"keepdims", "keepdim"}, {"x", "input"},
+                                   {"a", "input"},  {"self", "input"},       {"x1", "input"},
+                                   {"x2", "other"}};
   for (size_t i = 0; i < args.size(); ++i) {
     if (keyword_is(key, args[i].name.c_str())) return static_cast<int>(i);
     for (const Twin& t : twins)
@@ -246,8 +245,8 @@ bool read_outs(ParsedCall& call, PyObject* o) {
 // A keyword that no schema lists: out=, and what factories take.
 bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) {
   if (keyword_is(key, "out")) {
-    bool returns_tensor = !op.schema.result_types.empty() &&
-                          op.schema.result_types[0] == ArgType::tensor;
+    bool returns_tensor =
+        !op.schema.result_types.empty() && op.schema.result_types[0] == ArgType::tensor;
     return returns_tensor && read_outs(call, value);
   }
   if (!(op.flags & kFactory)) return false;

@@ -1,4 +1,5 @@
-// Autograd's entries from Python: backward, modes, hooks of tensors and saved tensors, anomaly mode.
+// Autograd's entries from Python: backward, modes, hooks of tensors and saved tensors, anomaly
+// mode.
 #include "node.h"
 
 namespace flambeau {
@@ -111,7 +112,8 @@ PyObject* py_gradient_edge(PyObject*, PyObject* o) {
   return guarded([&] {
     check_type(is_tensor(o), "expected a Tensor, got ", Py_TYPE(o)->tp_name);
     Edge e = gradient_edge(unwrap(o));
-    check(bool(e.node), "It is not possible to get the gradient edge for a Tensor that does not "
+    check(bool(e.node),
+          "It is not possible to get the gradient edge for a Tensor that does not "
           "require gradients");
     return Py_BuildValue("(NI)", checked(wrap_node(e.node)), e.input);
   });
@@ -123,9 +125,8 @@ PyObject* py_current_node(PyObject*, PyObject*) {
 
 PyObject* py_queue_callback(PyObject*, PyObject* f) {
   return guarded([&]() -> PyObject* {
-    queue_callback([callback = Py::borrow(f)] {
-      Py::steal(checked(PyObject_CallNoArgs(callback.get())));
-    });
+    queue_callback(
+        [callback = Py::borrow(f)] { Py::steal(checked(PyObject_CallNoArgs(callback.get()))); });
     Py_RETURN_NONE;
   });
 }
@@ -138,11 +139,11 @@ PyObject* increment_version(PyObject*, PyObject* o) {
 }
 
 // -- modes ----------------------------------------------------------------------------------------
-template <bool Modes::*flag>
+template <bool Modes::* flag>
 PyObject* get_mode(PyObject*, PyObject*) {
   return PyBool_FromLong(modes().*flag);
 }
-template <bool Modes::*flag>
+template <bool Modes::* flag>
 PyObject* exchange_mode(PyObject*, PyObject* on) {  // gives what it was
   if (!PyBool_Check(on))
     return PyErr_Format(PyExc_TypeError, "enabled must be a bool (got %s)", Py_TYPE(on)->tp_name);
@@ -161,8 +162,10 @@ struct PySavedHooks final : SavedHooks {
   Tensor unpack(const std::shared_ptr<void>& packed) override {
     auto* o = static_cast<PyObject*>(packed.get());
     Py t = Py::steal(checked(PyObject_CallOneArg(unpack_hook.get(), o)));
-    check_type(is_tensor(t.get()), "Output of saved tensor unpack_hook expected to be a Tensor but "
-               "got result of type ", Py_TYPE(t.get())->tp_name);
+    check_type(is_tensor(t.get()),
+               "Output of saved tensor unpack_hook expected to be a Tensor but "
+               "got result of type ",
+               Py_TYPE(t.get())->tp_name);
     return unwrap(t.get());
   }
 };
@@ -204,7 +207,8 @@ void warn_about(const std::string& name, PyObject* notes, const char* role) {
   else
     PyErr_WarnFormat(PyExc_UserWarning, 1,
                      "%s %s. No forward pass information available. Enable detect anomaly during "
-                     "the forward pass for more information.", role, name.c_str());
+                     "the forward pass for more information.",
+                     role, name.c_str());
   PyErr_Clear();
 }
 
@@ -239,13 +243,16 @@ PyObject* py_retain_grad(PyObject* self, PyObject*) {
 PyMethodDef tensor_graph_methods[] = {
     {"backward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tensor_backward)),
      METH_VARARGS | METH_KEYWORDS,
-     "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None): adds the gradient "
+     "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None): adds the "
+     "gradient "
      "of this tensor to the grad of every leaf it was computed from."},
     {"register_hook", register_hook, METH_O,
-     "register_hook(hook): hook(grad) runs when the gradient is known and may replace it; returns a "
+     "register_hook(hook): hook(grad) runs when the gradient is known and may replace it; returns "
+     "a "
      "handle with remove()."},
     {"register_post_accumulate_grad_hook", register_post_accumulate_grad_hook, METH_O,
-     "register_post_accumulate_grad_hook(hook): hook(tensor) runs when a leaf's grad was added to."},
+     "register_post_accumulate_grad_hook(hook): hook(tensor) runs when a leaf's grad was added "
+     "to."},
     {"retain_grad", py_retain_grad, METH_NOARGS,
      "Keeps the gradient of a tensor that is no leaf in its grad."},
     {}};
@@ -282,7 +289,8 @@ void init_autograd(PyObject* m) {
   if (PyModule_AddFunctions(m, functions) < 0) throw PythonError{};
   for (PyMethodDef* d = tensor_graph_methods; d->ml_name; ++d) {
     Py method = Py::steal(checked(PyDescr_NewMethod(TensorType, d)));
-    if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(TensorType), d->ml_name, method.get()) < 0)
+    if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(TensorType), d->ml_name, method.get()) <
+        0)
       throw PythonError{};
   }
 }

@@ -10,8 +10,7 @@ PyTypeObject* FunctionBaseType;
 // The ctx of forward and backward, and the grad_fn that Python sees. The node owns it; it knows the
 // node weakly, for the graph decides how long that lives.
 struct PyContext {
-  PyObject_HEAD
-  FunctionNode* node;
+  PyObject_HEAD FunctionNode* node;
   PyObject *to_save, *to_save_forward, *dirty, *non_differentiable, *needs_input_grad;
   bool materialize;
 };
@@ -87,8 +86,10 @@ TensorList gradients_from(const FunctionNode& n, PyObject* result) {
   for (size_t i = 0; i < want; ++i) {
     PyObject* g = PyTuple_GET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i));
     if (!n.inputs[i]) {
-      check(g == Py_None, "function ", n.name(), " returned a gradient different from None at "
-            "position ", i + 1, ", but the corresponding forward input was not a Variable");
+      check(g == Py_None, "function ", n.name(),
+            " returned a gradient different from None at "
+            "position ",
+            i + 1, ", but the corresponding forward input was not a Variable");
       continue;
     }
     check_type(g == Py_None || is_tensor(g), "function ", n.name(),
@@ -109,7 +110,8 @@ TensorList FunctionNode::apply(TensorList&& grads) {
   Py backward = Py::steal(checked(PyObject_GetAttr(cls.get(), name.get())));
   std::vector<PyObject*> raw;
   for (const Py& a : args) raw.push_back(a.get());
-  Py result = Py::steal(checked(PyObject_Vectorcall(backward.get(), raw.data(), raw.size(), nullptr)));
+  Py result =
+      Py::steal(checked(PyObject_Vectorcall(backward.get(), raw.data(), raw.size(), nullptr)));
   args.clear();
   return gradients_from(*this, result.get());
 }
@@ -123,7 +125,7 @@ struct Application {
   PyObject* const* args;
   Py_ssize_t nargs;
   Py context = Py::steal(nullptr);
-  Ref<FunctionNode> node;                             // null when nothing is recorded
+  Ref<FunctionNode> node;  // null when nothing is recorded
   std::vector<std::pair<TensorImpl*, uint32_t>> results;  // that have the node as their history
 
   PyContext* ctx() { return cast(context.get()); }
@@ -158,8 +160,8 @@ Py Application::forward() {
   NoGrad no_grad;
   Py f = class_attribute(cls, "forward"), separate = class_attribute(cls, "_separate_context");
   if (separate.get() == Py_True) {
-    Py out = Py::steal(checked(PyObject_Vectorcall(f.get(), args, static_cast<size_t>(nargs),
-                                                   nullptr)));
+    Py out =
+        Py::steal(checked(PyObject_Vectorcall(f.get(), args, static_cast<size_t>(nargs), nullptr)));
     Py inputs = Py::steal(checked(PyTuple_New(nargs)));
     for (Py_ssize_t i = 0; i < nargs; ++i) PyTuple_SET_ITEM(inputs.get(), i, Py_NewRef(args[i]));
     Py setup = class_attribute(cls, "setup_context");
@@ -217,15 +219,16 @@ void Application::save() {
   if (!items || !node) return;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.get()); ++i) {
     PyObject* o = PyTuple_GET_ITEM(items.get(), i);
-    check_type(o == Py_None || is_tensor(o), "save_for_backward can only save variables, but argument ",
-               i, " is of type ", Py_TYPE(o)->tp_name);
+    check_type(o == Py_None || is_tensor(o),
+               "save_for_backward can only save variables, but argument ", i, " is of type ",
+               Py_TYPE(o)->tp_name);
     if (o == Py_None) {
       node->saved.emplace_back();
       continue;
     }
     const Tensor& t = unwrap(o);
-    auto own = std::find_if(results.begin(), results.end(),
-                            [&](auto& r) { return r.first == t.impl(); });
+    auto own =
+        std::find_if(results.begin(), results.end(), [&](auto& r) { return r.first == t.impl(); });
     bool is_result = own != results.end();
     node->saved.emplace_back(t, is_result, is_result ? own->second : 0);
   }
@@ -296,17 +299,17 @@ void context_dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-template <PyObject* PyContext::*slot>
+template <PyObject* PyContext::* slot>
 PyObject* keep(PyObject* self, PyObject* tensors) {
   Py_XSETREF(cast(self)->*slot, Py_NewRef(tensors));
   Py_RETURN_NONE;
 }
-template <PyObject* PyContext::*slot>
+template <PyObject* PyContext::* slot>
 PyObject* get(PyObject* self, void*) {
   PyObject* o = cast(self)->*slot;
   return Py_NewRef(o ? o : Py_None);
 }
-template <PyObject* PyContext::*slot>
+template <PyObject* PyContext::* slot>
 int set(PyObject* self, PyObject* value, void*) {
   if (value && value != Py_None && !PyTuple_Check(value)) {
     PyErr_Format(PyExc_TypeError, "expected a tuple, got %s", Py_TYPE(value)->tp_name);
@@ -369,7 +372,8 @@ PyMethodDef methods[] = {
     {"mark_non_differentiable", keep<&PyContext::non_differentiable>, METH_VARARGS,
      "mark_non_differentiable(*tensors): results without a gradient."},
     {"set_materialize_grads", set_materialize_grads, METH_O,
-     "set_materialize_grads(value): whether backward gets zeros, rather than None, for results that "
+     "set_materialize_grads(value): whether backward gets zeros, rather than None, for results "
+     "that "
      "had no part in the loss."},
     {"name", name_of, METH_NOARGS, "The node's name."},
     {"register_hook", call_with<node_register_hook>, METH_O,

@@ -8,8 +8,7 @@ namespace flambeau {
 namespace {
 
 struct OpFunction {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   const Op* op;
   bool inplace;
   PyObject* name;
@@ -18,7 +17,8 @@ struct OpFunction {
 PyTypeObject *FunctionType, *MethodType;
 PyObject* return_types;  // named-tuple classes by operator name
 
-// -- results -----------------------------------------------------------------------------------------
+// -- results
+// -----------------------------------------------------------------------------------------
 PyTypeObject* result_class(const Op& op) {
   PyObject* known = PyDict_GetItemString(return_types, op.schema.name.c_str());
   if (known) return reinterpret_cast<PyTypeObject*>(known);
@@ -79,7 +79,8 @@ PyObject* call_and_wrap(const Op& op, Value* args) {
   return wrap_results(op, results);
 }
 
-// -- __torch_function__ ------------------------------------------------------------------------------
+// -- __torch_function__
+// ------------------------------------------------------------------------------
 namespace {
 
 void collect_types(PyObject* o, std::vector<PyObject*>& found, PyObject* plain) {
@@ -146,11 +147,13 @@ PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, Py
     if (r != Py_NotImplemented) return r;
     Py_DECREF(r);
   }
-  fail(ErrorKind::type, "no implementation found for operator on types that implement "
+  fail(ErrorKind::type,
+       "no implementation found for operator on types that implement "
        "__torch_function__");
 }
 
-// -- the entry ---------------------------------------------------------------------------------------
+// -- the entry
+// ---------------------------------------------------------------------------------------
 namespace {
 
 PyObject* finish(ParsedCall& call, const Op& op, PyObject* out_object) {
@@ -294,8 +297,8 @@ PyTypeObject* make_type(const char* name, bool method) {
                          {Py_tp_members, function_members},
                          {method ? Py_tp_descr_get : 0, reinterpret_cast<void*>(bind_method)},
                          {0, nullptr}};
-  unsigned flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
-                   Py_TPFLAGS_DISALLOW_INSTANTIATION;
+  unsigned flags =
+      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION;
   if (method) flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
   PyType_Spec spec = {name, sizeof(OpFunction), 0, flags, slots};
   auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
@@ -321,7 +324,8 @@ PyObject* make_function(const Op* op, bool method, bool inplace) {
   f->vectorcall = call_function;
   f->op = op;
   f->inplace = inplace;
-  std::string name = op->schema.name.substr(op->schema.name.rfind('.') + 1) + (inplace && op->schema.name.back() != '_' ? "_" : "");
+  std::string name = op->schema.name.substr(op->schema.name.rfind('.') + 1) +
+                     (inplace && op->schema.name.back() != '_' ? "_" : "");
   f->name = PyUnicode_InternFromString(name.c_str());
   return reinterpret_cast<PyObject*>(f);
 }
@@ -348,11 +352,15 @@ void init_functions(PyObject* m) {
     bool inplace = first->flags & kInplace, plain = full == name;
     // A record whose own name ends in "_" (uniform_) writes its first argument itself.
     bool written = first->flags & kOnlyInplace;
-    if (!(first->flags & kNoFunction)) add(functions.get(), full, make_function(first, false, written));
-    if (first->flags & kMethod && plain) add(methods.get(), name, make_function(first, true, written));
+    if (!(first->flags & kNoFunction))
+      add(functions.get(), full, make_function(first, false, written));
+    if (first->flags & kMethod && plain)
+      add(methods.get(), name, make_function(first, true, written));
     if (!inplace || written) continue;
-    if (!(first->flags & kNoFunction)) add(functions.get(), full + "_", make_function(first, false, true));
-    if (first->flags & kMethod && plain) add(methods.get(), name + "_", make_function(first, true, true));
+    if (!(first->flags & kNoFunction))
+      add(functions.get(), full + "_", make_function(first, false, true));
+    if (first->flags & kMethod && plain)
+      add(methods.get(), name + "_", make_function(first, true, true));
   }
   PyModule_AddObjectRef(m, "_functions", functions.get());
   PyModule_AddObjectRef(m, "_methods", methods.get());

@@ -10,8 +10,7 @@ PyTypeObject* NodeType;
 namespace {
 
 struct PyNode {
-  PyObject_HEAD
-  Node* node;  // owned
+  PyObject_HEAD Node* node;  // owned
   PyObject* weakrefs;
 };
 
@@ -359,15 +358,14 @@ void init_node(PyObject* m) {
   node_binding.free_metadata = free_metadata;
   static PyMemberDef members[] = {
       {"__weaklistoffset__", T_PYSSIZET, offsetof(PyNode, weakrefs), READONLY, nullptr}, {}};
-  static PyType_Slot slots[] = {
-      {Py_tp_members, members},
-      {Py_tp_doc, const_cast<char*>("A node of the graph of gradients.")},
-      {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
-      {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
-      {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
-      {Py_tp_methods, node_methods},
-      {Py_tp_getset, node_attributes},
-      {0, nullptr}};
+  static PyType_Slot slots[] = {{Py_tp_members, members},
+                                {Py_tp_doc, const_cast<char*>("A node of the graph of gradients.")},
+                                {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
+                                {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+                                {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
+                                {Py_tp_methods, node_methods},
+                                {Py_tp_getset, node_attributes},
+                                {0, nullptr}};
   PyType_Spec spec = {"flambeau._C.Node", sizeof(PyNode), 0,
                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                       slots};

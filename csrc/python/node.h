@@ -4,8 +4,8 @@
 
 namespace flambeau {
 
-extern PyTypeObject* NodeType;           // flambeau._C.Node: every grad_fn but those of Functions
-extern PyTypeObject* FunctionBaseType;   // flambeau._C._FunctionBase: Function and its contexts
+extern PyTypeObject* NodeType;  // flambeau._C.Node: every grad_fn but those of Functions
+extern PyTypeObject* FunctionBaseType;  // flambeau._C._FunctionBase: Function and its contexts
 
 // A node that any Python grad_fn stands for; null with no error set: the object is none.
 Node* node_from(PyObject* o);

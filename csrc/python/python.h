@@ -63,12 +63,11 @@ inline PyObject* checked(PyObject* p) {  // a new reference, or the Python error
 
 // -- tensors (tensor.cpp) -------------------------------------------------------------------------
 struct PyTensor {
-  PyObject_HEAD
-  TensorImpl* impl;     // owned
-  PyObject* dict;       // made on first use
+  PyObject_HEAD TensorImpl* impl;  // owned
+  PyObject* dict;  // made on first use
   PyObject* weakrefs;
 };
-extern PyTypeObject* TensorType;     // flambeau.Tensor
+extern PyTypeObject* TensorType;  // flambeau.Tensor
 extern PyTypeObject* ParameterType;  // set by flambeau.nn.parameter; null before
 inline bool is_tensor_exact(PyObject* o) {
   return Py_TYPE(o) == TensorType || Py_TYPE(o) == ParameterType;
@@ -79,7 +78,8 @@ inline bool is_tensor(PyObject* o) {
 inline const Tensor& unwrap(PyObject* o) {  // o is a tensor
   return *reinterpret_cast<const Tensor*>(&reinterpret_cast<PyTensor*>(o)->impl);
 }
-PyObject* wrap(const Tensor& t);  // the tensor's Python object, made when there is none; None if undefined
+PyObject* wrap(
+    const Tensor& t);  // the tensor's Python object, made when there is none; None if undefined
 PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // an object of a subclass
 
 // Within DisableTorchFunctionSubclass: subclasses are treated as plain tensors.
@@ -96,7 +96,8 @@ int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags);
 void tensor_releasebuffer(PyObject* self, Py_buffer* view);
 
-// -- small types (types.cpp) ------------------------------------------------------------------------
+// -- small types (types.cpp)
+// ------------------------------------------------------------------------
 extern PyTypeObject *DTypeType, *DeviceTypeObject, *SizeType, *LayoutType, *MemoryFormatType;
 PyObject* wrap(DType t);
 PyObject* wrap(Device d);
@@ -104,8 +105,8 @@ PyObject* wrap(Layout l);
 PyObject* wrap(MemoryFormat f);
 PyObject* wrap(const Scalar& s);
 PyObject* wrap_size(IntSpan sizes);  // flambeau.Size
-PyObject* wrap_ints(IntSpan v);      // a plain tuple
-bool dtype_from(PyObject* o, DType* t);    // also float, int, bool, complex; false: not a dtype
+PyObject* wrap_ints(IntSpan v);  // a plain tuple
+bool dtype_from(PyObject* o, DType* t);  // also float, int, bool, complex; false: not a dtype
 bool device_from(PyObject* o, Device* d);  // a device, a string; false: neither; throws on bad text
 bool layout_from(PyObject* o, Layout* l);
 bool memory_format_from(PyObject* o, MemoryFormat* f);
@@ -117,9 +118,10 @@ bool int_from(PyObject* o, int64_t* i);  // anything with __index__, and 0-d int
 extern PyTypeObject* GeneratorType;
 Generator* generator_from(PyObject* o);  // null: not a Generator
 
-// -- operators (functions.cpp, args.cpp) -------------------------------------------------------------
-// A record (with its overloads) as a Python callable: a function of a namespace, or a method. The
-// module holds them all: _functions and _internal by full name, _methods by method name.
+// -- operators (functions.cpp, args.cpp)
+// ------------------------------------------------------------- A record (with its overloads) as a
+// Python callable: a function of a namespace, or a method. The module holds them all: _functions
+// and _internal by full name, _methods by method name.
 PyObject* make_function(const Op* op, bool method, bool inplace);
 PyObject* wrap_results(const Op& op, Value* results);
 // Calls op with C++ values and wraps the result.
@@ -152,7 +154,7 @@ bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t na
 Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optional<Device> device);
 
 // -- memory of others (exchange.cpp) --------------------------------------------------------------
-bool is_numpy_array(PyObject* o);              // false too while NumPy is not imported
+bool is_numpy_array(PyObject* o);  // false too while NumPy is not imported
 bool numpy_dtype(PyObject* scalar, DType* t);  // of a NumPy scalar; false when it is none
 Tensor tensor_from_buffer(PyObject* array, bool shares);  // over an array's memory
 Ref<Storage> storage_over_buffer(PyObject* o, bool warn_readonly);

@@ -88,8 +88,10 @@ def qr(A, mode="reduced"):
     import flambeau as torch
 
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
-                           "(default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
+            "(default), 'r', or 'complete'"
+        )
     if A.dim() < 2:
         raise RuntimeError(
             f"linalg.qr: The input tensor A must have at least 2 dimensions, got {A.dim()}"
@@ -142,8 +144,10 @@ def inv(A):
             try:
                 y = torch.from_numpy(numpy.linalg.inv(A.detach().numpy()))
             except numpy.linalg.LinAlgError as e:
-                raise RuntimeError("linalg.inv: The diagonal element is zero, the inversion could "
-                                   "not be completed because the input matrix is singular.") from e
+                raise RuntimeError(
+                    "linalg.inv: The diagonal element is zero, the inversion could "
+                    "not be completed because the input matrix is singular."
+                ) from e
             ctx.save_for_backward(y)
             return y
 

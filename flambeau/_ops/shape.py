@@ -139,9 +139,7 @@ def cartesian_prod(*tensors):
             raise RuntimeError(f"cartesian_prod(): Expect a 1D vector, but got shape {x.shape}")
     if len(tensors) == 1:
         return tensors[0]
-    return flambeau.stack(
-        [g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], -1
-    )
+    return flambeau.stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], -1)
 
 
 @op("combinations(Tensor input, int r=2, bool with_replacement=False) -> Tensor")
@@ -175,7 +173,9 @@ def rot90(input, k=1, dims=(0, 1)):
             [1, 3]])
     """
     if len(dims) != 2:
-        raise RuntimeError(f"rot90(): expected total rotation dims == 2, but got dims = {len(dims)}")
+        raise RuntimeError(
+            f"rot90(): expected total rotation dims == 2, but got dims = {len(dims)}"
+        )
     if input.dim() < 2:
         raise RuntimeError(f"rot90(): expected total dims >= 2, but got total dims = {input.dim()}")
     for d in dims:
@@ -233,8 +233,8 @@ def take_along_dim(input, indices, dim=None):
         return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     if input.dim() != indices.dim():
         raise RuntimeError(
-            "take_along_dim(): input and indices should have the same number of dimensions, but got "
-            f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
+            "take_along_dim(): input and indices should have the same number of dimensions, but "
+            f"got {input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
         )
     if not -input.dim() <= dim < input.dim():
         raise IndexError(
@@ -302,8 +302,10 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     return _scattered(input, src, lambda x: take(x, dim, start, end, step), "slice_scatter")
 
 
-@op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, "
-    "int? storage_offset=None) -> Tensor")
+@op(
+    "as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, "
+    "int? storage_offset=None) -> Tensor"
+)
 def as_strided_scatter(input, src, size, stride, storage_offset=None):
     """A copy with src written through as_strided()."""
     out = input.clone()
@@ -314,8 +316,8 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None):
 def _copies():
     """The views of PyTorch that come as copies too: permute_copy and its kin."""
     for name in (
-        "alias as_strided detach diagonal expand narrow permute select slice squeeze t transpose unfold "
-        "unsqueeze view view_as_complex view_as_real"
+        "alias as_strided detach diagonal expand narrow permute select slice squeeze t transpose "
+        "unfold unsqueeze view view_as_complex view_as_real"
     ).split():
         view = flambeau._C._methods.get(name) or flambeau._C._functions.get(name)
         view = view or flambeau._C._internal[name]

@@ -3,13 +3,13 @@
 from .. import _C
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, FunctionCtx
-from .gradcheck import gradcheck, gradgradcheck
 from .grad_mode import (
     enable_grad,
     inference_mode,
     no_grad,
     set_grad_enabled,
 )
+from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [
     "Function",
@@ -26,6 +26,7 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
 
 def __getattr__(name):
     from importlib import import_module

@@ -19,8 +19,9 @@ def _as_tuple(x, what):
 def _prepare(inputs, create_graph):
     """Inputs whose graph ends here, or with create_graph goes on above."""
     if create_graph:
-        return tuple(x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
-                     for x in inputs)
+        return tuple(
+            x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs
+        )
     return tuple(x.detach().requires_grad_() for x in inputs)
 
 
@@ -44,8 +45,9 @@ def _grad(outputs, inputs, grads, create_graph, strict, name):
     found = grad(outs, inputs, gs, retain_graph=True, create_graph=create_graph, allow_unused=True)
     if strict and any(g is None for g in found):
         raise RuntimeError(f"{name}: an input has no part in the outputs (strict=True)")
-    return tuple(x.new_zeros(x.shape) if g is None else g
-                 for g, x in zip(found, inputs, strict=True))
+    return tuple(
+        x.new_zeros(x.shape) if g is None else g for g, x in zip(found, inputs, strict=True)
+    )
 
 
 def _vectors(v, like, what):
@@ -177,9 +179,7 @@ def hessian(
         found = jacobian(func, args if not single else args[0], create_graph=True, strict=strict)
         return found
 
-    return jacobian(
-        gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy
-    )
+    return jacobian(gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy)
 
 
 def vhp(func, inputs, v=None, create_graph=False, strict=False):

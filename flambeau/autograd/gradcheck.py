@@ -239,9 +239,7 @@ def gradgradcheck(
     def gradient(*args):
         args, grads = args[:-count], args[-count:]
         outputs = _differentiable(_tensors(func(*args)))
-        found = grad(
-            outputs, _differentiable(args), grads, create_graph=True, allow_unused=True
-        )
+        found = grad(outputs, _differentiable(args), grads, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
     return gradcheck(
