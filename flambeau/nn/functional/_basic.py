@@ -1,8 +1,9 @@
-"""Batch and layer normalization and attention, made of other operators."""
+"""Batch and layer normalization, fused where they can be, and attention."""
 
 import math
 
 import flambeau as torch
+from flambeau._ops import internal
 
 __all__ = ["batch_norm", "layer_norm", "scaled_dot_product_attention"]
 
@@ -26,16 +27,22 @@ def batch_norm(
                 "Expected more than 1 value per channel when training, got input size "
                 f"{input.shape}"
             )
-        dims = [d for d in range(input.dim()) if d != 1]
-        mean = input.mean(dims)
-        centered = input - mean.reshape(shape)
-        variance = (centered * centered).mean(dims)
+        output = None
+        if _fusible(input, input.shape[1], weight, bias):
+            output, mean, variance = internal["_batch_norm"](input, weight, bias, eps)
+        else:
+            dims = [d for d in range(input.dim()) if d != 1]
+            mean = input.mean(dims)
+            centered = input - mean.reshape(shape)
+            variance = (centered * centered).mean(dims)
         if running_mean is not None and count:
             _check_channels(input, running_mean, "running_mean")
             with torch.no_grad():
                 unbiased = variance * (count / (count - 1))
                 running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
                 running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
+        if output is not None:
+            return output
     else:
         if running_mean is None or running_var is None:
             raise RuntimeError("running_mean and running_var must be defined in evaluation mode")
@@ -45,6 +52,22 @@ def batch_norm(
     if weight is not None:
         output = output * weight.reshape(shape)
     return output if bias is None else output + bias.reshape(shape)
+
+
+def _fusible(input, channels, *parameters):
+    """Whether a native operator of float32 or float64 serves these tensors."""
+    return (
+        input.dtype in (torch.float32, torch.float64)
+        and input.device.type == "cpu"
+        and input.dim() >= 2
+        and input.numel() > 0
+        and input.is_contiguous()
+        and all(
+            p is None
+            or (p.dtype == input.dtype and p.device == input.device and p.shape == (channels,))
+            for p in parameters
+        )
+    )
 
 
 def _check_channels(input, tensor, name):
@@ -62,6 +85,12 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             f"[*, {', '.join(map(str, normalized_shape))}], but got input of size"
             f"{list(input.shape)}"
         )
+    n = math.prod(normalized_shape)
+    rows = input.reshape(-1, n) if input.numel() and input.is_contiguous() else input
+    if all(p is None or p.shape == normalized_shape for p in (weight, bias)):
+        flat = [p if p is None or dims == 1 else p.reshape(-1) for p in (weight, bias)]
+        if rows.shape[1:] == (n,) and _fusible(rows, n, *flat):
+            return internal["_layer_norm"](rows, *flat, eps)[0].reshape(input.shape)
     last = tuple(range(-dims, 0))
     centered = input - input.mean(last, keepdim=True)
     variance = (centered * centered).mean(last, keepdim=True)

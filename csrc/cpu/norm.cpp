@@ -1,0 +1,248 @@
+// Batch and layer normalization, forward and backward.
+#include "kernels/norm.h"
+
+#include "parallel.h"
+#include "vec.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+constexpr int64_t kBlock = 4096;  // numbers added in T before the sum goes on in double
+constexpr int64_t kRows = 64;     // the same for rows of columns
+
+template <class T, class F>
+FLAMBEAU_INLINE void each(int64_t n, const F& f) {
+  constexpr int W = Vec<T>::size;
+  int64_t i = 0;
+  for (; i + W <= n; i += W) f(i, static_cast<int64_t>(W));
+  if (i < n) f(i, n - i);
+}
+
+// v with zeros beyond its first m lanes.
+template <class T>
+FLAMBEAU_INLINE Vec<T> kept(Vec<T> v, int64_t m) {
+  if (m >= Vec<T>::size) return v;
+  return where(Vec<T>::arange(0) < Vec<T>(static_cast<T>(m)), v, Vec<T>(0));
+}
+
+template <class T>
+FLAMBEAU_INLINE T rsqrt_of(T var, double eps) {
+  return 1 / static_cast<T>(__builtin_sqrt(static_cast<double>(var + static_cast<T>(eps))));
+}
+
+// Adds to p and q what f(i, m, u, v) adds to the lanes of u and v over n numbers.
+template <class T, class F>
+FLAMBEAU_INLINE void add_up(int64_t n, double& p, double& q, const F& f) {
+  for (int64_t b = 0; b < n; b += kBlock) {
+    Vec<T> u(0), v(0);
+    each<T>(n - b < kBlock ? n - b : kBlock, [&](int64_t i, int64_t m) { f(b + i, m, u, v); });
+    p += sum(u);
+    q += sum(v);
+  }
+}
+
+// One channel, or with inner == 1 as many side by side as a register holds.
+template <class T>
+struct Channels {
+  using V = Vec<T>;
+  static constexpr int W = V::size;
+  const NormArgs& a;
+  int64_t c, m;
+  double p[W], q[W];
+
+  // The values of these channels, for every number of a register.
+  FLAMBEAU_INLINE V spread(const void* values) const {
+    const T* v = static_cast<const T*>(values) + c;
+    return a.inner == 1 ? V::load_n(v, m) : V(*v);
+  }
+  FLAMBEAU_INLINE V spread(const T (&v)[W]) const { return a.inner == 1 ? V::load(v) : V(v[0]); }
+
+  template <class F>
+  FLAMBEAU_INLINE void add_up_all(const F& f) {
+    for (int i = 0; i < W; ++i) p[i] = q[i] = 0;
+    if (a.inner > 1) {
+      for (int64_t o = 0; o < a.outer; ++o) {
+        const int64_t at = (o * a.channels + c) * a.inner;
+        add_up<T>(a.inner, p[0], q[0],
+                  [&](int64_t i, int64_t k, V& u, V& v) { f(at + i, k, u, v); });
+      }
+      return;
+    }
+    for (int64_t b = 0; b < a.outer; b += kRows) {
+      const int64_t e = b + kRows < a.outer ? b + kRows : a.outer;
+      V u(0), v(0);
+      for (int64_t o = b; o < e; ++o) f(o * a.channels + c, m, u, v);
+      for (int i = 0; i < W; ++i) p[i] += u[i], q[i] += v[i];
+    }
+  }
+
+  template <class F>
+  FLAMBEAU_INLINE void walk(const F& f) const {
+    for (int64_t o = 0; o < a.outer; ++o) {
+      const int64_t at = (o * a.channels + c) * a.inner;
+      if (a.inner == 1)
+        f(at, m);
+      else
+        each<T>(a.inner, [&](int64_t i, int64_t k) { f(at + i, k); });
+    }
+  }
+
+  void store(void* out, const double* values, double scale) const {
+    for (int64_t i = 0; i < m; ++i) static_cast<T*>(out)[c + i] = static_cast<T>(values[i] * scale);
+  }
+
+  V rsqrt() const {
+    T r[W] = {};
+    for (int64_t i = 0; i < m; ++i) r[i] = rsqrt_of(static_cast<const T*>(a.var)[c + i], a.eps);
+    return spread(r);
+  }
+
+  void forward() {
+    const T* x = static_cast<const T*>(a.x);
+    T* y = static_cast<T*>(a.out);
+    const double scale = 1.0 / static_cast<double>(a.outer * a.inner);
+    add_up_all([&](int64_t i, int64_t k, V& u, V&) { u += V::load_n(x + i, k); });
+    store(a.mean, p, scale);
+    const V mean = spread(a.mean);
+    add_up_all([&](int64_t i, int64_t k, V& u, V&) {
+      const V d = kept(V::load_n(x + i, k) - mean, k);
+      u += d * d;
+    });
+    store(a.var, p, scale);
+    const V r = rsqrt(), w = a.weight ? spread(a.weight) : V(1), b = a.bias ? spread(a.bias) : V(0);
+    walk([&](int64_t i, int64_t k) {
+      ((V::load_n(x + i, k) - mean) * r * w + b).store_n(y + i, k);
+    });
+  }
+
+  void backward() {
+    const T *x = static_cast<const T*>(a.x), *g = static_cast<const T*>(a.g);
+    T* dx = static_cast<T*>(a.out);
+    const V mean = spread(a.mean), r = rsqrt();
+    add_up_all([&](int64_t i, int64_t k, V& u, V& v) {
+      const V d = V::load_n(g + i, k);
+      u += d;
+      v += d * ((V::load_n(x + i, k) - mean) * r);
+    });
+    store(a.dbias, p, 1);
+    store(a.dweight, q, 1);
+    T s[W] = {}, t[W] = {};
+    const double scale = 1.0 / static_cast<double>(a.outer * a.inner);
+    for (int i = 0; i < W; ++i)
+      s[i] = static_cast<T>(p[i] * scale), t[i] = static_cast<T>(q[i] * scale);
+    const V first = spread(s), second = spread(t), w = a.weight ? spread(a.weight) * r : r;
+    walk([&](int64_t i, int64_t k) {
+      const V h = (V::load_n(x + i, k) - mean) * r;
+      (w * (V::load_n(g + i, k) - first - h * second)).store_n(dx + i, k);
+    });
+  }
+};
+
+template <class T>
+void run_batch(const NormArgs& a) {
+  const int64_t width = a.inner == 1 ? Vec<T>::size : 1;
+  const int64_t grain = 8192 / (a.outer * a.inner * width + 1) + 1;
+  parallel_for(0, (a.channels + width - 1) / width, grain, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t c = i * width, left = a.channels - c;
+      Channels<T> group{a, c, left < width ? left : width, {}, {}};
+      if (a.g)
+        group.backward();
+      else
+        group.forward();
+    }
+  });
+}
+
+template <class T>
+void forward_row(const NormArgs& a, int64_t row) {
+  using V = Vec<T>;
+  const int64_t n = a.channels;
+  const T *x = static_cast<const T*>(a.x) + row * n, *w = static_cast<const T*>(a.weight),
+          *b = static_cast<const T*>(a.bias);
+  T* y = static_cast<T*>(a.out) + row * n;
+  double s = 0, t = 0;
+  add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) { u += V::load_n(x + i, m); });
+  const T average = static_cast<T>(s / static_cast<double>(n));
+  const V mean(average);
+  s = 0;
+  add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) {
+    const V d = kept(V::load_n(x + i, m) - mean, m);
+    u += d * d;
+  });
+  const T var = static_cast<T>(s / static_cast<double>(n));
+  static_cast<T*>(a.mean)[row] = average;
+  static_cast<T*>(a.var)[row] = var;
+  const V r(rsqrt_of(var, a.eps));
+  each<T>(n, [&](int64_t i, int64_t m) {
+    V h = (V::load_n(x + i, m) - mean) * r;
+    if (w) h = h * V::load_n(w + i, m);
+    if (b) h = h + V::load_n(b + i, m);
+    h.store_n(y + i, m);
+  });
+}
+
+// Adds what the row gives to dweight and dbias to `sums`.
+template <class T>
+void backward_row(const NormArgs& a, int64_t row, T* sums) {
+  using V = Vec<T>;
+  const int64_t n = a.channels;
+  const T *x = static_cast<const T*>(a.x) + row * n, *g = static_cast<const T*>(a.g) + row * n,
+          *w = static_cast<const T*>(a.weight);
+  T* dx = static_cast<T*>(a.out) + row * n;
+  const V mean(static_cast<const T*>(a.mean)[row]);
+  const V r(rsqrt_of(static_cast<const T*>(a.var)[row], a.eps));
+  double p = 0, q = 0;
+  add_up<T>(n, p, q, [&](int64_t i, int64_t m, V& u, V& v) {
+    const V d = V::load_n(g + i, m), h = (V::load_n(x + i, m) - mean) * r;
+    const V e = w ? d * V::load_n(w + i, m) : d;
+    u += e;
+    v += e * h;
+    (V::load_n(sums + i, m) + d * h).store_n(sums + i, m);
+    (V::load_n(sums + n + i, m) + d).store_n(sums + n + i, m);
+  });
+  const V first(static_cast<T>(p / static_cast<double>(n)));
+  const V second(static_cast<T>(q / static_cast<double>(n)));
+  each<T>(n, [&](int64_t i, int64_t m) {
+    const V d = V::load_n(g + i, m), h = (V::load_n(x + i, m) - mean) * r;
+    const V e = w ? d * V::load_n(w + i, m) : d;
+    (r * (e - first - h * second)).store_n(dx + i, m);
+  });
+}
+
+template <class T>
+void run_layer(const NormArgs& a) {
+  const int64_t n = a.channels;
+  T* partial = static_cast<T*>(a.partial);
+  parallel_for(0, a.outer, a.grain, [&](int64_t b, int64_t e) {
+    T* sums = a.g ? partial + b / a.grain * 2 * n : nullptr;
+    for (int64_t i = 0; sums && i < 2 * n; ++i) sums[i] = 0;
+    for (int64_t row = b; row < e; ++row) {
+      if (a.g)
+        backward_row<T>(a, row, sums);
+      else
+        forward_row<T>(a, row);
+    }
+  });
+  if (!a.g) return;
+  T *dweight = static_cast<T*>(a.dweight), *dbias = static_cast<T*>(a.dbias);
+  const int64_t blocks = (a.outer + a.grain - 1) / a.grain;
+  for (int64_t i = 0; i < n; ++i) dweight[i] = dbias[i] = 0;
+  for (int64_t k = 0; k < blocks; ++k)
+    for (int64_t i = 0; i < n; ++i) {
+      dweight[i] += partial[2 * k * n + i];
+      dbias[i] += partial[(2 * k + 1) * n + i];
+    }
+}
+
+void batch_norm(const NormArgs& a) { a.f64 ? run_batch<double>(a) : run_batch<float>(a); }
+void layer_norm(const NormArgs& a) { a.f64 ? run_layer<double>(a) : run_layer<float>(a); }
+
+}  // namespace
+
+FLAMBEAU_REGISTER(batch_norm_kernel, batch_norm);
+FLAMBEAU_REGISTER(layer_norm_kernel, layer_norm);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
