@@ -291,3 +291,10 @@ def test_import_is_light():
 def test_unknown_names():
     with pytest.raises(AttributeError, match="no attribute 'nothing_here'"):
         getattr(torch, "nothing_here")  # noqa: B009
+
+
+@pytest.mark.parametrize("name", ["clamp", "clamp_min", "clamp_max", "div"])
+def test_a_number_in_place_of_the_tensor_is_refused(name):
+    arguments = {"rounding_mode": "floor"} if name == "div" else {}
+    with pytest.raises((TypeError, RuntimeError)):
+        getattr(torch, name)(1.0, torch.ones(2) if name == "div" else 2.0, **arguments)

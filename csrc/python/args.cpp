@@ -122,7 +122,10 @@ bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subcla
         return true;
       }
       Scalar s;
-      if (!(op.flags & kNumbers) || !scalar_from(o, &s)) return false;
+      // Only the loops take a number in the first place too; functions around them want a tensor.
+      const Op& runs = op.alias ? *op.alias : op;
+      bool number = op.flags & kNumbers && (runs.pointwise || &a != &op.schema.args[0]);
+      if (!number || !scalar_from(o, &s)) return false;
       *out = Value(s);
       return true;
     }
