@@ -21,7 +21,7 @@ const DTypeInfo kDTypes[] = {
     {"uint64", "u8", 8, false, false, false},  {"float8_e4m3fn", "", 1, true, false, true},
     {"float8_e5m2", "", 1, true, false, true},
 };
-static_assert(std::size(kDTypes) == static_cast<size_t>(DType::count));
+static_assert(std::size(kDTypes) == kDTypeCount);
 
 std::ostream& operator<<(std::ostream& os, DType t) { return os << info(t).name; }
 

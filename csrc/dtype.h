@@ -4,29 +4,9 @@
 #include <limits>
 
 #include "common.h"
+#include "kernels/dtype.h"
 
 namespace flambeau {
-
-enum class DType : uint8_t {
-  uint8,
-  int8,
-  int16,
-  int32,
-  int64,
-  float16,
-  float32,
-  float64,
-  complex64,
-  complex128,
-  boolean,
-  bfloat16,
-  uint16,
-  uint32,
-  uint64,
-  float8_e4m3fn,
-  float8_e5m2,
-  count
-};
 
 struct DTypeInfo {
   const char* name;    // as Python spells it

@@ -36,26 +36,11 @@ DType combine(std::optional<DType> strong, std::optional<DType> weak) {
 
 void add_type(std::optional<DType>& into, DType t) { into = into ? promote(*into, t) : t; }
 
-Compute compute_for(DType t) {
-  if (is_complex(t)) return Compute::c128;
-  if (t == DType::float64) return Compute::f64;
-  return is_floating(t) ? Compute::f32 : Compute::i64;
-}
-
-DType memory_type(Compute c) {
-  switch (c) {
-    case Compute::f32: return DType::float32;
-    case Compute::f64: return DType::float64;
-    case Compute::i64: return DType::int64;
-    default: return DType::complex128;
-  }
-}
-
 // A Python number as an operand: one element in the compute type.
 struct NumberOperand {
   alignas(16) char bits[16];
   void set(const Scalar& s, Compute c) {
-    visit(memory_type(c), [&](auto tag) {
+    visit(memory_of(c), [&](auto tag) {
       using T = typename decltype(tag)::type;
       T v = s.to<T>();
       std::memcpy(bits, &v, sizeof v);
@@ -126,7 +111,7 @@ void run_loop(const Operands& o, Compute compute, PointwiseResult result, Pointw
       scalars[k].set(o.numbers[k], compute);
       LoopOperand& d = loop.operands[k];
       d.data = scalars[k].bits;
-      d.dtype = memory_type(compute);
+      d.dtype = memory_of(compute);
       d.contiguous = false;
       d.constant = true;
       std::fill(d.strides, d.strides + loop.ndim, 0);
@@ -260,7 +245,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   check(itemsize(common) > 1 || !is_floating(common), "\"", op.name, "\" not implemented for '",
         common, "'");
 
-  Compute compute = compute_for(common);
+  Compute compute = compute_of(common);
   bool boolean = op.types & BOOL, real = op.types & REAL && is_complex(common);
   DType dtype = boolean ? DType::boolean : real ? to_real(common) : common;
   Ints shape = broadcast_all(o, op.name);
@@ -412,7 +397,7 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     }
     o.tensors[o.n - 1] = op.reads[k] & kReadsY ? &y : &g;
     if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);
-    Compute compute = compute_for(widest);
+    Compute compute = compute_of(widest);
     PointwiseFn fn = loops(op.index).gradient[k][static_cast<int>(compute)];
     check(fn != nullptr, "derivative for ", op.name, " is not implemented for '", widest, "'");
     // g has the shape of the result, which every operand broadcasts to.

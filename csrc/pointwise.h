@@ -5,7 +5,6 @@
 
 namespace flambeau {
 
-enum PointwiseTypes : int { F = 1, I = 2, C = 4, BOOL = 8, REAL = 16, NOBOOL = 32 };
 enum PointwiseReads : uint32_t { kReadsG = 1, kReadsX = 2, kReadsZ = 4, kReadsU = 8, kReadsY = 16 };
 
 struct PointwiseOp {
@@ -20,6 +19,21 @@ struct PointwiseOp {
                        const double* numbers);
   bool (*is_identity)(int k, const double* numbers);  // the gradient is g itself
 };
+
+// What a loop over dtype t computes in, and the dtype that is as such in memory.
+inline Compute compute_of(DType t) {
+  if (is_complex(t)) return Compute::c128;
+  if (t == DType::float64) return Compute::f64;
+  return is_floating(t) ? Compute::f32 : Compute::i64;
+}
+inline DType memory_of(Compute c) {
+  switch (c) {
+    case Compute::f32: return DType::float32;
+    case Compute::f64: return DType::float64;
+    case Compute::i64: return DType::int64;
+    default: return DType::complex128;
+  }
+}
 
 void pointwise_forward(const PointwiseOp& op, Value* args, Value* results);
 void pointwise_backward(const PointwiseOp& op, Backward& b);

@@ -1,25 +1,17 @@
 // Sequences and triangles.
 #include "../kernels/create.h"
 
-#include "../dtype.h"
 #include "../parallel.h"
-#include "vec.h"
+#include "elements.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-struct Bf16 {
-  uint16_t bits;
-};
-struct F16 {
-  uint16_t bits;
-};
-
 FLAMBEAU_INLINE void put(float* p, double v) { *p = static_cast<float>(v); }
 FLAMBEAU_INLINE void put(double* p, double v) { *p = v; }
-FLAMBEAU_INLINE void put(Bf16* p, double v) { p->bits = float_to_bf16(static_cast<float>(v)); }
-FLAMBEAU_INLINE void put(F16* p, double v) { p->bits = float_to_f16(static_cast<float>(v)); }
+FLAMBEAU_INLINE void put(Brain* p, double v) { p->bits = float_to_bf16(static_cast<float>(v)); }
+FLAMBEAU_INLINE void put(Half* p, double v) { p->bits = float_to_f16(static_cast<float>(v)); }
 template <class T>
 FLAMBEAU_INLINE void put(T* p, double v) {
   *p = static_cast<T>(static_cast<int64_t>(v));
@@ -74,8 +66,8 @@ void sequence(const SequenceArgs& a) {
     case DType::float32:
       return spaced ? fill_sequence<float, float>(a) : fill_sequence<float, double>(a);
     case DType::float64: return fill_sequence<double, double>(a);
-    case DType::bfloat16: return fill_sequence<Bf16, float>(a);
-    case DType::float16: return fill_sequence<F16, float>(a);
+    case DType::bfloat16: return fill_sequence<Brain, float>(a);
+    case DType::float16: return fill_sequence<Half, float>(a);
     default: return;
   }
 }

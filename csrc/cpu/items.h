@@ -1,7 +1,7 @@
 // Elements that are only moved, by size; elements that are combined, by dtype.
 #pragma once
-#include "../dtype.h"
 #include "../kernels/index.h"
+#include "elements.h"
 #include "vec.h"
 
 namespace flambeau {
@@ -9,18 +9,6 @@ namespace FLAMBEAU_ISA {
 
 struct Sixteen {
   uint64_t a, b;
-};
-// Element types that plain C++ has no name for.
-typedef __complex__ double Cx;
-typedef __complex__ float Cx32;
-struct Half {
-  uint16_t bits;
-};
-struct Brain {
-  uint16_t bits;
-};
-struct Bool {
-  uint8_t byte;
 };
 
 // f(an element of `item` bytes)
@@ -32,29 +20,6 @@ FLAMBEAU_INLINE void by_size(int64_t item, const F& f) {
     case 4: return f(uint32_t{});
     case 8: return f(uint64_t{});
     default: return f(Sixteen{});
-  }
-}
-
-// f(an element of that dtype), float8 left out: it is stored, not reckoned with.
-template <class F>
-FLAMBEAU_INLINE void by_dtype(DType t, const F& f) {
-  switch (t) {
-    case DType::uint8: return f(uint8_t{});
-    case DType::int8: return f(int8_t{});
-    case DType::int16: return f(int16_t{});
-    case DType::int32: return f(int32_t{});
-    case DType::int64: return f(int64_t{});
-    case DType::uint16: return f(uint16_t{});
-    case DType::uint32: return f(uint32_t{});
-    case DType::uint64: return f(uint64_t{});
-    case DType::float16: return f(Half{});
-    case DType::bfloat16: return f(Brain{});
-    case DType::float32: return f(float{});
-    case DType::float64: return f(double{});
-    case DType::complex64: return f(Cx32{});
-    case DType::complex128: return f(Cx{});
-    case DType::boolean: return f(Bool{});
-    default: return;
   }
 }
 

@@ -135,16 +135,6 @@ void pointwise(const PointwiseArgs& a) {
 
 // -- copies
 // ------------------------------------------------------------------------------------------
-int64_t item_size(DType t) {
-  switch (t) {
-#define CASE(name, T) \
-  case DType::name: return sizeof(T);
-    FLAMBEAU_EACH_DTYPE(CASE)
-#undef CASE
-  }
-  return 1;
-}
-
 template <class T>
 void move_strided(char* dst, int64_t ds, const char* src, int64_t ss, int64_t n) {
   if (ss == sizeof(T) && ds == sizeof(T)) {

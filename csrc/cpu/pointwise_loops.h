@@ -6,12 +6,7 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-enum Types : int { F = 1, I = 2, C = 4, BOOL = 8, REAL = 16, NOBOOL = 32 };
 struct NoGradient {};
-#define NONE \
-  NoGradient {}
-#define ZERO \
-  NoGradient {}
 
 // What an expression is read as: registers for the floating types, single elements for the others.
 template <class T>
@@ -151,11 +146,7 @@ FLAMBEAU_INLINE V as_result(NoGradient) {
 }
 #define OPERAND(name) [[maybe_unused]] V name
 
-constexpr bool named(const char* a, const char* b) {
-  while (*a && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-constexpr bool is_gradient(const char* text) {
+consteval bool is_gradient(const char* text) {
   return !named(text, "NONE") && !named(text, "ZERO");
 }
 

@@ -61,16 +61,6 @@ FLAMBEAU_INLINE const T* elements(const ReduceArgs& a, int64_t at, int64_t n, in
   return buffer;
 }
 
-int64_t size_of(DType t) {
-  switch (t) {
-#define CASE(name, T) \
-  case DType::name: return sizeof(T);
-    FLAMBEAU_EACH_DTYPE(CASE)
-#undef CASE
-  }
-  return 1;
-}
-
 template <Reduction K, class T>
 T reduce_run(const T* p, int64_t n, T center) {
   using R = Fold<K, T>;
@@ -121,7 +111,7 @@ template <Reduction K, class T>
 void reduce_rows(const ReduceArgs& a) {
   using A = typename Carry<T>::type;
   using R = Fold<K, A>;
-  const int64_t size = size_of(a.dtype);
+  const int64_t size = item_size(a.dtype);
   const int64_t blocks = (a.n + kBlock - 1) / kBlock;
   T* out = static_cast<T*>(a.out);
   auto block = [&](int64_t row, int64_t b) {
@@ -189,7 +179,7 @@ void reduce_columns(const ReduceArgs& a) {
   using A = typename Carry<T>::type;
   using R = Fold<K, A>;
   constexpr int64_t kRows = 256;
-  const int64_t size = size_of(a.dtype);
+  const int64_t size = item_size(a.dtype);
   const int64_t blocks = (a.n + kRows - 1) / kRows, wide = (a.inner + kWide - 1) / kWide;
   T* out = static_cast<T*>(a.out);
   const auto bytes = static_cast<size_t>(a.outer * blocks * a.inner) * sizeof(T);
@@ -266,7 +256,7 @@ int64_t arg_row(const T* p, int64_t n, T* value) {
 
 template <class T>
 void arg_reduce_type(const ArgReduceArgs& a) {
-  const int64_t size = size_of(a.dtype);
+  const int64_t size = item_size(a.dtype);
   const int64_t grain = 32768 / (a.n + 1) + 1;
   parallel_for(0, a.outer, grain, [&](int64_t b, int64_t e) {
     const bool direct = a.dtype == dtype_of<T>;

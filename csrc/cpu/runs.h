@@ -1,52 +1,12 @@
 // Runs of elements of any dtype to and from a compute type: what lets a loop be written once.
 #pragma once
+#include "elements.h"
 #include "kernels/pointwise.h"
 #include "vec.h"
 
 namespace flambeau {
 
-// The core's enumeration, spelled out here because its header is not for kernels.
-enum class DType : uint8_t {
-  uint8,
-  int8,
-  int16,
-  int32,
-  int64,
-  float16,
-  float32,
-  float64,
-  complex64,
-  complex128,
-  boolean,
-  bfloat16,
-  uint16,
-  uint32,
-  uint64,
-  float8_e4m3fn,
-  float8_e5m2,
-};
-
 namespace FLAMBEAU_ISA {
-
-typedef __complex__ double Cx;
-typedef __complex__ float Cx32;
-
-// Element types in memory that plain C++ has no name for.
-struct Half {
-  uint16_t bits;
-};
-struct Brain {
-  uint16_t bits;
-};
-struct E4M3 {
-  uint8_t bits;
-};
-struct E5M2 {
-  uint8_t bits;
-};
-struct Bool {
-  uint8_t byte;
-};
 
 FLAMBEAU_INLINE float e4m3_to_float(uint8_t b) {
   if ((b & 0x7f) == 0x7f) return __builtin_nanf("");
@@ -195,16 +155,6 @@ inline void store_typed(char* dst, int64_t stride, const C* src, int64_t n) {
     for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(dst + i * stride) = narrow_one<T>(src[i]);
   }
 }
-
-// clang-format off
-#define FLAMBEAU_EACH_DTYPE(CASE)                                                    \
-  CASE(uint8, uint8_t) CASE(int8, int8_t) CASE(int16, int16_t) CASE(int32, int32_t)  \
-  CASE(int64, int64_t) CASE(float16, Half) CASE(float32, float)                      \
-  CASE(float64, double) CASE(complex64, Cx32) CASE(complex128, Cx)                   \
-  CASE(boolean, Bool) CASE(bfloat16, Brain) CASE(uint16, uint16_t)                   \
-  CASE(uint32, uint32_t) CASE(uint64, uint64_t)                                      \
-  CASE(float8_e4m3fn, E4M3) CASE(float8_e5m2, E5M2)
-// clang-format on
 
 // n elements of dtype t, `stride` bytes apart, as C.
 template <class C>

@@ -1,10 +1,9 @@
 // Kernels that fill tensors by position.
 #pragma once
 #include "../dispatch.h"
+#include "dtype.h"
 
 namespace flambeau {
-
-enum class DType : uint8_t;
 
 // dst[i] = first + i * step; past `half`, last - (n - 1 - i) * step, so that both ends are exact.
 // Integers count in integers where `integral`, else the real values are truncated.

@@ -1,10 +1,9 @@
 // Kernels that read and write by index.
 #pragma once
 #include "../dispatch.h"
+#include "dtype.h"
 
 namespace flambeau {
-
-enum class DType : uint8_t;
 
 // What happens where two meet: a write, or an arithmetic one in the order of the indices.
 enum class Combine : uint8_t { assign, add, mul, amin, amax };

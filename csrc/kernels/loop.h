@@ -1,10 +1,9 @@
 // What a strided kernel is given: sizes, and each operand's pointer, byte strides and dtype.
 #pragma once
 #include "../dispatch.h"
+#include "dtype.h"
 
 namespace flambeau {
-
-enum class DType : uint8_t;
 
 constexpr int kMaxDims = 64;
 constexpr int kMaxOperands = 6;

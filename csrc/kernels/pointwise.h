@@ -7,6 +7,18 @@ namespace flambeau {
 // What a loop computes in. Other dtypes are converted a run at a time.
 enum class Compute : uint8_t { f32, f64, i64, c128, count };
 
+// What a line of pointwise.def may say of its types.
+enum PointwiseTypes : int { F = 1, I = 2, C = 4, BOOL = 8, REAL = 16, NOBOOL = 32 };
+// A gradient that does not exist, and one that is zero; each reading gives NoGradient its meaning.
+#define NONE \
+  NoGradient {}
+#define ZERO \
+  NoGradient {}
+consteval bool named(const char* a, const char* b) {
+  while (*a && *a == *b) ++a, ++b;
+  return *a == *b;
+}
+
 // A number of the schema (alpha, negative_slope) in every form that a loop may want.
 struct PointwiseNumber {
   double re = 0, im = 0;

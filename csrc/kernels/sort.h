@@ -1,10 +1,9 @@
 // Kernels that order elements.
 #pragma once
 #include "../dispatch.h"
+#include "dtype.h"
 
 namespace flambeau {
-
-enum class DType : uint8_t;
 
 // Rows of n contiguous elements, each ordered stably with its positions; NaN is greater than all.
 // The first `keep` are written.

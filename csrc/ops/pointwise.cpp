@@ -25,15 +25,6 @@ struct NoGradient {
   operator Tensor() const { return {}; }
   operator Probe() const { return {}; }
 };
-#define NONE \
-  NoGradient {}
-#define ZERO \
-  NoGradient {}
-
-constexpr bool named(const char* a, const char* b) {
-  while (*a && *a == *b) ++a, ++b;
-  return *a == *b;
-}
 
 // The gradient texts as a function of any type: g, operands x z u, result y.
 template <class T>

@@ -84,18 +84,6 @@ Folded fold_dims(const Tensor& x, uint64_t bits) {
   return f;
 }
 
-Compute compute_of(DType t) {
-  if (is_complex(t)) return Compute::c128;
-  if (t == DType::float64) return Compute::f64;
-  return is_floating(t) ? Compute::f32 : Compute::i64;
-}
-DType memory_of(Compute c) {
-  return c == Compute::f32   ? DType::float32
-         : c == Compute::f64 ? DType::float64
-         : c == Compute::i64 ? DType::int64
-                             : DType::complex128;
-}
-
 // The reduction in the compute type of `in`, then in dtype `result`.
 Tensor reduce(const Tensor& x, Reduction kind, uint64_t bits, bool keepdim, DType in, DType result,
               const Tensor* center = nullptr) {

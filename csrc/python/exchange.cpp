@@ -286,7 +286,7 @@ DLDataType dlpack_type(DType t) {
 }
 
 DType from_dlpack_type(DLDataType d) {
-  for (int i = 0; i < static_cast<int>(DType::count); ++i) {
+  for (int i = 0; i < kDTypeCount; ++i) {
     auto t = static_cast<DType>(i);
     if (is_floating(t) && itemsize(t) == 1) continue;
     DLDataType mine = dlpack_type(t);

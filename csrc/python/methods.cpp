@@ -88,7 +88,7 @@ PyObject* type_name(const Tensor& t) {
       "Byte",   "Char",   "Short",        "Int",           "Long",       "Half",
       "Float",  "Double", "ComplexFloat", "ComplexDouble", "Bool",       "BFloat16",
       "UInt16", "UInt32", "UInt64",       "Float8_e4m3fn", "Float8_e5m2"};
-  static_assert(std::size(names) == static_cast<size_t>(DType::count));
+  static_assert(std::size(names) == kDTypeCount);
   return PyUnicode_FromFormat("flambeau.%sTensor", names[static_cast<int>(t.dtype())]);
 }
 

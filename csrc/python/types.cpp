@@ -25,7 +25,6 @@ PyObject* named_reduce(PyObject* self, PyObject*) {
 }
 PyObject* named_same(PyObject* self, PyObject*) { return Py_NewRef(self); }
 
-constexpr int kDTypeCount = static_cast<int>(DType::count);
 PyObject* dtype_objects[kDTypeCount];
 constexpr const char* kLayoutNames[] = {"strided", "sparse_coo", "sparse_csr"};
 constexpr const char* kFormatNames[] = {"contiguous_format", "preserve_format", "channels_last",
