@@ -29,7 +29,7 @@ from ._C import (
     set_num_threads,
     tensor,
 )
-from .version import __version__
+from .torch_version import __version__
 
 _DTYPES = (
     "uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128 bool bfloat16 "
@@ -107,6 +107,7 @@ _ELSEWHERE = {
     "iinfo": "_numeric_limits",
     "TypedStorage": "storage",
     "return_types": "_return_types",
+    "as_torch": "_alias",
     **{
         f"{name}Tensor": "_constructors"
         for name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()

@@ -26,10 +26,10 @@ class finfo:
     def __init__(self, type=None):
         dtype = flambeau.get_default_dtype() if type is None else type
         if not isinstance(dtype, flambeau.dtype):
-            raise TypeError(f"finfo(): argument 'type' must be flambeau.dtype, not {dtype!r}")
+            raise TypeError(f"finfo(): argument 'type' must be torch.dtype, not {dtype!r}")
         if not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
-                "flambeau.finfo() requires a floating point input type. "
+                "torch.finfo() requires a floating point input type. "
                 "Use flambeau.iinfo to handle 'flambeau.finfo'"
             )
         self.dtype = str(dtype.to_real() if dtype.is_complex else dtype).rpartition(".")[2]
@@ -61,14 +61,14 @@ class iinfo:
 
     def __init__(self, type):
         if not isinstance(type, flambeau.dtype):
-            raise TypeError(f"iinfo(): argument 'type' must be flambeau.dtype, not {type!r}")
+            raise TypeError(f"iinfo(): argument 'type' must be torch.dtype, not {type!r}")
         if type.is_floating_point or type.is_complex:
             raise TypeError(
-                "flambeau.iinfo() requires an integer input type. "
+                "torch.iinfo() requires an integer input type. "
                 "Use flambeau.finfo to handle 'flambeau.iinfo'"
             )
         if type == flambeau.bool:
-            raise TypeError("flambeau.bool is not supported by flambeau.iinfo")
+            raise TypeError("torch.bool is not supported by torch.iinfo")
         self.bits = 8 * type.itemsize
         self.max = 2 ** (self.bits - type.is_signed) - 1
         self.min = -self.max - 1 if type.is_signed else 0

@@ -47,7 +47,7 @@ def typename(obj, /):
 
     >>> import flambeau as torch
     >>> torch.typename(torch.ones(1))
-    'flambeau.FloatTensor'
+    'torch.FloatTensor'
     """
     if isinstance(obj, _C.Tensor):
         return obj.type()

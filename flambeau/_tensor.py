@@ -149,7 +149,7 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, pin_
 
     >>> import flambeau as torch
     >>> torch.ones(1, dtype=torch.int8).new_tensor([1, 2])
-    tensor([1, 2], dtype=flambeau.int8)
+    tensor([1, 2], dtype=torch.int8)
     """
     return _C.tensor(
         data,

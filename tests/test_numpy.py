@@ -25,7 +25,7 @@ def test_numpy_is_not_imported():
 def test_both_ways(name, shape):
     given = np.arange(np.prod(shape)).reshape(shape).astype(name)
     tensor = torch.from_numpy(given)
-    assert str(tensor.dtype) == f"flambeau.{name}" and tuple(tensor.shape) == shape
+    assert str(tensor.dtype) == f"torch.{name}" and tuple(tensor.shape) == shape
     back = tensor.numpy()
     assert back.dtype == given.dtype and (back == given).all() and back.shape == shape
     assert tensor.tolist() == given.tolist()

@@ -143,7 +143,7 @@ def test_size():
     size = torch.ones(2, 3, 4).shape
     assert size.numel() == 24 and isinstance(size[1:], torch.Size) and size[1:] == (3, 4)
     assert isinstance(size + (5,), torch.Size) and (1,) + size == (1, 2, 3, 4)
-    assert repr(size) == "flambeau.Size([2, 3, 4])" and size == (2, 3, 4) and hash(size)
+    assert repr(size) == "torch.Size([2, 3, 4])" and size == (2, 3, 4) and hash(size)
     assert pickle.loads(pickle.dumps(size)) == size
     with pytest.raises(TypeError, match="item 0 is 'float'"):
         torch.Size([1.5])
@@ -265,7 +265,7 @@ def test_storage():
 
 def test_type():
     t = torch.ones(1)
-    assert t.type() == "flambeau.FloatTensor"
+    assert t.type() == "torch.FloatTensor"
     assert (
         t.type(torch.int32).dtype == torch.int32 and t.type("torch.LongTensor").dtype == torch.int64
     )

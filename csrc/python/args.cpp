@@ -340,12 +340,12 @@ const char* type_text(const Argument& a) {
     case ArgType::floats: return "tuple of floats";
     case ArgType::boolean: return "bool";
     case ArgType::scalar: return "Number";
-    case ArgType::dtype: return "flambeau.dtype";
-    case ArgType::device: return "flambeau.device";
-    case ArgType::layout: return "flambeau.layout";
-    case ArgType::memory_format: return "flambeau.memory_format";
+    case ArgType::dtype: return "torch.dtype";
+    case ArgType::device: return "torch.device";
+    case ArgType::layout: return "torch.layout";
+    case ArgType::memory_format: return "torch.memory_format";
     case ArgType::string: return "str";
-    case ArgType::generator: return "flambeau.Generator";
+    case ArgType::generator: return "torch.Generator";
   }
   return "?";
 }

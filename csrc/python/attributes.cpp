@@ -186,7 +186,7 @@ PyGetSetDef tensor_attributes[] = {
         "shape", +[](const Tensor& t) { return wrap_size(t.sizes()); }, "Its sizes."),
     FLAMBEAU_GET(
         "device", +[](const Tensor& t) { return wrap(t.device()); }, "Where it lives."),
-    FLAMBEAU_GET("layout", get_layout, "flambeau.strided."),
+    FLAMBEAU_GET("layout", get_layout, "torch.strided."),
     FLAMBEAU_GET(
         "ndim", +[](const Tensor& t) { return PyLong_FromLongLong(t.dim()); },
         "How many dimensions it has."),

@@ -26,11 +26,15 @@ PyTypeObject* result_class(const Op& op) {
   // The names live as long as the record: for ever.
   auto* fields = new PyStructSequence_Field[n + 1]();
   for (size_t i = 0; i < n; ++i) fields[i].name = op.schema.results[i].c_str();
-  auto* full = new std::string("flambeau.return_types." +
-                               op.schema.name.substr(op.schema.name.rfind('.') + 1));
+  auto* full =
+      new std::string("torch.return_types." + op.schema.name.substr(op.schema.name.rfind('.') + 1));
   PyStructSequence_Desc desc = {full->c_str(), nullptr, fields, static_cast<int>(n)};
   PyTypeObject* cls = PyStructSequence_NewType(&desc);
   if (!cls) throw PythonError{};
+  // Printed under PyTorch's name, found by pickle under ours.
+  Py home = Py::steal(checked(PyUnicode_FromString("flambeau.return_types")));
+  if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(cls), "__module__", home.get()) < 0)
+    throw PythonError{};
   PyDict_SetItemString(return_types, op.schema.name.c_str(), reinterpret_cast<PyObject*>(cls));
   Py_DECREF(cls);  // the dictionary holds it
   return cls;

@@ -45,7 +45,7 @@ PyObject* is_contiguous(PyObject* self, PyObject* args, PyObject* kwargs) {
   return guarded([&] {
     MemoryFormat f = MemoryFormat::contiguous;
     check_type(!o || memory_format_from(o, &f),
-               "is_contiguous(): argument 'memory_format' must be flambeau.memory_format, not ",
+               "is_contiguous(): argument 'memory_format' must be torch.memory_format, not ",
                o ? Py_TYPE(o)->tp_name : "");
     check(f != MemoryFormat::preserve, "is_contiguous(): preserve memory format is unsupported");
     return PyBool_FromLong(unwrap(self).is_contiguous(f));
@@ -82,14 +82,14 @@ PyObject* data_ptr(const Tensor& t) {
   return PyLong_FromVoidPtr(t.data());
 }
 
-// type(): 'flambeau.FloatTensor'. With an argument it is a conversion, made in _tensor.py.
+// type(): 'torch.FloatTensor'. With an argument it is a conversion, made in _tensor.py.
 PyObject* type_name(const Tensor& t) {
   constexpr const char* names[] = {
       "Byte",   "Char",   "Short",        "Int",           "Long",       "Half",
       "Float",  "Double", "ComplexFloat", "ComplexDouble", "Bool",       "BFloat16",
       "UInt16", "UInt32", "UInt64",       "Float8_e4m3fn", "Float8_e5m2"};
   static_assert(std::size(names) == kDTypeCount);
-  return PyUnicode_FromFormat("flambeau.%sTensor", names[static_cast<int>(t.dtype())]);
+  return PyUnicode_FromFormat("torch.%sTensor", names[static_cast<int>(t.dtype())]);
 }
 
 PyObject* get_device(const Tensor& t) {

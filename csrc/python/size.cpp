@@ -42,7 +42,7 @@ PyObject* size_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     if (!number) {
       PyErr_Clear();
       return PyErr_Format(PyExc_TypeError,
-                          "flambeau.Size() takes an iterable of 'int' (item %zd is '%s')", i,
+                          "torch.Size() takes an iterable of 'int' (item %zd is '%s')", i,
                           Py_TYPE(item)->tp_name);
     }
     Py_DECREF(item);
@@ -52,7 +52,7 @@ PyObject* size_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 }
 
 PyObject* size_repr(PyObject* self) {
-  std::string s = "flambeau.Size([";
+  std::string s = "torch.Size([";
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); ++i) {
     if (i) s += ", ";
     s += std::to_string(PyLong_AsLongLong(PyTuple_GET_ITEM(self, i)));

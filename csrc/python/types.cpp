@@ -17,9 +17,7 @@ struct PyNamed {
 
 PyNamed* named(PyObject* o) { return reinterpret_cast<PyNamed*>(o); }
 
-PyObject* named_repr(PyObject* self) {
-  return PyUnicode_FromFormat("flambeau.%s", named(self)->name);
-}
+PyObject* named_repr(PyObject* self) { return PyUnicode_FromFormat("torch.%s", named(self)->name); }
 PyObject* named_reduce(PyObject* self, PyObject*) {
   return PyUnicode_FromString(named(self)->name);
 }

@@ -20,7 +20,7 @@ def broadcast_tensors(*tensors):
 
     >>> import flambeau as torch
     >>> [x.shape for x in torch.broadcast_tensors(torch.ones(3, 1), torch.ones(2))]
-    [flambeau.Size([3, 2]), flambeau.Size([3, 2])]
+    [torch.Size([3, 2]), torch.Size([3, 2])]
     """
     tensors = _listed(tensors)
     shape = flambeau.broadcast_shapes(*(x.shape for x in tensors))
@@ -33,7 +33,7 @@ def broadcast_shapes(*shapes):
 
     >>> import flambeau as torch
     >>> torch.broadcast_shapes((3, 1), (2,))
-    flambeau.Size([3, 2])
+    torch.Size([3, 2])
     """
     shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
     out = [1] * max((len(s) for s in shapes), default=0)

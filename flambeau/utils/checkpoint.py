@@ -192,7 +192,7 @@ def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwar
     >>> x = torch.tensor([1., 2.], requires_grad=True)
     >>> y = checkpoint_sequential([torch.exp, torch.log, torch.sin], 2, x, use_reentrant=False)
     >>> y.shape
-    flambeau.Size([2])
+    torch.Size([2])
     """
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:

@@ -1,0 +1,52 @@
+"""Programs that import torch themselves, and the version that they read."""
+
+import subprocess
+import sys
+
+import flambeau as torch
+from flambeau.torch_version import TorchVersion
+
+PROGRAM = """
+import sys
+import importlib.metadata
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+import torchvision.transforms as T
+import flambeau
+
+assert torch is flambeau and nn is flambeau.nn and torch.nn is nn
+assert nn.Module.__module__.startswith("flambeau.") and F is flambeau.nn.functional
+assert T is flambeau.vision.transforms and nn.__spec__.name == "flambeau.nn"
+assert importlib.metadata.version("torch") == torch.__version__ >= "2.1"
+try:
+    import torch.no_such_module
+except ModuleNotFoundError as error:
+    assert error.name == "torch.no_such_module"
+print(nn.Linear(2, 3)(torch.ones(1, 2)).shape, __name__, sys.argv[1:])
+"""
+
+
+def test_a_program_runs_unedited(tmp_path):
+    (tmp_path / "helper.py").write_text("import torch\nx = torch.ones(2)\n")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM + "import helper\nassert helper.x.sum() == 2\n")
+    run = [sys.executable, "-m", "flambeau", str(program), "--lr", "1"]
+    out = subprocess.run(run, capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout == "torch.Size([1, 3]) __main__ ['--lr', '1']\n"
+
+
+def test_without_a_program_it_says_how():
+    out = subprocess.run([sys.executable, "-m", "flambeau"], capture_output=True, text=True)
+    assert out.returncode == 2 and "usage" in out.stdout
+
+
+def test_versions_compare_as_numbers():
+    v = TorchVersion("2.13.0+flambeau.0.1.0")
+    assert v > "2.9" and v >= (2, 13) and v >= "2.13.0" and not v < "2.13" and v < "2.13.1"
+    assert v != "2.12" and v == "2.13.0+flambeau.0.1.0" and v.startswith("2.13")
+    assert TorchVersion("2.0.0") == "2.0" and TorchVersion("2.0.0a0") < "2.0"
+    assert isinstance(torch.__version__, str) and torch.__version__ > "2.0"
+    assert torch.version.cuda is None
