@@ -2,7 +2,7 @@
 #include "kernels/norm.h"
 
 #include "parallel.h"
-#include "vec.h"
+#include "each.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -10,14 +10,6 @@ namespace {
 
 constexpr int64_t kBlock = 4096;  // numbers added in T before the sum goes on in double
 constexpr int64_t kRows = 64;     // the same for rows of columns
-
-template <class T, class F>
-FLAMBEAU_INLINE void each(int64_t n, const F& f) {
-  constexpr int W = Vec<T>::size;
-  int64_t i = 0;
-  for (; i + W <= n; i += W) f(i, static_cast<int64_t>(W));
-  if (i < n) f(i, n - i);
-}
 
 // v with zeros beyond its first m lanes.
 template <class T>

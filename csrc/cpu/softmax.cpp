@@ -3,20 +3,11 @@
 
 #include "parallel.h"
 #include "scratch.h"
-#include "vec.h"
+#include "each.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
-
-// f over the row in registers; the tail padded with `fill` and not stored.
-template <class T, class F>
-FLAMBEAU_INLINE void each(int64_t n, const F& f) {
-  constexpr int W = Vec<T>::size;
-  int64_t i = 0;
-  for (; i + W <= n; i += W) f(i, static_cast<int64_t>(W));
-  if (i < n) f(i, n - i);
-}
 
 template <class T>
 void forward_row(const T* x, T* y, int64_t n, bool logarithm) {

@@ -1,10 +1,9 @@
-"""Interpolation to another size: each dimension in turn, as a product with a matrix of taps."""
+"""Interpolation to another size."""
 
 import math
 
 import flambeau as torch
-
-from ._sample import cubic_weights
+from flambeau._ops import internal
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 
@@ -42,16 +41,17 @@ def interpolate(
         )
     if input.numel() == 0:
         return input.new_zeros((*input.shape[:2], *size))
-    output = input
-    for i in range(dims):
-        step = (2 + i, input.shape[2 + i], size[i], scales[i])
-        if mode in ("nearest", "nearest-exact"):
-            output = _nearest(output, *step, mode == "nearest-exact")
-        elif antialias:
-            output = _antialiased(output, *step, mode == "bicubic", bool(align_corners))
-        else:
-            output = _tapped(output, *step, mode == "bicubic", bool(align_corners))
-    return output.clone() if output is input else output
+    steps = [float(scale or 0.0) for scale in scales]
+    return _kernel(mode, dims, antialias)(input, list(size), bool(align_corners), steps, False)
+
+
+def _kernel(mode, dims, antialias):
+    """The native operator."""
+    if mode.startswith("nearest"):
+        name = f"_upsample_{mode.replace('-', '_')}{dims}d"
+    else:
+        name = f"_upsample_{mode}{dims}d" + ("_aa" if antialias else "")
+    return internal[name]
 
 
 def _check(input, mode, align_corners, antialias):
@@ -101,82 +101,6 @@ def _target(input, dims, size, scale_factor, recompute):
         return given, [None] * dims
     size = [math.floor(float(n * factor)) for n, factor in zip(input.shape[2:], given)]
     return size, [None] * dims if recompute else given
-
-
-def _ratio(length, wanted, scale):
-    """How far to step in the input for one step in the output."""
-    return 1.0 / scale if scale is not None and scale > 0 else length / wanted
-
-
-def _nearest(input, dim, length, wanted, scale, exact):
-    if wanted == length and not exact and scale is None:
-        return input
-    # In float32, as the index arithmetic of the reference is.
-    steps = torch.arange(wanted, dtype=torch.float32, device=input.device)
-    ratio = _ratio(length, wanted, scale)
-    places = ((steps + 0.5) * ratio if exact else steps * ratio).floor().long()
-    return input.index_select(dim, places.clamp(max=length - 1))
-
-
-def _positions(length, wanted, scale, align_corners, cubic, like):
-    """Where each output element lies between the input's, as float64."""
-    steps = torch.arange(wanted, dtype=torch.float64, device=like.device)
-    if align_corners:
-        return steps * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
-    places = (steps + 0.5) * _ratio(length, wanted, scale) - 0.5
-    return places if cubic else places.clamp(min=0)
-
-
-def _tapped(input, dim, length, wanted, scale, cubic, align_corners):
-    dtype = input.dtype if input.is_floating_point() else torch.float32
-    places = _positions(length, wanted, scale, align_corners, cubic, input)
-    low = places.floor()
-    t = places - low
-    if cubic:
-        taps = [(i - 1, weight) for i, weight in enumerate(cubic_weights(t))]
-    else:
-        taps = [(0, 1 - t), (1, t)]
-    shape = [-1] + [1] * (input.dim() - dim - 1)
-    total = None
-    for offset, weight in taps:
-        index = (low.long() + offset).clamp(0, length - 1)
-        term = input.index_select(dim, index) * weight.to(dtype).reshape(shape)
-        total = term if total is None else total + term
-    return _to_dtype(total, input)
-
-
-def _to_dtype(output, input):
-    if input.is_floating_point():
-        return output.to(input.dtype)
-    return output.round().clamp(0, 255).to(input.dtype)
-
-
-def _antialiased(input, dim, length, wanted, scale, cubic, align_corners):
-    """Filters with a support that grows with the reduction, so that nothing is skipped."""
-    if align_corners:
-        ratio = (length - 1) / (wanted - 1) if wanted > 1 else 0.0
-    else:
-        ratio = _ratio(length, wanted, scale)
-    stretch = max(ratio, 1.0)
-    support = (2.0 if cubic else 1.0) * stretch
-    steps = torch.arange(wanted, dtype=torch.float64, device=input.device).unsqueeze(1)
-    centers = (steps + 0.5) * ratio
-    pixels = torch.arange(length, dtype=torch.float64, device=input.device)
-    first = (centers - support + 0.5).floor().clamp(min=0)
-    last = (centers + support + 0.5).floor().clamp(max=length)
-    x = ((pixels + 0.5 - centers) / stretch).abs()
-    weights = _cubic_filter(x) if cubic else (1 - x).clamp(min=0)
-    weights = weights * ((pixels >= first) & (pixels < last))
-    weights = weights / weights.sum(1, keepdim=True)
-    dtype = input.dtype if input.is_floating_point() else torch.float32
-    product = input.to(dtype).movedim(dim, -1) @ weights.to(dtype).t()
-    return _to_dtype(product.movedim(-1, dim), input)
-
-
-def _cubic_filter(x, a=-0.5):
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
 def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):

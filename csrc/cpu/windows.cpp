@@ -1,0 +1,333 @@
+// Pooling and resizing: sums, weighted sums and maxima of runs, along one dimension after another.
+// Among equals the first in memory order is the maximum; not-a-number is greater than all.
+#include "../kernels/windows.h"
+
+#include "../parallel.h"
+#include "../scratch.h"
+#include "each.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+constexpr int64_t kWork = 32768;  // numbers looked at in one task
+
+template <class T>
+constexpr T kLeast = -kInf<T>;
+template <>
+constexpr int64_t kLeast<int64_t> = INT64_MIN;
+
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// The part of the input that a range of results needs.
+inline Range needed(const WindowAxis& a, Range out) {
+  Range r{a.in, 0};
+  for (int64_t o = out.begin; o < out.end; ++o) {
+    if (!a.count[o]) continue;
+    const int64_t end = a.start[o] + (a.count[o] - 1) * a.step + 1;
+    if (a.start[o] < r.begin) r.begin = a.start[o];
+    if (end > r.end) r.end = end;
+  }
+  return r.end ? r : Range{0, 0};
+}
+
+inline bool keeps(const WindowAxis& a) {
+  return a.in == 1 && a.out == 1 && a.count[0] == 1 && !a.weights;
+}
+
+// The best so far, or the sum; with Index, where the best stands.
+template <class T, bool Max, bool Index>
+struct Best {
+  using V = Vec<T>;
+  using I = Vec<typename V::Int>;
+  V value;
+  I place;
+  FLAMBEAU_INLINE Best(V value, I place) : value(value), place(place) {}
+  FLAMBEAU_INLINE void take(V v, I at) {
+    if constexpr (Max && Index) {
+      const Mask<T> better = (v > value) | (v != v);
+      value = where(better, v, value);
+      place = I(better.m ? at.v : place.v);
+    } else if constexpr (Max) {
+      value = max(value, v);
+    } else {
+      value += v;
+    }
+  }
+};
+
+template <class T, bool Max, bool Index>
+struct Walk {
+  using V = Vec<T>;
+  using Int = typename V::Int;
+  using I = Vec<Int>;
+  using B = Best<T, Max, Index>;
+  static constexpr T kFirst = Max ? kLeast<T> : T(0);
+  const WindowArgs& a;
+  const int64_t line;  // numbers in a line of results
+  T* phases;           // working memory for a line of the input
+  int64_t phase;       // numbers in one phase of it
+
+  struct Lines {  // values, and with Index places
+    T* v;
+    Int* at;
+    FLAMBEAU_INLINE Lines on(int64_t n) const { return {v + n, Index ? at + n : nullptr}; }
+  };
+
+  // dst[n] = the run o of lines that lie `far` apart. Places are read from the lines, or when they
+  // have none counted from `first`.
+  FLAMBEAU_INLINE void fold(const WindowAxis& x, int64_t o, Lines src, int64_t far, Lines dst,
+                            int64_t n, Int first = 0) const {
+    const int64_t count = x.count[o];
+    const T* w = x.weights ? static_cast<const T*>(x.weights) + o * x.most : nullptr;
+    const auto one = [&](int64_t i, int64_t m) {
+      const Int* at = src.at;
+      const auto place = [&](int64_t t) {
+        if constexpr (!Index) return I(0);
+        return at ? I::load_n(at + t * x.step * far + i, m)
+                  : I(static_cast<Int>(first + t * x.step));
+      };
+      B best(V(kFirst), count ? place(0) : I(0));
+      for (int64_t t = 0; t < count; ++t) {
+        const V v = V::load_n(src.v + t * x.step * far + i, m);
+        best.take(w ? v * V(w[t]) : v, place(t));
+      }
+      best.value.store_n(dst.v + i, m);
+      if constexpr (Index) best.place.store_n(dst.at + i, m);
+    };
+    each<T>(n, one);
+  }
+
+  // Pooling along the line itself: every stride-th number is put beside its like, so that the same
+  // tap of neighbouring windows is one load.
+  void pool_line(const WindowAxis& x, const T* src, Lines dst, Int first) const {
+    for (int64_t r = 0; r < x.stride; ++r) {
+      T* p = phases + r * phase;
+      const int64_t shift = r - x.offset;  // phase r holds src[i * stride + shift]
+      int64_t lo = shift < 0 ? (-shift + x.stride - 1) / x.stride : 0;
+      int64_t hi = shift < x.in ? (x.in - shift + x.stride - 1) / x.stride : 0;
+      if (hi > phase) hi = phase;
+      if (lo > hi) lo = hi;
+      for (int64_t i = 0; i < lo; ++i) p[i] = kFirst;
+      const T* from = src + shift;
+      if (x.stride == 1)
+        for (int64_t i = lo; i < hi; ++i) p[i] = from[i];
+      else if (x.stride == 2)
+        for (int64_t i = lo; i < hi; ++i) p[i] = from[2 * i];
+      else
+        for (int64_t i = lo; i < hi; ++i) p[i] = from[i * x.stride];
+      for (int64_t i = hi; i < phase; ++i) p[i] = kFirst;
+    }
+    each<T>(x.out, [&](int64_t i, int64_t m) {
+      I begin(0), left(0);
+      if constexpr (Index) {
+        left = (I::arange(0) + I(static_cast<Int>(i))) * I(static_cast<Int>(x.stride)) +
+               I(static_cast<Int>(first - x.offset));
+        begin = left;
+        if (x.start[i] != i * x.stride - x.offset)  // the edge cut it
+          for (int64_t k = 0; k < m; ++k) begin.v[k] = first + static_cast<Int>(x.start[i + k]);
+      }
+      B best(V(kFirst), begin);
+      int64_t r = 0, q = 0;
+      for (int64_t t = 0; t < x.kernel; ++t) {
+        best.take(V::load(phases + r * phase + q + i), left + I(static_cast<Int>(t * x.step)));
+        for (r += x.step; r >= x.stride; r -= x.stride) ++q;
+      }
+      best.value.store_n(dst.v + i, m);
+      if constexpr (Index) best.place.store_n(dst.at + i, m);
+    });
+  }
+
+  // Short runs along the line at places of their own.
+  void pick_line(const WindowAxis& x, const T* src, T* dst) const {
+    const T* w = static_cast<const T*>(x.across);
+    each<T>(x.out, [&](int64_t i, int64_t m) {
+      V total(0);
+      for (int64_t t = 0; t < x.most; ++t) {
+        alignas(kVecBytes) T picked[V::size];
+        const int32_t* at = x.at + t * x.out + i;
+        for (int64_t k = 0; k < m; ++k) picked[k] = src[at[k]];
+        const V v = V::load_n(picked, m);
+        total = w ? total + v * V::load_n(w + t * x.out + i, m) : v;
+      }
+      total.store_n(dst + i, m);
+    });
+  }
+
+  // Runs of any length along the line, one by one.
+  void run_line(const WindowAxis& x, const T* src, Lines dst, Int first) const {
+    for (int64_t o = 0; o < x.out; ++o) {
+      const T* p = src + x.start[o];
+      const int64_t count = x.count[o];
+      if constexpr (Max) {
+        T best = kFirst;
+        int64_t place = 0;
+        for (int64_t t = 0; t < count; ++t) {
+          const T v = p[t * x.step];
+          if (v > best || v != v) best = v, place = t;
+        }
+        dst.v[o] = best;
+        if constexpr (Index) dst.at[o] = static_cast<Int>(first + x.start[o] + place * x.step);
+      } else {
+        const T* w = x.weights ? static_cast<const T*>(x.weights) + o * x.most : nullptr;
+        V total(0);
+        each<T>(count, [&](int64_t t, int64_t m) {
+          const V v = V::load_n(p + t, m);
+          total += w ? v * V::load_n(w + t, m) : v;
+        });
+        dst.v[o] = sum(total);
+      }
+    }
+  }
+
+  // One line of the input, whose first number has the place `first`, along the last dimension.
+  void across(const T* src, Lines dst, Int first) const {
+    const WindowAxis& x = a.axis[2];
+    if (a.inner > 1) {
+      for (int64_t o = 0; o < x.out; ++o)
+        fold(x, o, {const_cast<T*>(src) + x.start[o] * a.inner, nullptr}, a.inner,
+             dst.on(o * a.inner), a.inner, first + static_cast<Int>(x.start[o]));
+    } else if (x.stride) {
+      pool_line(x, src, dst, first);
+    } else if (x.at && !Max) {
+      pick_line(x, src, dst.v);
+    } else {
+      run_line(x, src, dst, first);
+    }
+  }
+
+  void divide(T* y, double by) const {
+    const T* d = static_cast<const T*>(a.divisors);
+    if (!d && by == 1) return;
+    const V scale(static_cast<T>(by));
+    if constexpr (!__is_same(T, int64_t) && !Max)
+      if (a.bytes)
+        return each<T>(line, [&](int64_t i, int64_t m) {
+          const V v = floor(V::load_n(y + i, m) / scale + T(0.5));
+          max(min(v, V(T(255))), V(T(0))).store_n(y + i, m);
+        });
+    each<T>(line, [&](int64_t i, int64_t m) {
+      (V::load_n(y + i, m) / (d ? V::load_n(d + i, m, 1) * scale : scale)).store_n(y + i, m);
+    });
+  }
+
+  // Lines and slabs [rows, line] hold what the first two steps leave.
+  void unit(int64_t plane, Range depth, Range rows, Lines lines, Lines slabs) const {
+    const WindowAxis &d = a.axis[0], &h = a.axis[1];
+    const int64_t width = a.axis[2].in * a.inner;
+    const T* x = static_cast<const T*>(a.input) + plane * d.in * h.in * width;
+    const int64_t at = plane * d.out * h.out;
+    Lines out{static_cast<T*>(a.out), static_cast<Int*>(a.places)};
+    const Range planes = needed(d, depth), wide = needed(h, rows);
+    const auto target = [&](int64_t i, int64_t j) { return out.on((at + i * h.out + j) * line); };
+    for (int64_t i = planes.begin; i < planes.end; ++i) {
+      for (int64_t j = wide.begin; j < wide.end; ++j) {
+        const int64_t row = i * h.in + j;
+        const Lines to = !keeps(h)  ? lines.on((j - wide.begin) * line)
+                         : keeps(d) ? target(0, 0)
+                                    : slabs.on((i - planes.begin) * line);
+        across(x + row * width, to, static_cast<Int>(row * a.axis[2].in));
+      }
+      if (keeps(h)) continue;
+      for (int64_t o = rows.begin; o < rows.end; ++o)
+        fold(h, o, lines.on((h.start[o] - wide.begin) * line), line,
+             keeps(d) ? target(0, o)
+                      : slabs.on(((i - planes.begin) * rows.size() + o - rows.begin) * line),
+             line);
+    }
+    if (!keeps(d))
+      for (int64_t i = depth.begin; i < depth.end; ++i)
+        fold(d, i, slabs.on((d.start[i] - planes.begin) * rows.size() * line), rows.size() * line,
+             target(i, rows.begin), rows.size() * line);
+    for (int64_t i = depth.begin; i < depth.end; ++i)
+      for (int64_t o = rows.begin; o < rows.end; ++o)
+        divide(target(i, o).v,
+               a.divide * (d.divisor ? d.divisor[i] : 1) * (h.divisor ? h.divisor[o] : 1));
+  }
+};
+
+// Cuts a dimension of `out` results into pieces of about that much work, by size alone.
+inline int64_t piece(int64_t out, int64_t work) {
+  const int64_t pieces = work * out / kWork;
+  return pieces <= 1 ? out : pieces >= out ? 1 : (out + pieces - 1) / pieces;
+}
+
+template <class T, bool Max, bool Index>
+void run(const WindowArgs& a) {
+  using W = Walk<T, Max, Index>;
+  const WindowAxis &d = a.axis[0], &h = a.axis[1], &w = a.axis[2];
+  const int64_t line = w.out * a.inner;
+  const bool deep = !keeps(d);
+  const int64_t row = h.in * w.in * a.inner / (h.out ? h.out : 1) + line;  // work for a line
+  const int64_t rows = deep ? h.out : piece(h.out, row),
+                slices = deep ? piece(d.out, row * h.out) : 1;
+  const int64_t by_row = (h.out + rows - 1) / rows, by_slice = (d.out + slices - 1) / slices;
+  const int64_t units = a.planes * by_slice * by_row, work = row * rows * slices;
+  const int64_t phase =
+      w.stride ? w.out + (w.kernel - 1) * w.step / w.stride + 2 * Vec<T>::size : 0;
+  const int64_t held = keeps(h) ? 0 : h.in * line, slab = deep ? d.in * h.out * line : 0;
+  const size_t numbers = static_cast<size_t>(phase * w.stride + (held + slab) * (Index ? 2 : 1));
+  parallel_for(0, units, kWork / (work + 1) + 1, [&](int64_t begin, int64_t end) {
+    T* p = static_cast<T*>(scratch(Scratch::columns, numbers * sizeof(T)));
+    T* lines = p + phase * w.stride;
+    T* slabs = lines + held;
+    auto* at = reinterpret_cast<typename W::Int*>(slabs + slab);
+    const W walk{a, line, p, phase};
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t r = i % by_row * rows, s = i / by_row % by_slice * slices;
+      walk.unit(i / (by_row * by_slice), {s, s + slices < d.out ? s + slices : d.out},
+                {r, r + rows < h.out ? r + rows : h.out}, {lines, at}, {slabs, at + held});
+    }
+  });
+}
+
+template <class T>
+void by_kind(const WindowArgs& a) {
+  if (!a.maximum)
+    run<T, false, false>(a);
+  else if (a.places)
+    run<T, true, true>(a);
+  else
+    run<T, true, false>(a);
+}
+
+void windows(const WindowArgs& a) {
+  switch (a.type) {
+    case WindowType::f32: return by_kind<float>(a);
+    case WindowType::f64: return by_kind<double>(a);
+    case WindowType::i64: return by_kind<int64_t>(a);
+  }
+}
+
+template <class T>
+void add_all(const PlacesArgs& a) {
+  const int64_t work = (a.points + a.volume) * a.inner;
+  parallel_for(0, a.planes, kWork / (work + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      T* y = static_cast<T*>(a.out) + p * a.volume * a.inner;
+      const T* g = static_cast<const T*>(a.grad) + p * a.points * a.inner;
+      const auto* at = static_cast<const typename Vec<T>::Int*>(a.places) + p * a.points * a.inner;
+      __builtin_memset(y, 0, static_cast<size_t>(a.volume * a.inner) * sizeof(T));
+      if (a.inner == 1)
+        for (int64_t i = 0; i < a.points; ++i) y[at[i]] += g[i];
+      else
+        for (int64_t i = 0; i < a.points; ++i)
+          for (int64_t c = 0; c < a.inner; ++c)
+            y[at[i * a.inner + c] * a.inner + c] += g[i * a.inner + c];
+    }
+  });
+}
+
+void add_at_places(const PlacesArgs& a) {
+  a.type == WindowType::f64 ? add_all<double>(a) : add_all<float>(a);
+}
+
+FLAMBEAU_REGISTER(windows_kernel, windows);
+FLAMBEAU_REGISTER(add_at_places_kernel, add_at_places);
+
+}  // namespace
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau

@@ -1,0 +1,195 @@
+// Resizing: each result along a dimension is a weighted sum of neighbours, so that the gradient is
+// the transposed map. nn/functional/_resize.py has the arguments as users give them.
+#include <algorithm>
+#include <cmath>
+
+#include "windows.h"
+
+namespace flambeau {
+namespace {
+
+enum class Filter { nearest, nearest_exact, linear, cubic, linear_smooth, cubic_smooth };
+
+struct Target {
+  int64_t in, out;
+  double scale;  // asked for, or 0
+  bool align_corners;
+  // How far to step in the input for one step in the output.
+  double ratio() const {
+    if (align_corners)
+      return out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0;
+    return scale > 0 ? 1 / scale : static_cast<double>(in) / static_cast<double>(out);
+  }
+  double place(int64_t o) const {
+    const auto i = static_cast<double>(o);
+    return align_corners ? i * ratio() : (i + 0.5) * ratio() - 0.5;
+  }
+};
+
+// In float32, as the steps of the reference are.
+Axis nearest_axis(const Target& t, bool exact) {
+  Axis a(t.in, t.out);
+  a.start.clear(), a.count.clear();
+  const float ratio = t.scale > 0 ? static_cast<float>(1 / t.scale)
+                                  : static_cast<float>(t.in) / static_cast<float>(t.out);
+  for (int64_t o = 0; o < t.out; ++o) {
+    const float at = (static_cast<float>(o) + (exact ? 0.5f : 0.0f)) * ratio;
+    a.add(std::clamp<int64_t>(static_cast<int64_t>(std::floor(at)), 0, t.in - 1), 1);
+  }
+  return a;
+}
+
+// Neighbours beyond the edge are the edge: their weights are added to its.
+void add_clamped(Axis& a, int64_t from, const double* weights, int64_t n) {
+  const int64_t first = std::clamp<int64_t>(from, 0, a.in - 1);
+  const int64_t end = std::clamp<int64_t>(from + n - 1, 0, a.in - 1) + 1;
+  const size_t base = a.weights.size();
+  a.add(first, end - first);
+  a.weights.resize(base + static_cast<size_t>(end - first));
+  for (int64_t k = 0; k < n; ++k) {
+    const int64_t at = std::clamp<int64_t>(from + k, 0, a.in - 1);
+    a.weights[base + static_cast<size_t>(at - first)] += weights[k];
+  }
+}
+
+// Keys' cubic convolution kernel with its one parameter.
+double cubic(double x, double a) {
+  x = std::abs(x);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+}
+
+Axis tapped_axis(const Target& t, bool is_cubic) {
+  Axis a(t.in, t.out);
+  a.start.clear(), a.count.clear();
+  for (int64_t o = 0; o < t.out; ++o) {
+    const double at = is_cubic ? t.place(o) : std::max(t.place(o), 0.0), low = std::floor(at);
+    const double f = at - low;
+    const auto from = static_cast<int64_t>(low);
+    if (is_cubic) {
+      const double w[] = {cubic(f + 1, -0.75), cubic(f, -0.75), cubic(1 - f, -0.75),
+                          cubic(2 - f, -0.75)};
+      add_clamped(a, from - 1, w, 4);
+    } else {
+      const double w[] = {1 - f, f};
+      add_clamped(a, from, w, 2);
+    }
+  }
+  return a;
+}
+
+// A filter whose support grows with the reduction, so that nothing is skipped.
+Axis smooth_axis(const Target& t, bool is_cubic) {
+  Axis a(t.in, t.out);
+  a.start.clear(), a.count.clear();
+  const double ratio = t.ratio(), stretch = std::max(ratio, 1.0);
+  const double support = (is_cubic ? 2 : 1) * stretch;
+  for (int64_t o = 0; o < t.out; ++o) {
+    const double center = (static_cast<double>(o) + 0.5) * ratio;
+    const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
+    const auto end = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), t.in);
+    const size_t base = a.weights.size();
+    double total = 0;
+    for (int64_t i = first; i < end; ++i) {
+      const double x = (static_cast<double>(i) + 0.5 - center) / stretch;
+      a.weights.push_back(is_cubic ? cubic(x, -0.5) : std::max(0.0, 1 - std::abs(x)));
+      total += a.weights.back();
+    }
+    for (size_t i = base; total != 0 && i < a.weights.size(); ++i) a.weights[i] /= total;
+    a.add(std::min(first, t.in - 1), std::max<int64_t>(end - first, 0));
+  }
+  return a;
+}
+
+Axis axis_of(Filter f, const Target& t) {
+  switch (f) {
+    case Filter::nearest: return nearest_axis(t, false);
+    case Filter::nearest_exact: return nearest_axis(t, true);
+    case Filter::linear: return tapped_axis(t, false);
+    case Filter::cubic: return tapped_axis(t, true);
+    case Filter::linear_smooth: return smooth_axis(t, false);
+    default: return smooth_axis(t, true);
+  }
+}
+
+// Bytes are resized as images are: dimension by dimension, each rounded to bytes, with the weights
+// as fixed-point numbers of 16 bits.
+Tensor resize_bytes(const Tensor& x, const std::vector<Axis>& axes) {
+  Tensor y = x.to_raw(DType::float64);
+  for (size_t d = axes.size(); d-- > 0;) {
+    if (axes[d].in == axes[d].out) continue;
+    double largest = 0;
+    for (double w : axes[d].weights) largest = std::max(largest, w);
+    int bits = 0;
+    while (bits < 22 && std::floor(0.5 + std::ldexp(largest, bits + 1)) < 32768) ++bits;
+    std::vector<Axis> steps;
+    for (size_t k = 0; k < axes.size(); ++k) {
+      const int64_t n = y.sizes()[static_cast<size_t>(y.dim()) - axes.size() + k];
+      steps.push_back(k == d ? axes[d] : pooled(n, n, 1, 1, 0, 1));
+    }
+    for (double& w : steps[d].weights) w = std::trunc(std::ldexp(w, bits) + (w < 0 ? -0.5 : 0.5));
+    y = run_byte_windows(y, steps, std::ldexp(1, bits));
+  }
+  return y.to_raw(DType::uint8);
+}
+
+template <Filter filter>
+Tensor resize(const Tensor& x, const Ints& size, bool align_corners,
+              const std::vector<double>& scales, bool transposed) {
+  check(x.dim() >= static_cast<int64_t>(size.size()) + 1 && scales.size() == size.size(),
+        "resizing to ", size, ": got an input of shape ", x.sizes());
+  std::vector<Axis> axes;
+  for (size_t d = 0; d < size.size(); ++d) {
+    const int64_t here = x.sizes()[static_cast<size_t>(x.dim()) - size.size() + d];
+    check(here > 0 && size[d] > 0,
+          "Input and output sizes should be greater than 0, but got input ", x.sizes(),
+          " and output ", size);
+    const Axis a = axis_of(filter, {transposed ? size[d] : here, transposed ? here : size[d],
+                                    scales[d], align_corners});
+    axes.push_back(transposed ? a.transposed() : a);
+  }
+  if (x.dtype() == DType::uint8 && filter != Filter::nearest && filter != Filter::nearest_exact &&
+      size.size() == 2)
+    return resize_bytes(x, axes);
+  return run_windows(x, axes);
+}
+
+void back(const OpCall& again, Backward& b) {
+  const Ints& sizes = b.sizes(0);
+  const size_t dims = b.arg(1).as_ints().size();
+  b.set(0, again(b.grad(), Ints(IntSpan(sizes.data() + sizes.size() - dims, dims)), b.arg(2),
+                 b.arg(3), !b.arg(4).as_bool()));
+}
+
+}  // namespace
+
+#define RESIZE(name, filter_, node_)                                 \
+  {.schema = name                                                    \
+   "(Tensor input, int[] size, bool align_corners, float[] scales, " \
+   "bool transposed) -> Tensor",                                     \
+   .forward = native<resize<Filter::filter_>>,                       \
+   .backward =                                                       \
+       [](Backward& b) {                                             \
+         static const OpCall again(name);                            \
+         back(again, b);                                             \
+       },                                                            \
+   .flags = kInternal,                                               \
+   .node = node_ "Backward0",                                        \
+   .doc = "The last dimensions resized, or the gradient of that."}
+
+FLAMBEAU_OPS({
+    RESIZE("_upsample_nearest1d", nearest, "UpsampleNearest1D"),
+    RESIZE("_upsample_nearest2d", nearest, "UpsampleNearest2D"),
+    RESIZE("_upsample_nearest3d", nearest, "UpsampleNearest3D"),
+    RESIZE("_upsample_nearest_exact1d", nearest_exact, "UpsampleNearestExact1D"),
+    RESIZE("_upsample_nearest_exact2d", nearest_exact, "UpsampleNearestExact2D"),
+    RESIZE("_upsample_nearest_exact3d", nearest_exact, "UpsampleNearestExact3D"),
+    RESIZE("_upsample_linear1d", linear, "UpsampleLinear1D"),
+    RESIZE("_upsample_bilinear2d", linear, "UpsampleBilinear2D"),
+    RESIZE("_upsample_trilinear3d", linear, "UpsampleTrilinear3D"),
+    RESIZE("_upsample_bicubic2d", cubic, "UpsampleBicubic2D"),
+    RESIZE("_upsample_bilinear2d_aa", linear_smooth, "UpsampleBilinear2DAa"),
+    RESIZE("_upsample_bicubic2d_aa", cubic_smooth, "UpsampleBicubic2DAa"),
+});
+
+}  // namespace flambeau

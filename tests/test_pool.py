@@ -1,0 +1,175 @@
+"""Pooling against windows walked one by one."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+import flambeau.nn.functional as F
+
+
+def windows(size, out, kernel, stride, padding, dilation):
+    """The places inside of the input of every window of one dimension."""
+    for o in range(out):
+        places = [o * stride - padding + k * dilation for k in range(kernel)]
+        yield [p for p in places if 0 <= p < size]
+
+
+def adaptive(size, out):
+    return [range(o * size // out, -((o + 1) * size // -out)) for o in range(out)]
+
+
+def pooled(x, axes, reduce):
+    """reduce(values, flat places) of every block of the last dimensions of x."""
+    lead = x.shape[: x.ndim - len(axes)]
+    plane = x.shape[x.ndim - len(axes) :]
+    flat = x.reshape(-1, *plane)
+    axes = [list(a) for a in axes]
+    out = []
+    for p in flat:
+        for block in itertools.product(*axes):
+            at = list(itertools.product(*block))
+            places = [np.ravel_multi_index(i, plane) for i in at]
+            out.append(reduce(np.array([p[i] for i in at]), places))
+    return np.array(out).reshape(*lead, *map(len, axes))
+
+
+SHAPES = [
+    (1, (2, 3, 37), 3, 2, 1, 1),
+    (1, (2, 3, 37), 4, 3, 2, 2),
+    (2, (2, 3, 11, 40), (3, 2), (2, 2), (1, 0), (1, 1)),
+    (2, (3, 19, 21), (3, 3), (1, 1), (1, 1), (1, 1)),
+    (2, (1, 2, 20, 23), (2, 3), (3, 1), (1, 1), (2, 3)),
+    (3, (2, 2, 5, 6, 19), (2, 3, 2), (2, 1, 2), (1, 1, 0), (1, 1, 1)),
+]
+
+
+def spread(v, n):
+    return (v,) * n if isinstance(v, int) else v
+
+
+def axes_of(shape, n, kernel, stride, padding, dilation):
+    for size, k, s, p, d in zip(
+        shape[-n:], *(spread(v, n) for v in (kernel, stride, padding, dilation))
+    ):
+        yield windows(size, (size + 2 * p - d * (k - 1) - 1) // s + 1, k, s, p, d)
+
+
+@pytest.mark.parametrize("n, shape, kernel, stride, padding, dilation", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bfloat16"])
+def test_max_pool(n, shape, kernel, stride, padding, dilation, dtype):
+    # Few values, so that windows hold equal ones: the first in memory order counts.
+    x = np.random.default_rng(0).integers(-4, 5, shape)
+    pool = getattr(F, f"max_pool{n}d")
+    t = torch.tensor(x.tolist(), dtype=getattr(torch, dtype))
+    axes = [list(a) for a in axes_of(shape, n, kernel, stride, padding, dilation)]
+    best, places = pool(t, kernel, stride, padding, dilation, return_indices=True)
+    assert best.dtype == t.dtype and places.dtype == torch.int64
+    assert best.tolist() == pooled(x, axes, lambda v, p: v.max()).tolist()
+    assert places.tolist() == pooled(x, axes, lambda v, p: p[int(v.argmax())]).tolist()
+    assert pool(t, kernel, stride, padding, dilation).tolist() == best.tolist()
+
+
+@pytest.mark.parametrize("n, shape, kernel, stride, padding, dilation", SHAPES)
+@pytest.mark.parametrize("include", [True, False])
+def test_avg_pool(n, shape, kernel, stride, padding, dilation, include):
+    x = np.random.default_rng(0).standard_normal(shape)
+    kernel, stride, padding = (spread(v, n) for v in (kernel, stride, padding))
+    axes = [list(a) for a in axes_of(shape, n, kernel, stride, padding, 1)]
+    area = int(np.prod(kernel))  # without ceil_mode no window passes the padding
+    want = pooled(x, axes, lambda v, p: v.sum() / (area if include else len(v)))
+    t = torch.tensor(x.tolist(), dtype=torch.float64)
+    pool = getattr(F, f"avg_pool{n}d")
+    got = pool(t, kernel, stride, padding, False, include)
+    np.testing.assert_allclose(np.array(got.tolist()), want, atol=1e-12)
+
+
+def test_channels_last_gives_the_same_and_stays():
+    x = torch.randn(2, 5, 12, 13, dtype=torch.float64)
+    y = x.contiguous(memory_format=torch.channels_last)
+    for f in (
+        lambda x: F.max_pool2d(x, 3, 2, 1),
+        lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True)[1],
+        lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        lambda x: F.adaptive_avg_pool2d(x, (3, 5)),
+        lambda x: F.adaptive_max_pool2d(x, (3, 5)),
+        lambda x: F.interpolate(x, (7, 30), mode="bilinear"),
+    ):
+        got = f(y)
+        assert torch.allclose(got.double(), f(x).double())
+        assert got.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (7, 9), (20, 5)])
+def test_adaptive(size):
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 9))
+    axes = [adaptive(7, size[0]), adaptive(9, size[1])]
+    t = torch.tensor(x.tolist(), dtype=torch.float64)
+    mean = pooled(x, axes, lambda v, p: v.mean())
+    np.testing.assert_allclose(np.array(F.adaptive_avg_pool2d(t, size).tolist()), mean, atol=1e-12)
+    best, places = F.adaptive_max_pool2d(t, size, return_indices=True)
+    assert best.tolist() == pooled(x, axes, lambda v, p: v.max()).tolist()
+    assert places.tolist() == pooled(x, axes, lambda v, p: p[int(v.argmax())]).tolist()
+
+
+GRADIENTS = {
+    "max1d": ((2, 11), lambda x: F.max_pool1d(x, 3, 2, 1)),
+    "max2d": ((1, 2, 5, 6), lambda x: F.max_pool2d(x, 2, 1, 1, 2)),
+    "max3d": ((2, 3, 4, 4), lambda x: F.max_pool3d(x, 2)),
+    "avg2d": ((1, 2, 5, 6), lambda x: F.avg_pool2d(x, 3, 2, 1, True, False)),
+    "avg divisor": ((1, 2, 5, 6), lambda x: F.avg_pool2d(x, 2, divisor_override=3)),
+    "avg3d": ((2, 3, 4, 4), lambda x: F.avg_pool3d(x, 2, 1)),
+    "adaptive avg": ((1, 2, 5, 6), lambda x: F.adaptive_avg_pool2d(x, (3, 4))),
+    "adaptive max": ((1, 2, 5, 6), lambda x: F.adaptive_max_pool2d(x, (3, 4))),
+    "lp": ((1, 2, 5, 6), lambda x: F.lp_pool2d(x, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients(name):
+    shape, f = GRADIENTS[name]
+    x = torch.randperm(int(np.prod(shape))).reshape(shape).double().div(7).sub(1)
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(f, (x,))
+    assert torch.autograd.gradgradcheck(f, (x,))
+
+
+def test_not_a_number_wins():
+    x = torch.tensor([[1.0, float("nan"), 3.0, 2.0]])
+    assert str(F.max_pool1d(x, 2).tolist()) == "[[nan, 3.0]]"
+    low = torch.full((1, 3), -float("inf"))
+    best, places = F.max_pool1d(low, 3, return_indices=True)
+    assert best.item() == -float("inf") and places.item() == 0
+
+
+def test_ceil_mode():
+    x = torch.arange(1.0, 8.0).reshape(1, 7)
+    assert F.max_pool1d(x, 2, 2, ceil_mode=True).tolist() == [[2, 4, 6, 7]]
+    assert F.avg_pool1d(x, 2, 2, 0, True).tolist() == [[1.5, 3.5, 5.5, 7]]
+
+
+def test_meta_and_empty():
+    assert F.max_pool2d(torch.empty(2, 3, 8, 8, device="meta"), 2).shape == (2, 3, 4, 4)
+    assert F.avg_pool2d(torch.empty(0, 3, 8, 8), 2).shape == (0, 3, 4, 4)
+    assert F.adaptive_avg_pool3d(torch.empty(2, 1, 4, 4, 4), (2, None, 1)).shape == (2, 1, 2, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: F.max_pool2d(torch.ones(3, 4), 2),
+        lambda: F.max_pool2d(torch.ones(1, 4, 4), 0),
+        lambda: F.max_pool2d(torch.ones(1, 4, 4), 2, padding=2),
+        lambda: F.max_pool2d(torch.ones(1, 4, 4), 2, padding=-1),
+        lambda: F.max_pool2d(torch.ones(1, 4, 4), 5),
+        lambda: F.max_pool2d(torch.ones(1, 4, 4), (2, 2, 2)),
+        lambda: F.avg_pool2d(torch.ones(1, 4, 4), 2, divisor_override=0),
+        lambda: F.avg_pool2d(torch.ones(1, 0, 4, 4), 2),
+        lambda: F.adaptive_avg_pool2d(torch.ones(1, 4, 4), -1),
+        lambda: F.max_pool2d(torch.ones(1, 4, 4, dtype=torch.complex64), 2),
+    ],
+)
+def test_errors(call):
+    with pytest.raises(RuntimeError):
+        call()
