@@ -51,7 +51,8 @@ Pooling pooling(const Tensor& x, const Ints& kernel, const std::optional<Ints>& 
                 const char* op) {
   Pooling g;
   g.kernel = expand(kernel, dims, op, "kernel_size");
-  g.stride = stride && !stride->empty() ? expand(*stride, dims, op, "stride") : g.kernel;
+  g.stride = g.kernel;
+  if (stride && !stride->empty()) g.stride = expand(*stride, dims, op, "stride");
   g.padding = expand(padding, dims, op, "padding");
   g.dilation = expand(dilation, dims, op, "dilation");
   for (size_t d = 0; d < g.kernel.size(); ++d) {
