@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <new>
 #include <ostream>
+#include <utility>
 #include <vector>
 
 namespace flambeau {
@@ -260,6 +261,17 @@ void Storage::resize(size_t n) {
     data = fresh;
   }
   nbytes = n;
+}
+
+void Storage::take(Storage& other) {
+  check(&other != this && other.free_foreign, "only memory of somebody else can be taken");
+  check(resizable, "its address is in use elsewhere, so its data cannot move");
+  release_data();
+  data = std::exchange(other.data, nullptr);
+  nbytes = std::exchange(other.nbytes, 0);
+  owner = std::exchange(other.owner, nullptr);
+  free_foreign = std::exchange(other.free_foreign, nullptr);
+  resizable = false;
 }
 
 void Storage::destroy() {

@@ -44,6 +44,7 @@ struct Storage {
   static Ref<Storage> foreign(void* data, size_t nbytes, Device device, void* owner,
                               void (*free_foreign)(void*));
   void resize(size_t nbytes);
+  void take(Storage& other);  // other's foreign memory becomes this one's; other is left empty
   void destroy();
 
  private:

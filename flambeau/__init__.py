@@ -47,7 +47,7 @@ _ops.load_composites()
 globals().update(_ops.plain())
 
 # After the operators: these have a form of their own.
-from . import _tensor  # noqa: E402
+from . import _tensor, storage  # noqa: E402
 from ._creation import asarray, from_dlpack, from_numpy  # noqa: E402
 from ._settings import (  # noqa: E402
     are_deterministic_algorithms_enabled,

@@ -36,6 +36,8 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     made = None
     if isinstance(obj, _C.Tensor):
         made = obj
+    elif isinstance(obj, _C.UntypedStorage):
+        made = _C.tensor([], dtype=dtype or _C.get_default_dtype()).set_(obj)
     elif not isinstance(obj, (bool, int, float, complex, list, tuple)):
         if hasattr(obj, "__array_interface__"):
             made = _C.as_tensor(obj)

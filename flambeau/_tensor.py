@@ -168,7 +168,18 @@ def new(self, *args):
 
 def is_shared(self):
     """Whether its memory is shared between processes."""
-    return False
+    return self.untyped_storage().is_shared()
+
+
+def share_memory_(self):
+    """Moves the storage into memory that other processes can map; every view follows.
+
+    >>> import flambeau as torch
+    >>> torch.ones(2).share_memory_().is_shared()
+    True
+    """
+    self.untyped_storage().share_memory_()
+    return self
 
 
 def is_pinned(self, device=None):
@@ -233,8 +244,8 @@ _SPECIAL = {
     "is_neg": never,
 }
 _PLAIN = (
-    numpy, cuda, new_tensor, new, is_shared, is_pinned, pin_memory, storage, module_load, apply_,
-    map_,
+    numpy, cuda, new_tensor, new, is_shared, share_memory_, is_pinned, pin_memory, storage,
+    module_load, apply_, map_,
 )  # fmt: skip
 
 

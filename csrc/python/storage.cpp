@@ -71,6 +71,14 @@ PyObject* resize(PyObject* self, PyObject* size) {
   });
 }
 
+PyObject* take(PyObject* self, PyObject* other) {
+  return guarded([&] {
+    check_type(Py_TYPE(other) == Py_TYPE(self), "_take(): another storage is wanted");
+    storage_of(self)->take(*storage_of(other));
+    return Py_NewRef(self);
+  });
+}
+
 uint8_t* byte_at(PyObject* self, Py_ssize_t i) {
   Storage* s = storage_of(self);
   auto n = static_cast<Py_ssize_t>(s->nbytes);
@@ -114,6 +122,7 @@ PyMethodDef storage_methods[] = {
     {"size", nbytes, METH_NOARGS, "How many bytes it holds."},
     {"data_ptr", data_ptr, METH_NOARGS, "The address of its first byte."},
     {"resize_", resize, METH_O, "resize_(size): makes it that many bytes long."},
+    {"_take", take, METH_O, "_take(other): moves another's foreign memory here."},
     {}};
 PyGetSetDef storage_getset[] = {{"device", get_device, nullptr, "Where it lives.", nullptr},
                                 {"_cdata", get_address, nullptr,

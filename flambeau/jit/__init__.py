@@ -1,0 +1,214 @@
+"""TorchScript's names for programs that use them. There is no second language here: what is
+scripted or traced is the Python that it was, which runs as it is.
+
+>>> import flambeau as torch
+>>> @torch.jit.script
+... def double(x):
+...     return 2 * x
+>>> double(torch.ones(1))
+tensor([2.])
+"""
+
+import types
+import typing
+import warnings
+from builtins import isinstance as _is_instance
+from typing import Final
+
+from flambeau import nn
+
+from ..futures import Future
+
+__all__ = """Attribute Error Final Future ScriptFunction ScriptModule annotate enable_onednn_fusion
+export export_opnames fork freeze ignore interface is_scripting is_tracing isinstance load
+onednn_fusion_enabled optimize_for_inference save script script_if_tracing script_method
+set_fusion_strategy strict_fusion trace trace_module unused wait""".split()
+
+
+class Error(RuntimeError):
+    """What a script raises; here programs get the exception itself."""
+
+
+class ScriptModule(nn.Module):
+    """A base for modules written for TorchScript: a Module."""
+
+
+class RecursiveScriptModule(ScriptModule):
+    """What PyTorch's `script` makes of a module. Nothing is one here."""
+
+
+class ScriptFunction:
+    """What PyTorch's `script` makes of a function. Nothing is one here."""
+
+
+class Attribute(typing.NamedTuple):
+    """A value with the type that a script should take it for."""
+
+    value: object
+    type: object
+
+
+def is_scripting():
+    """Whether a script is being compiled: never."""
+    return False
+
+
+def is_tracing():
+    """Whether a trace is being recorded: never."""
+    return False
+
+
+def script(obj, optimize=None, _frames_up=0, _rcb=None, example_inputs=None):
+    """obj itself."""
+    return obj
+
+
+def _unchanged(fn):
+    return fn
+
+
+script_method = script_if_tracing = export = interface = _unchanged
+
+
+def unused(fn):
+    """Marks a method as outside of the script; it stays what it is."""
+    return fn
+
+
+def ignore(drop=False, **kwargs):
+    """Marks a function as left to Python, where everything is; also `@ignore` without brackets."""
+    return drop if callable(drop) else _unchanged
+
+
+def annotate(the_type, the_value):
+    """the_value, which is of that type."""
+    return the_value
+
+
+def isinstance(obj, target_type):
+    """Whether obj is of the type, looking into List, Tuple, Dict, Optional and Union.
+
+    >>> import flambeau as torch, typing
+    >>> torch.jit.isinstance([1, 2], typing.List[int])
+    True
+    """
+    if type(target_type) is tuple:
+        return any(isinstance(obj, t) for t in target_type)
+    origin, arguments = typing.get_origin(target_type), typing.get_args(target_type)
+    if origin is None:
+        return _is_instance(obj, type(None) if target_type is None else target_type)
+    if origin in (typing.Union, types.UnionType):
+        return any(isinstance(obj, t) for t in arguments)
+    if not _is_instance(obj, origin):
+        return False
+    if origin is dict:
+        return all(
+            isinstance(k, arguments[0]) and isinstance(v, arguments[1]) for k, v in obj.items()
+        )
+    if origin is tuple and arguments[-1:] != (...,):
+        return len(obj) == len(arguments) and all(map(isinstance, obj, arguments))
+    return all(isinstance(item, arguments[0]) for item in obj)
+
+
+def trace(
+    func,
+    example_inputs=None,
+    optimize=None,
+    check_trace=True,
+    check_inputs=None,
+    check_tolerance=1e-5,
+    strict=True,
+    example_kwarg_inputs=None,
+    **internal,
+):
+    """func itself, after one run on the example inputs, whose errors are raised here.
+
+    Unlike a recorded trace it goes on to follow the control flow of each input.
+    """
+    if example_inputs is None and example_kwarg_inputs is None:
+        raise RuntimeError("trace(): example_inputs or example_kwarg_inputs are wanted")
+    if example_inputs is None:
+        example_inputs = ()
+    elif not _is_instance(example_inputs, (tuple, list)):
+        example_inputs = (example_inputs,)
+    func(*example_inputs, **(example_kwarg_inputs or {}))
+    return func
+
+
+def trace_module(mod, inputs, **options):
+    """mod itself, after one run of each method named in `inputs` (name -> example inputs)."""
+    for name, example in inputs.items():
+        trace(getattr(mod, name), example)
+    return mod
+
+
+def freeze(mod, preserved_attrs=None, optimize_numerics=True):
+    """mod itself, which must be in eval mode."""
+    if mod.training:
+        raise RuntimeError("Freezing is currently only implemented for modules in eval mode.")
+    return mod
+
+
+def optimize_for_inference(mod, other_methods=None):
+    """mod itself, in eval mode."""
+    return mod.eval()
+
+
+def fork(func, *args, **kwargs):
+    """A Future that holds func(*args, **kwargs), which has run by then."""
+    made = Future()
+    try:
+        made.set_result(func(*args, **kwargs))
+    except Exception as error:
+        made.set_exception(error)
+    return made
+
+
+def wait(future):
+    """What a Future of `fork` holds."""
+    return future.wait()
+
+
+def save(m, f, _extra_files=None):
+    """Raises RuntimeError: there is no TorchScript to write. Save `m.state_dict()`."""
+    raise RuntimeError(
+        "jit.save(): flambeau has no TorchScript format; save the state_dict() with flambeau.save"
+    )
+
+
+def load(f, map_location=None, _extra_files=None, _restore_shapes=False):
+    """Raises RuntimeError: programs in TorchScript archives are not run."""
+    raise RuntimeError(
+        "jit.load(): flambeau does not run TorchScript archives; export the model's state_dict()"
+    )
+
+
+def export_opnames(m):
+    """The operators of a script: none, since nothing is compiled."""
+    return []
+
+
+def enable_onednn_fusion(enabled):
+    """Takes the switch; there is no such fusion to turn on."""
+    if enabled:
+        warnings.warn("flambeau has no oneDNN fusion to enable", stacklevel=2)
+
+
+def onednn_fusion_enabled():
+    """Whether oneDNN's fusion is on: never."""
+    return False
+
+
+def set_fusion_strategy(strategy):
+    """The strategy until now: an empty list. Nothing is fused by specialisation."""
+    return []
+
+
+class strict_fusion:
+    """A context that would refuse operators left out of fusion."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return False
