@@ -28,77 +28,63 @@ void over_items(const StepArgs& a, const F& body) {
 }
 
 template <class T>
-Vec<T> gradient(const StepArgs& a, const T* grad, Vec<T> p, int64_t n, bool decays) {
-  Vec<T> g = Vec<T>::load_n(grad, n);
-  if (a.maximize) g = -g;
-  if (decays) g = g + p * Vec<T>(T(a.weight_decay));
-  return g;
+FLAMBEAU_INLINE bool set(Vec<T> flag) {
+  return flag[0] != 0;
 }
 
-template <class T>
-void sgd_item(const SgdArgs& a, const StepItem& item, int64_t from, int64_t to) {
+// formula(p, g, s, has, k, r) on every element from `from` to `to`.
+template <class T, class F>
+FLAMBEAU_INLINE void step_item(const StepArgs& a, const StepItem& item, int64_t from, int64_t to,
+                               const F& formula) {
   using V = Vec<T>;
   T* param = static_cast<T*>(item.param);
   const T* grad = static_cast<const T*>(item.grad);
-  T* buffer = static_cast<T*>(item.state[0]);
-  const V lr(T(a.lr)), momentum(T(a.momentum)), fresh(T(1 - a.dampening));
+  V k[kOptions], c[kOptions], r[kRates], s[kStates];
+  for (int i = 0; i < kOptions; ++i) {
+    k[i] = V(T(a.options[i]));
+    c[i] = V(T(1 - a.options[i]));
+  }
+  for (int i = 0; i < kRates; ++i) r[i] = V(T(item.rates[i]));
+  const V decay(T(a.weight_decay)), sign(T(a.maximize ? -1 : 1));
+  const bool decays = a.weight_decay != 0;
+  const auto has = [&](int i) { return item.state[i] != nullptr; };
   for (int64_t i = from; i < to; i += V::size) {
     const int64_t n = to - i;
-    const V p = V::load_n(param + i, n);
-    V g = gradient<T>(a, grad + i, p, n, a.weight_decay != 0);
-    if (buffer) {
-      const V b = a.first ? g : V::load_n(buffer + i, n) * momentum + g * fresh;
-      b.store_n(buffer + i, n);
-      g = a.nesterov ? g + b * momentum : b;
-    }
-    (p - g * lr).store_n(param + i, n);
+    V p = V::load_n(param + i, n), g = V::load_n(grad + i, n) * sign;
+    if (decays) g += p * decay;
+    for (int j = 0; j < kStates; ++j)
+      s[j] = has(j) ? V::load_n(static_cast<T*>(item.state[j]) + i, n) : V(T(0));
+    formula(p, g, s, has, k, c, r);
+    for (int j = 0; j < kStates; ++j)
+      if (has(j)) s[j].store_n(static_cast<T*>(item.state[j]) + i, n);
+    p.store_n(param + i, n);
   }
 }
 
 template <class T>
-void adam_item(const AdamArgs& a, const StepItem& item, int64_t from, int64_t to) {
-  using V = Vec<T>;
-  T* param = static_cast<T*>(item.param);
-  const T* grad = static_cast<const T*>(item.grad);
-  T* mean = static_cast<T*>(item.state[0]);
-  T* square = static_cast<T*>(item.state[1]);
-  T* largest = static_cast<T*>(item.state[2]);
-  const bool coupled = a.weight_decay != 0 && !a.decoupled;
-  const V fresh1(T(1 - a.beta1)), old2(T(a.beta2)), fresh2(T(1 - a.beta2)), eps(T(a.eps));
-  const V shrink(T(a.decoupled ? 1 - a.lr * a.weight_decay : 1.0));
-  const V rate(T(item.rate)), root(T(item.root));
-  for (int64_t i = from; i < to; i += V::size) {
-    const int64_t n = to - i;
-    V p = V::load_n(param + i, n);
-    const V g = gradient<T>(a, grad + i, p, n, coupled);
-    p = p * shrink;
-    V m = V::load_n(mean + i, n);
-    m = m + (g - m) * fresh1;
-    m.store_n(mean + i, n);
-    V v = V::load_n(square + i, n) * old2 + g * g * fresh2;
-    v.store_n(square + i, n);
-    if (a.amsgrad) {
-      v = max(V::load_n(largest + i, n), v);
-      v.store_n(largest + i, n);
-    }
-    (p - m / (sqrt(v) / root + eps) * rate).store_n(param + i, n);
+void step_as(Formula formula, const StepArgs& a) {
+  switch (formula) {
+#define OPTIMIZER(name, rates, ...)                                                               \
+  case Formula::name:                                                                             \
+    return over_items(a, [&](const StepItem& item, int64_t from, int64_t to) {                    \
+      step_item<T>(a, item, from, to,                                                             \
+                   [](auto& p, auto& g, auto& s, const auto& has, const auto& k, const auto& c,   \
+                      const auto& r) __attribute__((always_inline)) {                             \
+                     using V = Vec<T>;                                                            \
+                     (void)V(), (void)has, (void)k, (void)c, (void)r;                                      \
+                     __VA_ARGS__                                                                  \
+                   });                                                                            \
+    });
+#include "../ops/optim.def"
+#undef OPTIMIZER
   }
 }
 
-void sgd(const SgdArgs& a) {
-  over_items(a, [&](const StepItem& item, int64_t from, int64_t to) {
-    a.is_double ? sgd_item<double>(a, item, from, to) : sgd_item<float>(a, item, from, to);
-  });
+void step(Formula formula, const StepArgs& a) {
+  a.is_double ? step_as<double>(formula, a) : step_as<float>(formula, a);
 }
 
-void adam(const AdamArgs& a) {
-  over_items(a, [&](const StepItem& item, int64_t from, int64_t to) {
-    a.is_double ? adam_item<double>(a, item, from, to) : adam_item<float>(a, item, from, to);
-  });
-}
-
-FLAMBEAU_REGISTER(sgd_kernel, sgd);
-FLAMBEAU_REGISTER(adam_kernel, adam);
+FLAMBEAU_REGISTER(step_kernel, step);
 
 }  // namespace
 }  // namespace FLAMBEAU_ISA

@@ -4,13 +4,17 @@
 
 namespace flambeau {
 
+constexpr int kStates = 3;  // tensors as large as the parameter that an optimizer may keep
+constexpr int kRates = 3;
+constexpr int kOptions = 6;
+
 // One parameter: its elements count from `begin` of all; memory is dense and in the same order.
 struct StepItem {
   int64_t begin;
   void* param;
   const void* grad;
-  void* state[3];       // SGD: buffer; Adam: mean, mean square, largest mean square
-  double rate, root;    // Adam: lr / (1 - beta1^t) and sqrt(1 - beta2^t)
+  void* state[kStates];   // null where the options want none
+  double rates[kRates];   // what depends on the count of steps
 };
 
 struct StepArgs {
@@ -18,22 +22,16 @@ struct StepArgs {
   int64_t count;
   bool is_double;
   bool maximize;
-  double lr, weight_decay;
+  double weight_decay;    // what is added to the gradient
+  double options[kOptions];  // in the order that the formula names them
 };
 
-struct SgdArgs : StepArgs {
-  double momentum, dampening;
-  bool nesterov;
-  bool first;  // buffers begin as the gradient
+enum class Formula : uint8_t {
+#define OPTIMIZER(name, ...) name,
+#include "../ops/optim.def"
+#undef OPTIMIZER
 };
 
-struct AdamArgs : StepArgs {
-  double beta1, beta2, eps;
-  bool amsgrad;
-  bool decoupled;  // weight decay acts on the parameter, not on the gradient
-};
-
-inline Kernel<void(const SgdArgs&)> sgd_kernel{"SGD.step"};
-inline Kernel<void(const AdamArgs&)> adam_kernel{"Adam.step"};
+inline Kernel<void(Formula, const StepArgs&)> step_kernel{"Optimizer.step"};
 
 }  // namespace flambeau

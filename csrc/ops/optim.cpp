@@ -1,6 +1,7 @@
 // Optimizer steps over lists of tensors, in one call and one parallel pass.
 #include "../kernels/optim.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../op.h"
@@ -48,19 +49,12 @@ class Steps {
 
   StepItem& operator[](size_t i) { return items_[i]; }
 
-  void fill(StepArgs& args, bool maximize, double lr, double weight_decay) const {
+  void run(Formula formula, StepArgs& args) const {
     args.items = items_.data();
     args.count = static_cast<int64_t>(items_.size()) - 1;
     args.is_double = held_[0].dtype() == DType::float64;
-    args.maximize = maximize;
-    args.lr = lr;
-    args.weight_decay = weight_decay;
-  }
-
-  DeviceType device() const { return held_[0].device_type(); }
-
-  void finish() const {
-    if (device() == DeviceType::meta) return;
+    step_kernel(held_[0].device_type(), formula, args);
+    if (held_[0].device_type() == DeviceType::meta) return;
     for (const auto& [tensor, own] : changed_) copy(tensor, own);
   }
 
@@ -88,72 +82,125 @@ class Steps {
   std::vector<std::pair<Tensor, Tensor>> changed_;
 };
 
-void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& buffers,
-              double lr, double momentum, double dampening, double weight_decay, bool nesterov,
-              bool maximize, bool first) {
-  if (params.empty()) return;
-  Steps steps("SGD.step", params, grads);
-  if (momentum != 0) steps.state(0, buffers);
-  SgdArgs args{};
-  steps.fill(args, maximize, lr, weight_decay);
-  args.momentum = momentum;
-  args.dampening = dampening;
-  args.nesterov = nesterov;
-  args.first = first;
-  sgd_kernel(steps.device(), args);
-  steps.finish();
+// -- what depends on the count of steps
+// ------------------------------------------------------------------------------------
+using std::pow, std::sqrt;
+
+void adam_rates(double t, const double* k, double* r) {
+  r[0] = k[0] / (1 - pow(k[1], t));
+  r[1] = sqrt(1 - pow(k[2], t));
 }
 
-// Counts the step in a float32 tensor, as checkpoints have it, and returns the count.
-double count_step(const Tensor& count) {
-  check(count.numel() == 1 && count.dtype() == DType::float32 &&
-            count.device_type() == DeviceType::cpu,
-        "Adam.step(): the count of steps must be one float32 on the CPU, got shape ", count.sizes(),
-        " and dtype ", count.dtype());
-  count.bump_version();
-  return ++*count.data<float>();
+void nadam_rates(double t, const double* k, double* r, double* extra) {
+  const auto momentum = [&](double at) { return k[1] * (1 - 0.5 * pow(0.96, at * k[4])); };
+  const double now = momentum(t), next = momentum(t + 1);
+  extra[0] *= now;
+  const double product = extra[0];
+  r[0] = k[0] * (1 - now) / (1 - product);
+  r[1] = k[0] * next / (1 - product * next);
+  r[2] = 1 - pow(k[2], t);
 }
 
-void adam_step(const TensorList& params, const TensorList& grads, const TensorList& means,
-               const TensorList& squares, const TensorList& largest, const TensorList& counts,
-               double lr, double beta1, double beta2, double eps, double weight_decay,
-               bool maximize, bool decoupled) {
-  if (params.empty()) return;
-  Steps steps("Adam.step", params, grads);
-  steps.state(0, means);
-  steps.state(1, squares);
-  if (!largest.empty()) steps.state(2, largest);
-  check(counts.size() == params.size(), "Adam.step(): ", counts.size(), " counts for ",
-        params.size(), " parameters");
-  for (size_t i = 0; i < params.size(); ++i) {
-    const double t = count_step(counts[i]);
-    steps[i].rate = lr / (1 - std::pow(beta1, t));
-    steps[i].root = std::sqrt(1 - std::pow(beta2, t));
+// Liu et al. 2020: how many gradients the mean square stands for, now and at most.
+void radam_rates(double t, const double* k, double* r) {
+  const double correction = 1 - pow(k[2], t), most = 2 / (1 - k[2]) - 1;
+  const double now = most - 2 * t * pow(k[2], t) / correction;
+  const double scale = (now - 4) * (now - 2) * most / ((most - 4) * (most - 2) * now);
+  r[0] = k[0] / (1 - pow(k[1], t));
+  r[1] = now > 5 ? sqrt(correction * scale) : 0.0;
+}
+
+void asgd_rates(double t, const double* k, double* r, double* extra) {
+  r[0] = 1 - k[1] * extra[0];
+  r[1] = extra[0];
+  r[2] = extra[1];
+  extra[0] = k[0] / pow(1 + k[1] * k[0] * t, k[2]);
+  extra[1] = 1 / std::max(1.0, t - k[3]);
+}
+
+void rates_of(Formula formula, double t, const double* k, double* r, double* extra) {
+  switch (formula) {
+#define OPTIMIZER(name, rates, ...) \
+  case Formula::name: {             \
+    rates;                          \
+    break;                          \
   }
-  AdamArgs args{};
-  steps.fill(args, maximize, lr, weight_decay);
-  args.beta1 = beta1;
-  args.beta2 = beta2;
-  args.eps = eps;
-  args.amsgrad = !largest.empty();
-  args.decoupled = decoupled;
-  adam_kernel(steps.device(), args);
-  steps.finish();
+#include "optim.def"
+#undef OPTIMIZER
+  }
+}
+
+constexpr const char* kNames[] = {
+#define OPTIMIZER(name, ...) #name,
+#include "optim.def"
+#undef OPTIMIZER
+};
+
+Formula formula_of(const std::string& name) {
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    if (name == kNames[i]) return static_cast<Formula>(i);
+  fail(ErrorKind::value, "no optimizer ", name);
+}
+
+// Numbers that an optimizer keeps for each parameter: float32, or another dtype in a checkpoint.
+double read_number(const Tensor& t, const char* op) {
+  check(t.numel() == 1 && t.device_type() == DeviceType::cpu, op,
+        "(): counts of steps must each be one number on the CPU, got shape ", t.sizes());
+  return item(t).to<double>();
+}
+
+void write_number(const Tensor& t, double value) {
+  if (t.dtype() == DType::float32) {
+    t.bump_version();
+    *t.data<float>() = static_cast<float>(value);
+    return;
+  }
+  static const OpCall fill("fill");
+  NoGrad off;
+  fill.inplace(t, value);
+}
+
+void optimizer_step(const std::string& name, const TensorList& params, const TensorList& grads,
+                    const TensorList& state0, const TensorList& state1, const TensorList& state2,
+                    const TensorList& counts, const TensorList& extra0, const TensorList& extra1,
+                    const std::vector<double>& options, double weight_decay, bool maximize) {
+  if (params.empty()) return;
+  const Formula formula = formula_of(name);
+  const char* op = name.c_str();
+  Steps steps(op, params, grads);
+  const TensorList* states[kStates] = {&state0, &state1, &state2};
+  for (int i = 0; i < kStates; ++i)
+    if (!states[i]->empty()) steps.state(i, *states[i]);
+  StepArgs args{};
+  check(options.size() <= kOptions, op, "(): ", options.size(), " options");
+  std::copy(options.begin(), options.end(), args.options);
+  args.weight_decay = weight_decay;
+  args.maximize = maximize;
+  const TensorList* extras[] = {&extra0, &extra1};
+  for (const TensorList* numbers : {&counts, &extra0, &extra1})
+    check(numbers->empty() || numbers->size() == params.size(), op, "(): ", numbers->size(),
+          " counts for ", params.size(), " parameters");
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const double t = read_number(counts[i], op) + 1;
+    write_number(counts[i], t);
+    double extra[] = {0, 0};
+    for (int k = 0; k < 2; ++k)
+      if (!extras[k]->empty()) extra[k] = read_number((*extras[k])[i], op);
+    rates_of(formula, t, args.options, steps[i].rates, extra);
+    for (int k = 0; k < 2; ++k)
+      if (!extras[k]->empty()) write_number((*extras[k])[i], extra[k]);
+  }
+  steps.run(formula, args);
 }
 
 FLAMBEAU_OPS{
-    {.schema = "_sgd_step(Tensor[] params, Tensor[] grads, Tensor[] buffers, float lr, float "
-               "momentum, float dampening, float weight_decay, bool nesterov, bool maximize, bool "
-               "first) -> ()",
-     .forward = native<sgd_step>,
+    {.schema = "_optimizer_step(str name, Tensor[] params, Tensor[] grads, Tensor[] state0, "
+               "Tensor[] state1, Tensor[] state2, Tensor[] counts, Tensor[] extra0, Tensor[] "
+               "extra1, float[] options, float weight_decay, bool maximize) -> ()",
+     .forward = native<optimizer_step>,
      .flags = kInternal | kNotDifferentiable,
-     .doc = "One step of gradient descent on every parameter; `first` fills the buffers."},
-    {.schema = "_adam_step(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] "
-               "exp_avg_sqs, Tensor[] max_exp_avg_sqs, Tensor[] steps, float lr, float beta1, "
-               "float beta2, float eps, float weight_decay, bool maximize, bool decoupled) -> ()",
-     .forward = native<adam_step>,
-     .flags = kInternal | kNotDifferentiable,
-     .doc = "One step of Adam on every parameter, counted in `steps`."},
+     .doc = "One step of an optimizer of optim.def on every parameter, counted in `counts`; lists "
+            "of states that the options do not want are empty."},
 };
 
 }  // namespace

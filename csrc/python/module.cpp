@@ -175,6 +175,7 @@ PyMODINIT_FUNC PyInit__C() {
     init_autograd(m);
     init_generator(m);
     init_storage(m);
+    init_autocast(m);
     return module.release();
   });
 }

@@ -2,6 +2,7 @@
 //
 // The common cases, tensors and Python numbers, go straight to the operator's record; whatever
 // else comes is given to __torch_function__ or answered with NotImplemented.
+#include "../autocast.h"
 #include "python.h"
 
 namespace flambeau {
@@ -158,6 +159,7 @@ PyObject* binary(Operator k, PyObject* a, PyObject* b) {
     }
     const Op& chosen = overload_for(*op, args[1]);
     fill_defaults(chosen, args, 2);
+    if (autocasting()) [[unlikely]] autocast_args(chosen, args);
     call_op(chosen, args, results);
     return wrap(results[0].as_tensor());
   });

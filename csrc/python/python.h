@@ -171,5 +171,6 @@ void init_exchange(PyObject* m);
 void init_autograd(PyObject* m);
 void init_generator(PyObject* m);
 void init_storage(PyObject* m);
+void init_autocast(PyObject* m);
 
 }  // namespace flambeau

@@ -49,12 +49,21 @@ class Adadelta(EachParameter):
             },
         )
 
+    _formula = "adadelta"
+    _states = ("square_avg", "acc_delta",)
+
+    def _fresh(self, param, group):
+        return {
+            "step": new_count(),
+            "square_avg": torch.zeros_like(param),
+            "acc_delta": torch.zeros_like(param),
+        }
+
+    def _options(self, group):
+        return (group["lr"], group["rho"], group["eps"])
+
     def _update(self, param, grad, group):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["square_avg"] = torch.zeros_like(param)
-            state["acc_delta"] = torch.zeros_like(param)
+        state = self._state_of(param, group)
         self._count(state)
         rho, eps = group["rho"], group["eps"]
         square, moved = state["square_avg"], state["acc_delta"]

@@ -56,15 +56,27 @@ class Adagrad(EachParameter):
         )
         for group in self.param_groups:
             for param in group["params"]:
-                state = self.state[param]
-                state["step"] = new_count()
-                value = initial_accumulator_value
-                if param.is_complex():
-                    value = complex(value, value)
-                state["sum"] = torch.full_like(param, value)
+                self._state_of(param, group)
+
+    _formula = "adagrad"
+    _states = ("sum",)
+
+    def _fresh(self, param, group):
+        value = group["initial_accumulator_value"]
+        if param.is_complex():
+            value = complex(value, value)
+        return {"step": new_count(), "sum": torch.full_like(param, value)}
+
+    def _options(self, group):
+        return (group["lr"], group["lr_decay"], group["eps"])
+
+    def share_memory(self):
+        """Moves what is remembered to memory that other processes can map."""
+        for state in self.state.values():
+            state["sum"].share_memory_()
 
     def _update(self, param, grad, group):
-        state = self.state[param]
+        state = self._state_of(param, group)
         step = self._count(state)
         rate = group["lr"] / (1 + (step - 1) * group["lr_decay"])
         total = state["sum"]

@@ -1,9 +1,8 @@
 """Adam: steps scaled by running means of the gradient and of its square."""
 
 import flambeau as torch
-from flambeau import _C
 
-from .optimizer import EachParameter, check_options, native_batches, new_count
+from .optimizer import EachParameter, check_options, new_count
 
 __all__ = ["Adam"]
 
@@ -56,40 +55,21 @@ class Adam(EachParameter):
             },
         )
 
-    def _state_of(self, param, amsgrad):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["exp_avg"] = torch.zeros_like(param)
-            state["exp_avg_sq"] = torch.zeros_like(param)
-            if amsgrad:
-                state["max_exp_avg_sq"] = torch.zeros_like(param)
+    _formula = "adam"
+    _states = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+    def _fresh(self, param, group):
+        state = {"step": new_count(), "exp_avg": torch.zeros_like(param)}
+        state["exp_avg_sq"] = torch.zeros_like(param)
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = torch.zeros_like(param)
         return state
 
-    def _step_group(self, group, params):
-        batches, rest = native_batches(group)
-        amsgrad = group["amsgrad"]
-        for params, grads in batches:
-            states = [self._state_of(param, amsgrad) for param in params]
-            _C._internal["_adam_step"](
-                params,
-                grads,
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
-                [state["max_exp_avg_sq"] for state in states] if amsgrad else [],
-                [state["step"] for state in states],
-                float(group["lr"]),
-                float(group["betas"][0]),
-                float(group["betas"][1]),
-                float(group["eps"]),
-                float(group["weight_decay"]),
-                bool(group["maximize"]),
-                bool(group["decoupled_weight_decay"]),
-            )
-        super()._step_group(group, rest)
+    def _options(self, group):
+        return (group["lr"], *group["betas"], group["eps"], self._shrink(group))
 
     def _update(self, param, grad, group):
-        state = self._state_of(param, group["amsgrad"])
+        state = self._state_of(param, group)
         step = self._count(state)
         beta1, beta2 = (float(beta) for beta in group["betas"])
         lr = group["lr"]

@@ -47,12 +47,21 @@ class Adamax(EachParameter):
             },
         )
 
+    _formula = "adamax"
+    _states = ("exp_avg", "exp_inf",)
+
+    def _fresh(self, param, group):
+        return {
+            "step": new_count(),
+            "exp_avg": torch.zeros_like(param),
+            "exp_inf": torch.zeros_like(param),
+        }
+
+    def _options(self, group):
+        return (group["lr"], *group["betas"], group["eps"])
+
     def _update(self, param, grad, group):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["exp_avg"] = torch.zeros_like(param)
-            state["exp_inf"] = torch.zeros_like(param)
+        state = self._state_of(param, group)
         step = self._count(state)
         beta1, beta2 = group["betas"]
         mean, largest = state["exp_avg"], state["exp_inf"]

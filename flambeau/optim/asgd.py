@@ -48,14 +48,24 @@ class ASGD(EachParameter):
             },
         )
 
+    _formula = "asgd"
+    _states = ("ax",)
+    _numbers = ("eta", "mu",)
+
+    def _fresh(self, param, group):
+        return {
+            "step": new_count(),
+            "eta": torch.as_tensor(group["lr"], dtype=torch.float32).clone(),
+            "mu": torch.ones((), dtype=torch.float32),
+            "ax": torch.zeros_like(param),
+        }
+
+    def _options(self, group):
+        return (group["lr"], group["lambd"], group["alpha"], group["t0"])
+
     def _update(self, param, grad, group):
-        state = self.state[param]
+        state = self._state_of(param, group)
         lr, lambd = group["lr"], group["lambd"]
-        if not state:
-            state["step"] = new_count()
-            state["eta"] = torch.as_tensor(lr, dtype=torch.float32).clone()
-            state["mu"] = torch.ones((), dtype=torch.float32)
-            state["ax"] = torch.zeros_like(param)
         step = self._count(state)
         mean = state["ax"]
         if param.is_complex():

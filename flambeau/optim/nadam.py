@@ -53,13 +53,29 @@ class NAdam(EachParameter):
             },
         )
 
+    _formula = "nadam"
+    _states = ("exp_avg", "exp_avg_sq",)
+    _numbers = ("mu_product",)
+
+    def _fresh(self, param, group):
+        return {
+            "step": new_count(),
+            "mu_product": torch.ones((), dtype=torch.float32),
+            "exp_avg": torch.zeros_like(param),
+            "exp_avg_sq": torch.zeros_like(param),
+        }
+
+    def _options(self, group):
+        return (
+            group["lr"],
+            *group["betas"],
+            group["eps"],
+            group["momentum_decay"],
+            self._shrink(group),
+        )
+
     def _update(self, param, grad, group):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["mu_product"] = torch.ones((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(param)
-            state["exp_avg_sq"] = torch.zeros_like(param)
+        state = self._state_of(param, group)
         step = self._count(state)
         lr, (beta1, beta2), decay = group["lr"], group["betas"], group["momentum_decay"]
         if group["decoupled_weight_decay"] and group["weight_decay"] != 0:

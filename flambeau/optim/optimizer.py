@@ -5,7 +5,7 @@ from collections import OrderedDict, defaultdict
 from copy import deepcopy
 
 import flambeau as torch
-from flambeau import Tensor
+from flambeau import _C, Tensor
 from flambeau.utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -329,20 +329,74 @@ def check_options(lr, eps=0.0, weight_decay=0.0, betas=()):
 
 
 class EachParameter(Optimizer):
-    """The base of optimizers that treat each parameter by itself: `_update` does the work."""
+    """The base of optimizers that treat each parameter by itself.
+
+    A subclass names a formula of the native table, which steps all parameters in one pass, and
+    the states that the formula works on; `_update` says the same in operators, for dtypes that
+    the table does not know and for steps that are differentiated.
+    """
+
+    _formula = None
+    _states = ()  # names, in the formula's order; up to three
+    _numbers = ()  # names of further numbers kept for each parameter; up to two
 
     def step(self, closure=None):
         """Changes every parameter that has a gradient; returns the closure's loss."""
         loss = run_closure(closure)
         for group in self.param_groups:
             with torch.set_grad_enabled(bool(group.get("differentiable"))):
-                self._step_group(group, group["params"])
+                self._step_group(group)
         return loss
 
-    def _step_group(self, group, params):
-        for param in params:
-            if param.grad is not None:
-                self._update(param, self._gradient(param, group), group)
+    def _step_group(self, group):
+        batches, rest = native_batches(group, self._formula is not None)
+        for params, grads in batches:
+            self._native_step(group, params, grads)
+        for param in rest:
+            self._update(param, self._gradient(param, group), group)
+
+    def _native_step(self, group, params, grads):
+        states = [self._state_of(param, group) for param in params]
+        self._call_native(group, params, grads, states)
+
+    def _call_native(self, group, params, grads, states, *flags):
+        def column(names, i):
+            if i >= len(names) or names[i] not in states[0]:
+                return []
+            return [state[names[i]] for state in states]
+
+        decoupled = group.get("decoupled_weight_decay")
+        _C._internal["_optimizer_step"](
+            self._formula,
+            params,
+            grads,
+            *(column(self._states, i) for i in range(3)),
+            column(("step",), 0),
+            *(column(self._numbers, i) for i in range(2)),
+            [float(option) for option in self._options(group)] + [*flags],
+            0.0 if decoupled else float(group.get("weight_decay", 0)),
+            bool(group["maximize"]),
+        )
+
+    def _options(self, group):
+        """The options as the formula numbers them."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _shrink(group):
+        """What decoupled weight decay multiplies a parameter with."""
+        decoupled = group["decoupled_weight_decay"]
+        return 1 - group["lr"] * group["weight_decay"] if decoupled else 1.0
+
+    def _state_of(self, param, group):
+        state = self.state[param]
+        if not state:
+            state.update(self._fresh(param, group))
+        return state
+
+    def _fresh(self, param, group):
+        """What is remembered for a parameter, before its first step."""
+        return {}
 
     @staticmethod
     def _gradient(param, group):
@@ -360,25 +414,26 @@ class EachParameter(Optimizer):
         return step.item()
 
     def _update(self, param, grad, group):
+        """One step of one parameter; each subclass defines it."""
         raise NotImplementedError
 
 
 _NATIVE = (torch.float32, torch.float64)
 
 
-def native_batches(group):
+def native_batches(group, native=True):
     """Parameters with a gradient, as lists that one native call takes, and those it does not.
 
     Returns [(parameters, gradients), ...] with one dtype each, and a list of parameters.
     """
     batches, rest = {}, []
-    differentiable = group.get("differentiable")
+    native = native and not group.get("differentiable")
     for param in group["params"]:
         grad = param.grad
         if grad is None:
             continue
         dtype = param.dtype
-        if differentiable or dtype not in _NATIVE or grad.dtype is not dtype:
+        if not native or dtype not in _NATIVE or grad.dtype is not dtype:
             rest.append(param)
             continue
         batch = batches.get(dtype)

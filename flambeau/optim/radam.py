@@ -49,12 +49,21 @@ class RAdam(EachParameter):
             },
         )
 
+    _formula = "radam"
+    _states = ("exp_avg", "exp_avg_sq",)
+
+    def _fresh(self, param, group):
+        return {
+            "step": new_count(),
+            "exp_avg": torch.zeros_like(param),
+            "exp_avg_sq": torch.zeros_like(param),
+        }
+
+    def _options(self, group):
+        return (group["lr"], *group["betas"], group["eps"], self._shrink(group))
+
     def _update(self, param, grad, group):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["exp_avg"] = torch.zeros_like(param)
-            state["exp_avg_sq"] = torch.zeros_like(param)
+        state = self._state_of(param, group)
         step = self._count(state)
         lr, (beta1, beta2) = group["lr"], group["betas"]
         if group["decoupled_weight_decay"] and group["weight_decay"] != 0:

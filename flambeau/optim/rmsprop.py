@@ -54,15 +54,22 @@ class RMSprop(EachParameter):
             },
         )
 
+    _formula = "rmsprop"
+    _states = ("square_avg", "grad_avg", "momentum_buffer",)
+
+    def _fresh(self, param, group):
+        state = {"step": new_count(), "square_avg": torch.zeros_like(param)}
+        if group["momentum"] > 0:
+            state["momentum_buffer"] = torch.zeros_like(param)
+        if group["centered"]:
+            state["grad_avg"] = torch.zeros_like(param)
+        return state
+
+    def _options(self, group):
+        return (group["lr"], group["alpha"], group["eps"], group["momentum"])
+
     def _update(self, param, grad, group):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["square_avg"] = torch.zeros_like(param)
-            if group["momentum"] > 0:
-                state["momentum_buffer"] = torch.zeros_like(param)
-            if group["centered"]:
-                state["grad_avg"] = torch.zeros_like(param)
+        state = self._state_of(param, group)
         self._count(state)
         if param.is_complex():
             param, grad = torch.view_as_real(param), torch.view_as_real(grad)

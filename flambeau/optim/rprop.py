@@ -47,15 +47,23 @@ class Rprop(EachParameter):
             },
         )
 
+    _formula = "rprop"
+    _states = ("prev", "step_size",)
+
+    def _fresh(self, param, group):
+        lr = float(group["lr"])
+        first = complex(lr, lr) if param.is_complex() else lr
+        return {
+            "step": new_count(),
+            "prev": torch.zeros_like(param),
+            "step_size": torch.full_like(param, first),
+        }
+
+    def _options(self, group):
+        return (*group["step_sizes"], *group["etas"])
+
     def _update(self, param, grad, group):
-        state = self.state[param]
-        if not state:
-            state["step"] = new_count()
-            state["prev"] = torch.zeros_like(param)
-            lr = float(group["lr"])
-            state["step_size"] = torch.full_like(
-                param, complex(lr, lr) if param.is_complex() else lr
-            )
+        state = self._state_of(param, group)
         self._count(state)
         before, size = state["prev"], state["step_size"]
         if param.is_complex():

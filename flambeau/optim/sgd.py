@@ -1,9 +1,8 @@
 """Stochastic gradient descent."""
 
 import flambeau as torch
-from flambeau import _C
 
-from .optimizer import EachParameter, check_options, native_batches
+from .optimizer import EachParameter, check_options
 
 __all__ = ["SGD"]
 
@@ -55,41 +54,28 @@ class SGD(EachParameter):
             },
         )
 
-    def _step_group(self, group, params):
-        batches, rest = native_batches(group)
-        for params, grads in batches:
-            if group["momentum"] == 0:
-                self._native_step(group, params, grads, [], False)
-                continue
-            old, new = ([], [], []), ([], [], [])  # parameters, gradients, buffers
-            for param, grad in zip(params, grads):
-                state = self.state[param]
-                buffer = state.get("momentum_buffer")
-                lists = old
-                if buffer is None:
-                    buffer = state["momentum_buffer"] = torch.empty_like(param)
-                    lists = new
-                for values, value in zip(lists, (param, grad, buffer)):
-                    values.append(value)
-            self._native_step(group, *old, False)
-            self._native_step(group, *new, True)
-        super()._step_group(group, rest)
+    _formula = "sgd"
+    _states = ("momentum_buffer",)
 
-    @staticmethod
-    def _native_step(group, params, grads, buffers, first):
-        if params:
-            _C._internal["_sgd_step"](
-                params,
-                grads,
-                buffers,
-                float(group["lr"]),
-                float(group["momentum"]),
-                float(group["dampening"]),
-                float(group["weight_decay"]),
-                bool(group["nesterov"]),
-                bool(group["maximize"]),
-                first,
-            )
+    def _native_step(self, group, params, grads):
+        if group["momentum"] == 0:
+            self._call_native(group, params, grads, [{}], 0.0)
+            return
+        old, new = ([], [], []), ([], [], [])  # parameters, gradients, states
+        for param, grad in zip(params, grads):
+            state = self.state[param]
+            lists = old
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.empty_like(param)
+                lists = new
+            for values, value in zip(lists, (param, grad, state)):
+                values.append(value)
+        for lists, fresh in (old, 0.0), (new, 1.0):
+            if lists[0]:
+                self._call_native(group, *lists, fresh)
+
+    def _options(self, group):
+        return (group["lr"], group["momentum"], 1 - group["dampening"], group["nesterov"])
 
     def _update(self, param, grad, group):
         momentum = group["momentum"]
