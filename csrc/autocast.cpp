@@ -88,7 +88,8 @@ void each_tensor(const Op& op, Value* args, const F& visit) {
 const std::vector<AutocastRule>& autocast_rules() {
   static const auto* rules = [] {
     auto* all = new std::vector<AutocastRule>;
-    for (auto [names, to] : {std::pair{kLower, CastTo::lower}, {kFloat32, CastTo::float32},
+    for (auto [names, to] : {std::pair{kLower, CastTo::lower},
+                             {kFloat32, CastTo::float32},
                              {kWidest, CastTo::widest}}) {
       std::istringstream words(names);
       for (std::string word; words >> word;) all->push_back({(new std::string(word))->c_str(), to});

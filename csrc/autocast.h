@@ -5,7 +5,7 @@
 namespace flambeau {
 
 // The devices that autocast is known for; the first are those of DeviceType.
-constexpr const char* kAutocastDevices[] = {"cpu", "meta", "cuda", "mps",  "xpu", "xla",
+constexpr const char* kAutocastDevices[] = {"cpu", "meta", "cuda", "mps",  "xpu",          "xla",
                                             "ipu", "hpu",  "mtia", "maia", "privateuseone"};
 constexpr int kAutocastDeviceCount = 11;
 
@@ -14,10 +14,10 @@ struct Autocast {
   bool keeps = true;    // casts of weights are kept until the outermost region ends
   int nesting = 0;
   bool enabled[kAutocastDeviceCount] = {};
-  DType dtype[kAutocastDeviceCount] = {
-      DType::bfloat16, DType::bfloat16, DType::float16, DType::float16,  DType::float16,
-      DType::bfloat16, DType::float16,  DType::bfloat16, DType::float16, DType::bfloat16,
-      DType::bfloat16};
+  DType dtype[kAutocastDeviceCount] = {DType::bfloat16, DType::bfloat16, DType::float16,
+                                       DType::float16,  DType::float16,  DType::bfloat16,
+                                       DType::float16,  DType::bfloat16, DType::float16,
+                                       DType::bfloat16, DType::bfloat16};
 };
 extern constinit thread_local Autocast thread_autocast __attribute__((tls_model("initial-exec")));
 inline bool autocasting() { return thread_autocast.active; }

@@ -64,16 +64,16 @@ FLAMBEAU_INLINE void step_item(const StepArgs& a, const StepItem& item, int64_t 
 template <class T>
 void step_as(Formula formula, const StepArgs& a) {
   switch (formula) {
-#define OPTIMIZER(name, rates, ...)                                                               \
-  case Formula::name:                                                                             \
-    return over_items(a, [&](const StepItem& item, int64_t from, int64_t to) {                    \
-      step_item<T>(a, item, from, to,                                                             \
-                   [](auto& p, auto& g, auto& s, const auto& has, const auto& k, const auto& c,   \
-                      const auto& r) __attribute__((always_inline)) {                             \
-                     using V = Vec<T>;                                                            \
-                     (void)V(), (void)has, (void)k, (void)c, (void)r;                                      \
-                     __VA_ARGS__                                                                  \
-                   });                                                                            \
+#define OPTIMIZER(name, rates, ...)                                                             \
+  case Formula::name:                                                                           \
+    return over_items(a, [&](const StepItem& item, int64_t from, int64_t to) {                  \
+      step_item<T>(a, item, from, to,                                                           \
+                   [](auto& p, auto& g, auto& s, const auto& has, const auto& k, const auto& c, \
+                      const auto& r) __attribute__((always_inline)) {                           \
+                     using V = Vec<T>;                                                          \
+                     (void)V(), (void)has, (void)k, (void)c, (void)r;                           \
+                     __VA_ARGS__                                                                \
+                   });                                                                          \
     });
 #include "../ops/optim.def"
 #undef OPTIMIZER

@@ -18,9 +18,8 @@ constexpr int kCuda = 2;
 PyObject* is_enabled(PyObject*, PyObject* args) {
   PyObject* name = nullptr;
   if (!PyArg_ParseTuple(args, "|O:is_autocast_enabled", &name)) return nullptr;
-  return guarded([&] {
-    return PyBool_FromLong(thread_autocast.enabled[name ? device_number(name) : kCuda]);
-  });
+  return guarded(
+      [&] { return PyBool_FromLong(thread_autocast.enabled[name ? device_number(name) : kCuda]); });
 }
 
 PyObject* set_enabled(PyObject*, PyObject* args) {

@@ -168,7 +168,8 @@ PyObject* finish(ParsedCall& call, const Op& op, PyObject* out_object) {
     if (op.nresults() == 1) return Py_NewRef(out_object);
     return wrap_results(op, call.outs);
   }
-  if (autocasting()) [[unlikely]] autocast_args(op, call.args());
+  if (autocasting()) [[unlikely]]
+    autocast_args(op, call.args());
   call_op(op, call.args(), results);
   if (call.requires_grad) {
     const Tensor& t = results[0].as_tensor();

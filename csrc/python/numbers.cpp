@@ -159,7 +159,8 @@ PyObject* binary(Operator k, PyObject* a, PyObject* b) {
     }
     const Op& chosen = overload_for(*op, args[1]);
     fill_defaults(chosen, args, 2);
-    if (autocasting()) [[unlikely]] autocast_args(chosen, args);
+    if (autocasting()) [[unlikely]]
+      autocast_args(chosen, args);
     call_op(chosen, args, results);
     return wrap(results[0].as_tensor());
   });

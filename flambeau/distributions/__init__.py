@@ -44,9 +44,16 @@ __all__ = sorted(
 
 def _answer_module_names():
     """Lets ``distributions.normal`` and the like be imported: the families hold several each."""
-    special = {"FisherSnedecor": "fishersnedecor", "LKJCholesky": "lkj_cholesky", "StudentT": "studentT"}
+    special = {
+        "FisherSnedecor": "fishersnedecor",
+        "LKJCholesky": "lkj_cholesky",
+        "StudentT": "studentT",
+    }
     special |= {"LowRankMultivariateNormal": "lowrank_multivariate_normal"}
-    special |= {"OneHotCategorical": "one_hot_categorical", "RelaxedOneHotCategorical": "relaxed_categorical"}
+    special |= {
+        "OneHotCategorical": "one_hot_categorical",
+        "RelaxedOneHotCategorical": "relaxed_categorical",
+    }
     modules = {"exp_family": distribution}
     for family in _FAMILIES:
         for name in family.__all__:

@@ -38,7 +38,7 @@ class _Odds(Distribution):
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
 
     def _take(self, probs, logits, *more):
-        """Keeps the parameter that was given, broadcast with others; returns those and the shape."""
+        """Keeps what was given, broadcast with other parameters; returns those and the shape."""
         if (probs is None) == (logits is None):
             raise ValueError("Either `probs` or `logits` must be specified, but not both.")
         name = "logits" if probs is None else "probs"
@@ -97,7 +97,7 @@ class Bernoulli(_Odds, ExponentialFamily):
     def variance(self):
         return self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         with torch.no_grad():
             return torch.bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
 
@@ -152,7 +152,7 @@ class Geometric(_Odds):
     def variance(self):
         return (1.0 / self.probs - 1.0) / self.probs
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             u = self._new(shape, self.probs).uniform_(tiny(self.probs), 1)
@@ -240,7 +240,7 @@ class ContinuousBernoulli(_Odds, ExponentialFamily):
     def _draw(self, shape):
         return torch.rand(shape, dtype=self.probs.dtype, device=self.probs.device)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         return self.icdf(self._draw(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
@@ -318,7 +318,7 @@ class Binomial(_Odds):
     def variance(self):
         return self.total_count * self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             return torch.binomial(self.total_count.expand(shape), self.probs.expand(shape))
@@ -388,7 +388,7 @@ class NegativeBinomial(_Odds):
         rate = torch.exp(-self.logits)
         return Gamma(concentration=self.total_count, rate=rate, validate_args=False)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         with torch.no_grad():
             return torch.poisson(self._gamma.sample(sample_shape=sample_shape))
 
@@ -432,7 +432,7 @@ class Poisson(ExponentialFamily):
     def variance(self):
         return self.rate
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         with torch.no_grad():
             return torch.poisson(self.rate.expand(self._extended_shape(sample_shape)))
 
@@ -510,7 +510,7 @@ class Categorical(Distribution):
     def variance(self):
         return self.mean
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         if not isinstance(sample_shape, Size):
             sample_shape = Size(sample_shape)
         flat = self.probs.reshape(-1, self._num_events)
@@ -575,7 +575,7 @@ class OneHotCategorical(_OverCategories):
     def variance(self):
         return self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         drawn = self._categorical.sample(Size(sample_shape))
         return torch.nn.functional.one_hot(drawn, self.event_shape[0]).to(self._categorical.probs)
 
@@ -589,7 +589,9 @@ class OneHotCategorical(_OverCategories):
 
     def enumerate_support(self, expand=True):
         n = self.event_shape[0]
-        values = torch.eye(n, dtype=self._param.dtype).view((n,) + (1,) * len(self.batch_shape) + (n,))
+        values = torch.eye(n, dtype=self._param.dtype).view(
+            (n,) + (1,) * len(self.batch_shape) + (n,)
+        )
         return values.expand((n,) + self.batch_shape + (n,)) if expand else values
 
 
@@ -604,7 +606,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
 
     has_rsample = True
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         probs = self._categorical.probs
         return self.sample(sample_shape) + (probs - probs.detach())
 
@@ -643,7 +645,7 @@ class Multinomial(_OverCategories):
     def variance(self):
         return self.total_count * self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         sample_shape = Size(sample_shape)
         samples = self._categorical.sample(Size((self.total_count,)) + sample_shape)
         order = [*range(1, samples.dim()), 0]

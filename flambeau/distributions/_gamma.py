@@ -9,7 +9,7 @@ from . import constraints
 from ._implicit import standard_dirichlet, standard_gamma
 from ._location_scale import Uniform
 from ._transformed import TransformedDistribution
-from .distribution import ExponentialFamily, Distribution
+from .distribution import Distribution, ExponentialFamily
 from .transforms import AffineTransform, ExpTransform, PowerTransform
 from .utils import broadcast_all, euler_constant, is_number, tiny
 
@@ -58,10 +58,10 @@ class Gamma(ExponentialFamily):
     def variance(self):
         return self.concentration / self.rate.pow(2)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         value = standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
-        value.detach().clamp_(min=tiny(value))  # the gradient does not see the smallest value
+        value.data.clamp_(min=tiny(value))  # the gradient does not see the smallest value
         return value
 
     def log_prob(self, value):
@@ -151,7 +151,7 @@ class Exponential(ExponentialFamily):
     def variance(self):
         return self.rate.pow(-2)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         return self._new(self._extended_shape(sample_shape), self.rate).exponential_() / self.rate
 
     def log_prob(self, value):
@@ -204,7 +204,9 @@ class Dirichlet(ExponentialFamily):
         if self._validate_args:
             self._validate_sample(value)
         a = self.concentration
-        return torch.xlogy(a - 1.0, value).sum(-1) + torch.lgamma(a.sum(-1)) - torch.lgamma(a).sum(-1)
+        return (
+            torch.xlogy(a - 1.0, value).sum(-1) + torch.lgamma(a.sum(-1)) - torch.lgamma(a).sum(-1)
+        )
 
     @property
     def mean(self):
@@ -344,13 +346,13 @@ class FisherSnedecor(Distribution):
         total = self.df1 + df2 - 2
         return 2 * df2.pow(2) * total / (self.df1 * (df2 - 2).pow(2) * (df2 - 4))
 
-    def rsample(self, sample_shape=Size(())):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         x1 = self._gamma1.rsample(sample_shape).view(shape)
         x2 = self._gamma2.rsample(sample_shape).view(shape)
-        x2.detach().clamp_(min=tiny(x2))
+        x2.data.clamp_(min=tiny(x2))
         y = x1 / x2
-        y.detach().clamp_(min=tiny(y))
+        y.data.clamp_(min=tiny(y))
         return y
 
     def log_prob(self, value):
@@ -576,7 +578,7 @@ class GeneralizedPareto(Distribution):
         """Where the concentration is so small that the exponential distribution is the limit."""
         return torch.isclose(self.concentration, torch.zeros_like(self.concentration))
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.icdf(u)

@@ -3,12 +3,12 @@
 import math
 
 import flambeau as torch
-from flambeau import Size, Tensor
+from flambeau import Size
 
 from . import constraints
 from ._transformed import TransformedDistribution
 from .distribution import Distribution, ExponentialFamily
-from .transforms import AffineTransform, ExpTransform, StickBreakingTransform, AbsTransform
+from .transforms import AbsTransform, AffineTransform, ExpTransform, StickBreakingTransform
 from .utils import broadcast_all, euler_constant, is_number, standard_normal, tiny
 
 __all__ = [
@@ -45,7 +45,7 @@ class _LocationScale(Distribution):
     def mode(self):
         return self.loc
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         return self.loc + self.scale * self._standard(self._extended_shape(sample_shape))
 
     def _reduced(self, value):
@@ -73,7 +73,7 @@ class Normal(_LocationScale, ExponentialFamily):
     def variance(self):
         return self.stddev.pow(2)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             return torch.normal(self.loc.expand(shape), self.scale.expand(shape))
@@ -116,7 +116,7 @@ class Cauchy(_LocationScale):
 
     @property
     def variance(self):
-        return self.mean
+        return torch.full(self._extended_shape(), math.inf, dtype=self.loc.dtype)
 
     def _standard(self, shape):
         return self._new(shape, self.loc).cauchy_()
@@ -150,7 +150,7 @@ class Laplace(_LocationScale):
     def stddev(self):
         return math.sqrt(2) * self.scale
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         eps = torch.finfo(self.loc.dtype).eps
         u = self._new(shape, self.loc).uniform_(eps - 1, 1)
@@ -212,7 +212,7 @@ class Uniform(Distribution):
     def variance(self):
         return (self.high - self.low).pow(2) / 12
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         u = torch.rand(shape, dtype=self.low.dtype, device=self.low.device)
         return self.low + u * (self.high - self.low)
@@ -269,7 +269,7 @@ class StudentT(Distribution):
         above_one = torch.where(self.df > 2, finite, math.inf)
         return torch.where(self.df > 1, above_one, math.nan)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         from ._gamma import Chi2
 
         shape = self._extended_shape(sample_shape)

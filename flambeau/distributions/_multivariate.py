@@ -43,10 +43,12 @@ class _OfMatrix(Distribution):
 
     def _take_matrix(self, batch_of, **given):
         """Keeps the one that was given; returns the batch shape."""
-        (name, matrix), *more = [(k, v) for k, v in given.items() if v is not None] or [(None, None)]
+        (name, matrix), *more = [(k, v) for k, v in given.items() if v is not None] or [
+            (None, None)
+        ]
         if name is None or more:
             raise ValueError(
-                "Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified."
+                "Exactly one of covariance_matrix, precision_matrix, scale_tril may be specified."
             )
         if matrix.dim() < 2:
             raise ValueError(
@@ -135,7 +137,7 @@ class MultivariateNormal(_OfMatrix):
         variance = self._unbroadcasted_scale_tril.pow(2).sum(-1)
         return variance.expand(self._batch_shape + self._event_shape)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         eps = standard_normal(self._extended_shape(sample_shape), self.loc)
         return self.loc + _matmul_vector(self._unbroadcasted_scale_tril, eps)
 
@@ -144,7 +146,9 @@ class MultivariateNormal(_OfMatrix):
             self._validate_sample(value)
         factor = self._unbroadcasted_scale_tril
         distance = _mahalanobis(factor, value - self.loc)
-        return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + distance) - _half_log_det(factor)
+        return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + distance) - _half_log_det(
+            factor
+        )
 
     def entropy(self):
         constant = 0.5 * self._event_shape[0] * (1.0 + math.log(2 * math.pi))
@@ -177,7 +181,7 @@ class LowRankMultivariateNormal(Distribution):
         event = loc.shape[-1:]
         if cov_factor.dim() < 2:
             raise ValueError(
-                "cov_factor must be at least two-dimensional, with optional leading batch dimensions"
+                "cov_factor must be at least two-dimensional, with optional batch dimensions before"
             )
         if cov_factor.shape[-2:-1] != event:
             raise ValueError(f"cov_factor must be a batch of matrices with shape {event[0]} x m")
@@ -245,7 +249,7 @@ class LowRankMultivariateNormal(Distribution):
         a = torch.linalg.solve_triangular(self._capacitance_tril, scaled, upper=False)
         return self._square(torch.diag_embed(diag.reciprocal()) - a.mT @ a)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         eps_w = standard_normal(shape[:-1] + self.cov_factor.shape[-1:], self.loc)
         eps_d = standard_normal(shape, self.loc)
@@ -253,7 +257,9 @@ class LowRankMultivariateNormal(Distribution):
         return self.loc + low_rank + self._unbroadcasted_cov_diag.sqrt() * eps_d
 
     def _log_det(self):
-        return 2 * _half_log_det(self._capacitance_tril) + self._unbroadcasted_cov_diag.log().sum(-1)
+        return 2 * _half_log_det(self._capacitance_tril) + self._unbroadcasted_cov_diag.log().sum(
+            -1
+        )
 
     def log_prob(self, value):
         if self._validate_args:
@@ -296,10 +302,10 @@ class Wishart(_OfMatrix, ExponentialFamily):
     has_rsample = True
     _mean_carrier_measure = 0
     arg_constraints = {
-        "df": constraints.greater_than(0),
         "covariance_matrix": constraints.positive_definite,
         "precision_matrix": constraints.positive_definite,
         "scale_tril": constraints.lower_cholesky,
+        "df": constraints.greater_than(0),
     }
 
     def __init__(
@@ -362,7 +368,7 @@ class Wishart(_OfMatrix, ExponentialFamily):
         factor = self._unbroadcasted_scale_tril @ noise
         return factor @ factor.mT
 
-    def rsample(self, sample_shape=Size(), max_try_correction=None):
+    def rsample(self, sample_shape=(), max_try_correction=None):
         if max_try_correction is None:
             max_try_correction = 3 if self._event_shape[-1] <= 4 else 10
         sample_shape = Size(sample_shape)
@@ -424,7 +430,9 @@ class LKJCholesky(Distribution):
 
     def __init__(self, dim, concentration=1.0, validate_args=None):
         if dim < 2:
-            raise ValueError(f"Expected dim to be an integer greater than or equal to 2. Found {dim}.")
+            raise ValueError(
+                f"Expected dim to be an integer greater than or equal to 2. Found {dim}."
+            )
         self.dim = dim
         self.concentration = torch.as_tensor(concentration)
         if not self.concentration.is_floating_point():
@@ -441,7 +449,7 @@ class LKJCholesky(Distribution):
         new.dim = self.dim
         new._beta = self._beta.expand(batch_shape + (self.dim,))
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         with torch.no_grad():
             y = self._beta.sample(sample_shape).unsqueeze(-1)
             shape = self._extended_shape(sample_shape)
@@ -463,5 +471,3 @@ class LKJCholesky(Distribution):
         alpha = self.concentration + 0.5 * n
         numerator = _mvlgamma(alpha - 0.5, n)
         return unnormalized - (0.5 * n * math.log(math.pi) + numerator - torch.lgamma(alpha) * n)
-
-

@@ -3,7 +3,6 @@
 import math
 
 import flambeau as torch
-from flambeau import Size
 
 from . import constraints
 from ._discrete import Categorical, _Odds, _OverCategories
@@ -29,7 +28,7 @@ class LogitRelaxedBernoulli(_Odds):
     def _expand_rest(self, new, batch_shape):
         new.temperature = self.temperature
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         probs = clamp_probs(self.probs.expand(shape))
         u = clamp_probs(torch.rand(shape, dtype=probs.dtype, device=probs.device))
@@ -81,7 +80,7 @@ class ExpRelaxedCategorical(_OverCategories):
         super()._expand_rest(new, batch_shape)
         new.temperature = self.temperature
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         u = clamp_probs(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
         gumbels = -((-(u.log())).log())
@@ -160,7 +159,7 @@ class VonMises(Distribution):
         r = (1 + rho**2) / (2 * rho)
         return torch.where(kappa < 1e-5, 1 / kappa + kappa, r)
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         """Angles in [-pi, pi], by rejection from a wrapped Cauchy distribution."""
         with torch.no_grad():
             shape = self._extended_shape(sample_shape)

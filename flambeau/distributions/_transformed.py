@@ -60,10 +60,10 @@ class Independent(Distribution):
         base, n = self.base_dist.support, self.reinterpreted_batch_ndims
         return constraints.independent(base, n) if n else base
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         return self.base_dist.sample(sample_shape)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         return self.base_dist.rsample(sample_shape)
 
     def log_prob(self, value):
@@ -99,7 +99,9 @@ class TransformedDistribution(Distribution):
     def __init__(self, base_distribution, transforms, validate_args=None):
         if isinstance(transforms, Transform):
             transforms = [transforms]
-        if not isinstance(transforms, list) or not all(isinstance(t, Transform) for t in transforms):
+        if not isinstance(transforms, list) or not all(
+            isinstance(t, Transform) for t in transforms
+        ):
             raise ValueError(
                 f"transforms must be a Transform or list of Transforms, but was {transforms}"
             )
@@ -159,11 +161,11 @@ class TransformedDistribution(Distribution):
             x = transform(x)
         return x
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         with torch.no_grad():
             return self._transformed(self.base_dist.sample(sample_shape))
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         return self._transformed(self.base_dist.rsample(sample_shape))
 
     def log_prob(self, value):
@@ -206,7 +208,8 @@ class MixtureSameFamily(Distribution):
 
     >>> import flambeau as torch
     >>> D = torch.distributions
-    >>> D.MixtureSameFamily(D.Categorical(torch.ones(2)), D.Normal(torch.tensor([-1.0, 1.0]), 1.0)).mean
+    >>> parts = D.Normal(torch.tensor([-1.0, 1.0]), 1.0)
+    >>> D.MixtureSameFamily(D.Categorical(torch.ones(2)), parts).mean
     tensor(0.)
     """
 
@@ -218,12 +221,13 @@ class MixtureSameFamily(Distribution):
 
         if not isinstance(mixture_distribution, Categorical):
             raise ValueError(
-                "The Mixture distribution needs to be an instance of torch.distributions.Categorical"
+                "The mixture distribution needs to be an instance of Categorical, got "
+                f"{type(mixture_distribution).__name__}"
             )
         if not isinstance(component_distribution, Distribution):
             raise ValueError(
-                "The Component distribution need to be an instance of "
-                "torch.distributions.Distribution"
+                "The component distribution needs to be an instance of Distribution, got "
+                f"{type(component_distribution).__name__}"
             )
         self._mixture_distribution = mixture_distribution
         self._component_distribution = component_distribution
@@ -301,7 +305,7 @@ class MixtureSameFamily(Distribution):
             components + torch.log_softmax(self.mixture_distribution.logits, dim=-1), dim=-1
         )
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         with torch.no_grad():
             sample_shape = Size(sample_shape)
             event = self.event_shape

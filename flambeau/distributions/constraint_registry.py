@@ -87,7 +87,8 @@ def _enter_both():
             ),
         )
         registry.register(
-            c.cat, lambda k, reg=registry: t.CatTransform([reg(p) for p in k.cseq], k.dim, k.lengths)
+            c.cat,
+            lambda k, reg=registry: t.CatTransform([reg(p) for p in k.cseq], k.dim, k.lengths),
         )
         registry.register(
             c.stack, lambda k, reg=registry: t.StackTransform([reg(p) for p in k.cseq], k.dim)

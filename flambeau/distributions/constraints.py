@@ -284,7 +284,9 @@ positive_integer = _integer_greater_than(1)
 real = _define(lambda self, x: x == x, name="Real")()
 real_vector = independent(real, 1)
 greater_than = _define(lambda self, x: self.lower_bound < x, "lower_bound", name="GreaterThan")
-greater_than_eq = _define(lambda self, x: self.lower_bound <= x, "lower_bound", name="GreaterThanEq")
+greater_than_eq = _define(
+    lambda self, x: self.lower_bound <= x, "lower_bound", name="GreaterThanEq"
+)
 less_than = _define(lambda self, x: x < self.upper_bound, "upper_bound", name="LessThan")
 interval = _define(
     lambda self, x: (self.lower_bound <= x) & (x <= self.upper_bound),
@@ -317,7 +319,9 @@ square = _define(
     event_dim=2,
     name="Square",
 )()
-symmetric = _define(lambda self, x: square.check(x) & _is_symmetric(x), event_dim=2, name="Symmetric")()
+symmetric = _define(
+    lambda self, x: square.check(x) & _is_symmetric(x), event_dim=2, name="Symmetric"
+)()
 positive_semidefinite = _define(
     lambda self, x: _eigenvalues_are(x, lambda e: e >= 0), event_dim=2, name="PositiveSemidefinite"
 )()

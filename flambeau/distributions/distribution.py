@@ -32,7 +32,7 @@ class Distribution:
             raise ValueError(f"set_default_validate_args(): wanted True or False, got {value}")
         Distribution._validate_args = value
 
-    def __init__(self, batch_shape=Size(), event_shape=Size(), validate_args=None):
+    def __init__(self, batch_shape=(), event_shape=(), validate_args=None):
         self._batch_shape = Size(batch_shape)
         self._event_shape = Size(event_shape)
         if validate_args is not None:
@@ -147,12 +147,12 @@ class Distribution:
 
     # -- what it does ----------------------------------------------------------------------
 
-    def sample(self, sample_shape=Size()):
+    def sample(self, sample_shape=()):
         """Draws `sample_shape` samples of each distribution, without gradients."""
         with torch.no_grad():
             return self.rsample(sample_shape)
 
-    def rsample(self, sample_shape=Size()):
+    def rsample(self, sample_shape=()):
         """Draws samples through which gradients reach the parameters."""
         raise NotImplementedError
 
@@ -189,7 +189,7 @@ class Distribution:
         """exp(entropy)."""
         return torch.exp(self.entropy())
 
-    def _extended_shape(self, sample_shape=Size()):
+    def _extended_shape(self, sample_shape=()):
         if not isinstance(sample_shape, Size):
             sample_shape = Size(sample_shape)
         return Size(sample_shape + self._batch_shape + self._event_shape)

@@ -386,7 +386,9 @@ def _of_moments(p_factor_square, distance, p_half, q_half, n):
 @register_kl(multivariate.MultivariateNormal, multivariate.MultivariateNormal)
 def _(p, q):
     if p.event_shape != q.event_shape:
-        raise ValueError("KL-divergence between two Multivariate Normals with different event shapes")
+        raise ValueError(
+            "KL-divergence between two Multivariate Normals with different event shapes"
+        )
     n = p.event_shape[0]
     p_factor, q_factor = p._unbroadcasted_scale_tril, q._unbroadcasted_scale_tril
     shape = torch.broadcast_shapes(p_factor.shape, q_factor.shape)

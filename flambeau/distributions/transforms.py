@@ -7,8 +7,7 @@ tensor(2.7183)
 """
 
 from . import _maps, _transform
-from ._maps import *
-from ._transform import *
-from ._transform import _InverseTransform
+from ._maps import *  # noqa: F403
+from ._transform import *  # noqa: F403
 
 __all__ = sorted(_maps.__all__ + _transform.__all__)

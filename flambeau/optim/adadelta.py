@@ -50,7 +50,10 @@ class Adadelta(EachParameter):
         )
 
     _formula = "adadelta"
-    _states = ("square_avg", "acc_delta",)
+    _states = (
+        "square_avg",
+        "acc_delta",
+    )
 
     def _fresh(self, param, group):
         return {

@@ -48,7 +48,10 @@ class Adamax(EachParameter):
         )
 
     _formula = "adamax"
-    _states = ("exp_avg", "exp_inf",)
+    _states = (
+        "exp_avg",
+        "exp_inf",
+    )
 
     def _fresh(self, param, group):
         return {

@@ -50,7 +50,10 @@ class ASGD(EachParameter):
 
     _formula = "asgd"
     _states = ("ax",)
-    _numbers = ("eta", "mu",)
+    _numbers = (
+        "eta",
+        "mu",
+    )
 
     def _fresh(self, param, group):
         return {

@@ -54,7 +54,10 @@ class NAdam(EachParameter):
         )
 
     _formula = "nadam"
-    _states = ("exp_avg", "exp_avg_sq",)
+    _states = (
+        "exp_avg",
+        "exp_avg_sq",
+    )
     _numbers = ("mu_product",)
 
     def _fresh(self, param, group):

@@ -50,7 +50,10 @@ class RAdam(EachParameter):
         )
 
     _formula = "radam"
-    _states = ("exp_avg", "exp_avg_sq",)
+    _states = (
+        "exp_avg",
+        "exp_avg_sq",
+    )
 
     def _fresh(self, param, group):
         return {

@@ -55,7 +55,11 @@ class RMSprop(EachParameter):
         )
 
     _formula = "rmsprop"
-    _states = ("square_avg", "grad_avg", "momentum_buffer",)
+    _states = (
+        "square_avg",
+        "grad_avg",
+        "momentum_buffer",
+    )
 
     def _fresh(self, param, group):
         state = {"step": new_count(), "square_avg": torch.zeros_like(param)}

@@ -48,7 +48,10 @@ class Rprop(EachParameter):
         )
 
     _formula = "rprop"
-    _states = ("prev", "step_size",)
+    _states = (
+        "prev",
+        "step_size",
+    )
 
     def _fresh(self, param, group):
         lr = float(group["lr"])
