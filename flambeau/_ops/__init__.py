@@ -6,6 +6,7 @@ record of the same name takes its place, and the composite stays in `composites`
 """
 
 import os
+from functools import wraps as _wraps
 
 from flambeau import _C
 
@@ -15,10 +16,12 @@ internal = dict(_C._internal)
 composites = {}
 
 
-def op(schema, *, method=None):
+def op(schema, *, method=None, out=False, inplace=False):
     """Enters a Python function into the table, under the name that its schema begins with.
 
     It becomes a method too when it has no namespace and takes a Tensor first; `method` overrides.
+    With `out` it takes out= besides, with `inplace` it has a twin of that name and "_", which
+    writes the result into its first argument.
 
     >>> from flambeau._ops import op
     >>> @op("twice_for_doc(Tensor input) -> Tensor", method=False)
@@ -30,6 +33,13 @@ def op(schema, *, method=None):
         method = "." not in name and arguments.startswith("Tensor ")
 
     def register(function):
+        if inplace:
+            twin = _in_place(function, name)
+            functions.setdefault(name + "_", twin)
+            if method:
+                methods.setdefault(name + "_", twin)
+        if out:
+            function = _with_out(function, name)
         function.schema = schema
         composites[name] = function
         chosen = functions.setdefault(name, function)
@@ -38,6 +48,59 @@ def op(schema, *, method=None):
         return chosen
 
     return register
+
+
+def _with_out(function, name):
+    @_wraps(function)
+    def with_out(*args, out=None, **kwargs):
+        if out is None:
+            return function(*args, **kwargs)
+        needs_grad = (x for x in (*args, *kwargs.values(), out) if isinstance(x, _C.Tensor))
+        if _C.is_grad_enabled() and any(x.requires_grad for x in needs_grad):
+            raise RuntimeError(
+                f"{name}(): functions with out=... arguments don't support automatic "
+                "differentiation, but one of the arguments requires grad."
+            )
+        result = function(*args, **kwargs)
+        if isinstance(result, _C.Tensor):
+            return write_out(name, result, out)
+        written = [write_out(name, x, y) for x, y in zip(result, out, strict=True)]
+        return tuple(written) if type(result) is tuple else type(result)(written)
+
+    return with_out
+
+
+def _in_place(function, name):
+    @_wraps(function)
+    def in_place(input, *args, **kwargs):
+        return input.copy_(function(input, *args, **kwargs))
+
+    in_place.__name__ = in_place.__qualname__ = name.rpartition(".")[2] + "_"
+    in_place.__doc__ = f"{name}(), written into its first argument."
+    return in_place
+
+
+def write_out(name, result, out):
+    """Puts a result into the tensor given as out=, which takes its shape, and gives that back."""
+    if not isinstance(out, _C.Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if not _C.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"{name}(): result type {result.dtype} can't be cast to the desired output type "
+            f"{out.dtype}"
+        )
+    if result.device != out.device:
+        raise RuntimeError(
+            f"{name}(): expected out tensor on device {result.device}, got {out.device}"
+        )
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return out.copy_(result.detach())
+
+
+def result_type_of(name, fields):
+    """The named tuple that an operator gives its results in: flambeau.return_types.<name>."""
+    return _C._return_type(name, fields)
 
 
 def namespace(prefix):
