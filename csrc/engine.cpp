@@ -4,8 +4,11 @@
 
 #include "autograd.h"
 #include "op.h"
+#include "sparse.h"
 
 namespace flambeau {
+
+SparseBinding sparse_binding;
 
 // What one walk knows about a node.
 struct WalkState {
@@ -34,6 +37,10 @@ bool exclusive(const Tensor& t) {
 void accumulate(Tensor& sum, Tensor g) {
   if (!sum.defined()) {
     sum = std::move(g);
+    return;
+  }
+  if (is_sparse(sum) || is_sparse(g)) {
+    sum = sparse_binding.add(sum, g, false);
     return;
   }
   if (!modes().grad && sum.dtype() == g.dtype() && sum.sizes() == g.sizes()) {
@@ -84,7 +91,9 @@ bool same_layout(const Tensor& a, const Ints& strides) {
 
 // Adds g to the gradient of a tensor whose retain_grad() was called.
 void keep_grad(AutogradMeta& m, const Tensor& g) {
-  if (m.grad.defined())
+  if (is_sparse(m.grad) || is_sparse(g))
+    m.grad = sparse_binding.add(m.grad, g, false);
+  else if (m.grad.defined())
     m.grad = add_op(m.grad, g);
   else
     m.grad = modes().grad ? clone_op(g) : g.clone_raw();
@@ -96,7 +105,9 @@ TensorList AccumulateGrad::apply(TensorList&& grads) {
   Tensor g = std::move(grads[0]);
   AutogradMeta& m = autograd_meta(owner);
   if (!g.defined() || !m.requires_grad) return {};
-  if (m.grad.defined()) {
+  if (is_sparse(g) || is_sparse(m.grad)) {
+    m.grad = sparse_binding.add(m.grad, g, !modes().grad);
+  } else if (m.grad.defined()) {
     if (modes().grad)
       m.grad = add_op(m.grad, g);
     else
@@ -285,7 +296,7 @@ void Walk::run_tensor_hooks(Node& n, TensorList& grads) {
 void Walk::check_nan(const Node& n, const TensorList& out) {
   NoGrad no_grad;
   for (size_t i = 0; i < out.size(); ++i)
-    if (out[i].defined() && is_inexact(out[i].dtype()) && !out[i].is_meta())
+    if (out[i].defined() && is_inexact(out[i].dtype()) && !out[i].is_meta() && !is_sparse(out[i]))
       check(!item(any_op(isnan_op(out[i]))).to<bool>(), "Function '", n.name(),
             "' returned nan values in its ", i, "th output.");
 }
@@ -312,6 +323,9 @@ void Walk::run_node(WalkState& s) {
     for (int c = s.capture; c >= 0; c = captures_[c].next)
       captured_[captures_[c].input] = grads[captures_[c].result];
   if (!s.runs) return;
+  if (!n.accumulates)  // formulas are for dense gradients
+    for (Tensor& g : grads)
+      if (is_sparse(g)) g = sparse_binding.to_dense(g);
   Node* before = std::exchange(node, &n);
   TensorList out;
   if (n.hooks && !(n.hooks->pre.empty() && n.hooks->post.empty())) {

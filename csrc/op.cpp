@@ -113,7 +113,8 @@ void resolve_aliases() {
       for (; skip && target && target->next_overload; --skip) target = target->next_overload;
       check(target != nullptr, "alias of an operator that is not there: ", op->alias_name);
       op->alias = target;
-      op->flags |= target->flags & (kInplace | kNumbers | kWritesOut | kNotDifferentiable | kView);
+      op->flags |= target->flags &
+                   (kInplace | kNumbers | kWritesOut | kNotDifferentiable | kView | kCastsOut);
       if (op->doc.empty()) op->doc = target->doc;
     }
   }
@@ -348,6 +349,9 @@ void call_out(const Op& op, Value* args, Value* outs) {
         continue;
       }
       const Tensor& got = results[r].as_tensor();
+      bool casts = op.pointwise || op.flags & (kCastsOut | kFactory);
+      check(casts || got.dtype() == o.dtype(), name, "(): Expected out tensor to have dtype ",
+            got.dtype(), ", but got ", o.dtype(), " instead");
       check(can_cast(got.dtype(), o.dtype()), name, "(): result type ", got.dtype(),
             " can't be cast to the desired output type ", o.dtype());
       check(got.device() == o.device(), name, "(): expected out tensor on device ", got.device(),

@@ -94,6 +94,7 @@ enum OpFlags : uint32_t {
   kInternal = 256,  // not in a public namespace; reached as flambeau._C._ops.name
   kFactory = 512,  // takes requires_grad= (and pin_memory=, layout=, ignored on the CPU)
   kComposite = 1024,  // forward calls other operators, which record themselves
+  kCastsOut = 4096,  // out= may have another dtype, as with pointwise operators and factories
   kOnlyInplace =
       2048,  // copy_, zero_: no twin that makes a new tensor; set by itself for names in _
 };

@@ -295,6 +295,12 @@ void draw_permutation(Generator& g, int32_t* out, int64_t n) {
   }
 }
 
+void draw_permutation(Generator& g, int64_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = i;
+  for (int64_t i = 0; i < n - 1; ++i)
+    std::swap(out[i], out[i + static_cast<int64_t>(g.random64() % static_cast<uint64_t>(n - i))]);
+}
+
 template <>
 void draw_exponential(Generator& g, float* out, int64_t n, double lambda) {
   chunks(g, n, 2, kGrain, [&](const uint32_t* bits, int64_t at, int64_t m) {

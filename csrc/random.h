@@ -69,7 +69,9 @@ void draw_chances_of(Generator& g, bool* out, int64_t n, const T* p);
 void draw_dropout(Generator& g, DropoutArgs a, double p);
 void apply_dropout(const DropoutArgs& a);  // the same by a mask drawn before
 // A permutation of 0 ... n - 1.
-void draw_permutation(Generator& g, int32_t* out, int64_t n);
+constexpr int64_t kShortPermutation = UINT32_MAX / 20;  // more would notice draws of 32 bits
+void draw_permutation(Generator& g, int32_t* out, int64_t n);  // n below that
+void draw_permutation(Generator& g, int64_t* out, int64_t n);
 
 template <class T>
 void draw_exponential(Generator& g, T* out, int64_t n, double lambda);

@@ -252,7 +252,7 @@ void Storage::release_data() {
 
 void Storage::resize(size_t n) {
   if (n == nbytes) return;
-  check(resizable, "Trying to resize storage that is not resizable");
+  check(resizable && !lent, "Trying to resize storage that is not resizable");
   if (device.type == DeviceType::cpu) {
     void* fresh = cpu_allocate(n);
     size_t kept = n < nbytes ? n : nbytes;

@@ -33,6 +33,7 @@ struct Storage {
   uint32_t version = 0;  // counts in-place writes: views share it
   Device device;
   bool resizable = true;
+  uint32_t lent = 0;  // arrays and buffers over this memory, which stays where it is meanwhile
   uint32_t joined = 0;  // 1 + bytes of data that follow this header in one block
   void* data = nullptr;
   size_t nbytes = 0;

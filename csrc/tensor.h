@@ -12,7 +12,7 @@ struct AutogradMeta;  // autograd.h
 struct TensorImpl;
 class Tensor;
 
-enum class Layout : uint8_t { strided, sparse_coo, sparse_csr };
+enum class Layout : uint8_t { strided, sparse_coo, sparse_csr, sparse_csc };
 enum class MemoryFormat : uint8_t { contiguous, preserve, channels_last, channels_last_3d };
 
 struct Options {
@@ -28,6 +28,7 @@ struct TensorImpl {
   bool detached_version = false;  // made by .data: writes through it are not counted
   bool inference = false;       // made under inference_mode
   bool owns_pyobj = false;      // Python let go first: the object is kept for its class and dict
+  Layout layout = Layout::strided;  // else the elements are with the Python object: sparse.h
   Ref<Storage> storage;
   int64_t offset = 0;  // in elements
   int64_t numel = 1;

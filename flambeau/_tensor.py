@@ -3,6 +3,8 @@
 import flambeau
 from flambeau import _C
 
+from . import _rare_methods
+
 Tensor = _C.Tensor
 
 
@@ -255,6 +257,7 @@ def attach(methods):
         setattr(Tensor, name, value)
     for function in _PLAIN:
         setattr(Tensor, function.__name__, function)
+    _rare_methods.attach(Tensor)
     own = set(Tensor.__dict__)
     for name, function in methods.items():
         if name not in own:

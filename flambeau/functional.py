@@ -4,7 +4,8 @@ import flambeau
 
 __all__ = (
     "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod "
-    "cdist chain_matmul einsum lu meshgrid norm split stft tensordot unique unique_consecutive"
+    "cdist chain_matmul einsum lu meshgrid norm split stft tensordot unique unique_consecutive "
+    "unravel_index"
 ).split()
 
 

@@ -12,9 +12,10 @@ LENGTHS = [1, 2, 40, 41, 300, 9000]
 def test_sort_is_stable(n, dtype):
     a = np.random.default_rng(n).integers(0, 100, (3, n)).astype(dtype)
     x = torch.from_numpy(a)
-    values, indices = x.sort(1)
+    values, indices = x.sort(1, stable=True)
     np.testing.assert_array_equal(indices.numpy(), np.argsort(a, 1, kind="stable"))
     np.testing.assert_array_equal(values.numpy(), np.sort(a, 1))
+    assert (x.gather(1, x.sort(1).indices) == values).all()
     down = x.sort(1, descending=True)
     np.testing.assert_array_equal(down.values.numpy(), np.sort(a, 1)[:, ::-1])
     assert (x.gather(1, down.indices) == down.values).all()

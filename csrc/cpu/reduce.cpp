@@ -312,6 +312,13 @@ void scan_type(const ScanArgs& a) {
       if (__builtin_isinf(m)) return m;
       return m + __builtin_log(__builtin_exp(r - m) + __builtin_exp(x - m));
     });
+  if constexpr (__is_same(T, Cx))
+    scan_with<T>(a, Cx(-__builtin_inf()), [](Cx r, Cx x) {
+      const bool later = __real__ x > __real__ r;
+      const Cx m = later ? x : r, other = later ? r : x;
+      if (__builtin_isinf(__real__ m)) return __real__ m < 0 ? Cx(__real__ m) : m;
+      return m + __builtin_clog(Cx(1) + __builtin_cexp(other - m));
+    });
 }
 
 void scan(const ScanArgs& a) {

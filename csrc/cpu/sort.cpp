@@ -1,6 +1,8 @@
 // Sorting by radix: elements become unsigned keys of the same order, keys carry their positions.
 #include "../kernels/sort.h"
 
+#include <algorithm>
+
 #include "../parallel.h"
 #include "items.h"
 
@@ -123,25 +125,105 @@ void select_entries(const E* p, int64_t n, E* best, int64_t keep) {
   }
 }
 
+// -- equal elements -----------------------------------------------------------------------------
+struct ByKey {
+  template <class E>
+  FLAMBEAU_INLINE bool operator()(const E& a, const E& b) const {
+    return a.key() < b.key();
+  }
+};
+
+// Whether elements that are equal stand among the first `keep`, or on both sides of their end.
+template <class E>
+bool has_ties(const E* entries, int64_t n, const E* sorted, int64_t keep) {
+  for (int64_t i = 1; i < keep; ++i)
+    if (sorted[i].key() == sorted[i - 1].key()) return true;
+  if (keep == n || keep == 0) return false;
+  int64_t same = 0;
+  for (int64_t i = 0; i < n; ++i) same += entries[i].key() == sorted[keep - 1].key();
+  return same > 1;
+}
+
+template <class E>
+void select_place(E* p, int64_t n, int64_t k) {
+  int64_t left = 0, right = n - 1;
+  auto in_order = [&](int64_t i, int64_t j) {
+    if (p[j].key() < p[i].key()) std::swap(p[i], p[j]);
+  };
+  while (right > left + 1) {
+    std::swap(p[(left + right) / 2], p[left + 1]);
+    in_order(left + 1, right);
+    in_order(left, right);
+    in_order(left + 1, left);
+    const E pivot = p[left];
+    int64_t i = left + 1, j = right;
+    for (;;) {
+      while (p[++i].key() < pivot.key()) {
+      }
+      while (pivot.key() < p[--j].key()) {
+      }
+      if (j < i) break;
+      std::swap(p[i], p[j]);
+    }
+    std::swap(p[left], p[j]);
+    if (j <= k) left = i;
+    if (j >= k) right = j - 1;
+  }
+  if (right == left + 1) in_order(left, right);
+}
+
+template <class E>
+void sort_as_library(E* p, int64_t n, int64_t keep, Ties ties) {
+  if (ties == Ties::sort) {
+    std::sort(p, p + n, ByKey{});
+  } else if (keep * 64 <= n) {
+    std::partial_sort(p, p + keep, p + n, ByKey{});
+  } else {
+    std::nth_element(p, p + keep - 1, p + n, ByKey{});
+    std::sort(p, p + keep - 1, ByKey{});
+  }
+}
+
+// -- rows -----------------------------------------------------------------------------------------
 template <class T>
 void sort_typed(const SortArgs& a) {
   using Key = decltype(key_of(T{}));
   using E = typename Choose<sizeof(Key) == 4, Narrow, Wide>::type;
-  const bool select = a.keep <= 64 && a.keep * 8 <= a.n;
+  const bool select = a.keep <= 64 && a.keep * 8 <= a.n, one = a.ties == Ties::select;
   const int64_t grain = 1 + 16384 / (a.n ? a.n : 1);
   parallel_for(0, a.rows, grain, [&](int64_t b, int64_t e) {
     E* buffer = static_cast<E*>(__builtin_malloc(static_cast<size_t>(2 * a.n + 1) * sizeof(E)));
-    if (!buffer) __builtin_trap();
+    if (!buffer) {
+      __atomic_store_n(a.no_memory, 1, __ATOMIC_RELAXED);
+      return;
+    }
+    const Key flip = a.descending ? static_cast<Key>(~Key(0)) : Key(0);
     for (int64_t r = b; r < e; ++r) {
       const T* src = reinterpret_cast<const T*>(a.src) + r * a.n;
-      const Key flip = a.descending ? static_cast<Key>(~Key(0)) : Key(0);
-      for (int64_t i = 0; i < a.n; ++i)
-        buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
+      auto fill = [&] {
+        for (int64_t i = 0; i < a.n; ++i)
+          buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
+      };
+      fill();
+      if (one) {
+        select_place(buffer, a.n, a.keep - 1);
+        const auto at = static_cast<int64_t>(buffer[a.keep - 1].at());
+        a.indices[r] = at;
+        reinterpret_cast<T*>(a.values)[r] = src[at];
+        continue;
+      }
       E* sorted = buffer + a.n;
       if (select)
         select_entries(buffer, a.n, sorted, a.keep);
       else
         sorted = sort_entries(buffer, sorted, a.n);
+      if (a.ties != Ties::stable && a.keep) {
+        if (has_ties(select ? buffer : sorted, a.n, sorted, a.keep)) {
+          fill();
+          sort_as_library(buffer, a.n, a.keep, a.ties);
+          sorted = buffer;
+        }
+      }
       T* values = reinterpret_cast<T*>(a.values) + r * a.keep;
       int64_t* indices = a.indices + r * a.keep;
       for (int64_t i = 0; i < a.keep; ++i) {

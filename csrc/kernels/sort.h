@@ -5,16 +5,27 @@
 
 namespace flambeau {
 
-// Rows of n contiguous elements, each ordered stably with its positions; NaN is greater than all.
-// The first `keep` are written.
+// How equal elements are ordered: by position, or as the standard library's algorithms leave them,
+// which is how PyTorch's come out.
+enum class Ties : uint8_t {
+  stable,
+  sort,    // std::sort
+  top,     // std::partial_sort of few, std::nth_element and std::sort of more
+  select,  // the quickselect of Numerical Recipes (Press et al., section 8.5): place keep - 1 only
+};
+
+// Rows of n contiguous elements, each ordered with its positions; NaN is greater than all. The
+// first `keep` are written; with Ties::select the one of place keep - 1 alone.
 struct SortArgs {
   const char* src;
-  char* values;      // [rows, keep]
-  int64_t* indices;  // [rows, keep]
+  char* values;  // [rows, keep], or [rows]
+  int64_t* indices;
   int64_t rows, n, keep;
   DType dtype;
   int64_t item;
   bool descending;
+  Ties ties;
+  int* no_memory;  // set to 1 when there was none for the keys
 };
 inline Kernel<void(const SortArgs&)> sort_kernel{"sort"};
 

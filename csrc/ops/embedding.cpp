@@ -1,6 +1,7 @@
 // Rows of a table by number: embedding and bags of embeddings.
 #include <algorithm>
 
+#include "../sparse.h"
 #include "index.h"
 
 namespace flambeau {
@@ -12,8 +13,7 @@ const OpCall call_embedding("embedding"), call_backward("embedding_dense_backwar
 
 // -- embedding
 // ------------------------------------------------------------------------------------------
-Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t, bool, bool sparse) {
-  check(!sparse, "embedding(): sparse=True needs sparse tensors, which flambeau does not have yet");
+Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t, bool, bool) {
   check(weight.dim() == 2, "embedding(): 'weight' must be 2-D, got ", weight.dim(), "-D");
   check(indices.dtype() == DType::int64 || indices.dtype() == DType::int32,
         "embedding(): Expected tensor "
@@ -64,6 +64,13 @@ Tensor embedding_backward(const Tensor& grad, const Tensor& indices, int64_t row
 }
 
 void embedding_back(Backward& b) {
+  if (b.arg(4).as_bool()) {
+    check(!b.arg(3).as_bool(), "embedding(): scale_grad_by_freq is not supported with sparse=True");
+    Tensor rows = call_reshape(b.grad(), Ints{-1, b.sizes(0)[1]});
+    b.set(0, sparse_binding.from_rows(rows, call_reshape(b.in(1), Ints{-1}), b.sizes(0)[0],
+                                      b.arg(2).as_int()));
+    return;
+  }
   b.set(0, call_backward(b.grad(), b.in(1), b.sizes(0)[0], b.arg(2), b.arg(3)));
 }
 
@@ -196,7 +203,7 @@ BagArgs bag_args(const Tensor& index, const Tensor& offsets, int64_t padding, in
 
 std::tuple<Tensor, Tensor> bag_forward(const Tensor& weight, const Tensor& index,
                                        const Tensor& offsets, int64_t mode, const Tensor& scale,
-                                       int64_t padding) {
+                                       int64_t padding, bool) {
   int64_t bags = offsets.numel() - 1, width = weight.sizes()[1];
   Tensor out = empty(Ints{bags, width}, weight.options());
   Tensor winners = empty(mode == 2 ? Ints{bags, width} : Ints{0}, index.options());
@@ -262,15 +269,16 @@ void bag_back(Backward& b) {
   }
   if (!b.needs(0)) return;
   if (b.has(4)) part = call_mul(part, call_unsqueeze(call_index_select(b.in(4), 0, position), 1));
-  b.set(0, call_index_add(zeros(Ints{rows, width}, g.options()), 0, at, part));
+  if (b.arg(6).as_bool())
+    b.set(0, sparse_binding.from_rows(part, at, rows, -1));
+  else
+    b.set(0, call_index_add(zeros(Ints{rows, width}, g.options()), 0, at, part));
 }
 
 Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& offsets,
                      std::optional<double> max_norm, double norm_type, bool by_freq,
                      const std::string& mode, bool sparse, const Tensor& scale, bool last,
                      std::optional<int64_t> padding) {
-  check(!sparse,
-        "embedding_bag(): sparse=True needs sparse tensors, which flambeau does not have yet");
   check(!by_freq, "embedding_bag(): scale_grad_by_freq is not supported");
   check(weight.dim() == 2, "embedding_bag(): 'weight' must be 2-D, got ", weight.dim(), "-D");
   check(is_floating(weight.dtype()), "embedding_bag(): not implemented for ", weight.dtype());
@@ -291,12 +299,14 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   Bags bags = make_bags(input, offsets, last);
   static const OpCall forward("embedding_bag_forward");
   Value factors = scale.defined() ? Value(call_reshape(scale, Ints{-1})) : Value();
-  return forward(weight, bags.index, bags.offsets, kind, factors, row);
+  check(!(sparse && kind == 2), "embedding_bag(): max mode does not support sparse weights");
+  return forward(weight, bags.index, bags.offsets, kind, factors, row, sparse);
 }
 
 FLAMBEAU_OPS{
     {.schema = "embedding_bag_forward(Tensor weight, Tensor index, Tensor offsets, int mode, "
-               "Tensor? per_sample_weights, int padding_idx) -> (Tensor out, Tensor winners)",
+               "Tensor? per_sample_weights, int padding_idx, bool sparse) -> "
+               "(Tensor out, Tensor winners)",
      .forward = native<bag_forward>,
      .backward = bag_back,
      .saves = "weight, index, offsets, per_sample_weights, result1",

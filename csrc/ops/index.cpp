@@ -171,7 +171,11 @@ void index_copy_back(Backward& b) {
 void index_fill_back(Backward& b) {
   Tensor index = b.in(2);
   if (b.needs(0)) b.set(0, call_index_fill(b.grad(), b.arg(1), index, 0));
-  if (b.needs(3)) b.set(3, call_sum(call_index_select(b.grad(), b.arg(1), index)));
+  if (!b.needs(3)) return;
+  static const OpCall where("where");  // an index that comes twice counts once
+  Tensor filled = zeros(b.sizes(0), {DType::boolean, b.grad().device()});
+  filled = call_index_fill(filled, b.arg(1), index, true);
+  b.set(3, call_sum(where(filled, b.grad(), 0.0)));
 }
 
 FLAMBEAU_OPS{

@@ -401,7 +401,7 @@ FLAMBEAU_OPS{
      .doc = "The dot product of two vectors, the first conjugated."},
     {.schema = "outer(Tensor input, Tensor vec2) -> Tensor",
      .forward = native<outer>,
-     .flags = kComposite,
+     .flags = kCastsOut | kComposite,
      .doc = "The matrix of products of the elements of two vectors."},
     {.schema = "ger(Tensor input, Tensor vec2) -> Tensor", .alias = "outer"},
     {.schema = "inner(Tensor input, Tensor other) -> Tensor",
@@ -435,7 +435,7 @@ FLAMBEAU_OPS{
     {.schema = "addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) "
                "-> Tensor",
      .forward = native<addr>,
-     .flags = kComposite | kInplace,
+     .flags = kCastsOut | kComposite | kInplace,
      .doc = "beta * input + alpha * outer(vec1, vec2); input broadcasts."},
     {.schema = "nn.functional.linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
      .forward = native<linear>,

@@ -299,6 +299,13 @@ FLAMBEAU_OPS({
      .forward = native<conj_of>,
      .flags = kComposite,
      .doc = "Complex conjugate; a real tensor itself."},
+    {.schema = "where(Tensor condition) -> Tensor[]",
+     .forward =
+         [](Value* args, Value* results) {
+           static const OpCall positions("nonzero");
+           results[0] = Value(positions.all(args[0].as_tensor(), true));
+         },
+     .flags = kNotDifferentiable},
     {.schema = "positive(Tensor input) -> Tensor",
      .forward = native<positive>,
      .flags = kComposite,
@@ -319,7 +326,6 @@ FLAMBEAU_OPS({
     SAME("arcsinh", "asinh"),
     SAME("arccosh", "acosh"),
     SAME("arctanh", "atanh"),
-    SAME("resolve_conj", "conj"),
     SAME("special.exp2", "exp2"),
     SAME("special.expm1", "expm1"),
     SAME("special.log1p", "log1p"),

@@ -78,7 +78,9 @@ int64_t exact_limit(DType t) {
     case DType::uint16: return 1 << 16;
     case DType::float16: return (1 << 11) + 1;
     case DType::float32: return (1 << 24) + 1;
-    default: return INT32_MAX;
+    case DType::int32: return int64_t(1) << 31;
+    case DType::uint32: return int64_t(1) << 32;
+    default: return INT64_MAX;
   }
 }
 
@@ -87,10 +89,14 @@ void randperm(Value* args, Value* results) {
   Tensor t = target(args, 1, results[0], {n}, DType::int64);
   check(n <= exact_limit(t.dtype()), "randperm(): n cannot be greater than ",
         exact_limit(t.dtype()), " for ", t.dtype(), ", got ", n);
-  check(n < INT32_MAX / 8, "randperm(): n must be below ", INT32_MAX / 8, ", got ", n);
   if (!t.is_meta() && n > 0) {
-    const Tensor order = empty(Ints{n}, {DType::int32, t.device()});
-    draw_permutation(generator_or_default(args[1].as_generator()), order.data<int32_t>(), n);
+    Generator& g = generator_or_default(args[1].as_generator());
+    const bool few = n < kShortPermutation;
+    const Tensor order = empty(Ints{n}, {few ? DType::int32 : DType::int64, t.device()});
+    if (few)
+      draw_permutation(g, order.data<int32_t>(), n);
+    else
+      draw_permutation(g, order.data<int64_t>(), n);
     copy(t, order);
   }
   results[0] = Value(std::move(t));

@@ -1,4 +1,4 @@
-// Reductions and running sums: sum, mean, prod, extremes, any, all, variance, norms, cumsum.
+// Reductions: sum, mean, prod, extremes, any, all, variance, norms.
 #include "../kernels/reduce.h"
 
 #include <algorithm>
@@ -6,13 +6,13 @@
 
 #include "../pointwise.h"
 #include "expression.h"
+#include "reduce.h"
 #include "shape.h"
 
 namespace flambeau {
 namespace {
 
 using MaybeInts = std::optional<Ints>;
-using MaybeType = std::optional<DType>;
 
 const OpCall call_sum("sum"), call_to("to"), call_reshape("reshape"), call_expand("expand"),
     call_mean("mean"), call_unsqueeze("unsqueeze"), call_scatter("scatter"), call_flip("flip"),
@@ -104,11 +104,6 @@ Tensor reduce(const Tensor& x, Reduction kind, uint64_t bits, bool keepdim, DTyp
   return out.to_raw(result);
 }
 
-DType sum_type(const Tensor& x, const MaybeType& dtype) {
-  if (dtype) return *dtype;
-  return is_inexact(x.dtype()) ? x.dtype() : DType::int64;
-}
-
 // g, of the reduced shape, spread over the original one again.
 Tensor spread(const Tensor& g, const Ints& sizes, uint64_t bits, bool keepdim) {
   Tensor r = g;
@@ -134,7 +129,6 @@ int64_t count_of(const Ints& sizes, uint64_t bits) {
     if (bits >> d & 1) n *= sizes[d];
   return n;
 }
-Tensor in_type(const Tensor& g, DType t) { return g.dtype() == t ? g : call_to(g, t); }
 
 // -- sum, mean, prod
 // ---------------------------------------------------------------------------------
@@ -343,22 +337,24 @@ Tensor count_nonzero(const Tensor& x, const MaybeInts& dims) {
 
 // -- variance
 // ------------------------------------------------------------------------------------------
-Tensor variance(const Tensor& x, const MaybeInts& dims, double correction, bool keepdim) {
+using Correction = std::optional<double>;
+Tensor variance(const Tensor& x, const MaybeInts& dims, Correction correction, bool keepdim) {
   check(is_inexact(x.dtype()), "std and var only support floating point and complex dtypes");
   uint64_t bits = dim_bits(dims, x.dim(), "var");
   NoGrad off;
   if (is_complex(x.dtype())) {
     static const OpCall re("real"), im("imag"), var("var");
-    return var(re(x), dims, correction, keepdim) + var(im(x), dims, correction, keepdim);
+    double c = correction.value_or(1);
+    return var(re(x), dims, c, keepdim) + var(im(x), dims, c, keepdim);
   }
   DType in = memory_of(compute_of(x.dtype()));
   auto n = static_cast<double>(reduced_count(x, bits));
   Tensor center = reduce(x, Reduction::sum, bits, keepdim, in, DType::float64) * (1.0 / n);
   Tensor squares = reduce(x, Reduction::sum_squares, bits, keepdim, in, DType::float64, &center);
-  double freedom = std::max(n - correction, 0.0);
+  double freedom = std::max(n - correction.value_or(1), 0.0);
   return (squares / freedom).to_raw(x.dtype());
 }
-Tensor deviation(const Tensor& x, const MaybeInts& dims, double correction, bool keepdim) {
+Tensor deviation(const Tensor& x, const MaybeInts& dims, Correction correction, bool keepdim) {
   NoGrad off;
   return sqrt(variance(x, dims, correction, keepdim));
 }
@@ -371,8 +367,8 @@ Tensor centered(const Tensor& x, uint64_t bits) {
 Tensor variance_slope(Backward& b, const Tensor& g) {
   uint64_t bits = bits_of(b, 0);
   Tensor x = b.in(0);
-  double freedom =
-      std::max(static_cast<double>(count_of(x.sizes(), bits)) - b.arg(2).as_double(), 0.0);
+  double correction = b.has(2) ? b.arg(2).as_double() : 1;
+  double freedom = std::max(static_cast<double>(count_of(x.sizes(), bits)) - correction, 0.0);
   return spread(g, x.sizes(), bits, b.arg(3).as_bool()) * (centered(x, bits) * (2.0 / freedom));
 }
 void variance_backward(Backward& b) { b.set(0, variance_slope(b, b.grad())); }
@@ -394,13 +390,20 @@ Tensor var_dims(const Tensor& x, const MaybeInts& dims, bool unbiased, bool keep
 Tensor std_dims(const Tensor& x, const MaybeInts& dims, bool unbiased, bool keepdim) {
   return call_std(x, dims, correction_of(unbiased), keepdim);
 }
-std::tuple<Tensor, Tensor> var_mean(const Tensor& x, const MaybeInts& dims, double correction,
-                                    bool keepdim) {
-  return {call_var(x, dims, correction, keepdim), call_mean(x, dims, keepdim)};
+// var_mean and std_mean: `spread` is var or std.
+template <const OpCall& spread>
+std::tuple<Tensor, Tensor> with_mean(const Tensor& x, const MaybeInts& dims, Correction correction,
+                                     bool keepdim) {
+  return {spread(x, dims, correction.value_or(1), keepdim), call_mean(x, dims, keepdim)};
 }
-std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const MaybeInts& dims, double correction,
-                                    bool keepdim) {
-  return {call_std(x, dims, correction, keepdim), call_mean(x, dims, keepdim)};
+template <const OpCall& spread>
+std::tuple<Tensor, Tensor> with_mean_unbiased(const Tensor& x, bool unbiased) {
+  return with_mean<spread>(x, std::nullopt, correction_of(unbiased), false);
+}
+template <const OpCall& spread>
+std::tuple<Tensor, Tensor> with_mean_dims(const Tensor& x, const MaybeInts& dims, bool unbiased,
+                                          bool keepdim) {
+  return with_mean<spread>(x, dims, correction_of(unbiased), keepdim);
 }
 
 // -- norms
@@ -427,10 +430,11 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool ke
 Tensor logsumexp(const Tensor& x, const Ints& dims, bool keepdim) {
   NoGrad off;
   Tensor v = is_inexact(x.dtype()) ? x : x.to_raw(default_dtype());
-  if (v.numel() == 0 || v.dim() == 0)
-    return v.dim() == 0 ? v.clone_raw() : log(call_sum(exp(v), dims, keepdim));
+  if (v.dim() == 0 && !is_complex(v.dtype())) return v.clone_raw();
+  if (v.numel() == 0) return log(call_sum(exp(v), dims, keepdim));
   static const OpCall finite("isinf"), squeeze("reshape");
-  Tensor top = call_amax(v, dims, true);
+  static const OpCall real_part("real");
+  Tensor top = call_amax(is_complex(v.dtype()) ? real_part(v) : v, dims, true);
   top = where(finite(top), 0.0, top);
   Tensor total = log(call_sum(exp(v - top), dims, true)) + top;
   return keepdim ? total
@@ -441,89 +445,35 @@ void logsumexp_backward(Backward& b) {
   uint64_t bits = bits_of(b, 0);
   bool keepdim = b.arg(2).as_bool();
   b.set(0, spread(b.grad(), x.sizes(), bits, keepdim) *
-               exp(x - spread(b.out(), x.sizes(), bits, keepdim)));
-}
-
-// -- running sums
-// ------------------------------------------------------------------------------------------
-Tensor scan(const Tensor& x, int64_t dim, const MaybeType& dtype, Scan kind) {
-  DType t = sum_type(x, dtype);
-  Compute compute = compute_of(t);
-  dim = wrap_dim(dim, x.dim());
-  Tensor in = x.to_raw(t).to_raw(memory_of(compute)).contiguous_raw();
-  Tensor out = empty(x.sizes(), in.options());
-  if (out.numel() && !x.is_meta()) {
-    ScanArgs a{kind, compute, in.data(), out.data(), 1, 1, 1};
-    for (int64_t d = 0; d < x.dim(); ++d)
-      (d < dim ? a.outer : d == dim ? a.n : a.inner) *= x.sizes()[d];
-    scan_kernel(x.device_type(), a);
-  }
-  return out.to_raw(t);
-}
-Tensor cumsum(const Tensor& x, int64_t dim, const MaybeType& dtype) {
-  return scan(x, dim, dtype, Scan::sum);
-}
-Tensor cumprod(const Tensor& x, int64_t dim, const MaybeType& dtype) {
-  return scan(x, dim, dtype, Scan::prod);
-}
-Tensor logcumsumexp(const Tensor& x, int64_t dim) {
-  check(is_floating(x.dtype()), "\"logcumsumexp\" not implemented for '", x.dtype(), "'");
-  return scan(x, dim, std::nullopt, Scan::logsumexp);
-}
-Tensor turned_sum(const Tensor& g, int64_t dim) {  // each element and all that follow
-  if (g.dim() == 0) return g;
-  return call_flip(call_cumsum(call_flip(g, Ints{dim}), dim), Ints{dim});
-}
-void cumsum_backward(Backward& b) {
-  b.set(0, in_type(turned_sum(b.grad(), b.arg(1).as_int()), b.dtype(0)));
-}
-// d y_j / d x_i is the product up to j without x_i: for each i, the others' products one zero-safe
-// way.
-void cumprod_backward(Backward& b) {
-  Tensor x = in_type(b.in(0), b.grad().dtype()), g = b.grad();
-  if (x.dim() == 0) return b.set(0, in_type(g, b.dtype(0)));
-  int64_t dim = wrap_dim(b.arg(1).as_int(), x.dim()), n = x.size(dim);
-  static const OpCall cat("cat");
-  TensorList parts;
-  for (int64_t i = 0; i < n; ++i) {
-    Tensor tail = call_narrow(g, dim, i, n - i);
-    Ints one = x.sizes();
-    one[dim] = 1;
-    Tensor ones = full(one, 1, x.options());
-    Tensor rest =
-        i + 1 < n
-            ? cat(TensorList{ones, call_cumprod(call_narrow(x, dim, i + 1, n - i - 1), dim)}, dim)
-            : ones;
-    Tensor part = call_sum(tail * conj(rest), Ints{dim}, true);
-    static const OpCall product("prod");
-    if (i > 0) part = part * conj(product(call_narrow(x, dim, 0, i), dim, true));
-    parts.push_back(part);
-  }
-  b.set(0, in_type(n ? cat(parts, dim) : g, b.dtype(0)));
-}
-void logcumsumexp_backward(Backward& b) {
-  Tensor x = b.in(0), y = b.out(), g = b.grad();
-  if (x.dim() == 0) return b.set(0, g);
-  int64_t dim = b.arg(1).as_int();
-  static const OpCall lcse("logcumsumexp"), inf("isinf");
-  // Positive and negative parts of g apart, each in logarithms: no overflow.
-  auto part = [&](const Tensor& h) {
-    Tensor l = log(h) - y;
-    return exp(call_flip(lcse(call_flip(l, Ints{dim}), dim), Ints{dim}) + x);
-  };
-  Tensor up = part(where(g > 0.0, g, 0.0)), down = part(where(g < 0.0, -g, 0.0));
-  b.set(0, up - down);
+               conj(exp(x - spread(b.out(), x.sizes(), bits, keepdim))));
 }
 
 Tensor sum_to_size(const Tensor& x, const Ints& size) {
   Ints shape = broadcast_shapes(x.sizes(), size, "sum_to_size");
   check(shape == x.sizes(), "sum_to_size(): size ", size, " is not expandable to size ", x.sizes());
+  if (!is_inexact(x.dtype()) && x.dtype() != DType::int64 && !(size == x.sizes()))
+    return sum_to_size(x.to_raw(DType::int64), size);
   return reduce_gradient(x, size, x.dtype());
 }
 
 }  // namespace
 
 #define DIMS "int[1]? dim=None, bool keepdim=False"
+#define FLAMBEAU_WITH_MEAN(name, spread, text)                                                     \
+  {.schema = name                                                                                  \
+   "(Tensor input, int[1]? dim=None, *, float? correction=None, bool keepdim=False) -> "           \
+   "(Tensor, Tensor)",                                                                             \
+   .forward = native<with_mean<spread>>,                                                           \
+   .flags = kComposite | kNoMethod,                                                                \
+   .doc = text},                                                                                   \
+      {.schema = name "(Tensor input, bool unbiased) -> (Tensor, Tensor)",                         \
+       .forward = native<with_mean_unbiased<spread>>,                                              \
+       .flags = kComposite},                                                                       \
+  {                                                                                                \
+    .schema =                                                                                      \
+        name "(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", \
+    .forward = native<with_mean_dims<spread>>, .flags = kComposite                                 \
+  }
 FLAMBEAU_OPS({
     {.schema = "sum(Tensor input, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<sum>,
@@ -532,6 +482,7 @@ FLAMBEAU_OPS({
            b.set(0, in_type(spread(b.grad(), b.sizes(0), bits_of(b, 0), b.arg(2).as_bool()),
                             b.dtype(0)));
          },
+     .flags = kCastsOut,
      .doc = "Sum over the given dimensions, or all."},
     {.schema = "mean(Tensor input, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<mean>,
@@ -541,12 +492,14 @@ FLAMBEAU_OPS({
            Tensor g = b.grad() / static_cast<double>(count_of(b.sizes(0), bits));
            b.set(0, in_type(spread(g, b.sizes(0), bits, b.arg(2).as_bool()), b.dtype(0)));
          },
+     .flags = kCastsOut,
      .doc = "Mean over the given dimensions, or all."},
     {.schema = "prod(Tensor input, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
                "-> Tensor",
      .forward = native<prod>,
      .backward = prod_backward,
      .saves = "input",
+     .flags = kCastsOut,
      .doc = "Product over a dimension, or all."},
     {.schema = "amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor",
      .forward = native<extreme<Reduction::max>>,
@@ -569,10 +522,6 @@ FLAMBEAU_OPS({
      .saves = "input, result",
      .doc =
          "Greatest element of all; with dim, of each row, and where; with other, of both tensors."},
-    {.schema = "max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .forward = native<max_dim>,
-     .backward = max_dim_backward,
-     .saves = "result1"},
     {.schema = "max(Tensor input, Tensor other) -> Tensor",
      .forward =
          [](Value* args, Value* results) {
@@ -580,15 +529,15 @@ FLAMBEAU_OPS({
            results[0] = Value(f(args[0], args[1]));
          },
      .flags = kComposite},
+    {.schema = "max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+     .forward = native<max_dim>,
+     .backward = max_dim_backward,
+     .saves = "result1"},
     {.schema = "min(Tensor input) -> Tensor",
      .forward = native<extreme_all<Reduction::min>>,
      .backward = extreme_backward,
      .saves = "input, result",
      .doc = "Least element of all; with dim, of each row, and where; with other, of both tensors."},
-    {.schema = "min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
-     .forward = native<min_dim>,
-     .backward = max_dim_backward,
-     .saves = "result1"},
     {.schema = "min(Tensor input, Tensor other) -> Tensor",
      .forward =
          [](Value* args, Value* results) {
@@ -596,6 +545,10 @@ FLAMBEAU_OPS({
            results[0] = Value(f(args[0], args[1]));
          },
      .flags = kComposite},
+    {.schema = "min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+     .forward = native<min_dim>,
+     .backward = max_dim_backward,
+     .saves = "result1"},
     {.schema = "argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
      .forward = native<position<true>>,
      .flags = kNotDifferentiable,
@@ -606,21 +559,22 @@ FLAMBEAU_OPS({
      .doc = "Position of the least element, the first of equal ones."},
     {.schema = "any(Tensor input, " DIMS ") -> Tensor",
      .forward = native<truth<Reduction::any>>,
-     .flags = kNotDifferentiable,
+     .flags = kCastsOut | kNotDifferentiable,
      .doc = "Whether any element is not zero."},
     {.schema = "all(Tensor input, " DIMS ") -> Tensor",
      .forward = native<truth<Reduction::all>>,
-     .flags = kNotDifferentiable,
+     .flags = kCastsOut | kNotDifferentiable,
      .doc = "Whether no element is zero."},
     {.schema = "count_nonzero(Tensor input, int[1]? dim=None) -> Tensor",
      .forward = native<count_nonzero>,
      .flags = kNotDifferentiable,
      .doc = "How many elements are not zero."},
-    {.schema =
-         "var(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
+    {.schema = "var(Tensor input, int[1]? dim=None, *, float? correction=None, bool keepdim=False) "
+               "-> Tensor",
      .forward = native<variance>,
      .backward = variance_backward,
      .saves = "input",
+     .flags = kCastsOut,
      .doc = "Variance; divided by the count less correction."},
     {.schema = "var(Tensor input, bool unbiased) -> Tensor",
      .forward = native<var_unbiased>,
@@ -628,11 +582,12 @@ FLAMBEAU_OPS({
     {.schema = "var(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor",
      .forward = native<var_dims>,
      .flags = kComposite},
-    {.schema =
-         "std(Tensor input, int[1]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
+    {.schema = "std(Tensor input, int[1]? dim=None, *, float? correction=None, bool keepdim=False) "
+               "-> Tensor",
      .forward = native<deviation>,
      .backward = deviation_backward,
      .saves = "input, result",
+     .flags = kCastsOut,
      .doc = "Standard deviation: the root of var()."},
     {.schema = "std(Tensor input, bool unbiased) -> Tensor",
      .forward = native<std_unbiased>,
@@ -640,16 +595,8 @@ FLAMBEAU_OPS({
     {.schema = "std(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor",
      .forward = native<std_dims>,
      .flags = kComposite},
-    {.schema = "var_mean(Tensor input, int[1]? dim=None, *, float correction=1, bool "
-               "keepdim=False) -> (Tensor, Tensor)",
-     .forward = native<var_mean>,
-     .flags = kComposite | kNoMethod,
-     .doc = "Variance and mean."},
-    {.schema = "std_mean(Tensor input, int[1]? dim=None, *, float correction=1, bool "
-               "keepdim=False) -> (Tensor, Tensor)",
-     .forward = native<std_mean>,
-     .flags = kComposite | kNoMethod,
-     .doc = "Standard deviation and mean."},
+    FLAMBEAU_WITH_MEAN("var_mean", call_var, "Variance and mean."),
+    FLAMBEAU_WITH_MEAN("std_mean", call_std, "Standard deviation and mean."),
     {.schema = "linalg.vector_norm(Tensor x, float ord=2, " DIMS
                ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<vector_norm>,
@@ -659,25 +606,10 @@ FLAMBEAU_OPS({
      .forward = native<logsumexp>,
      .backward = logsumexp_backward,
      .saves = "input, result",
+     .flags = kCastsOut,
      .doc = "Logarithm of the sum of exponentials, without overflow."},
     {.schema = "special.logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor",
      .alias = "logsumexp"},
-    {.schema = "cumsum(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
-     .forward = native<cumsum>,
-     .backward = cumsum_backward,
-     .flags = kInplace,
-     .doc = "Running sum along a dimension."},
-    {.schema = "cumprod(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
-     .forward = native<cumprod>,
-     .backward = cumprod_backward,
-     .saves = "input",
-     .flags = kInplace,
-     .doc = "Running product along a dimension."},
-    {.schema = "logcumsumexp(Tensor input, int dim) -> Tensor",
-     .forward = native<logcumsumexp>,
-     .backward = logcumsumexp_backward,
-     .saves = "input, result",
-     .doc = "Running logsumexp along a dimension."},
     {.schema = "sum_to_size(Tensor input, int[] size) -> Tensor",
      .forward = native<sum_to_size>,
      .flags = kComposite | kNoFunction,

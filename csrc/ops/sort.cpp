@@ -16,14 +16,16 @@ void check_sortable(const Tensor& x, const char* op) {
         x.dtype());
 }
 
-// The first `keep` of each line along dim in order, dim moved last: [.., keep] contiguous.
-std::pair<Tensor, Tensor> sorted_last(const Tensor& x, int64_t dim, int64_t keep, bool descending) {
+// The first `keep` of each line along dim in order, dim moved last: [.., keep] contiguous. With
+// Ties::select only the last of these: [.., 1].
+std::pair<Tensor, Tensor> sorted_last(const Tensor& x, int64_t dim, int64_t keep, bool descending,
+                                      Ties ties = Ties::stable) {
   Tensor lines =
       (x.dim() ? transpose_raw(x, dim, -1) : x.as_strided_raw(Ints{1}, Ints{1}, x->offset))
           .contiguous_raw();
   int64_t n = lines.sizes().back();
   Ints sizes = lines.sizes();
-  sizes.back() = keep;
+  sizes.back() = ties == Ties::select ? 1 : keep;
   Tensor values = empty(sizes, x.options()), indices = empty(sizes, {DType::int64, x.device()});
   if (values.numel() && !x.is_meta()) {
     check(n < int64_t(1) << 32, "sort(): more than 2^32 elements in a line are not supported");
@@ -37,7 +39,11 @@ std::pair<Tensor, Tensor> sorted_last(const Tensor& x, int64_t dim, int64_t keep
     a.dtype = x.dtype();
     a.item = static_cast<int64_t>(itemsize(x.dtype()));
     a.descending = descending;
+    a.ties = ties;
+    int no_memory = 0;
+    a.no_memory = &no_memory;
     sort_kernel(x.device_type(), a);
+    if (no_memory) fail(ErrorKind::out_of_memory, "sort(): out of memory for lines of ", n);
   }
   return {values, indices};
 }
@@ -49,18 +55,22 @@ Tensor back_in_place(const Tensor& lines, const Tensor& x, int64_t dim) {
 
 using Pair = std::tuple<Tensor, Tensor>;
 
-Pair sort_along(const Tensor& x, int64_t dim, int64_t keep, bool descending) {
-  auto [values, indices] = sorted_last(x, dim, keep, descending);
+Pair sort_along(const Tensor& x, int64_t dim, int64_t keep, bool descending, Ties ties) {
+  auto [values, indices] = sorted_last(x, dim, keep, descending, ties);
   return {back_in_place(values, x, dim), back_in_place(indices, x, dim)};
 }
 
-Pair sort(const Tensor& x, int64_t dim, bool descending, std::optional<bool>) {
+// Equal elements keep their order when that is asked for, and where PyTorch's radix sort does it
+// unasked: a long vector of integers in ascending order.
+Pair sort(const Tensor& x, int64_t dim, bool descending, std::optional<bool> stable) {
   check_sortable(x, "sort");
   dim = wrap_dim(dim, x.dim());
-  return sort_along(x, dim, x.dim() ? x.sizes()[dim] : 1, descending);
+  bool radix = is_integral(x.dtype()) && !descending && x.dim() == 1 && x.numel() >= 32768;
+  return sort_along(x, dim, x.dim() ? x.sizes()[dim] : 1, descending,
+                    stable.value_or(false) || radix ? Ties::stable : Ties::sort);
 }
-Tensor argsort(const Tensor& x, int64_t dim, bool descending, bool) {
-  return std::get<1>(sort(x, dim, descending, true));
+Tensor argsort(const Tensor& x, int64_t dim, bool descending, bool stable) {
+  return std::get<1>(sort(x, dim, descending, stable));
 }
 Tensor msort(const Tensor& x) {
   static const OpCall call_sort("sort");
@@ -85,14 +95,12 @@ Pair topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool) {
         " has size ", n);
   if (x.dim() == 0 && k == 0)
     return {empty(Ints{}, x.options()), empty(Ints{}, {DType::int64, x.device()})};
-  return sort_along(x, dim, k, largest);
+  return sort_along(x, dim, k, largest, Ties::top);
 }
 
-// The element of place `k` in each sorted line; a line with a NaN gives it for a median.
-Pair select_kth(const Tensor& x, int64_t dim, bool keepdim, int64_t k, int64_t keep) {
-  auto [values, indices] = sorted_last(x, dim, keep, false);
-  int64_t last = values.dim() - 1;
-  Tensor v = narrow_raw(values, last, k, 1), i = narrow_raw(indices, last, k, 1);
+// The element of place `k` in each line in order.
+Pair select_kth(const Tensor& x, int64_t dim, bool keepdim, int64_t k) {
+  auto [v, i] = sorted_last(x, dim, k + 1, false, Ties::select);
   auto shaped = [&](const Tensor& t) {
     if (x.dim() == 0) return t.as_strided_raw(Ints{}, Ints{}, t->offset).clone_raw();
     Tensor placed = transpose_raw(t, dim, -1);
@@ -113,7 +121,7 @@ Pair kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim) {
   int64_t n = line_length(x, dim, "kthvalue");
   check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim,
         ": k is ", k, ", size is ", n);
-  return select_kth(x, dim, keepdim, k - 1, k);
+  return select_kth(x, dim, keepdim, k - 1);
 }
 
 template <class T>
@@ -127,7 +135,7 @@ bool is_nan(T v) {
 // Along the last dimension of sorted lines: the middle of what is no NaN, or the first NaN.
 Pair median_along(const Tensor& x, int64_t dim, bool keepdim, bool skip_nan) {
   int64_t n = line_length(x, dim, skip_nan ? "nanmedian" : "median");
-  if (!is_floating(x.dtype()) || x.is_meta()) return select_kth(x, dim, keepdim, (n - 1) / 2, n);
+  if (x.is_meta()) return select_kth(x, dim, keepdim, 0);
   auto [values, indices] = sorted_last(x, dim, n, false);
   Ints sizes = x.sizes();
   if (x.dim()) sizes[dim] = 1;
@@ -186,12 +194,12 @@ void median_all_back(Backward& b) {
   b.set(0, reshape(flat, b.sizes(0)));
 }
 
-// The most frequent value, the least of equals; its last position.
+// The most frequent value, the least of equals; the last of its positions in sorted order.
 Pair mode(const Tensor& x, int64_t dim, bool keepdim) {
   check_sortable(x, "mode");
   dim = wrap_dim(dim, x.dim());
   int64_t n = line_length(x, dim, "mode");
-  auto [values, indices] = sorted_last(x, dim, n, false);
+  auto [values, indices] = sorted_last(x, dim, n, false, Ties::sort);
   Ints lines = values.sizes();
   lines.back() = 1;
   Tensor v = empty(lines, x.options()), at = empty(lines, indices.options());
@@ -231,7 +239,7 @@ FLAMBEAU_OPS{
      .forward = native<sort>,
      .backward = [](Backward& b) { pick_back(b, b.arg(1).as_int(), true); },
      .saves = "result1",
-     .doc = "The elements along a dimension in order, and where they were. Always stable."},
+     .doc = "The elements along a dimension in order, and where they were."},
     {.schema =
          "argsort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> Tensor",
      .forward = native<argsort>,

@@ -148,7 +148,7 @@ PyObject* is_on(const Tensor& t) {
   return boolean(t.device_type() == type);
 }
 PyObject* never(const Tensor&) { Py_RETURN_FALSE; }
-PyObject* get_layout(const Tensor&) { return wrap(Layout::strided); }
+PyObject* get_layout(const Tensor& t) { return wrap(t->layout); }
 
 }  // namespace
 
@@ -186,7 +186,7 @@ PyGetSetDef tensor_attributes[] = {
         "shape", +[](const Tensor& t) { return wrap_size(t.sizes()); }, "Its sizes."),
     FLAMBEAU_GET(
         "device", +[](const Tensor& t) { return wrap(t.device()); }, "Where it lives."),
-    FLAMBEAU_GET("layout", get_layout, "torch.strided."),
+    FLAMBEAU_GET("layout", get_layout, "torch.strided, or how a sparse tensor is kept."),
     FLAMBEAU_GET(
         "ndim", +[](const Tensor& t) { return PyLong_FromLongLong(t.dim()); },
         "How many dimensions it has."),
@@ -208,8 +208,8 @@ PyGetSetDef tensor_attributes[] = {
     FLAMBEAU_GET("is_cpu", is_on<DeviceType::cpu>, "True on the CPU."),
     FLAMBEAU_GET("is_cuda", is_on<DeviceType::cuda>, "True on a CUDA device."),
     FLAMBEAU_GET("is_meta", is_on<DeviceType::meta>, "True for tensors without data."),
-    FLAMBEAU_GET("is_sparse", never, "True for sparse COO tensors."),
-    FLAMBEAU_GET("is_sparse_csr", never, "True for sparse CSR tensors."),
+    FLAMBEAU_FLAG("is_sparse", t->layout == Layout::sparse_coo, "True for sparse COO tensors."),
+    FLAMBEAU_FLAG("is_sparse_csr", t->layout == Layout::sparse_csr, "True for sparse CSR tensors."),
     FLAMBEAU_GET("is_quantized", never, "False: there are no quantized tensors."),
     FLAMBEAU_GET("is_mkldnn", never, "False: tensors have no foreign layouts."),
     FLAMBEAU_GET("is_mps", never, "False: there is no MPS device."),

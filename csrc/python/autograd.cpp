@@ -1,5 +1,6 @@
 // Autograd's entries from Python: backward, modes, hooks of tensors and saved tensors, anomaly
 // mode.
+#include "../sparse.h"
 #include "node.h"
 
 namespace flambeau {
@@ -281,7 +282,36 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
+// flambeau.sparse, which is imported when the first sparse gradient comes.
+namespace {
+
+template <class... A>
+Tensor call_sparse(const char* name, const char* format, A... args) {
+  Py module = Py::steal(checked(PyImport_ImportModule("flambeau.sparse._gradient")));
+  Py result = Py::steal(checked(PyObject_CallMethod(module.get(), name, format, args...)));
+  check_type(is_tensor(result.get()), name, "(): expected a tensor");
+  return unwrap(result.get());
+}
+
+Tensor sparse_add(const Tensor& sum, const Tensor& g, bool in_place) {
+  Py a = Py::steal(wrap(sum)), b = Py::steal(wrap(g));
+  return call_sparse("add", "OOi", a.get(), b.get(), static_cast<int>(in_place));
+}
+Tensor sparse_to_dense(const Tensor& t) {
+  Py o = Py::steal(wrap(t));
+  return call_sparse("to_dense", "O", o.get());
+}
+Tensor sparse_from_rows(const Tensor& values, const Tensor& indices, int64_t rows,
+                        int64_t padding) {
+  Py v = Py::steal(wrap(values)), at = Py::steal(wrap(indices));
+  return call_sparse("from_rows", "OOLL", v.get(), at.get(), static_cast<long long>(rows),
+                     static_cast<long long>(padding));
+}
+
+}  // namespace
+
 void init_autograd(PyObject* m) {
+  sparse_binding = {sparse_add, sparse_to_dense, sparse_from_rows};
   init_node(m);
   init_function(m);
   node_binding.created = node_created;

@@ -109,6 +109,11 @@ Tensor tensor_at(Ref<Storage> storage, DType dtype, IntSpan sizes, IntSpan strid
 struct Export {
   Ref<Storage> storage;  // the tensor may be given another one meanwhile
   std::vector<Py_ssize_t> shape, strides;
+  explicit Export(const Tensor& t) : storage(t->storage) { ++storage->lent; }
+  Export(Export&& other) = default;
+  ~Export() {
+    if (storage) --storage->lent;
+  }
 };
 
 const char* buffer_format(DType t) {
@@ -181,9 +186,7 @@ char interface_kind(DType t) {
 
 Export* export_memory(const Tensor& t) {
   auto size = static_cast<Py_ssize_t>(itemsize(t.dtype()));
-  auto* lent = new Export;
-  lent->storage = t->storage;
-  t->storage->resizable = false;  // its address is out
+  auto* lent = new Export(t);
   for (int64_t d = 0; d < t.dim(); ++d) {
     lent->shape.push_back(t.sizes()[d]);
     lent->strides.push_back(t.strides()[d] * size);
@@ -271,6 +274,8 @@ enum : uint8_t { kDLInt, kDLUInt, kDLFloat, kDLHandle, kDLBfloat, kDLComplex, kD
 struct Lent {
   DLManagedTensor managed;
   Tensor tensor;
+  Lent(DLManagedTensor m, const Tensor& t) : managed(m), tensor(t) { ++tensor->storage->lent; }
+  ~Lent() { --tensor->storage->lent; }
 };
 
 DLDataType dlpack_type(DType t) {
@@ -329,8 +334,7 @@ PyObject* to_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
       }
     }
     t = copied == Py_True ? t.clone_raw() : t.alias();
-    t->storage->resizable = false;  // the borrower keeps its address
-    auto* lent = new Lent{{}, t};
+    auto* lent = new Lent({}, t);  // the borrower keeps the address
     DLTensor& d = lent->managed.tensor;
     d = {t.data(),
          {kDLCpu, 0},

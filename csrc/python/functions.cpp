@@ -20,15 +20,14 @@ PyObject* return_types;  // named-tuple classes by operator name
 
 // -- results
 // -----------------------------------------------------------------------------------------
-PyTypeObject* result_class(const Op& op) {
-  PyObject* known = PyDict_GetItemString(return_types, op.schema.name.c_str());
+// The class of that name; names live for ever, as classes do.
+PyTypeObject* make_result_class(const std::string& name, const std::vector<std::string>& names) {
+  PyObject* known = PyDict_GetItemString(return_types, name.c_str());
   if (known) return reinterpret_cast<PyTypeObject*>(known);
-  auto n = op.schema.results.size();
-  // The names live as long as the record: for ever.
+  auto n = names.size();
   auto* fields = new PyStructSequence_Field[n + 1]();
-  for (size_t i = 0; i < n; ++i) fields[i].name = op.schema.results[i].c_str();
-  auto* full =
-      new std::string("torch.return_types." + op.schema.name.substr(op.schema.name.rfind('.') + 1));
+  for (size_t i = 0; i < n; ++i) fields[i].name = (new std::string(names[i]))->c_str();
+  auto* full = new std::string("torch.return_types." + name);
   PyStructSequence_Desc desc = {full->c_str(), nullptr, fields, static_cast<int>(n)};
   PyTypeObject* cls = PyStructSequence_NewType(&desc);
   if (!cls) throw PythonError{};
@@ -36,9 +35,37 @@ PyTypeObject* result_class(const Op& op) {
   Py home = Py::steal(checked(PyUnicode_FromString("flambeau.return_types")));
   if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(cls), "__module__", home.get()) < 0)
     throw PythonError{};
-  PyDict_SetItemString(return_types, op.schema.name.c_str(), reinterpret_cast<PyObject*>(cls));
+  PyDict_SetItemString(return_types, name.c_str(), reinterpret_cast<PyObject*>(cls));
   Py_DECREF(cls);  // the dictionary holds it
   return cls;
+}
+
+// linalg.svd gives linalg_svd.
+std::string result_name(const Op& op) {
+  std::string name = op.schema.name;
+  for (char& c : name)
+    if (c == '.') c = '_';
+  return name;
+}
+
+PyTypeObject* result_class(const Op& op) {
+  return make_result_class(result_name(op), op.schema.results);
+}
+
+// _return_type(name, fields): for operators written in Python.
+PyObject* return_type(PyObject*, PyObject* args) {
+  const char* name;
+  PyObject* fields;
+  if (!PyArg_ParseTuple(args, "sO!:_return_type", &name, &PyTuple_Type, &fields)) return nullptr;
+  return guarded([&] {
+    std::vector<std::string> names;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fields); ++i) {
+      const char* text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(fields, i));
+      if (!text) throw PythonError{};
+      names.emplace_back(text);
+    }
+    return Py_NewRef(reinterpret_cast<PyObject*>(make_result_class(name, names)));
+  });
 }
 
 PyObject* wrap_value(const Value& v) {
@@ -319,6 +346,8 @@ void add(PyObject* dict, const std::string& key, PyObject* value) {
 }
 
 PyMethodDef module_methods[] = {
+    {"_return_type", return_type, METH_VARARGS,
+     "_return_type(name, fields): the named tuple of an operator's results."},
     {"_disabled_torch_function_impl", disabled, METH_VARARGS,
      "Set as __torch_function__, this makes a Tensor subclass behave as a plain Tensor."},
     {nullptr, nullptr, 0, nullptr}};
@@ -347,9 +376,12 @@ void init_functions(PyObject* m) {
   Py functions = Py::steal(checked(PyDict_New())), methods = Py::steal(checked(PyDict_New())),
      internal = Py::steal(checked(PyDict_New()));
   for (Op* first : all_ops()) {
-    for (Op* op = first; op; op = op->next_overload)
+    for (Op* op = first; op; op = op->next_overload) {
       for (Argument& a : op->schema.args)
         if (!a.interned) a.interned = PyUnicode_InternFromString(a.name.c_str());
+      bool named = op->nresults() > 1 && !op->schema.results[0].empty();
+      if (named && !(first->flags & kInternal)) result_class(*op);
+    }
     const std::string& full = first->schema.name;
     std::string name = full.substr(full.rfind('.') + 1);
     if (first->flags & kInternal) {

@@ -65,7 +65,6 @@ PyObject* resize(PyObject* self, PyObject* size) {
     check_type(int_from(size, &n), "resize_(): argument 'size' must be int, not ",
                Py_TYPE(size)->tp_name);
     check(n >= 0, "resize_(): size must not be negative, got ", n);
-    check(storage_of(self)->resizable, "Trying to resize storage that is not resizable");
     storage_of(self)->resize(static_cast<size_t>(n));
     return Py_NewRef(self);
   });
@@ -111,11 +110,14 @@ int getbuffer(PyObject* self, Py_buffer* view, int flags) {
     PyErr_SetString(PyExc_BufferError, "a meta storage has no data");
     return -1;
   }
-  s->resizable = false;  // its address is out
   static char nowhere;
-  return PyBuffer_FillInfo(view, self, s->nbytes ? s->data : &nowhere,
-                           static_cast<Py_ssize_t>(s->nbytes), 0, flags);
+  if (PyBuffer_FillInfo(view, self, s->nbytes ? s->data : &nowhere,
+                        static_cast<Py_ssize_t>(s->nbytes), 0, flags))
+    return -1;
+  ++s->lent;  // its address is out
+  return 0;
 }
+void releasebuffer(PyObject* self, Py_buffer*) { --storage_of(self)->lent; }
 
 PyMethodDef storage_methods[] = {
     {"nbytes", nbytes, METH_NOARGS, "How many bytes it holds."},
@@ -247,6 +249,7 @@ void init_storage(PyObject* m) {
                          {Py_sq_item, reinterpret_cast<void*>(get_byte)},
                          {Py_sq_ass_item, reinterpret_cast<void*>(set_byte)},
                          {Py_bf_getbuffer, reinterpret_cast<void*>(getbuffer)},
+                         {Py_bf_releasebuffer, reinterpret_cast<void*>(releasebuffer)},
                          {0, nullptr}};
   PyType_Spec spec = {"flambeau.UntypedStorage", sizeof(PyStorage), 0, Py_TPFLAGS_DEFAULT, slots};
   StorageType = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));

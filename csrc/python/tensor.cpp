@@ -191,6 +191,28 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
   });
 }
 
+// Tensor._make_sparse(cls, size, dtype, layout): an object of cls of that shape over one zero; the
+// elements are its own affair.
+PyObject* make_sparse(PyObject*, PyObject* args) {
+  PyObject *cls, *size, *dtype, *layout;
+  if (!PyArg_ParseTuple(args, "OOOO:_make_sparse", &cls, &size, &dtype, &layout)) return nullptr;
+  return guarded([&] {
+    auto* type = reinterpret_cast<PyTypeObject*>(cls);
+    check_type(PyType_Check(cls) && PyType_IsSubtype(type, TensorType) && type != TensorType,
+               "_make_sparse(): cls must be a subclass of Tensor");
+    DType t;
+    Layout l;
+    Ints sizes;
+    check_type(dtype_from(dtype, &t) && layout_from(layout, &l) && PyTuple_Check(size) &&
+                   sizes_from(size, &sizes),
+               "_make_sparse(): expected a tuple of sizes, a dtype and a layout");
+    for (int64_t s : sizes) check(s >= 0, "negative size in ", sizes);
+    Tensor one = zeros(Ints{}, {t, {}}).as_strided_raw(sizes, Ints(sizes.size()), 0);
+    one->layout = l;
+    return adopt(type, one);
+  });
+}
+
 PyObject* as_subclass(PyObject* self, PyObject* cls) {
   return guarded([&] {
     auto* type = reinterpret_cast<PyTypeObject*>(cls);
@@ -289,6 +311,8 @@ PyCFunction method(F f) {
 PyMethodDef subclass_methods[] = {
     {"_make_subclass", method(make_subclass), METH_STATIC | METH_VARARGS | METH_KEYWORDS,
      "_make_subclass(cls, data, require_grad=False): data's memory as an object of cls."},
+    {"_make_sparse", make_sparse, METH_STATIC | METH_VARARGS,
+     "_make_sparse(cls, size, dtype, layout): what a sparse tensor stands on."},
     {"as_subclass", as_subclass, METH_O, "as_subclass(cls): the same memory as an object of cls."},
     {"__torch_function__", method(default_torch_function),
      METH_CLASS | METH_VARARGS | METH_KEYWORDS,

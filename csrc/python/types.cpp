@@ -24,10 +24,10 @@ PyObject* named_reduce(PyObject* self, PyObject*) {
 PyObject* named_same(PyObject* self, PyObject*) { return Py_NewRef(self); }
 
 PyObject* dtype_objects[kDTypeCount];
-constexpr const char* kLayoutNames[] = {"strided", "sparse_coo", "sparse_csr"};
+constexpr const char* kLayoutNames[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc"};
 constexpr const char* kFormatNames[] = {"contiguous_format", "preserve_format", "channels_last",
                                         "channels_last_3d"};
-PyObject* layout_objects[3];
+PyObject* layout_objects[std::size(kLayoutNames)];
 PyObject* format_objects[4];
 
 DType dtype_of(PyObject* o) { return static_cast<DType>(named(o)->value); }
@@ -382,8 +382,8 @@ void init_types(PyObject* m) {
     dtype_objects[i] = make_named(DTypeType, i, name);
     add(name, dtype_objects[i]);
   }
-  for (int i = 0; i < 3; ++i) {
-    layout_objects[i] = make_named(LayoutType, i, kLayoutNames[i]);
+  for (size_t i = 0; i < std::size(kLayoutNames); ++i) {
+    layout_objects[i] = make_named(LayoutType, static_cast<int>(i), kLayoutNames[i]);
     add(kLayoutNames[i], layout_objects[i]);
   }
   for (int i = 0; i < 4; ++i) {

@@ -60,7 +60,9 @@ def _spaced(name, y, x, dx, dim):
     if x is not None and dx is not None:
         raise TypeError(f"{name}(): only one of x and dx can be given")
     if y.dtype == flambeau.bool or (x is not None and x.dtype == flambeau.bool):
-        raise RuntimeError(f"{name}(): received a bool input for `x` or `y`, but bool is not supported")
+        raise RuntimeError(
+            f"{name}(): received a bool input for `x` or `y`, but bool is not supported"
+        )
     n = y.shape[dim]
     sums = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
     if x is None:

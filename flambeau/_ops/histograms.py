@@ -18,7 +18,9 @@ def _range(x, low_high, name):
     else:
         low, high = x.min().item(), x.max().item()
         if not (abs(low) < float("inf") and abs(high) < float("inf")):
-            raise RuntimeError(f"{name}(): dimension's inferred range [{low}, {high}] is not finite")
+            raise RuntimeError(
+                f"{name}(): dimension's inferred range [{low}, {high}] is not finite"
+            )
     return (low - 0.5, high + 0.5) if low == high else (low, high)
 
 
@@ -66,7 +68,7 @@ def _count(columns, edges, weight, density):
 
 def _check(input, weight, name, of_points):
     if input.dtype not in (flambeau.float32, flambeau.float64):
-        raise RuntimeError(f'"{name}" not implemented for \'{input.dtype}\'')
+        raise RuntimeError(f"\"{name}\" not implemented for '{input.dtype}'")
     if weight is None:
         return None
     if weight.dtype != input.dtype:
@@ -139,7 +141,9 @@ def histogramdd(input, bins, range=None, weight=None, density=False):
     points = input.detach().reshape(-1, width)
     columns = [points[:, d] for d in _numbers(width)]
     edges = [
-        _edges(columns[d], bins[d], None if range is None else range[2 * d : 2 * d + 2], "histogramdd")
+        _edges(
+            columns[d], bins[d], None if range is None else range[2 * d : 2 * d + 2], "histogramdd"
+        )
         for d in _numbers(width)
     ]
     hist = _count(columns, edges, weight, density)

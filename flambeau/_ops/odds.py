@@ -3,7 +3,7 @@
 import flambeau
 from flambeau import _C
 
-from . import op
+from . import functions, op
 
 
 @op("is_nonzero(Tensor input) -> bool")
@@ -160,31 +160,6 @@ def detach_(input):
     return input.detach_()
 
 
-@op("fill_diagonal_(Tensor(a!) input, Scalar fill_value, bool wrap=False) -> Tensor", method=False)
-def fill_diagonal_(input, fill_value, wrap=False):
-    """Writes a number on the main diagonal, the diagonal of a cube where there are more dimensions.
-
-    With `wrap` the diagonal of a tall matrix begins again after each block of as many rows as
-    there are columns and one.
-
-    >>> import flambeau as torch
-    >>> torch.zeros(2, 2).fill_diagonal_(5)
-    tensor([[5., 0.],
-            [0., 5.]])
-    """
-    if input.dim() < 2:
-        raise RuntimeError("fill_diagonal_(): dimensions must larger than 1")
-    if input.dim() > 2 and len(set(input.shape)) > 1:
-        raise RuntimeError("fill_diagonal_(): all dimensions of input must be of equal length")
-    rows, step, at = input.shape[0], sum(input.stride()), input.storage_offset()
-    block = min(input.shape)
-    starts = range(0, rows, block + 1) if wrap and input.dim() == 2 and block else (0,)
-    for first in starts:
-        n = min(block, rows - first)
-        input.as_strided((n,), (step,), at + first * input.stride(0)).fill_(fill_value)
-    return input
-
-
 @op("range(Scalar start, Scalar end, Scalar step=1) -> Tensor", method=False)
 def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False):
     """start, start + step, ... up to end and with it; arange() is the usual form.
@@ -262,7 +237,9 @@ def segment_reduce(
     shape[axis] = lengths.shape[-1] + 1
     start = _SEGMENT_STARTS[reduce] if initial is None else initial
     first = 0 if reduce == "mean" else start
-    result = data.new_full(shape, first).scatter_reduce(axis, segment, data, "sum" if reduce == "mean" else _SEGMENT_REDUCES[reduce])
+    result = data.new_full(shape, first).scatter_reduce(
+        axis, segment, data, "sum" if reduce == "mean" else _SEGMENT_REDUCES[reduce]
+    )
     result = result.narrow(axis, 0, lengths.shape[-1])
     if reduce == "mean":
         counts = lengths.reshape(*lengths.shape, *[1] * (data.dim() - axis - 1))
@@ -270,7 +247,10 @@ def segment_reduce(
     return result
 
 
-@op("hash_tensor(Tensor input, int[1] dim=[], *, bool keepdim=False, int mode=0) -> Tensor", out=True)
+@op(
+    "hash_tensor(Tensor input, int[1] dim=[], *, bool keepdim=False, int mode=0) -> Tensor",
+    out=True,
+)
 def hash_tensor(input, dim=(), *, keepdim=False, mode=0):
     """The exclusive or of the elements' bits, as uint64, over the given dimensions or all.
 
@@ -328,6 +308,22 @@ def from_file(
         data = mmap.mmap(file.fileno(), count, access=access)
     made = _C.frombuffer(data, dtype=dtype)
     return made.to(device) if device is not None else made.requires_grad_(requires_grad)
+
+
+def _variadic(name):
+    """Tensors one by one besides a list of them."""
+    several = functions[name]
+
+    def at_least(*tensors):
+        return several(tensors[0] if len(tensors) == 1 else list(tensors))
+
+    at_least.__name__ = at_least.__qualname__ = name
+    at_least.__doc__ = several.__doc__
+    functions[name] = at_least
+
+
+for _name in ("atleast_1d", "atleast_2d", "atleast_3d"):
+    _variadic(_name)
 
 
 def _copies():

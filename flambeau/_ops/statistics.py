@@ -55,7 +55,8 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """
     if not (input.is_floating_point() or input.is_complex()):
         raise RuntimeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}"
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.dtype}"
         )
     count = (~input.isnan().detach()).sum(dim, keepdim)
     return _no_nan(input).sum(dim, keepdim, dtype=dtype) / count
@@ -169,9 +170,7 @@ def _check_weights(input, fweights, aweights, count):
             )
         whole = not (w.is_floating_point() or w.is_complex()) and w.dtype != flambeau.bool
         if name == "fweights" and not whole:
-            raise RuntimeError(
-                f"cov(): expected fweights to have integral dtype but got {w.dtype}"
-            )
+            raise RuntimeError(f"cov(): expected fweights to have integral dtype but got {w.dtype}")
         if name == "aweights" and not w.is_floating_point():
             raise RuntimeError(
                 f"cov(): expected aweights to have floating point dtype but got {w.dtype}"
@@ -221,7 +220,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     freedom = freedom.clamp(min=0) if isinstance(freedom, flambeau.Tensor) else max(freedom, 0)
     x = x - center.unsqueeze(1)
     weighted = x if w is None else x * w
-    return (x @ weighted.mH.to(x.dtype) / freedom).conj().squeeze()
+    return (x @ weighted.mH.to(x.dtype) / freedom).squeeze()
 
 
 @op("corrcoef(Tensor input) -> Tensor")
@@ -277,7 +276,9 @@ def dist(input, other, p=2):
     """
     apart = (input - other).reshape(-1)
     if not (apart.is_floating_point() or apart.is_complex()):
-        raise RuntimeError(f"dist(): expected a floating point or complex tensor, got {apart.dtype}")
+        raise RuntimeError(
+            f"dist(): expected a floating point or complex tensor, got {apart.dtype}"
+        )
     return _norms(apart, p, 0) if p >= 0 else functions["linalg.vector_norm"](apart, p)
 
 
@@ -314,13 +315,10 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
         if not x.is_floating_point():
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}")
         if x.dim() < 2:
-            raise RuntimeError(
-                f"cdist only supports at least 2D tensors, {name} got: {x.dim()}D"
-            )
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.dim()}D")
     if x1.shape[-1] != x2.shape[-1]:
         raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: "
-            f"{x2.shape[-1]}"
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
@@ -330,9 +328,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     return _norms(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 
-@op(
-    "renorm(Tensor input, Scalar p, int dim, Scalar maxnorm) -> Tensor", out=True, inplace=True
-)
+@op("renorm(Tensor input, Scalar p, int dim, Scalar maxnorm) -> Tensor", out=True, inplace=True)
 def renorm(input, p, dim, maxnorm):
     """The tensor with each slice along dim scaled down to a p-norm of maxnorm where it has more.
 

@@ -1,0 +1,129 @@
+"""Methods of Tensor that programs call now and then; attached when flambeau is imported."""
+
+import flambeau
+
+
+def where(self, condition, other):
+    """This tensor where the condition holds, other elsewhere.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([1, -2])
+    >>> x.where(x > 0, 0)
+    tensor([1, 0])
+    """
+    return flambeau.where(condition, self, other)
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Writes a number on the main diagonal, the diagonal of a cube where there are more dimensions.
+
+    With `wrap` the diagonal of a tall matrix begins again after each block of as many rows as
+    there are columns and one.
+
+    >>> import flambeau as torch
+    >>> torch.zeros(2, 2).fill_diagonal_(5)
+    tensor([[5., 0.],
+            [0., 5.]])
+    """
+    if self.dim() < 2:
+        raise RuntimeError("fill_diagonal_(): dimensions must larger than 1")
+    if self.dim() > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError("fill_diagonal_(): all dimensions of input must be of equal length")
+    rows, step, at = self.shape[0], sum(self.stride()), self.storage_offset()
+    block = min(self.shape)
+    starts = range(0, rows, block + 1) if wrap and self.dim() == 2 and block else (0,)
+    for first in starts:
+        n = min(block, rows - first)
+        self.as_strided((n,), (step,), at + first * self.stride(0)).fill_(fill_value)
+    return self
+
+
+def map2_(self, x, y, callable):
+    """Sets every element to callable(element, element of x, element of y); slow."""
+    sides = (t.expand_as(self).reshape(-1).tolist() for t in (self, x, y))
+    flat = [callable(*values) for values in zip(*sides)]
+    return self.copy_(flambeau.tensor(flat, dtype=self.dtype).reshape(self.shape))
+
+
+def _resized(self, sizes):
+    import warnings
+
+    warnings.warn("non-inplace resize is deprecated", stacklevel=3)
+    return self.reshape(sizes)
+
+
+def resize(self, *sizes):
+    """reshape() under its oldest name."""
+    return _resized(self, sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes)
+
+
+def resize_as(self, tensor):
+    """reshape_as() under its oldest name."""
+    return _resized(self, tensor.shape)
+
+
+def dim_order(self, ambiguity_check=False):
+    """The dimensions from the outermost to the innermost in memory.
+
+    >>> import flambeau as torch
+    >>> torch.empty(2, 3, 5).transpose(0, 1).dim_order()
+    (1, 0, 2)
+    """
+    if ambiguity_check:
+        formats = [flambeau.contiguous_format, flambeau.channels_last, flambeau.channels_last_3d]
+        if isinstance(ambiguity_check, (list, tuple)):
+            formats = ambiguity_check
+        rank = {flambeau.channels_last: 4, flambeau.channels_last_3d: 5}
+        fits = [
+            f
+            for f in formats
+            if rank.get(f, self.dim()) == self.dim() and self.is_contiguous(memory_format=f)
+        ]
+        if len(fits) > 1:
+            raise RuntimeError(
+                "The tensor does not have unique dim order, or cannot map to exact one of the "
+                f"given memory formats: {formats}"
+            )
+    strides = self.stride()
+    return tuple(sorted(range(self.dim()), key=lambda d: -strides[d]))
+
+
+def const_data_ptr(self):
+    """The address of the first element."""
+    return self.data_ptr()
+
+
+def storage_type(self):
+    """The class of storage(): FloatStorage and its kin."""
+    return type(self.storage())
+
+
+def reinforce(self, reward):
+    """An error: gradients of random draws are taken through distributions."""
+    raise RuntimeError(
+        "reinforce() was removed: use flambeau.distributions and its log_prob() in a loss instead"
+    )
+
+
+def to_padded_tensor(self, padding, output_size=None):
+    """An error: there are no nested tensors."""
+    raise RuntimeError("to_padded_tensor(): only nested tensors can be padded")
+
+
+def _grad_dtype(self):
+    return self.dtype if self.requires_grad else None
+
+
+_PLAIN = (
+    where, fill_diagonal_, map2_, resize, resize_as, dim_order, const_data_ptr, storage_type,
+    reinforce, to_padded_tensor,
+)  # fmt: skip
+
+
+def attach(cls):
+    """Gives cls the methods of this file."""
+    for function in _PLAIN:
+        setattr(cls, function.__name__, function)
+    cls.grad_dtype = property(_grad_dtype, doc="The dtype of its gradient.")
+    cls.name = None  # a program's own to set
+    cls.volatile = property(lambda self: False, doc="False: gradients are turned off by no_grad().")
