@@ -223,7 +223,8 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
     }
   }
   if (!same) common = result_type(args, op.operands);
-  for (int k = op.operands, total = k + kMaxNumbers; k < total && args[k].is_scalar(); ++k) {
+  for (int k = op.operands; k < op.operands + op.numbers; ++k) {
+    if (!args[k].is_scalar()) break;
     const Scalar& s = args[k].as_scalar();
     if (is_integral(common) || common == DType::boolean)
       check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL ||
@@ -272,7 +273,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
     o.tensors[0] = &out;
   }
   PointwiseNumber numbers[kMaxNumbers];
-  for (int k = 0; k < kMaxNumbers && args[op.operands + k].is_scalar(); ++k)
+  for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k)
     numbers[k] = number_of(args[op.operands + k].as_scalar());
   PointwiseFn fn = loops(op.index).value[static_cast<int>(compute)];
   run_loop(o, compute,

@@ -10,7 +10,8 @@ enum PointwiseReads : uint32_t { kReadsG = 1, kReadsX = 2, kReadsZ = 4, kReadsU 
 struct PointwiseOp {
   const char* name;
   int index;     // PointwiseIndex
-  int operands;  // 1 to 3; the schema's arguments after them are numbers
+  int operands;  // 1 to 3; the schema's arguments after them are numbers:
+  int numbers;
   int types;
   uint32_t reads[3];  // PointwiseReads of each gradient
   bool differentiable, zero[3];

@@ -1,6 +1,8 @@
 // Convolution, its transpose and its weight gradient, each as tiles of the matrix micro-kernel
 // over blocks of columns. Sums run in an order given by the sizes alone.
+#include "conv_depthwise.h"
 #include "conv_direct.h"
+#include "conv_pointwise.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -20,81 +22,102 @@ Filters<T> pack_filters(const Conv<T>& c) {
   return {tiles, rows, packed};
 }
 
-// out[filter][position] of lines first..last of one group of one image.
+// out[filter][position] of tiles [t0, t1) of one group's filters, for a span. The reduction runs in
+// chunks of channels, so that what a chunk reads stays in the caches.
 template <class T>
-void output_block(const Conv<T>& c, const Filters<T>& f, int64_t n, int64_t group, int64_t first,
-                  int64_t last) {
-  constexpr int64_t NR = kTileCols<T>;
-  const Columns<T> cols = columns(c, c.input(n, group * c.channels), c.channels, first, last);
-  const int64_t count = (last - first) * c.width;
+void output_span(const Conv<T>& c, const Filters<T>& f, const Span& s, int64_t group, int64_t t0,
+                 int64_t t1) {
+  constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
+  const int64_t chunk = max(int64_t{1}, 256 / c.taps), first = group * c.filters + t0 * f.rows;
+  const int64_t filters = min(t1 * f.rows, c.filters) - t0 * f.rows;
+  const int64_t each = (s.last - s.first) * c.width, count = (s.n1 - s.n0) * each;
+  const bool apart = s.n1 - s.n0 > 1;  // the results of several images are sorted out at the end
   TileArgs<T> t;
+  t.c_row = apart ? column_step<T>(count) : c.positions;
+  T* out = apart ? scratch_for<T>(Scratch::output, filters * t.c_row + W)
+                 : c.output(s.n0, first) + s.first * c.width;
   t.a_row = 1, t.a_col = f.rows;
-  t.b_row = cols.step;
-  t.k = c.depth;
-  t.c_row = c.positions;
-  t.start = c.a.bias ? Start::bias_rows : Start::zero;
-  for (int64_t j = 0; j < count; j += NR)
-    for (int64_t i = 0; i < f.tiles; ++i) {
-      const int64_t filter = group * c.filters + i * f.rows;
-      const int64_t rows = min(f.rows, c.filters - i * f.rows);
-      if (rows <= 0) break;
-      t.a = f.data + (group * f.tiles + i) * f.rows * c.depth;
-      t.b = cols.data + j;
-      t.cols = min(NR, count - j);
-      t.c = c.output(n, filter) + first * c.width + j;
-      t.bias = static_cast<const T*>(c.a.bias) + (c.a.bias ? filter : 0);
-      run_tile(t, rows);
+  for (int64_t ch = 0; ch < c.channels; ch += chunk) {
+    const int64_t channels = min(chunk, c.channels - ch);
+    const Columns<T> cols = columns(c, s, group * c.channels + ch, channels);
+    t.b_row = cols.step;
+    t.k = channels * c.taps;
+    t.start = ch > 0 ? Start::c : c.a.bias ? Start::bias_rows : Start::zero;
+    for (int64_t j = 0; j < count; j += NR)
+      for (int64_t i = t0; i < t1; ++i) {
+        const int64_t at = (i - t0) * f.rows;
+        t.a = f.data + ((group * f.tiles + i) * c.depth + ch * c.taps) * f.rows;
+        t.b = cols.data + j;
+        t.cols = min(NR, count - j);
+        t.c = out + at * t.c_row + j;
+        t.bias = static_cast<const T*>(c.a.bias) + (c.a.bias ? first + at : 0);
+        run_tile(t, min(f.rows, filters - at));
+      }
+  }
+  if (!apart) return;
+  for (int64_t n = s.n0; n < s.n1; ++n)
+    for (int64_t i = 0; i < filters; ++i) {
+      const T* src = out + i * t.c_row + (n - s.n0) * each;
+      T* dst = c.output(n, first + i);
+      for (int64_t j = 0; j < each; j += W)
+        Vec<T>::load_n(src + j, each - j).store_n(dst + j, each - j);
     }
 }
 
+// A task is a group of one span, and where there are few such, some of its filters.
 template <class T>
-void output_pointwise(const Conv<T>& c) {
-  const auto one = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / c.a.groups, group = i % c.a.groups, filter = group * c.filters;
-      Gemm<T> g{c.filters,
-                c.positions,
-                c.depth,
-                c.weight(filter),
-                c.depth,
-                1,
-                c.input(n, group * c.channels),
-                c.positions,
-                1,
-                c.output(n, filter),
-                c.positions};
-      if (c.a.bias) {
-        g.bias = static_cast<const T*>(c.a.bias) + filter;
-        g.start = Start::bias_rows;
-      }
-      gemm(g);
-    }
-  };
-  if (c.a.batch * c.a.groups < 4) return one(0, c.a.batch * c.a.groups);
-  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / (c.flops() + 1));
-  parallel_for(0, c.a.batch * c.a.groups, grain, one);
+void output_spans(const Conv<T>& c, const Filters<T>& f) {
+  const Spans<T> spans(c, 0, c.a.batch);
+  const int64_t tiles = ceil_div(c.filters, f.rows), tasks = spans.count() * c.a.groups;
+  int64_t parts = min(ceil_div(16, tasks), max(int64_t{1}, tiles / 8));
+  const int64_t part = ceil_div(tiles, parts);
+  parts = ceil_div(tiles, part);
+  const double flops =
+      c.flops() * static_cast<double>(c.a.batch * c.a.groups) / static_cast<double>(tasks * parts);
+  parallel_for(0, tasks * parts, 1 + static_cast<int64_t>(kParallelFlops / (flops + 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t p = i % parts * part, group = i / parts % c.a.groups;
+                   output_span(c, f, spans.at(i / parts / c.a.groups), group, p,
+                               min(p + part, tiles));
+                 }
+               });
+}
+
+template <class T>
+void output_lines(const Conv<T>& c, const Filters<T>& f) {
+  const DirectConv<T> direct(c);
+  const int64_t blocks = direct.blocks();
+  const double flops = c.flops() / static_cast<double>(blocks) + 1;
+  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / flops);
+  parallel_for(0, c.a.batch * c.a.groups * blocks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      direct.run(f, i / blocks / c.a.groups, i / blocks % c.a.groups, i % blocks);
+  });
+}
+
+template <class T, class F>
+void each_plane(const Conv<T>& c, int64_t planes, const F& f) {
+  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / 4 / (c.flops() + 1));
+  parallel_for(0, planes, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(i);
+  });
 }
 
 template <class T>
 void output(const Conv<T>& c) {
   if (c.pointwise()) return output_pointwise(c);
+  if (Depthwise<T>::fits(c)) {
+    const Depthwise<T> d(c);
+    const int64_t filters = c.a.out_channels;
+    return each_plane(c, c.a.batch * filters,
+                      [&](int64_t i) { d.output(i / filters, i % filters); });
+  }
   const Filters<T> f = pack_filters(c);
-  const bool is_direct = DirectConv<T>::fits(c);
-  const DirectConv<T> direct(c);
-  const int64_t block = c.block_lines(c.depth);
-  const int64_t blocks = is_direct ? direct.blocks() : ceil_div(c.lines, block);
-  const double flops = c.flops() / static_cast<double>(blocks) + 1;
-  const auto range = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / blocks / c.a.groups, group = i / blocks % c.a.groups, b = i % blocks;
-      if (is_direct)
-        direct.run(f, n, group, b);
-      else
-        output_block(c, f, n, group, b * block, min(b * block + block, c.lines));
-    }
-  };
-  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / flops);
-  parallel_for(0, c.a.batch * c.a.groups * blocks, grain, range);
+  if (DirectConv<T>::fits(c))
+    output_lines(c, f);
+  else
+    output_spans(c, f);
 }
 
 // -- the input's gradient -----------------------------------------------------------------------
@@ -112,13 +135,20 @@ template <class T>
 void input_mirrored(const Conv<T>& c) {
   ConvArgs a = c.a;
   T* mirrored = scratch_for<T>(Scratch::shared, a.out_channels * c.depth);
-  for (int64_t group = 0; group < a.groups; ++group)
-    for (int64_t ch = 0; ch < c.channels; ++ch)
+  constexpr int64_t kBlock = 16;  // channels at a time: neither side jumps at every filter
+  const int64_t blocks = ceil_div(c.channels, kBlock);
+  const auto mirror = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
       for (int64_t f = 0; f < c.filters; ++f) {
-        const T* src = c.weight(group * c.filters + f) + ch * c.taps;
-        T* dst = mirrored + ((group * c.channels + ch) * c.filters + f) * c.taps;
-        for (int64_t k = 0; k < c.taps; ++k) dst[k] = src[c.taps - 1 - k];
+        const int64_t group = i / blocks, first = i % blocks * kBlock;
+        for (int64_t ch = first; ch < min(first + kBlock, c.channels); ++ch) {
+          const T* src = c.weight(group * c.filters + f) + ch * c.taps;
+          T* dst = mirrored + ((group * c.channels + ch) * c.filters + f) * c.taps;
+          for (int64_t k = 0; k < c.taps; ++k) dst[k] = src[c.taps - 1 - k];
+        }
       }
+  };
+  parallel_for(0, a.groups * blocks, 1 + (16 << 10) / (kBlock * c.filters * c.taps), mirror);
   a.in_channels = c.a.out_channels, a.out_channels = c.a.in_channels;
   a.input = c.a.output, a.output = c.a.input;
   a.weight = mirrored;
@@ -157,7 +187,8 @@ void input_block(const Conv<T>& c, int64_t n, int64_t group, int64_t ch0, int64_
     T* x = c.input(n, channel);
     for (int64_t i = 0; i < size; ++i) x[i] = start;
   }
-  const int64_t block = c.block_lines(rows);
+  const int64_t fit = (192 << 10) / (static_cast<int64_t>(sizeof(T)) * (rows + 1) * (c.width + 1));
+  const int64_t block = min(max(fit, 1), c.lines);
   const int64_t step = column_step<T>(block * c.width), tiles = ceil_div(rows, kTileRows);
   T* cols = scratch_for<T>(Scratch::columns, rows * step + c.filters * NR + Vec<T>::size);
   T* panel = cols + rows * step;
@@ -191,6 +222,13 @@ void input_block(const Conv<T>& c, int64_t n, int64_t group, int64_t ch0, int64_
 
 template <class T>
 void input(const Conv<T>& c) {
+  if (c.pointwise()) return input_pointwise(c);
+  if (Depthwise<T>::fits(c)) {
+    const Depthwise<T> d(c);
+    const int64_t channels = c.a.in_channels;
+    return each_plane(c, c.a.batch * channels,
+                      [&](int64_t i) { d.input(i / channels, i % channels); });
+  }
   if (mirrors(c)) return input_mirrored(c);
   const int64_t wanted = ceil_div(256, c.taps);  // rows of columns worth a block
   const int64_t blocks = ceil_div(c.channels, wanted), block = ceil_div(c.channels, blocks);
@@ -208,45 +246,71 @@ void input(const Conv<T>& c) {
 
 // -- the weight's gradient ------------------------------------------------------------------------
 
+// The gradients of a panel of filters over a span, as the micro-kernel reads them.
+template <class T>
+void pack_gradients(const Conv<T>& c, const Span& s, int64_t filter, int64_t filters, int64_t width,
+                    T* dst) {
+  const int64_t each = (s.last - s.first) * c.width;
+  for (int64_t n = s.n0; n < s.n1; ++n, dst += each * width)
+    pack(dst, width, c.output(n, filter) + s.first * c.width, c.positions, 1, filters, each, T(1));
+}
+
 // Sums over images [n0, n1) of one channel block of one group, turned: sums[row][filter].
 template <class T>
 void weight_block(const Conv<T>& c, int64_t group, int64_t ch0, int64_t ch1, int64_t n0, int64_t n1,
                   T* sums, int64_t sums_row) {
   constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
-  const int64_t rows = (ch1 - ch0) * c.taps, block = c.block_lines(rows);
-  const int64_t panels = ceil_div(c.filters, NR);
-  T* grads = scratch_for<T>(Scratch::packed_a, NR * block * c.width + 2 * W);
-  bool started = false;
-  for (int64_t n = n0; n < n1; ++n)
-    for (int64_t first = 0; first < c.lines; first += block, started = true) {
-      const int64_t last = min(first + block, c.lines), count = (last - first) * c.width;
-      const Columns<T> cols =
-          columns(c, c.input(n, group * c.channels + ch0), ch1 - ch0, first, last);
-      for (int64_t p = 0; p < panels; ++p) {
-        const int64_t filters = min(NR, c.filters - p * NR), width = filters <= W ? W : NR;
-        pack(grads, width, c.output(n, group * c.filters + p * NR) + first * c.width, c.positions,
-             1, filters, count, T(1));
-        TileArgs<T> t;
-        t.a_row = cols.step, t.a_col = 1;
-        t.b = grads, t.b_row = width;
-        t.k = count;
-        t.c_row = sums_row;
-        t.cols = filters;
-        t.start = started ? Start::c : Start::zero;
-        for (int64_t i = 0; i < rows; i += kTileRows) {
-          t.a = cols.data + i * cols.step;
-          t.c = sums + i * sums_row + p * NR;
-          run_tile(t, min(int64_t{kTileRows}, rows - i));
-        }
+  const int64_t rows = (ch1 - ch0) * c.taps, panels = ceil_div(c.filters, NR);
+  const Spans<T> spans(c, n0, n1);
+  for (int64_t i = 0; i < spans.count(); ++i) {
+    const Span s = spans.at(i);
+    const Columns<T> cols = columns(c, s, group * c.channels + ch0, ch1 - ch0);
+    T* grads = scratch_for<T>(Scratch::packed_a, NR * cols.count + 2 * W);
+    for (int64_t p = 0; p < panels; ++p) {
+      const int64_t filters = min(NR, c.filters - p * NR), width = filters <= W ? W : NR;
+      pack_gradients(c, s, group * c.filters + p * NR, filters, width, grads);
+      TileArgs<T> t;
+      t.a_row = cols.step, t.a_col = 1;
+      t.b = grads, t.b_row = width;
+      t.k = cols.count;
+      t.c_row = sums_row;
+      t.cols = filters;
+      t.start = i > 0 ? Start::c : Start::zero;
+      for (int64_t r = 0; r < rows; r += kTileRows) {
+        t.a = cols.data + r * cols.step;
+        t.c = sums + r * sums_row + p * NR;
+        run_tile(t, min(int64_t{kTileRows}, rows - r));
       }
+    }
+  }
+}
+
+// weight[f][k] = sum of src[k][f] over `parts` that lie `total` apart, for f < filters, k < depth.
+template <class T>
+void turn_sums(T* weight, const T* src, int64_t filters, int64_t stride, int64_t depth,
+               int64_t parts, int64_t total) {
+  constexpr int64_t W = Vec<T>::size;
+  for (int64_t f = 0; f < filters; f += W)
+    for (int64_t k = 0; k < depth; k += W) {
+      Vec<T> r[W];
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < W; ++q) {
+        r[q] = T(0);
+        for (int64_t p = 0; q < depth - k && p < parts; ++p)
+          r[q] += Vec<T>::load_n(src + p * total + (k + q) * stride + f, filters - f);
+      }
+      transpose(r);
+      for (int64_t q = 0; q < W && q < filters - f; ++q)
+        r[q].store_n(weight + (f + q) * depth + k, depth - k);
     }
 }
 
 template <class T>
-void weight(const Conv<T>& c) {
+void weight_spans(const Conv<T>& c) {
   // Channels are split first, then images, whose sums are added up in order at the end.
-  const int64_t wanted = max(ceil_div(64, c.taps), ceil_div(c.channels, 8));
-  const int64_t blocks = ceil_div(c.channels, wanted), block = ceil_div(c.channels, blocks);
+  int64_t blocks = ceil_div(c.depth, 16 * kTileRows);
+  const int64_t block = ceil_div(c.channels, min(blocks, c.channels));
+  blocks = ceil_div(c.channels, block);
   const int64_t total = c.a.out_channels * c.depth;
   const double flops = c.flops() * static_cast<double>(c.a.batch * c.a.groups) /
                        static_cast<double>(blocks * c.a.groups);
@@ -259,24 +323,32 @@ void weight(const Conv<T>& c) {
   parallel_for(0, c.a.groups * blocks * parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t part = i % parts, group = i / parts / blocks, ch = i / parts % blocks * block;
-      if (ch >= c.channels) continue;
       T* out = sums + part * total + group * c.filters * c.depth + ch * c.taps * c.filters;
       weight_block(c, group, ch, min(ch + block, c.channels), part * images,
                    min((part + 1) * images, c.a.batch), out, c.filters);
     }
   });
-  const auto finish = [&](int64_t begin, int64_t end) {
-    for (int64_t f = begin; f < end; ++f) {
-      const T* src = sums + f / c.filters * c.filters * c.depth + f % c.filters;
-      T* dst = c.weight(f);
-      for (int64_t k = 0; k < c.depth; ++k) {
-        T sum = src[k * c.filters];
-        for (int64_t p = 1; p < parts; ++p) sum += src[p * total + k * c.filters];
-        dst[k] = sum;
-      }
-    }
-  };
-  parallel_for(0, c.a.out_channels, 1 + (64 << 10) / (c.depth * parts + 1), finish);
+  constexpr int64_t kTurn = 2 * Vec<T>::size;  // filters that are turned in one task
+  const int64_t turns = ceil_div(c.filters, kTurn);
+  parallel_for(0, c.a.groups * turns, 1 + (64 << 10) / (kTurn * c.depth * parts + 1),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t group = i / turns, f = i % turns * kTurn;
+                   turn_sums(c.weight(group * c.filters + f),
+                             sums + group * c.filters * c.depth + f, min(kTurn, c.filters - f),
+                             c.filters, c.depth, parts, total);
+                 }
+               });
+}
+
+template <class T>
+void weight(const Conv<T>& c) {
+  if (c.pointwise()) return weight_pointwise(c);
+  if (!Depthwise<T>::fits(c)) return weight_spans(c);
+  const Depthwise<T> d(c);
+  parallel_for(0, c.a.out_channels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t f = begin; f < end; ++f) d.weight(f);
+  });
 }
 
 template <class T>

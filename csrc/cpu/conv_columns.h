@@ -34,19 +34,14 @@ struct Conv {
     return 2.0 * static_cast<double>(positions) * static_cast<double>(depth * filters);
   }
 
-  // A plain product: every output position reads the input at the same place.
+  // A plain product, once a stride has been taken out.
   bool pointwise() const {
     for (int i = 0; i < 3; ++i)
-      if (a.kernel[i] != 1 || a.stride[i] != 1 || a.padding[i] != 0 || a.out[i] != a.in[i])
+      if (a.kernel[i] != 1 || a.padding[i] != 0 || (a.out[i] - 1) * a.stride[i] >= a.in[i])
         return false;
     return true;
   }
-
-  // Lines in a block whose columns stay in the second-level cache.
-  int64_t block_lines(int64_t rows) const {
-    const int64_t fit = (192 << 10) / (static_cast<int64_t>(sizeof(T)) * (rows + 1) * (width + 1));
-    return min(max(fit, 1), lines);
-  }
+  bool strided() const { return positions != in_size(); }
 };
 
 // The input lines that output lines [first, last) read, with their zeros around them, so that the
@@ -84,21 +79,30 @@ class PaddedLines {
         }
   }
 
-  // What tap (kd, kh, kw) of channel c reads for output line l, from its first position on.
-  const T* at(int64_t c, int64_t kd, int64_t kh, int64_t kw, int64_t l) const {
+  // What tap (kd, kh, kw) of the first channel reads for output line l, from its first position on.
+  const T* at(int64_t kd, int64_t kh, int64_t kw, int64_t l) const {
     const ConvArgs& a = c_.a;
     const int64_t i = l / a.out[1] * a.stride[0] + kd * a.dilation[0] - base_[0];
     const int64_t j = l % a.out[1] * a.stride[1] + kh * a.dilation[1] - base_[1];
     const int64_t w = kw * a.dilation[2];
-    return buffer_ + ((c * count_[0] + i) * count_[1] + j) * line_ + w % a.stride[2] * phase_ +
-           w / a.stride[2];
+    return buffer_ + (i * count_[1] + j) * line_ + w % a.stride[2] * phase_ + w / a.stride[2];
   }
+  int64_t channel_step() const { return count_[0] * count_[1] * line_; }
   int64_t line_step() const { return c_.a.stride[1] * line_; }
 
  private:
   void fill_line(T* dst, const T* src) const {
     const ConvArgs& a = c_.a;
+    constexpr int64_t W = Vec<T>::size;
+    const Vec<T> zero = T(0);
     const int64_t s = a.stride[2], p = a.padding[2];
+    if (s == 1) {
+      const int64_t lo = min(p, phase_), hi = src ? max(lo, min(a.in[2] + p, phase_)) : lo;
+      for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
+      for (int64_t q = lo; q < hi; q += W) Vec<T>::load_n(src + q - p, hi - q).store(dst + q);
+      for (int64_t q = hi; q < phase_; q += W) zero.store(dst + q);
+      return;
+    }
     for (int64_t f = 0; f < s; ++f, dst += phase_) {
       // dst[q] = src[q * s + f - p]
       int64_t lo = min(max(ceil_div(p - f, s), 0), phase_);
@@ -106,14 +110,8 @@ class PaddedLines {
       const int64_t end = a.in[2] + p - f;  // q * s < end
       const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase_));
       // Whole vectors: what a store spoils behind it is written next, or is the slack at the end.
-      constexpr int64_t W = Vec<T>::size;
-      const Vec<T> zero = T(0);
       for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
-      if (s == 1) {
-        for (int64_t q = lo; q < hi; q += W) Vec<T>::load_n(src + q - p, hi - q).store(dst + q);
-      } else {
-        for (int64_t q = lo; q < hi; ++q) dst[q] = src[q * s + f - p];
-      }
+      for (int64_t q = lo; q < hi; ++q) dst[q] = src[q * s + f - p];
       for (int64_t q = hi; q < phase_; q += W) zero.store(dst + q);
     }
   }
@@ -123,12 +121,43 @@ class PaddedLines {
   T* buffer_ = nullptr;
 };
 
-// The matrix [channels * taps, positions of lines first..last), and its step between rows. The
-// step is an odd number of cache lines, so that a column of tiles spreads over the whole cache.
+// Output positions that are worked on at a time: lines [first, last) of images [n0, n1), which are
+// whole where there are several.
+struct Span {
+  int64_t n0, n1, first, last;
+};
+
+constexpr int64_t kSpan = 256;  // positions: that many columns stay in the second-level cache
+
+// How images [n0, n1) are cut into spans.
+template <class T>
+struct Spans {
+  int64_t n0, n1, lines;
+  int64_t images, block, per_image;  // images of a span or else lines; spans of an image
+
+  Spans(const Conv<T>& c, int64_t from, int64_t to) : n0(from), n1(to), lines(c.lines) {
+    images = max(int64_t{1}, min(kSpan / c.positions, to - from));
+    images = ceil_div(to - from, ceil_div(to - from, images));
+    per_image = c.positions <= kSpan ? 1 : ceil_div(lines, max(int64_t{1}, kSpan / c.width));
+    block = ceil_div(lines, per_image);
+    per_image = ceil_div(lines, block);
+  }
+  int64_t count() const {
+    return per_image > 1 ? (n1 - n0) * per_image : ceil_div(n1 - n0, images);
+  }
+  Span at(int64_t i) const {
+    if (per_image == 1) return {n0 + i * images, min(n0 + (i + 1) * images, n1), 0, lines};
+    const int64_t n = n0 + i / per_image, first = i % per_image * block;
+    return {n, n + 1, first, min(first + block, lines)};
+  }
+};
+
+// The matrix [channels * taps, positions of a span], and its step between rows. The step is an odd
+// number of cache lines, so that a column of tiles spreads over the whole cache.
 template <class T>
 struct Columns {
   T* data;
-  int64_t step;
+  int64_t step, count;
 };
 
 template <class T>
@@ -138,32 +167,44 @@ int64_t column_step(int64_t positions) {
   return (lines | 1) * line;
 }
 
+// What the taps of some channels read along lines [first, last), a row for each tap.
 template <class T>
-Columns<T> columns(const Conv<T>& c, const T* x, int64_t channels, int64_t first, int64_t last) {
+void lay_columns(const Conv<T>& c, const PaddedLines<T>& lines, int64_t channels, int64_t first,
+                 int64_t last, T* out, int64_t step) {
   constexpr int64_t W = Vec<T>::size;
   const ConvArgs& a = c.a;
-  PaddedLines<T> lines(c, first, last);
-  const int64_t step = column_step<T>((last - first) * c.width);
+  const int64_t next = lines.line_step(), channel = lines.channel_step();
+  for (int64_t k = 0; k < c.taps; ++k) {
+    const int64_t kw = k % a.kernel[2], kh = k / a.kernel[2] % a.kernel[1];
+    for (int64_t l = first; l < last;) {
+      // Lines that follow each other in the input, too: those of one plane.
+      const int64_t stop = min(last, (l / a.out[1] + 1) * a.out[1]);
+      const T* src = lines.at(k / a.kernel[2] / a.kernel[1], kh, kw, l);
+      T* row = out + k * step + (l - first) * c.width;
+      for (int64_t ch = 0; ch < channels; ++ch, src += channel, row += c.taps * step)
+        for (int64_t i = 0; i < stop - l; ++i)
+          for (int64_t j = 0; j < c.width; j += W)
+            Vec<T>::load(src + i * next + j).store(row + i * c.width + j);
+      l = stop;
+    }
+  }
+}
+
+template <class T>
+Columns<T> columns(const Conv<T>& c, const Span& s, int64_t channel, int64_t channels) {
+  constexpr int64_t W = Vec<T>::size;
+  PaddedLines<T> lines(c, s.first, s.last);
+  const int64_t each = (s.last - s.first) * c.width, count = (s.n1 - s.n0) * each;
+  // Between rows there is room for what the last vector of a row spoils.
+  const int64_t step = column_step<T>(count + W);
   const int64_t padded = ceil_div(lines.numbers(channels), W) * W;
   const int64_t total = padded + channels * c.taps * step + kTileCols<T> + W;
   T* buffer = scratch_for<T>(Scratch::columns, total);
-  lines.fill(buffer, x, channels);
-  T* const out = buffer + padded;
-  T* row = out;
-  for (int64_t ch = 0; ch < channels; ++ch)
-    for (int64_t kd = 0; kd < a.kernel[0]; ++kd)
-      for (int64_t kh = 0; kh < a.kernel[1]; ++kh)
-        for (int64_t kw = 0; kw < a.kernel[2]; ++kw, row += step) {
-          T* dst = row;
-          for (int64_t l = first; l < last;) {
-            // Lines that follow each other in the input, too: those of one plane.
-            const int64_t stop = min(last, (l / a.out[1] + 1) * a.out[1]);
-            const T* src = lines.at(ch, kd, kh, kw, l);
-            for (; l < stop; ++l, src += lines.line_step(), dst += c.width)
-              for (int64_t j = 0; j < c.width; j += W) Vec<T>::load(src + j).store(dst + j);
-          }
-        }
-  return {out, step};
+  for (int64_t n = s.n0; n < s.n1; ++n) {
+    lines.fill(buffer, c.input(n, channel), channels);
+    lay_columns(c, lines, channels, s.first, s.last, buffer + padded + (n - s.n0) * each, step);
+  }
+  return {buffer + padded, step, count};
 }
 
 }  // namespace FLAMBEAU_ISA

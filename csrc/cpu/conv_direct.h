@@ -106,7 +106,7 @@ class DirectConv {
     const double line = static_cast<double>((c.a.in[2] + 2 * c.a.padding[2]) * c.channels);
     const double lines = static_cast<double>(c.a.in[0] + 2 * c.a.padding[0] + 1) *
                          static_cast<double>(c.a.in[1] + 2 * c.a.padding[1] + 1);
-    return 10 * c.width >= 6 * ceil_div(c.width, W) * W && line * lines < 1e9 &&
+    return 10 * c.width >= 7 * ceil_div(c.width, W) * W && line * lines < 1e9 &&
            c.positions < 1000000000;
   }
   int64_t blocks() const { return ceil_div(c_.lines, block_); }
@@ -158,18 +158,19 @@ class DirectConv {
   // Relative to what the first tap reads.
   void list_taps(const PaddedLines<T>& lines, int64_t first, int32_t* at) const {
     const ConvArgs& a = c_.a;
-    const T* base = lines.at(0, 0, 0, 0, first);
-    for (int64_t c = 0; c < c_.channels; ++c)
-      for (int64_t kd = 0; kd < a.kernel[0]; ++kd)
-        for (int64_t kh = 0; kh < a.kernel[1]; ++kh)
-          for (int64_t kw = 0; kw < a.kernel[2]; ++kw)
-            *at++ = static_cast<int32_t>(lines.at(c, kd, kh, kw, first) - base);
+    const T* base = lines.at(0, 0, 0, first);
+    for (int64_t k = 0; k < c_.taps; ++k) {
+      const int64_t kw = k % a.kernel[2], kh = k / a.kernel[2] % a.kernel[1];
+      at[k] = static_cast<int32_t>(lines.at(k / a.kernel[2] / a.kernel[1], kh, kw, first) - base);
+    }
+    const auto step = static_cast<int32_t>(lines.channel_step());
+    for (int64_t k = c_.taps; k < c_.depth; ++k) at[k] = at[k - c_.taps] + step;
   }
   void list_vectors(const PaddedLines<T>& lines, const T* buffer, int64_t first, int64_t last,
                     LineVector* out) const {
     constexpr int64_t W = Vec<T>::size;
     for (int64_t l = first; l < last; ++l) {
-      const int64_t from = lines.at(0, 0, 0, 0, l) - buffer;
+      const int64_t from = lines.at(0, 0, 0, l) - buffer;
       for (int64_t j = 0; j < c_.width; j += W)
         *out++ = {static_cast<int32_t>(from + j), static_cast<int32_t>(l * c_.width + j),
                   static_cast<int32_t>(min(W, c_.width - j))};

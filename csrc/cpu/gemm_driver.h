@@ -34,6 +34,8 @@ struct Gemm {
   Start start = Start::zero;
   const T* bias = nullptr;
   Activation activation = Activation::none;
+  // The reduction may run over parts of k_part numbers that lie a_part and b_part apart.
+  int64_t k_part = 0, a_part = 0, b_part = 0;
 };
 
 template <class T>
@@ -73,8 +75,8 @@ struct Blocked {
     depths = g.k > 0 ? ceil_div(g.k, kDepth) : 1;
     depth = ceil_div(g.k, depths);
     const bool small_b = g.k * NR * sizeof(T) <= (16 << 10) && g.n * g.k * sizeof(T) <= (32 << 10);
-    direct_b = g.b_col == 1 && (tiles == 1 || small_b);
-    pack_a = g.alpha != 1 || (g.a_row != 1 && g.a_col != 1) || g.n > 2 * NR;
+    direct_b = g.k_part == 0 && g.b_col == 1 && (tiles == 1 || small_b);
+    pack_a = g.k_part != 0 || g.alpha != 1 || (g.a_row != 1 && g.a_col != 1) || g.n > 2 * NR;
     blocks = ceil_div(tiles, kBlockTiles);
     groups = 1;
     // Enough tasks for many threads, none of them too small to be worth a thread.
@@ -104,13 +106,25 @@ struct Blocked {
     return packed_b + d * depth * panels * NR + p * NR * depth_at(d);
   }
 
+  // Block d of the reduction, which may go over several parts.
+  void pack_depth(int64_t d, T* dst, int64_t width, const T* src, int64_t step, int64_t k_step,
+                  int64_t part, int64_t valid, T scale) const {
+    int64_t k = d * depth, left = depth_at(d);
+    if (g.k_part == 0) return pack(dst, width, src + k * k_step, step, k_step, valid, left, scale);
+    while (left > 0) {
+      const int64_t at = k % g.k_part, n = min(left, g.k_part - at);
+      pack(dst, width, src + k / g.k_part * part + at * k_step, step, k_step, valid, n, scale);
+      dst += n * width, k += n, left -= n;
+    }
+  }
+
   void pack_panels(int64_t begin, int64_t end) const {
     for (int64_t p = begin; p < end; ++p) {
       if (!is_packed(p)) continue;
       const int64_t cols = panel_cols(p);
       for (int64_t d = 0; d < depths; ++d)
-        pack(packed_panel(p, d), panel_width(cols), g.b + p * NR * g.b_col + d * depth * g.b_row,
-             g.b_col, g.b_row, cols, depth_at(d), T(1));
+        pack_depth(d, packed_panel(p, d), panel_width(cols), g.b + p * NR * g.b_col, g.b_col,
+                   g.b_row, g.b_part, cols, T(1));
     }
   }
 
@@ -122,9 +136,9 @@ struct Blocked {
     for (int64_t d = 0; d < depths; ++d) {
       if (pack_a)
         for (int64_t t = t0; t < t1; ++t)
-          pack(packed_a + (t - t0) * tile_rows * depth, tile_rows,
-               g.a + t * tile_rows * g.a_row + d * depth * g.a_col, g.a_row, g.a_col,
-               min(tile_rows, g.m - t * tile_rows), depth_at(d), g.alpha);
+          pack_depth(d, packed_a + (t - t0) * tile_rows * depth, tile_rows,
+                     g.a + t * tile_rows * g.a_row, g.a_row, g.a_col, g.a_part,
+                     min(tile_rows, g.m - t * tile_rows), g.alpha);
       for (int64_t p = p0; p < p1; ++p)
         for (int64_t t = t0; t < t1; ++t) run(t, p, d, packed_a + (t - t0) * tile_rows * depth);
     }
@@ -305,7 +319,7 @@ void gemm_few_rows(const Gemm<T>& g, bool dot) {
 template <class T>
 void gemm(const Gemm<T>& g) {
   constexpr int64_t W = Vec<T>::size;
-  if (g.m <= kFewRows && g.alpha == 1) {
+  if (g.m <= kFewRows && g.alpha == 1 && g.k_part == 0) {
     if (g.b_row == 1 && g.a_col == 1 && g.k >= 2 * W) return gemm_few_rows(g, true);
     if (g.b_col == 1) return gemm_few_rows(g, false);
   }

@@ -117,6 +117,7 @@ void enter(const char* schema, const char* doc) {
   uint32_t reads = op.reads[0] | op.reads[1] | op.reads[2];
   std::string saves;
   Schema parsed = Schema::parse(schema);
+  op.numbers = static_cast<int>(parsed.args.size()) - op.operands;
   for (int k = 0; k < op.operands; ++k)
     if (reads & (kReadsX << k)) saves += (saves.empty() ? "" : ", ") + parsed.args[k].name;
   if (reads & kReadsY) saves += saves.empty() ? "result" : ", result";

@@ -1,0 +1,222 @@
+// Depthwise convolution, where a filter reads one channel: no matrix to multiply, so planes are
+// walked. A plane is laid out with its zeros around it, one part for each phase of the stride; then
+// every tap reads at a fixed offset from the position that is written, across line ends, and what
+// falls between two lines is left out at the end.
+#pragma once
+#include "conv_columns.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+
+// Adds to sums[k] the products of g with what tap k reads.
+template <class T, int N>
+void depthwise_dots(const T* x, const T* g, int64_t n, const int64_t* at, double* sums) {
+  Vec<T> acc[N];
+#pragma GCC unroll 9
+  for (int k = 0; k < N; ++k) acc[k] = T(0);
+  for (int64_t i = 0; i < n; i += Vec<T>::size) {
+    const Vec<T> gi = Vec<T>::load(g + i);
+#pragma GCC unroll 9
+    for (int k = 0; k < N; ++k) acc[k] = fma(gi, Vec<T>::load(x + at[k] + i), acc[k]);
+  }
+#pragma GCC unroll 9
+  for (int k = 0; k < N; ++k) sums[k] += static_cast<double>(sum(acc[k]));
+}
+
+constexpr int64_t kDots = 9;
+template <class T>
+struct DotsTable {
+  void (*by_count[kDots + 1])(const T*, const T*, int64_t, const int64_t*, double*) = {};
+  constexpr DotsTable() { fill<kDots>(); }
+  template <int N>
+  constexpr void fill() {
+    by_count[N] = &depthwise_dots<T, N>;
+    if constexpr (N > 1) fill<N - 1>();
+  }
+};
+template <class T>
+constexpr DotsTable<T> kDotsTable;
+
+template <class T>
+class Depthwise {
+ public:
+  explicit Depthwise(const Conv<T>& c) : c_(c) {
+    for (int i = 0; i < 2; ++i) {
+      const int d = i + 1;
+      reach_[i] = (c.a.kernel[d] - 1) * c.a.dilation[d] / c.a.stride[d];
+      size_[i] = c.a.out[d] + reach_[i];
+    }
+    line_ = size_[1];
+    phase_ = size_[0] * line_;
+    flat_ = (c.a.out[1] - 1) * line_ + c.a.out[2];
+    phases_ = c.a.stride[1] * c.a.stride[2];
+  }
+  static bool fits(const Conv<T>& c) {
+    return c.channels == 1 && c.filters <= 2 && c.a.kernel[0] == 1 && c.a.in[0] == 1 &&
+           c.a.out[0] == 1 && c.taps <= kTaps && c.a.padding[0] == 0 && c.a.stride[1] <= 4 &&
+           c.a.stride[2] <= 4;
+  }
+
+  void output(int64_t n, int64_t filter) const {
+    T* x = scratch_for<T>(Scratch::columns, phases_ * phase_ + kSlack);
+    T* y = scratch_for<T>(Scratch::output, flat_ + kSlack);
+    fill_phases(x, c_.input(n, filter / c_.filters));
+    int64_t at[kTaps];
+    list_taps(at);
+    const T bias = c_.a.bias ? static_cast<const T*>(c_.a.bias)[filter] : T(0);
+    correlate(y, x, flat_, c_.weight(filter), at, c_.taps, bias);
+    T* out = c_.output(n, filter);
+    for (int64_t h = 0; h < c_.a.out[1]; ++h)
+      copy_line(out + h * c_.width, y + h * line_, c_.width);
+  }
+
+  // The input's channel takes part in `filters` outputs.
+  void input(int64_t n, int64_t channel) const {
+    const ConvArgs& a = c_.a;
+    const int64_t line = c_.width + 2 * reach_[1], rows = a.out[1] + 2 * reach_[0];
+    T* g = scratch_for<T>(Scratch::columns, rows * line + kSlack);
+    const int64_t flat = (size_[0] - 1) * line + size_[1];
+    T* part = scratch_for<T>(Scratch::output, flat + kSlack);
+    T* x = c_.input(n, channel);
+    const T start = a.bias ? static_cast<const T*>(a.bias)[channel] : T(0);
+    for (int64_t i = 0; i < c_.in_size(); ++i) x[i] = start;
+    zero(g, rows * line + kSlack);
+    for (int64_t f = 0; f < c_.filters; ++f) {
+      const T* y = c_.output(n, channel * c_.filters + f);
+      for (int64_t h = 0; h < a.out[1]; ++h)
+        copy_line(g + (h + reach_[0]) * line + reach_[1], y + h * c_.width, c_.width);
+      for (int64_t p = 0; p < a.stride[1]; ++p)
+        for (int64_t q = 0; q < a.stride[2]; ++q) {
+          int64_t at[kTaps];
+          T w[kTaps];
+          const int64_t taps =
+              taps_of_phase(p, q, line, c_.weight(channel * c_.filters + f), at, w);
+          if (taps == 0) continue;
+          correlate(part, g, flat, w, at, taps, T(0));
+          add_phase(x, part, line, p, q);
+        }
+    }
+  }
+
+  void weight(int64_t filter) const {
+    constexpr int64_t W = Vec<T>::size;
+    T* x = scratch_for<T>(Scratch::columns, phases_ * phase_ + kSlack);
+    T* g = scratch_for<T>(Scratch::output, flat_ + kSlack);
+    zero(g, flat_ + kSlack);
+    int64_t at[kTaps];
+    list_taps(at);
+    double sums[kTaps] = {};
+    for (int64_t n = 0; n < c_.a.batch; ++n) {
+      fill_phases(x, c_.input(n, filter / c_.filters));
+      const T* y = c_.output(n, filter);
+      for (int64_t h = 0; h < c_.a.out[1]; ++h)
+        copy_line(g + h * line_, y + h * c_.width, c_.width);
+      for (int64_t k = 0; k < c_.taps; k += kDots)
+        kDotsTable<T>.by_count[min(c_.taps - k, kDots)](x, g, ceil_div(flat_, W) * W, at + k,
+                                                        sums + k);
+    }
+    for (int64_t k = 0; k < c_.taps; ++k) c_.weight(filter)[k] = static_cast<T>(sums[k]);
+  }
+
+ private:
+  static constexpr int64_t kTaps = 128, kUnroll = 4;
+  static constexpr int64_t kSlack = (kUnroll + 1) * Vec<T>::size;
+
+  static void zero(T* p, int64_t n) { __builtin_memset(p, 0, static_cast<size_t>(n) * sizeof(T)); }
+  static FLAMBEAU_INLINE void copy_line(T* dst, const T* src, int64_t n) {
+    for (int64_t i = 0; i < n; i += Vec<T>::size)
+      Vec<T>::load_n(src + i, n - i).store_n(dst + i, n - i);
+  }
+
+  // What each tap reads for the first position.
+  void list_taps(int64_t* at) const {
+    const ConvArgs& a = c_.a;
+    for (int64_t i = 0; i < a.kernel[1]; ++i)
+      for (int64_t j = 0; j < a.kernel[2]; ++j) {
+        const int64_t h = i * a.dilation[1], w = j * a.dilation[2];
+        *at++ = (h % a.stride[1] * a.stride[2] + w % a.stride[2]) * phase_ +
+                h / a.stride[1] * line_ + w / a.stride[2];
+      }
+  }
+  // The taps that reach the rows and columns of one phase, for lines of g.
+  int64_t taps_of_phase(int64_t p, int64_t q, int64_t line, const T* weight, int64_t* at,
+                        T* w) const {
+    const ConvArgs& a = c_.a;
+    int64_t taps = 0;
+    for (int64_t i = 0; i < a.kernel[1]; ++i)
+      for (int64_t j = 0; j < a.kernel[2]; ++j) {
+        const int64_t h = i * a.dilation[1], v = j * a.dilation[2];
+        if (h % a.stride[1] != p || v % a.stride[2] != q) continue;
+        at[taps] = (reach_[0] - h / a.stride[1]) * line + reach_[1] - v / a.stride[2];
+        w[taps++] = weight[i * a.kernel[2] + j];
+      }
+    return taps;
+  }
+
+  void fill_phases(T* dst, const T* x) const {
+    const ConvArgs& a = c_.a;
+    zero(dst, phases_ * phase_ + kSlack);
+    for (int64_t h = 0; h < a.in[1]; ++h) {
+      const int64_t r = h + a.padding[1], i = r / a.stride[1];
+      if (i >= size_[0]) continue;
+      T* row = dst + r % a.stride[1] * a.stride[2] * phase_ + i * line_;
+      for (int64_t q = 0; q < a.stride[2]; ++q, row += phase_)
+        each_column(q, [&](int64_t j, int64_t w, int64_t n) {
+          if (a.stride[2] == 1) return copy_line(row + j, x + h * a.in[2] + w, n);
+          const T* src = x + h * a.in[2] + w;
+          if (a.stride[2] == 2)
+            for (int64_t k = 0; k < n; ++k) row[j + k] = src[2 * k];
+          else
+            for (int64_t k = 0; k < n; ++k) row[j + k] = src[a.stride[2] * k];
+        });
+    }
+  }
+  void add_phase(T* x, const T* part, int64_t line, int64_t p, int64_t q) const {
+    const ConvArgs& a = c_.a;
+    for (int64_t i = 0; i < size_[0]; ++i) {
+      const int64_t h = i * a.stride[1] + p - a.padding[1];
+      if (h < 0 || h >= a.in[1]) continue;
+      each_column(q, [&](int64_t j, int64_t w, int64_t n) {
+        const T* src = part + i * line + j;
+        T* dst = x + h * a.in[2] + w;
+        if (a.stride[2] == 1)
+          for (int64_t k = 0; k < n; ++k) dst[k] += src[k];
+        else
+          for (int64_t k = 0; k < n; ++k) dst[a.stride[2] * k] += src[k];
+      });
+    }
+  }
+  // f(first of the phase, its place in the input's line, how many lie inside).
+  template <class F>
+  FLAMBEAU_INLINE void each_column(int64_t q, const F& f) const {
+    const int64_t s = c_.a.stride[2], p = c_.a.padding[2];
+    const int64_t first = p > q ? ceil_div(p - q, s) : 0, w = first * s + q - p;
+    const int64_t n = min(size_[1] - first, w < c_.a.in[2] ? ceil_div(c_.a.in[2] - w, s) : 0);
+    if (n > 0) f(first, w, n);
+  }
+
+  static void correlate(T* y, const T* x, int64_t n, const T* w, const int64_t* at, int64_t taps,
+                        T bias) {
+    constexpr int64_t W = Vec<T>::size;
+    for (int64_t i = 0; i < n; i += kUnroll * W) {
+      Vec<T> acc[kUnroll];
+#pragma GCC unroll 4
+      for (int u = 0; u < kUnroll; ++u) acc[u] = bias;
+      for (int64_t k = 0; k < taps; ++k) {
+        const T* p = x + at[k] + i;
+        const Vec<T> wk = w[k];
+#pragma GCC unroll 4
+        for (int u = 0; u < kUnroll; ++u) acc[u] = fma(wk, Vec<T>::load(p + u * W), acc[u]);
+      }
+#pragma GCC unroll 4
+      for (int u = 0; u < kUnroll; ++u) acc[u].store(y + i + u * W);
+    }
+  }
+
+  const Conv<T>& c_;
+  int64_t reach_[2], size_[2];  // of rows and columns: what taps add, and a phase's own
+  int64_t line_, phase_, phases_, flat_;
+};
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
