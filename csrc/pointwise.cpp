@@ -238,7 +238,9 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
     fail(ErrorKind::runtime, op.name,
          "(): not supported for bool tensors; use logical operators "
          "such as ^, logical_xor() or ~ instead");
+  if (op.types & WIDEBOOL && common == DType::boolean) common = DType::int64;
   if (!(op.types & I) && !is_inexact(common)) common = default_dtype();
+  if (op.types & DOUBLE) common = is_complex(common) ? DType::complex128 : DType::float64;
   bool type_good = is_complex(common)    ? op.types & C
                    : is_floating(common) ? op.types & F
                                          : op.types & I;
@@ -259,6 +261,8 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
           " can't be cast to the desired output type ", out.dtype());
     check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device,
           ", got ", out.device());
+    check(!(op.types & DOUBLE) || out.dtype() == dtype, op.name, "(): the result has dtype ", dtype,
+          " and cannot be written to ", out.dtype());
     if (!(out.sizes() == shape)) {
       bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
       check(!inplace, op.name, "_(): output with shape ", out.sizes(),
@@ -380,7 +384,10 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     }
     fetch(op.reads[k]);
     if (recording) {
-      b.set(k, reduce_gradient(op.expression(k, g, in, y, numbers), b.sizes(k), own));
+      Tensor slope = op.expression(k, g, in, y, numbers);
+      check(slope.defined(), "the derivative for '", op.name, ": ", node.op->schema.args[k].name,
+            "' is not implemented.");
+      b.set(k, reduce_gradient(slope, b.sizes(k), own));
       continue;
     }
     // One fused loop over g, the operands and the result. What it does not read may be anything of
@@ -400,7 +407,8 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);
     Compute compute = compute_of(widest);
     PointwiseFn fn = loops(op.index).gradient[k][static_cast<int>(compute)];
-    check(fn != nullptr, "derivative for ", op.name, " is not implemented for '", widest, "'");
+    check(fn != nullptr, "the derivative for '", op.name, ": ", node.op->schema.args[k].name,
+          "' is not implemented.");
     // g has the shape of the result, which every operand broadcasts to.
     out = make_output(o, g.sizes(), widest, g.device());
     o.tensors[0] = &out;

@@ -147,7 +147,7 @@ FLAMBEAU_INLINE V as_result(NoGradient) {
 #define OPERAND(name) [[maybe_unused]] V name
 
 consteval bool is_gradient(const char* text) {
-  return !named(text, "NONE") && !named(text, "ZERO");
+  return !named(text, "NONE") && !named(text, "ZERO") && !named(text, "MISSING");
 }
 
 #define UNARY(name, schema, flags, value_, g0, doc)                        \

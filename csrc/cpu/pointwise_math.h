@@ -2,6 +2,7 @@
 // numbers.
 #pragma once
 #include "runs.h"
+#include "special.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -197,6 +198,30 @@ FLAMBEAU_INLINE Vec<T> log2_add_exp2(Vec<T> x, Vec<T> z) {
   return where(is_infinite(x) & (x == z), x,
                m + log1p(exp2(-abs(x - z))) * Vec<T>(static_cast<T>(1.4426950408889634)));
 }
+FLAMBEAU_INLINE Cx log_add_exp(Cx x, Cx z) {
+  const Cx m = real(x) < real(z) ? z : x, n = real(x) < real(z) ? x : z;
+  if (__builtin_isinf(real(m)) && real(x) == real(z)) {
+    if (real(m) < 0) return m;
+    return __builtin_clog(__builtin_cexp(m) + __builtin_cexp(n));
+  }
+  return m + log1p(__builtin_cexp(n - m));
+}
+// The mantissa, in [1/2, 1), and the exponent of two that goes with it.
+template <class T>
+FLAMBEAU_INLINE Vec<T> mantissa(Vec<T> x) {
+  return map(x, [](T a) {
+    int e;
+    return static_cast<T>(__builtin_frexp(static_cast<double>(a), &e));
+  });
+}
+template <class T>
+FLAMBEAU_INLINE Vec<T> exponent(Vec<T> x) {
+  return map(x, [](T a) {
+    int e = 0;
+    if (__builtin_isfinite(a)) __builtin_frexp(static_cast<double>(a), &e);
+    return static_cast<T>(e);
+  });
+}
 // log(1 + exp(x)) without overflow
 template <class T>
 FLAMBEAU_INLINE Vec<T> log1p_exp(Vec<T> x) {
@@ -205,50 +230,6 @@ FLAMBEAU_INLINE Vec<T> log1p_exp(Vec<T> x) {
 template <class T>
 FLAMBEAU_INLINE T lerp_value(T x, T z, T u) {  // from the nearer end, so that both ends are met
   return where(abs(u) < 0.5, x + u * (z - x), z - (z - x) * (1.0 - u));
-}
-
-// Digamma and trigamma: shifted up by recurrence to 10, then the asymptotic series (Abramowitz and
-// Stegun 6.3.18, 6.4.12); reflected for negative arguments.
-FLAMBEAU_INLINE double digamma_one(double x) {
-  if (x == 0) return __builtin_copysign(__builtin_inf(), -x);
-  double r = 0;
-  if (x < 0) {
-    if (x == __builtin_trunc(x)) return __builtin_nan("");
-    const double q = x - __builtin_trunc(x);
-    r = -3.141592653589793 / __builtin_tan(3.141592653589793 * q);
-    x = 1 - x;
-  }
-  for (; x < 10; x += 1) r -= 1 / x;
-  const double s = 1 / (x * x);
-  const double series =
-      s * (1.0 / 12 - s * (1.0 / 120 -
-                           s * (1.0 / 252 -
-                                s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
-  return r + __builtin_log(x) - 0.5 / x - series;
-}
-FLAMBEAU_INLINE double trigamma_one(double x) {
-  double r = 0, sign = 1;
-  if (x < 0.5) {
-    const double s = __builtin_sin(3.141592653589793 * x);
-    r = -9.869604401089358 / (s * s);
-    x = 1 - x;
-    sign = -1;
-  }
-  for (; x < 10; x += 1) r += 1 / (x * x);
-  const double s = 1 / (x * x);
-  const double series =
-      s * (1.0 / 6 -
-           s * (1.0 / 30 -
-                s * (1.0 / 42 - s * (1.0 / 30 - s * (5.0 / 66 - s * (691.0 / 2730 - s * 7 / 6))))));
-  return sign * (r + (1 + 0.5 / x + series) / x);
-}
-template <class T>
-FLAMBEAU_INLINE Vec<T> digamma(Vec<T> a) {
-  return map(a, [](T x) { return static_cast<T>(digamma_one(x)); });
-}
-template <class T>
-FLAMBEAU_INLINE Vec<T> trigamma(Vec<T> a) {
-  return map(a, [](T x) { return static_cast<T>(trigamma_one(x)); });
 }
 
 // -- parts of gradients: the same text stands for tensors in ops/expression.h

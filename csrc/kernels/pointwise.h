@@ -8,11 +8,25 @@ namespace flambeau {
 enum class Compute : uint8_t { f32, f64, i64, c128, count };
 
 // What a line of pointwise.def may say of its types.
-enum PointwiseTypes : int { F = 1, I = 2, C = 4, BOOL = 8, REAL = 16, NOBOOL = 32 };
-// A gradient that does not exist, and one that is zero; each reading gives NoGradient its meaning.
+enum PointwiseTypes : int {
+  F = 1,
+  I = 2,
+  C = 4,
+  BOOL = 8,
+  REAL = 16,
+  NOBOOL = 32,
+  WIDEBOOL = 64,
+  OTHER = 128,
+  EITHER = 256,
+  BOTH = 512,
+  DOUBLE = 1024
+};
+// A gradient that does not exist, one that is zero, and one that is not written; each reading gives NoGradient its meaning.
 #define NONE \
   NoGradient {}
 #define ZERO \
+  NoGradient {}
+#define MISSING \
   NoGradient {}
 consteval bool named(const char* a, const char* b) {
   while (*a && *a == *b) ++a, ++b;

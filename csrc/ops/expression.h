@@ -61,6 +61,13 @@ FLAMBEAU_TENSOR_FUNCTION(erf, "erf")
 FLAMBEAU_TENSOR_FUNCTION(sigmoid, "sigmoid")
 FLAMBEAU_TENSOR_FUNCTION(digamma, "digamma")
 FLAMBEAU_TENSOR_FUNCTION(trigamma, "_trigamma")
+FLAMBEAU_TENSOR_FUNCTION(log1p, "log1p")
+FLAMBEAU_TENSOR_FUNCTION(lgamma, "lgamma")
+FLAMBEAU_TENSOR_FUNCTION(i0, "i0")
+FLAMBEAU_TENSOR_FUNCTION(i0e, "special.i0e")
+FLAMBEAU_TENSOR_FUNCTION(i1, "special.i1")
+FLAMBEAU_TENSOR_FUNCTION(i1e, "special.i1e")
+FLAMBEAU_TENSOR_FUNCTION(erfcx, "special.erfcx")
 FLAMBEAU_TENSOR_FUNCTION(is_finite, "isfinite")
 #undef FLAMBEAU_TENSOR_FUNCTION
 inline Tensor conj(const Tensor& x) {
@@ -78,6 +85,14 @@ inline Tensor floor_divide(const Tensor& x, const Tensor& z) {
 inline Tensor trunc_divide(const Tensor& x, const Tensor& z) {
   static const OpCall f("_div_trunc");
   return f(x, z);
+}
+inline Tensor zeta(const Tensor& x, const Tensor& z) {
+  static const OpCall f("special.zeta");
+  return f(x, z);
+}
+inline Tensor polygamma(double n, const Tensor& x) {
+  static const OpCall f("_polygamma");
+  return f(x, n);
 }
 template <class A, class B>
   requires(std::is_same_v<A, Tensor> || std::is_same_v<B, Tensor>)
@@ -139,11 +154,20 @@ FLAMBEAU_PROBE_FUNCTION(erf)
 FLAMBEAU_PROBE_FUNCTION(sigmoid)
 FLAMBEAU_PROBE_FUNCTION(digamma)
 FLAMBEAU_PROBE_FUNCTION(trigamma)
+FLAMBEAU_PROBE_FUNCTION(log1p)
+FLAMBEAU_PROBE_FUNCTION(lgamma)
+FLAMBEAU_PROBE_FUNCTION(i0)
+FLAMBEAU_PROBE_FUNCTION(i0e)
+FLAMBEAU_PROBE_FUNCTION(i1)
+FLAMBEAU_PROBE_FUNCTION(i1e)
+FLAMBEAU_PROBE_FUNCTION(erfcx)
 FLAMBEAU_PROBE_FUNCTION(is_finite)
 FLAMBEAU_PROBE_FUNCTION(conj)
 #undef FLAMBEAU_PROBE_FUNCTION
 inline Probe power(const Probe& x, const Probe& z) { return probe_of(x, z); }
 inline Probe floor_divide(const Probe& x, const Probe& z) { return probe_of(x, z); }
+inline Probe zeta(const Probe& x, const Probe& z) { return probe_of(x, z); }
+inline Probe polygamma(double, const Probe& x) { return probe_of(x); }
 inline Probe trunc_divide(const Probe& x, const Probe& z) { return probe_of(x, z); }
 template <class A, class B>
 Probe where(const Probe& c, const A& a, const B& b) {

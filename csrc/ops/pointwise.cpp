@@ -123,7 +123,8 @@ void enter(const char* schema, const char* doc) {
   if (reads & kReadsY) saves += saves.empty() ? "result" : ", result";
   r.saves = saves.c_str();
   r.flags = kInplace | kWritesOut;
-  if (op.operands > 1) r.flags |= kNumbers;
+  if (op.types & (OTHER | EITHER | BOTH) || op.operands > 2 || (op.operands > 1 && parsed.name[0] == '_'))
+    r.flags |= kNumbers;
   if (!op.differentiable) r.flags |= kNotDifferentiable;
   if (parsed.name[0] == '_') r.flags |= kInternal;
   if (parsed.args[0].name == "condition") r.flags = (r.flags | kNoMethod) & ~kInplace;
@@ -155,6 +156,8 @@ Tensor div_mode(const Tensor& x, const Value& z, const std::optional<std::string
         "div(): expected rounding_mode to be one of None, 'trunc', or 'floor' but "
         "found '",
         *mode, "'");
+  static const OpCall whole("trunc");  // of narrow floats, the quotient is rounded to them first
+  if (is_floating(x.dtype()) && itemsize(x.dtype()) == 2) return whole(divide(x, z));
   return trunc(x, z);
 }
 
@@ -199,7 +202,25 @@ Tensor round(const Tensor& x, int64_t decimals) {
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
   static const OpCall f("_logit"), keep("_clamp");
-  return eps ? f(keep(x, *eps, 1 - *eps)) : f(x);
+  if (!eps) return f(x);
+  return f(keep(is_inexact(x.dtype()) ? x : x.to_raw(default_dtype()), *eps, 1 - *eps));
+}
+
+Tensor polygamma_of(int64_t n, const Tensor& x) {
+  static const OpCall f("_polygamma");
+  check(n >= 0, "polygamma(n, x) does not support negative n.");
+  return f(x, static_cast<double>(n));
+}
+
+Tensor ldexp(const Tensor& x, const Tensor& other) {
+  static const OpCall power_of("pow"), times("mul");
+  return times(x, power_of(2.0, other));
+}
+
+std::tuple<Tensor, Tensor> frexp(const Tensor& x) {
+  static const OpCall mantissa("_frexp_mantissa"), exponent("_frexp_exponent");
+  check(is_floating(x.dtype()), "torch.frexp() only supports floating-point dtypes");
+  return {mantissa(x), exponent(x).to_raw(DType::int32)};
 }
 
 Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<double> posinf,
@@ -284,6 +305,20 @@ FLAMBEAU_OPS({
      .forward = native<logit>,
      .flags = kChoice,
      .doc = "Inverse of the logistic function; input is kept within [eps, 1 - eps] when given."},
+    {.schema = "special.logit(Tensor input, float? eps=None) -> Tensor", .alias = "logit"},
+    {.schema = "polygamma(int n, Tensor input) -> Tensor",
+     .forward = native<polygamma_of>,
+     .flags = kComposite,
+     .doc = "The n-th derivative of digamma."},
+    {.schema = "special.polygamma(int n, Tensor input) -> Tensor", .alias = "polygamma"},
+    {.schema = "ldexp(Tensor input, Tensor other) -> Tensor",
+     .forward = native<ldexp>,
+     .flags = kChoice,
+     .doc = "input times two to the power of other."},
+    {.schema = "frexp(Tensor input) -> (Tensor mantissa, Tensor exponent)",
+     .forward = native<frexp>,
+     .flags = kComposite,
+     .doc = "The mantissa, in [1/2, 1), and the exponent of two of each number."},
     {.schema =
          "nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> "
          "Tensor",
@@ -337,6 +372,10 @@ FLAMBEAU_OPS({
     SAME("special.psi", "digamma"),
     SAME("special.expit", "sigmoid"),
     SAME("special.sinc", "sinc"),
+    SAME("special.i0", "i0"),
+    SAME("special.erfinv", "erfinv"),
+    SAME2("special.gammainc", "igamma"),
+    SAME2("special.gammaincc", "igammac"),
     SAME("special.round", "_round"),
     SAME2("subtract", "sub"),
     SAME2("multiply", "mul"),

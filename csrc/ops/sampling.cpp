@@ -87,6 +87,21 @@ Tensor sample_dirichlet(const Tensor& alpha, Generator* g) {
   return y;
 }
 
+// Implicit reparametrization (Figurnov, Mohamed and Mnih 2018): a draw moves with its parameter so
+// that its place in the distribution stays.
+void standard_gamma_backward(Backward& b) {
+  static const OpCall slope("_standard_gamma_grad"), times("mul");
+  b.set(0, times(b.grad(), slope(b.in(0), b.out())));
+}
+
+// A part x of a draw is Beta(alpha, total - alpha); when it moves, the others shrink in proportion.
+void sample_dirichlet_backward(Backward& b) {
+  static const OpCall slope("_dirichlet_grad"), times("mul"), minus("sub"), sum("sum");
+  const Tensor &g = b.grad(), alpha = b.in(0), x = b.out();
+  const Tensor total = sum(alpha, Ints{-1}, true), along = sum(times(x, g), Ints{-1}, true);
+  b.set(0, times(slope(x, alpha, total), minus(g, along)));
+}
+
 // -- multinomial
 // -----------------------------------------------------------------------------------
 template <class T>
@@ -203,12 +218,16 @@ FLAMBEAU_OPS{
      .doc = "The number of successes among count trials, each of probability prob."},
     {.schema = "_standard_gamma(Tensor input, Generator? generator=None) -> Tensor",
      .forward = native<standard_gamma>,
+     .backward = standard_gamma_backward,
+     .saves = "input, result",
      .flags = kNoMethod,
-     .doc = "Gamma-distributed numbers of the shapes in input and rate 1; no gradient."},
+     .doc = "Gamma-distributed numbers of the shapes in input and rate 1."},
     {.schema = "_sample_dirichlet(Tensor input, Generator? generator=None) -> Tensor",
      .forward = native<sample_dirichlet>,
+     .backward = sample_dirichlet_backward,
+     .saves = "input, result",
      .flags = kNoMethod,
-     .doc = "Dirichlet-distributed rows of the concentrations in input; no gradient."},
+     .doc = "Dirichlet-distributed rows of the concentrations in input."},
 };
 
 }  // namespace

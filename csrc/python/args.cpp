@@ -1,5 +1,6 @@
 // Reading a Python call by an operator's schema: positional arguments first, interned keywords, no
 // allocation on the way.
+#include "../pointwise.h"
 #include "python.h"
 
 namespace flambeau {
@@ -104,6 +105,23 @@ bool read_bool(PyObject* o, Value* out) {
   return true;
 }
 
+const PointwiseOp* pointwise_of(const Op& op) { return (op.alias ? op.alias : &op)->pointwise; }
+
+// May a Python number stand for this Tensor argument? The lines of pointwise.def say so; functions
+// around them want a tensor first.
+bool takes_number(const Op& op, const Argument& a) {
+  if (!(op.flags & kNumbers)) return false;
+  if (&a != &op.schema.args[0]) return true;
+  const PointwiseOp* p = pointwise_of(op);
+  return p && p->types & (EITHER | BOTH);
+}
+
+// Numbers in both places where one is allowed.
+bool too_many_numbers(const Op& op, const Value* args) {
+  return op.nargs() > 1 && args[0].is_scalar() && args[1].is_scalar() && op.flags & kNumbers &&
+         pointwise_of(op) && !(pointwise_of(op)->types & BOTH);
+}
+
 // One argument into out; false when it is of another type.
 bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subclass) {
   if (o == Py_None && (a.optional || (a.has_default && a.fallback.is_none()))) {
@@ -122,10 +140,7 @@ bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subcla
         return true;
       }
       Scalar s;
-      // Only the loops take a number in the first place too; functions around them want a tensor.
-      const Op& runs = op.alias ? *op.alias : op;
-      bool number = op.flags & kNumbers && (runs.pointwise || &a != &op.schema.args[0]);
-      if (!number || !scalar_from(o, &s)) return false;
+      if (!takes_number(op, a) || !scalar_from(o, &s)) return false;
       *out = Value(s);
       return true;
     }
@@ -326,6 +341,10 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
       return false;
     }
     if (!spec[i].fallback.is_none()) out[i] = spec[i].fallback;
+  }
+  if (n && out[0].is_scalar() && too_many_numbers(op, out)) [[unlikely]] {
+    *why = {Misfit::type, 0, args[0]};
+    return false;
   }
   return true;
 }

@@ -1,0 +1,85 @@
+// Special functions of one number, in double precision: what the lines of pointwise.def call lane by
+// lane. Defined in special_*.cpp.
+#pragma once
+#include "vec.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+
+// f of every lane, computed in double precision.
+#define FLAMBEAU_SPECIAL(name)                                                 \
+  double name(double x);                                                       \
+  template <class T>                                                           \
+  FLAMBEAU_INLINE Vec<T> name(Vec<T> a) {                                      \
+    return map(a, [](T x) { return static_cast<T>(name(static_cast<double>(x))); }); \
+  }
+#define FLAMBEAU_SPECIAL2(name)                                                    \
+  double name(double x, double z);                                                 \
+  template <class T>                                                               \
+  FLAMBEAU_INLINE Vec<T> name(Vec<T> a, Vec<T> b) {                                \
+    return map(a, b, [](T x, T z) {                                                \
+      return static_cast<T>(name(static_cast<double>(x), static_cast<double>(z))); \
+    });                                                                            \
+  }
+
+// special_gamma.cpp
+FLAMBEAU_SPECIAL(digamma)
+FLAMBEAU_SPECIAL(trigamma)
+FLAMBEAU_SPECIAL2(polygamma)  // order, x
+FLAMBEAU_SPECIAL2(zeta)       // Hurwitz: exponent, first term
+FLAMBEAU_SPECIAL2(igamma)     // regularized incomplete gamma functions: lower, a and x
+FLAMBEAU_SPECIAL2(igammac)    // upper
+FLAMBEAU_SPECIAL2(gamma_sample_slope)  // d x / d a of a draw x from Gamma(a)
+double beta_sample_slope(double x, double a, double b);  // d x / d a of a draw x from Beta(a, b)
+
+// special_error.cpp
+FLAMBEAU_SPECIAL(erfinv)
+FLAMBEAU_SPECIAL(erfcx)
+FLAMBEAU_SPECIAL(ndtr)
+FLAMBEAU_SPECIAL(ndtri)
+FLAMBEAU_SPECIAL(log_ndtr)
+FLAMBEAU_SPECIAL(entr)
+
+// special_bessel.cpp
+FLAMBEAU_SPECIAL(i0)
+FLAMBEAU_SPECIAL(i0e)
+FLAMBEAU_SPECIAL(i1)
+FLAMBEAU_SPECIAL(i1e)
+FLAMBEAU_SPECIAL(bessel_j0)
+FLAMBEAU_SPECIAL(bessel_j1)
+FLAMBEAU_SPECIAL(bessel_y0)
+FLAMBEAU_SPECIAL(bessel_y1)
+FLAMBEAU_SPECIAL(modified_bessel_k0)
+FLAMBEAU_SPECIAL(modified_bessel_k1)
+FLAMBEAU_SPECIAL(scaled_modified_bessel_k0)
+FLAMBEAU_SPECIAL(scaled_modified_bessel_k1)
+FLAMBEAU_SPECIAL(spherical_bessel_j0)
+FLAMBEAU_SPECIAL(airy_ai)
+
+// special_polynomial.cpp: of x and the degree
+FLAMBEAU_SPECIAL2(chebyshev_t)
+FLAMBEAU_SPECIAL2(chebyshev_u)
+FLAMBEAU_SPECIAL2(chebyshev_v)
+FLAMBEAU_SPECIAL2(chebyshev_w)
+FLAMBEAU_SPECIAL2(hermite_h)
+FLAMBEAU_SPECIAL2(hermite_he)
+FLAMBEAU_SPECIAL2(laguerre_l)
+FLAMBEAU_SPECIAL2(legendre_p)
+
+#undef FLAMBEAU_SPECIAL
+#undef FLAMBEAU_SPECIAL2
+
+template <class T>
+FLAMBEAU_INLINE Vec<T> polygamma(double n, Vec<T> x) {
+  return polygamma(Vec<T>(static_cast<T>(n)), x);
+}
+template <class T>
+FLAMBEAU_INLINE Vec<T> dirichlet_slope(Vec<T> x, Vec<T> a, Vec<T> total) {
+  Vec<T> r;
+  for (int i = 0; i < Vec<T>::size; ++i)
+    r.v[i] = static_cast<T>(beta_sample_slope(x.v[i], a.v[i], total.v[i] - a.v[i]) / (1.0 - x.v[i]));
+  return r;
+}
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau

@@ -1,0 +1,250 @@
+// The gamma function's relatives: polygamma, Hurwitz zeta, incomplete gamma functions, and how draws
+// from gamma and beta distributions move with their parameters.
+#include "special.h"
+#include "special_tables.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+constexpr double kPi = 3.141592653589793;
+constexpr double kEps = 0x1p-53;
+constexpr int kMaxTerms = 100000;
+
+double log_gamma(double x) {
+  int sign;
+  return ::lgamma_r(x, &sign);
+}
+
+// A number and its derivative.
+struct Dual {
+  double v, d = 0;
+  Dual(double v_, double d_ = 0) : v(v_), d(d_) {}  // NOLINT: constants stand among the operands
+};
+Dual operator+(Dual a, Dual b) { return {a.v + b.v, a.d + b.d}; }
+Dual operator-(Dual a, Dual b) { return {a.v - b.v, a.d - b.d}; }
+Dual operator*(Dual a, Dual b) { return {a.v * b.v, a.d * b.v + a.v * b.d}; }
+Dual operator/(Dual a, Dual b) {
+  const double q = a.v / b.v;
+  return {q, (a.d - q * b.d) / b.v};
+}
+bool settled(double change, double) { return __builtin_fabs(change) <= kEps; }
+bool settled(Dual factor, Dual total) {
+  return __builtin_fabs(factor.v) <= kEps &&
+         __builtin_fabs(factor.d) <= kEps * (__builtin_fabs(total.d / total.v) + 1);
+}
+double plain(double x) { return x; }
+double plain(Dual x) { return x.v; }
+template <class N>
+N nonzero(N x) {
+  return plain(x) == 0 ? N(1e-300) : x;
+}
+
+// sum of x^n / (a (a+1) ... (a+n)): gamma(a, x) over x^a exp(-x) (DLMF 8.7.1, 8.11.4)
+template <class N>
+N lower_series(N a, double x) {
+  N term = N(1) / a, sum = term;
+  for (int n = 1; n < kMaxTerms; ++n) {
+    term = term * N(x) / (a + N(n));
+    sum = sum + term;
+    if (settled(term / sum, sum)) break;
+  }
+  return sum;
+}
+
+// Gamma(a, x) over x^a exp(-x): its continued fraction (DLMF 8.9.2), by Lentz's method.
+template <class N>
+N upper_fraction(N a, double x) {
+  N b = N(x + 1) - a, c = N(1e300), d = N(1) / nonzero(b), h = d;
+  for (int n = 1; n < kMaxTerms; ++n) {
+    const N an = N(-n) * (N(n) - a);
+    b = b + N(2);
+    d = N(1) / nonzero(an * d + b);
+    c = nonzero(b + an / c);
+    const N factor = c * d;
+    h = h * factor;
+    if (settled(factor - N(1), h)) break;
+  }
+  return h;
+}
+
+// I_x(a, b) over x^a (1-x)^b / (a B(a, b)): its continued fraction (DLMF 8.17.22).
+template <class N>
+N beta_fraction(N a, N b, double x) {
+  N c = N(1), d = N(1) / nonzero(N(1) - (a + b) * N(x) / (a + N(1))), h = d;
+  for (int m = 1; m < kMaxTerms; ++m) {
+    const N even = N(m) * (b - N(m)) * N(x) / ((a + N(2 * m - 1)) * (a + N(2 * m)));
+    d = N(1) / nonzero(N(1) + even * d);
+    c = nonzero(N(1) + even / c);
+    h = h * d * c;
+    const N odd = N(0) - (a + N(m)) * (a + b + N(m)) * N(x) / ((a + N(2 * m)) * (a + N(2 * m + 1)));
+    d = N(1) / nonzero(N(1) + odd * d);
+    c = nonzero(N(1) + odd / c);
+    const N factor = d * c;
+    h = h * factor;
+    if (settled(factor - N(1), h)) break;
+  }
+  return h;
+}
+
+// mu - log(1 + mu) without cancellation.
+double log1p_gap(double mu) {
+  if (__builtin_fabs(mu) > 0.1) return mu - __builtin_log1p(mu);
+  double sum = 0;
+  for (int k = 18; k >= 2; --k) sum = (k % 2 ? -1.0 : 1.0) / k + sum * mu;
+  return sum * mu * mu;
+}
+
+// x^a exp(-x) / Gamma(a)
+double gamma_prefix(double a, double x) {
+  if (a < 10) return __builtin_exp(a * __builtin_log(x) - x - log_gamma(a));
+  const double s = 1 / (a * a);  // Stirling's series (DLMF 5.11.1)
+  const double stirling =
+      (1.0 / 12 -
+       s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188 - s * 691 / 360360))))) /
+      a;
+  const double decay = a * log1p_gap((x - a) / a);
+  return __builtin_sqrt(a / (2 * kPi)) * __builtin_exp(-decay - stirling);
+}
+
+// Q(a, x) for large a: Temme's uniform expansion (DLMF 8.12.3, 8.12.7).
+double upper_uniform(double a, double x) {
+  const double mu = (x - a) / a;
+  const double gap = log1p_gap(mu), eta = __builtin_copysign(__builtin_sqrt(2 * gap), mu);
+  double sum = 0;
+  for (int k = 4; k >= 0; --k) {
+    double c = 0;
+    for (int n = 15; n >= 0; --n) c = c * eta + k_temme[k][n];
+    sum = sum / a + c;
+  }
+  return 0.5 * __builtin_erfc(eta * __builtin_sqrt(a / 2)) +
+         __builtin_exp(-a * gap) / __builtin_sqrt(2 * kPi * a) * sum;
+}
+
+// P (lower) or Q of the regularized incomplete gamma functions, inside their domain.
+double incomplete_gamma(double a, double x, bool lower) {
+  if (a > 1e4 && __builtin_fabs(x - a) < 0.4 * a) {
+    const double q = upper_uniform(a, x);
+    return lower ? 1 - q : q;
+  }
+  if (x < a + 1) {
+    const double p = gamma_prefix(a, x) * lower_series(a, x);
+    return lower ? p : 1 - p;
+  }
+  const double q = gamma_prefix(a, x) * upper_fraction(a, x);
+  return lower ? 1 - q : q;
+}
+
+double regularized(double a, double x, bool lower) {
+  const double zero = lower ? 0 : 1, one = 1 - zero;
+  if (x < 0 || a < 0) return __builtin_nan("");
+  if (a == 0) return x > 0 ? one : __builtin_nan("");
+  if (x == 0) return zero;
+  if (__builtin_isinf(a)) return __builtin_isinf(x) ? __builtin_nan("") : zero;
+  if (__builtin_isinf(x)) return one;
+  if (a != a || x != x) return __builtin_nan("");
+  return incomplete_gamma(a, x, lower);
+}
+
+}  // namespace
+
+double igamma(double a, double x) { return regularized(a, x, true); }
+double igammac(double a, double x) { return regularized(a, x, false); }
+
+// Both from P(a, x(a)) = const: dx/da = -(dP/da) / (dP/dx).
+double gamma_sample_slope(double a, double x) {
+  if (!(x > 0 && a > 0)) return x == 0 ? 0 : __builtin_nan("");
+  const double rate = __builtin_log(x) - digamma(a);
+  if (x < a + 1) {
+    const Dual s = lower_series(Dual(a, 1), x);
+    return -x * (rate * s.v + s.d);
+  }
+  const Dual h = upper_fraction(Dual(a, 1), x);
+  return x * (rate * h.v + h.d);
+}
+
+double beta_sample_slope(double x, double a, double b) {
+  if (!(x > 0 && x < 1)) return x == 0 || x == 1 ? 0 : __builtin_nan("");
+  const double rate = __builtin_log(x) - digamma(a) + digamma(a + b);
+  if (x < (a + 1) / (a + b + 2)) {
+    const Dual c = beta_fraction(Dual(a, 1), Dual(b), x);
+    return -x * (1 - x) / a * (c.v * (rate - 1 / a) + c.d);
+  }
+  const Dual c = beta_fraction(Dual(b), Dual(a, 1), 1 - x);
+  return x * (1 - x) / b * (c.v * rate + c.d);
+}
+
+// Shifted up by recurrence to 10, then the asymptotic series (Abramowitz and Stegun 6.3.18, 6.4.12);
+// reflected for negative arguments.
+double digamma(double x) {
+  if (x == 0) return __builtin_copysign(__builtin_inf(), -x);
+  double r = 0;
+  if (x < 0) {
+    if (x == __builtin_trunc(x)) return __builtin_nan("");
+    const double q = x - __builtin_trunc(x);
+    r = -kPi / __builtin_tan(kPi * q);
+    x = 1 - x;
+  }
+  for (; x < 10; x += 1) r -= 1 / x;
+  const double s = 1 / (x * x);
+  const double series =
+      s * (1.0 / 12 - s * (1.0 / 120 -
+                           s * (1.0 / 252 -
+                                s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
+  return r + __builtin_log(x) - 0.5 / x - series;
+}
+
+double trigamma(double x) {
+  double r = 0, sign = 1;
+  if (x < 0.5) {
+    const double s = __builtin_sin(kPi * x);
+    r = -kPi * kPi / (s * s);
+    x = 1 - x;
+    sign = -1;
+  }
+  for (; x < 10; x += 1) r += 1 / (x * x);
+  const double s = 1 / (x * x);
+  const double series =
+      s * (1.0 / 6 -
+           s * (1.0 / 30 -
+                s * (1.0 / 42 - s * (1.0 / 30 - s * (5.0 / 66 - s * (691.0 / 2730 - s * 7 / 6))))));
+  return sign * (r + (1 + 0.5 / x + series) / x);
+}
+
+double polygamma(double n, double x) {
+  if (n == 0) return digamma(x);
+  if (n == 1) return trigamma(x);
+  const double sign = __builtin_fmod(n, 2) == 0 ? -1 : 1;
+  return sign * __builtin_tgamma(n + 1) * zeta(n + 1, x);
+}
+
+// The first terms, then Euler and Maclaurin's formula (DLMF 25.11.5) for the rest.
+double zeta(double s, double q) {
+  if (s == 1) return __builtin_inf();
+  if (!(s > 1)) return __builtin_nan("");
+  if (q <= 0) {
+    if (q == __builtin_floor(q)) return __builtin_inf();
+    if (s != __builtin_floor(s)) return __builtin_nan("");  // a power of a negative number
+  }
+  if (q != q) return q;
+  double sum = 0;
+  for (; q < 12 + s; q += 1) {
+    const double term = __builtin_pow(q, -s);
+    sum += term;
+    if (q > 0 && term <= kEps * kEps * sum) return sum;  // s is large: nothing else counts
+  }
+  // B_2j / (2j)!
+  static constexpr double c[] = {1.0 / 12,          -1.0 / 720,           1.0 / 30240,
+                                 -1.0 / 1209600,    1.0 / 47900160,       -5.284190138687493e-10,
+                                 1.338253653068468e-11, -3.389680296322583e-13, 8.586062056277845e-15};
+  const double power = __builtin_pow(q, -s);
+  double rest = power * (q / (s - 1) + 0.5), factor = power * s / q;
+  for (int j = 0; j < 9; ++j) {
+    rest += c[j] * factor;
+    factor *= (s + 2 * j + 1) * (s + 2 * j + 2) / (q * q);
+  }
+  return sum + rest;
+}
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
