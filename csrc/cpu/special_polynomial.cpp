@@ -6,7 +6,7 @@ namespace FLAMBEAU_ISA {
 namespace {
 
 // The degree as an integer, -1 for what is none.
-int64_t degree(double n) { return n >= 0 && n < 9e18 ? static_cast<int64_t>(n) : -1; }
+int64_t degree(double n) { return n > -1 && n < 9e18 ? static_cast<int64_t>(n) : -1; }
 
 // p[k+1] = step(k, p[k], p[k-1]) from p[0] = 1 and p[1], until it is no number any more.
 template <class F>

@@ -337,6 +337,19 @@ Tensor complex(const Tensor& real, const Tensor& imag) {
   return z;
 }
 
+void complex_forward(Value* args, Value* results) {
+  Tensor z = complex(args[0].as_tensor(), args[1].as_tensor());
+  if (results[0].is_tensor()) {
+    const Tensor& out = results[0].as_tensor();
+    check(out.dtype() == z.dtype(), "complex(): Expected object of scalar type ", z.dtype(),
+          " but got scalar type ", out.dtype(), " for argument 'out'");
+    resize(out, z.sizes());
+    copy(out, z);
+  } else {
+    results[0] = Value(std::move(z));
+  }
+}
+
 void complex_back(Backward& b) {
   static const OpCall call_real("real"), call_imag("imag"), sum_to_size("sum_to_size");
   if (b.needs(0)) b.set(0, sum_to_size(call_real(b.grad()), b.sizes(0)));
@@ -354,9 +367,9 @@ Tensor polar(const Tensor& abs, const Tensor& angle) {
 
 FLAMBEAU_OPS{
     {.schema = "complex(Tensor real, Tensor imag) -> Tensor",
-     .forward = native<complex>,
+     .forward = complex_forward,
      .backward = complex_back,
-     .flags = kNoMethod,
+     .flags = kNoMethod | kWritesOut,
      .doc = "Complex numbers from their real and imaginary parts."},
     {.schema = "polar(Tensor abs, Tensor angle) -> Tensor",
      .forward = native<polar>,

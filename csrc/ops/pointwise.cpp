@@ -212,6 +212,19 @@ Tensor polygamma_of(int64_t n, const Tensor& x) {
   return f(x, static_cast<double>(n));
 }
 
+// The logarithm of the p-dimensional gamma function (DLMF 35.3.5).
+Tensor mvlgamma(const Tensor& x, int64_t p) {
+  static const OpCall minus("sub"), plus("add"), log_gamma("lgamma");
+  check(p >= 1, "p has to be greater than or equal to 1");
+  const double order = static_cast<double>(p), log_pi = 1.1447298858494002;
+  Tensor sum;
+  for (int64_t k = 0; k < p; ++k) {
+    Tensor term = log_gamma(minus(x, 0.5 * static_cast<double>(k)));
+    sum = k ? plus(sum, term) : term;
+  }
+  return plus(sum, order * (order - 1) / 4 * log_pi);
+}
+
 Tensor ldexp(const Tensor& x, const Tensor& other) {
   static const OpCall power_of("pow"), times("mul");
   return times(x, power_of(2.0, other));
@@ -311,6 +324,11 @@ FLAMBEAU_OPS({
      .flags = kComposite,
      .doc = "The n-th derivative of digamma."},
     {.schema = "special.polygamma(int n, Tensor input) -> Tensor", .alias = "polygamma"},
+    {.schema = "mvlgamma(Tensor input, int p) -> Tensor",
+     .forward = native<mvlgamma>,
+     .flags = kChoice,
+     .doc = "Logarithm of the p-dimensional gamma function."},
+    {.schema = "special.multigammaln(Tensor input, int p) -> Tensor", .alias = "mvlgamma"},
     {.schema = "ldexp(Tensor input, Tensor other) -> Tensor",
      .forward = native<ldexp>,
      .flags = kChoice,
