@@ -225,9 +225,16 @@ Tensor mvlgamma(const Tensor& x, int64_t p) {
   return plus(sum, order * (order - 1) / 4 * log_pi);
 }
 
+// In two steps, as a power of two alone may be too large where the result is not.
 Tensor ldexp(const Tensor& x, const Tensor& other) {
-  static const OpCall power_of("pow"), times("mul");
-  return times(x, power_of(2.0, other));
+  static const OpCall power("exp2"), times("mul"), minus("sub"), cast("to"), down("_div_floor");
+  check_type(!is_complex(other.dtype()), "ldexp(): the exponent must not be complex");
+  DType real = is_inexact(x.dtype()) ? to_real(x.dtype()) : default_dtype();
+  if (is_floating(other.dtype())) real = promote(real, other.dtype());
+  const DType wide = itemsize(real) < 4 ? DType::float32 : real;
+  const Tensor e = cast(other, wide), half = down(e, 2.0);
+  const Tensor y = times(times(x, power(half)), power(minus(e, half)));
+  return wide == real ? y : cast(y, real);
 }
 
 std::tuple<Tensor, Tensor> frexp(const Tensor& x) {
