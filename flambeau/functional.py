@@ -10,6 +10,6 @@ __all__ = (
 
 
 def __getattr__(name):
-    if name in __all__:
+    if name in __all__ or name == "istft":
         return getattr(flambeau, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

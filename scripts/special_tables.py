@@ -9,7 +9,7 @@ mp.mp.dps = 40
 PI = mp.pi
 
 
-def chebyshev(f, tolerance=mp.mpf(2) ** -56, size=64):
+def chebyshev(f, tolerance=2.0**-56, size=64):
     """Coefficients of f on [-1, 1], highest first, those below the tolerance left out."""
     nodes = [mp.cos(PI * (k + mp.mpf(1) / 2) / size) for k in range(size)]
     values = [f(t) for t in nodes]

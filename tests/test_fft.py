@@ -190,9 +190,7 @@ def test_stft_kinds():
     assert torch.stft(x, 8, onesided=False, return_complex=True).shape == (8, 21)
     assert torch.stft(x + 0j, 8).shape == (8, 21)
     assert x.stft(8, return_complex=True).dtype == torch.complex128
-    aligned = torch.stft(
-        x, 8, 2, 4, center=False, align_to_window=True, return_complex=True
-    )
+    aligned = torch.stft(x, 8, 2, 4, center=False, align_to_window=True, return_complex=True)
     assert aligned.shape == (5, 19)
 
 

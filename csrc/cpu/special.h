@@ -1,5 +1,5 @@
-// Special functions of one number, in double precision: what the lines of pointwise.def call lane by
-// lane. Defined in special_*.cpp.
+// Special functions of one number, in double precision: what the lines of pointwise.def call lane
+// by lane. Defined in special_*.cpp.
 #pragma once
 #include "vec.h"
 
@@ -7,10 +7,10 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 
 // f of every lane, computed in double precision.
-#define FLAMBEAU_SPECIAL(name)                                                 \
-  double name(double x);                                                       \
-  template <class T>                                                           \
-  FLAMBEAU_INLINE Vec<T> name(Vec<T> a) {                                      \
+#define FLAMBEAU_SPECIAL(name)                                                       \
+  double name(double x);                                                             \
+  template <class T>                                                                 \
+  FLAMBEAU_INLINE Vec<T> name(Vec<T> a) {                                            \
     return map(a, [](T x) { return static_cast<T>(name(static_cast<double>(x))); }); \
   }
 #define FLAMBEAU_SPECIAL2(name)                                                    \
@@ -77,7 +77,8 @@ template <class T>
 FLAMBEAU_INLINE Vec<T> dirichlet_slope(Vec<T> x, Vec<T> a, Vec<T> total) {
   Vec<T> r;
   for (int i = 0; i < Vec<T>::size; ++i)
-    r.v[i] = static_cast<T>(beta_sample_slope(x.v[i], a.v[i], total.v[i] - a.v[i]) / (1.0 - x.v[i]));
+    r.v[i] =
+        static_cast<T>(beta_sample_slope(x.v[i], a.v[i], total.v[i] - a.v[i]) / (1.0 - x.v[i]));
   return r;
 }
 

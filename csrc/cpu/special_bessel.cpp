@@ -1,8 +1,8 @@
 // Bessel functions of orders 0 and 1 and the Airy function, by Chebyshev series.
 //
 // Near zero the regular part of each function is a series in x or x^2, beyond it what remains when
-// the leading behaviour (Abramowitz and Stegun 9.2.5, 9.2.6, 9.7.1, 9.7.2, 10.4.59, 10.4.60) is taken
-// out is one in 1/x or 1/x^2. scripts/special_tables.py computes the coefficients.
+// the leading behaviour (Abramowitz and Stegun 9.2.5, 9.2.6, 9.7.1, 9.7.2, 10.4.59, 10.4.60) is
+// taken out is one in 1/x or 1/x^2. scripts/special_tables.py computes the coefficients.
 #include "special.h"
 #include "special_tables.h"
 
@@ -118,8 +118,7 @@ double bessel_y1(double x) {
   if (x == 0) return -__builtin_inf();
   if (x < 0) return __builtin_nan("");
   if (x > 8) return wave1(x).y;
-  return x * of_square(k_y1_small, x, 8) +
-         kTwoOverPi * (__builtin_log(x) * bessel_j1(x) - 1 / x);
+  return x * of_square(k_y1_small, x, 8) + kTwoOverPi * (__builtin_log(x) * bessel_j1(x) - 1 / x);
 }
 
 double spherical_bessel_j0(double x) {

@@ -1,5 +1,5 @@
-// The gamma function's relatives: polygamma, Hurwitz zeta, incomplete gamma functions, and how draws
-// from gamma and beta distributions move with their parameters.
+// The gamma function's relatives: polygamma, Hurwitz zeta, incomplete gamma functions, and how
+// draws from gamma and beta distributions move with their parameters.
 #include "special.h"
 #include "special_tables.h"
 
@@ -100,8 +100,8 @@ double gamma_prefix(double a, double x) {
   if (a < 10) return __builtin_exp(a * __builtin_log(x) - x - log_gamma(a));
   const double s = 1 / (a * a);  // Stirling's series (DLMF 5.11.1)
   const double stirling =
-      (1.0 / 12 -
-       s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188 - s * 691 / 360360))))) /
+      (1.0 / 12 - s * (1.0 / 360 -
+                       s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188 - s * 691 / 360360))))) /
       a;
   const double decay = a * log1p_gap((x - a) / a);
   return __builtin_sqrt(a / (2 * kPi)) * __builtin_exp(-decay - stirling);
@@ -174,8 +174,8 @@ double beta_sample_slope(double x, double a, double b) {
   return x * (1 - x) / b * (c.v * rate + c.d);
 }
 
-// Shifted up by recurrence to 10, then the asymptotic series (Abramowitz and Stegun 6.3.18, 6.4.12);
-// reflected for negative arguments.
+// Shifted up by recurrence to 10, then the asymptotic series (Abramowitz and
+// Stegun 6.3.18, 6.4.12); reflected for negative arguments.
 double digamma(double x) {
   if (x == 0) return __builtin_copysign(__builtin_inf(), -x);
   double r = 0;
@@ -234,9 +234,15 @@ double zeta(double s, double q) {
     if (q > 0 && term <= kEps * kEps * sum) return sum;  // s is large: nothing else counts
   }
   // B_2j / (2j)!
-  static constexpr double c[] = {1.0 / 12,          -1.0 / 720,           1.0 / 30240,
-                                 -1.0 / 1209600,    1.0 / 47900160,       -5.284190138687493e-10,
-                                 1.338253653068468e-11, -3.389680296322583e-13, 8.586062056277845e-15};
+  static constexpr double c[] = {1.0 / 12,
+                                 -1.0 / 720,
+                                 1.0 / 30240,
+                                 -1.0 / 1209600,
+                                 1.0 / 47900160,
+                                 -5.284190138687493e-10,
+                                 1.338253653068468e-11,
+                                 -3.389680296322583e-13,
+                                 8.586062056277845e-15};
   const double power = __builtin_pow(q, -s);
   double rest = power * (q / (s - 1) + 0.5), factor = power * s / q;
   for (int j = 0; j < 9; ++j) {

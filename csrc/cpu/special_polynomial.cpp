@@ -26,7 +26,8 @@ double chebyshev(double x, int64_t n, double first) {
   return recur(n, first, [&](double, double p, double q) { return 2 * x * p - q; });
 }
 
-constexpr int64_t kMany = 8;  // from here on the trigonometric form is faster (DLMF 18.5.1 to 18.5.4)
+constexpr int64_t kMany =
+    8;  // from here on the trigonometric form is faster (DLMF 18.5.1 to 18.5.4)
 bool inside(double x) { return x > -1 && x < 1; }
 double half(double n) { return n + 0.5; }
 
@@ -66,8 +67,7 @@ double chebyshev_w(double x, double degree_) {
 }
 
 double hermite_h(double x, double n) {
-  return recur(degree(n), 2 * x,
-               [&](double k, double p, double q) { return 2 * (x * p - k * q); });
+  return recur(degree(n), 2 * x, [&](double k, double p, double q) { return 2 * (x * p - k * q); });
 }
 double hermite_he(double x, double n) {
   return recur(degree(n), x, [&](double k, double p, double q) { return x * p - k * q; });

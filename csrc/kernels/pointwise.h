@@ -21,7 +21,8 @@ enum PointwiseTypes : int {
   BOTH = 512,
   DOUBLE = 1024
 };
-// A gradient that does not exist, one that is zero, and one that is not written; each reading gives NoGradient its meaning.
+// A gradient that does not exist, one that is zero, and one that is not written; each reading gives
+// NoGradient its meaning.
 #define NONE \
   NoGradient {}
 #define ZERO \

@@ -123,7 +123,8 @@ void enter(const char* schema, const char* doc) {
   if (reads & kReadsY) saves += saves.empty() ? "result" : ", result";
   r.saves = saves.c_str();
   r.flags = kInplace | kWritesOut;
-  if (op.types & (OTHER | EITHER | BOTH) || op.operands > 2 || (op.operands > 1 && parsed.name[0] == '_'))
+  if (op.types & (OTHER | EITHER | BOTH) || op.operands > 2 ||
+      (op.operands > 1 && parsed.name[0] == '_'))
     r.flags |= kNumbers;
   if (!op.differentiable) r.flags |= kNotDifferentiable;
   if (parsed.name[0] == '_') r.flags |= kInternal;

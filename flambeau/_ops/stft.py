@@ -31,8 +31,6 @@ def _window(window, win_length, n_fft, like, name):
     return window
 
 
-
-
 @op(
     "stft(Tensor input, int n_fft, int? hop_length=None, int? win_length=None, "
     "Tensor? window=None, bool center=True, str pad_mode='reflect', bool normalized=False, "
