@@ -18,7 +18,6 @@ def main():
     as_torch()
     if arguments[0] == "-m" and len(arguments) > 1:
         sys.argv = arguments[1:]
-        sys.path[0] = ""
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     elif arguments[0].startswith("-"):
         print(USAGE, file=sys.stderr)
@@ -27,7 +26,8 @@ def main():
         import os
 
         sys.argv = arguments
-        sys.path[0] = os.path.dirname(os.path.abspath(arguments[0]))
+        if not sys.flags.safe_path:
+            sys.path[0] = os.path.dirname(os.path.abspath(arguments[0]))
         runpy.run_path(arguments[0], run_name="__main__")
     return 0
 

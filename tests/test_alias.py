@@ -1,5 +1,6 @@
 """Programs that import torch themselves, and the version that they read."""
 
+import os
 import subprocess
 import sys
 
@@ -33,7 +34,9 @@ def test_a_program_runs_unedited(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM + "import helper\nassert helper.x.sum() == 2\n")
     run = [sys.executable, "-m", "flambeau", str(program), "--lr", "1"]
-    out = subprocess.run(run, capture_output=True, text=True)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    env["PYTHONPATH"] = os.path.dirname(os.path.dirname(os.path.abspath(torch.__file__)))
+    out = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert out.returncode == 0, out.stderr
     assert out.stdout == "torch.Size([1, 3]) __main__ ['--lr', '1']\n"
 

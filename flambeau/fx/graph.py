@@ -1,0 +1,394 @@
+"""A recorded program: a list of nodes, and the Python that runs it."""
+
+import builtins
+import copy
+import dataclasses
+import keyword
+import re
+
+import flambeau
+
+from .node import Node, map_arg, qualified_name
+
+__all__ = ["Graph", "PythonCode"]
+
+_BINARY = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+    "matmul": "@", "lshift": "<<", "rshift": ">>", "and_": "&", "or_": "|", "xor": "^", "lt": "<",
+    "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+}  # fmt: skip
+
+
+@dataclasses.dataclass
+class PythonCode:
+    """Source of a `forward` and the globals that it names."""
+
+    src: str
+    globals: dict
+
+
+class _Names:
+    """Identifiers that are taken, and fresh ones like a wish."""
+
+    def __init__(self):
+        self._taken = set()
+
+    def fresh(self, wish):
+        base = re.sub(r"\W", "_", wish) or "_"
+        if base[0].isdigit():
+            base = "_" + base
+        stem, _, number = base.rpartition("_")
+        stem, count = (stem, int(number)) if stem and number.isdecimal() else (base, None)
+        name = base
+        while (
+            name in self._taken
+            or keyword.iskeyword(name)
+            or hasattr(builtins, name)
+            and name != "input"
+        ):
+            count = 1 if count is None else count + 1
+            name = f"{stem}_{count}"
+        self._taken.add(name)
+        return name
+
+
+class _Nodes:
+    """The nodes of a graph in order."""
+
+    def __init__(self, graph, backwards=False):
+        self._graph = graph
+        self._backwards = backwards
+
+    def __len__(self):
+        return self._graph._count
+
+    def __iter__(self):
+        root = self._graph._root
+        node = root._prev if self._backwards else root._next
+        while node is not root:
+            following = node._prev if self._backwards else node._next
+            if not node._erased:
+                yield node
+                if not node._erased:
+                    following = node._prev if self._backwards else node._next
+            node = following
+
+    def __reversed__(self):
+        return iter(_Nodes(self._graph, not self._backwards))
+
+
+class Graph:
+    """A program as nodes. New nodes go to the end, or where `inserting_before` points.
+
+    >>> import flambeau as torch
+    >>> graph = torch.fx.Graph()
+    >>> x = graph.placeholder("x")
+    >>> y = graph.call_function(torch.relu, (x,))
+    >>> _ = graph.output(y)
+    >>> torch.fx.GraphModule(torch.nn.Module(), graph)(torch.tensor([-1.0, 1.0]))
+    tensor([0., 1.])
+    """
+
+    def __init__(self, owning_module=None, tracer_cls=None, tracer_extras=None):
+        self._root = Node(self, "", "root", "", (), {})
+        self._insert_before = self._root
+        self._count = 0
+        self._names = _Names()
+        self._tracer_cls = tracer_cls
+        self._tracer_extras = tracer_extras
+        self.owning_module = owning_module
+
+    @property
+    def nodes(self):
+        return _Nodes(self)
+
+    def find_nodes(self, *, op, target=None, sort=True):
+        """The nodes of one kind, and target if given."""
+        return [node for node in self.nodes if node.op == op and target in (None, node.target)]
+
+    def output_node(self):
+        """The output node."""
+        return next(node for node in reversed(self.nodes) if node.op == "output")
+
+    # -- building -----------------------------------------------------------------------------
+    def create_node(self, op, target, args=None, kwargs=None, name=None, type_expr=None):
+        """A new node at the insertion point."""
+        if op not in _KINDS:
+            raise AssertionError(f"unknown op {op!r}: one of {_KINDS}")
+        wish = name or self._wish(op, target)
+        node = Node(self, self._names.fresh(wish), op, target, args or (), kwargs or {}, type_expr)
+        self._insert_before.prepend(node)
+        self._count += 1
+        return node
+
+    def _wish(self, op, target):
+        if isinstance(target, str):
+            text = target.replace(".", "_")
+            return (
+                text.strip("*") if op == "placeholder" else text.lower() if op != "output" else text
+            )
+        return (getattr(target, "__name__", None) or type(target).__name__).strip("_").lower()
+
+    def placeholder(self, name, type_expr=None, default_value=...):
+        """An input; `name` may start with * or **."""
+        args = () if default_value is ... else (default_value,)
+        return self.create_node("placeholder", name, args, type_expr=type_expr)
+
+    def get_attr(self, qualified_name, type_expr=None):
+        """An attribute of the root module, by its dotted name."""
+        return self.create_node("get_attr", qualified_name, type_expr=type_expr)
+
+    def call_function(self, the_function, args=None, kwargs=None, type_expr=None, name=None):
+        """A call of a function."""
+        return self.create_node("call_function", the_function, args, kwargs, name, type_expr)
+
+    def call_method(self, method_name, args=None, kwargs=None, type_expr=None):
+        """A call of a method of the first argument."""
+        return self.create_node("call_method", method_name, args, kwargs, type_expr=type_expr)
+
+    def call_module(self, module_name, args=None, kwargs=None, type_expr=None):
+        """A call of a submodule of the root."""
+        return self.create_node("call_module", module_name, args, kwargs, type_expr=type_expr)
+
+    def output(self, result, type_expr=None):
+        """What the program returns."""
+        return self.create_node("output", "output", (result,), type_expr=type_expr)
+
+    def node_copy(self, node, arg_transform=lambda node: node):
+        """A copy of another graph's node, its arguments mapped."""
+        args = map_arg(node.args, arg_transform)
+        kwargs = map_arg(node.kwargs, arg_transform)
+        made = self.create_node(node.op, node.target, args, kwargs, node.name, node.type)
+        made.meta = copy.copy(node.meta)
+        return made
+
+    def graph_copy(self, g, val_map, return_output_node=False):
+        """Copies all nodes of g; fills val_map (old -> new) and returns the mapped output."""
+        for node in g.nodes:
+            if node in val_map:
+                continue
+            if node.op == "output":
+                result = map_arg(node.args[0], val_map.__getitem__)
+                return (result, node) if return_output_node else result
+            val_map[node] = self.node_copy(node, val_map.__getitem__)
+        return None
+
+    def __deepcopy__(self, memo=None):
+        made = Graph(tracer_cls=self._tracer_cls, tracer_extras=self._tracer_extras)
+        found = {}
+        output = made.graph_copy(self, found, return_output_node=True)
+        if output is not None:
+            node = made.output(output[0], output[1].type)
+            node.meta = copy.copy(output[1].meta)
+        return made
+
+    # -- changing -----------------------------------------------------------------------------
+    def inserting_before(self, n=None):
+        """A context in which new nodes go in front of n (the start of the graph without one).
+
+        The insertion point moves at once, as statement and as context."""
+        return self._inserting(self._root._next if n is None else n)
+
+    def inserting_after(self, n=None):
+        """A context in which new nodes go behind n (the start of the graph without one)."""
+        return self._inserting((self._root if n is None else n)._next)
+
+    def _inserting(self, at):
+        if at.graph is not self:
+            raise AssertionError("Node to insert at is not in graph")
+        graph, before, self._insert_before = self, self._insert_before, at
+
+        class Inserting:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *exc):
+                graph._insert_before = before
+
+        return Inserting()
+
+    def erase_node(self, to_erase):
+        """Takes out a node that nobody reads; RuntimeError if somebody does."""
+        if to_erase.users:
+            raise RuntimeError(
+                f"Tried to erase Node {to_erase} but it still had {len(to_erase.users)} users in "
+                f"the graph: {to_erase.users}!"
+            )
+        if to_erase.graph is not self:
+            raise RuntimeError(f"Attempting to remove {to_erase} from the wrong graph!")
+        if to_erase._erased:
+            return
+        if self._insert_before is to_erase:
+            self._insert_before = to_erase._next
+        to_erase._unlink()
+        to_erase._erased = True
+        to_erase.args, to_erase.kwargs = (), {}
+        self._count -= 1
+
+    def eliminate_dead_code(self, is_impure_node=None):
+        """Takes out what nobody reads and has no effect; whether anything went."""
+        impure = is_impure_node or (lambda node: node.is_impure())
+        before = self._count
+        for node in reversed(self.nodes):
+            if not node.users and not impure(node):
+                self.erase_node(node)
+        return self._count < before
+
+    def lint(self):
+        """RuntimeError unless names are unique, arguments come first and targets exist."""
+        seen, names = set(), set()
+        for node in self.nodes:
+            if node.op not in _KINDS:
+                raise RuntimeError(f"Node {node} had unknown opcode {node.op}!")
+            for argument in node.all_input_nodes:
+                if argument.graph is not self:
+                    raise RuntimeError(
+                        f"Argument '{argument}' of Node '{node}' does not belong to this Graph"
+                    )
+                if argument not in seen:
+                    raise RuntimeError(
+                        f"Argument '{argument}' of Node '{node}' was used before it has been "
+                        "defined!"
+                    )
+            if node.name in names:
+                raise RuntimeError(f"Node redefined name {node.name}!")
+            seen.add(node)
+            names.add(node.name)
+            if self.owning_module is not None and node.op in ("get_attr", "call_module"):
+                value = self.owning_module
+                for part in node.target.split("."):
+                    if not hasattr(value, part):
+                        raise RuntimeError(f"Node {node} target {node.target} does not exist")
+                    value = getattr(value, part)
+
+    # -- code ---------------------------------------------------------------------------------
+    def python_code(self, root_module="self", **options):
+        """The source of a `forward` that runs the graph, with its globals."""
+        names = {"flambeau": flambeau, "inf": float("inf"), "nan": float("nan")}
+        taken = {node.name for node in self.nodes}
+
+        def held(wish, value):
+            name, count = wish, 0
+            while name in taken or names.get(name, value) is not value:
+                count += 1
+                name = f"{wish}_{count}"
+            names[name] = value
+            return name
+
+        def text(value):
+            if isinstance(value, Node):
+                return value.name
+            if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+                inner = ", ".join(map(text, value))
+                if isinstance(value, list):
+                    return f"[{inner}]"
+                return f"({inner},)" if len(value) == 1 else f"({inner})"
+            if isinstance(value, dict):
+                return "{" + ", ".join(f"{text(k)}: {text(v)}" for k, v in value.items()) + "}"
+            if isinstance(value, slice):
+                return f"slice({text(value.start)}, {text(value.stop)}, {text(value.step)})"
+            if (
+                value is None
+                or value is ...
+                or isinstance(value, (bool, int, float, complex, str, bytes))
+            ):
+                return repr(value)
+            if isinstance(value, (flambeau.dtype, flambeau.device)):
+                name = str(value).rpartition(".")[2] if isinstance(value, flambeau.dtype) else None
+                return f"flambeau.{name}" if name else f"flambeau.{value!r}"
+            return held(re.sub(r"\W", "_", f"_{type(value).__name__}"), value)
+
+        def call(node):
+            args = [text(a) for a in node.args]
+            args += [f"{k}={text(v)}" for k, v in node.kwargs.items()]
+            return ", ".join(args)
+
+        parameters, lines, returns = [], [], "return None"
+        last_use = self._last_uses()
+        for node in self.nodes:
+            if node.op == "placeholder":
+                default = f" = {text(node.args[0])}" if node.args else ""
+                stars = node.target[: len(node.target) - len(node.target.lstrip("*"))]
+                parameters.append(f"{stars}{node.name}{default}")
+                continue
+            if node.op == "output":
+                returns = f"return {text(node.args[0])}"
+                break
+            if node.op == "call_module":
+                line = f"{_path(root_module, node.target)}({call(node)})"
+            elif node.op == "get_attr":
+                line = _path(root_module, node.target)
+            elif node.op == "call_method":
+                rest = [text(a) for a in node.args[1:]]
+                rest += [f"{k}={text(v)}" for k, v in node.kwargs.items()]
+                line = f"{text(node.args[0])}.{node.target}({', '.join(rest)})"
+            else:
+                line = _function_call(node, text, call, held)
+            done = last_use.get(node, ())
+            drop = ";  " + " = ".join([*(n.name for n in done), "None"]) if done else ""
+            lines.append(f"    {node.name} = {line}{drop}")
+        head = f"def forward({', '.join([root_module, *parameters])}):"
+        return PythonCode("\n".join([head, *lines, f"    {returns}", ""]), names)
+
+    def _last_uses(self):
+        """node -> what is read for the last time by it: let go of there, to save memory."""
+        seen, found = set(), {}
+        for node in reversed(self.nodes):
+            for argument in node.all_input_nodes:
+                if argument not in seen:
+                    seen.add(argument)
+                    if node.op != "output":
+                        found.setdefault(node, []).append(argument)
+        return found
+
+    def set_codegen(self, codegen):
+        """RuntimeError: the generated code has one form here."""
+        raise RuntimeError("Graph.set_codegen(): other forms of code are not supported")
+
+    def on_generate_code(self, make_transformer):
+        """RuntimeError: the generated code has one form here."""
+        raise RuntimeError("Graph.on_generate_code(): other forms of code are not supported")
+
+    def print_tabular(self):
+        """Prints the nodes as a table."""
+        rows = [("opcode", "name", "target", "args", "kwargs")]
+        rows += [
+            (n.op, n.name, str(n._pretty_target()), str(n.args), str(n.kwargs)) for n in self.nodes
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        rows.insert(1, tuple("-" * width for width in widths))
+        for row in rows:
+            print(
+                "  ".join(
+                    cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+                ).rstrip()
+            )
+
+    def __str__(self):
+        inputs = ", ".join(f"%{n.name}" for n in self.nodes if n.op == "placeholder")
+        return "\n    ".join([f"graph({inputs}):", *(n.format_node() for n in self.nodes)])
+
+
+_KINDS = ("placeholder", "get_attr", "call_function", "call_module", "call_method", "output")
+
+
+def _path(root, target):
+    """`root.a.b`, with getattr for what is no identifier: names of layers such as 0."""
+    made = root
+    for part in target.split("."):
+        made = f"{made}.{part}" if part.isidentifier() else f'getattr({made}, "{part}")'
+    return made
+
+
+def _function_call(node, text, call, held):
+    function = node.target
+    if getattr(function, "__module__", None) == "_operator":
+        name = function.__name__
+        if name in _BINARY and len(node.args) == 2 and not node.kwargs:
+            return f"{text(node.args[0])} {_BINARY[name]} {text(node.args[1])}"
+        if name == "getitem" and len(node.args) == 2:
+            return f"{text(node.args[0])}[{text(node.args[1])}]"
+    if function is getattr and len(node.args) == 2 and node.args[1].isidentifier():
+        return f"{text(node.args[0])}.{node.args[1]}"
+    name = held(re.sub(r"\W", "_", qualified_name(function)[0]), function)
+    return f"{name}({call(node)})"
