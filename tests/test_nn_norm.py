@@ -40,7 +40,7 @@ def test_the_same_as_the_composite(shape, function, dtype, monkeypatch):
     for count in (1, 2, 3):
         fused = results(function, tensors[:count])
         with monkeypatch.context() as patch:
-            patch.setattr(_basic, "_fusible", lambda *_: False)
+            patch.setattr(_basic, "fusible", lambda *_, **__: False)
             plain = results(function, tensors[:count])
         tolerance = 2e-4 if dtype == torch.float32 else 1e-10
         for a, b in zip(fused, plain, strict=True):
@@ -68,3 +68,43 @@ def test_the_same_bits_on_any_number_of_threads(function):
     finally:
         torch.set_num_threads(before)
     assert len(seen) == 1
+
+
+FORMS = {
+    "group": lambda x, w, b: F.group_norm(x, 2, w, b),
+    "instance": lambda x, w, b: F.instance_norm(x, None, None, w, b),
+    "batch": lambda x, w, b: F.batch_norm(x, None, None, w, b, True),
+    "fixed": lambda x, w, b: F.batch_norm(x, *torch.arange(1.0, 9.0).double().view(2, 4), w, b),
+    "rms": lambda x, w, b: F.rms_norm(x, x.shape[-1:], w.repeat(2)[: x.shape[-1]]) + b.sum(),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("shape", [(3, 4, 5, 2), (2, 4, 7)])
+def test_gradients_of_fused_forms(name, shape):
+    double = {"dtype": torch.float64, "requires_grad": True}
+    x, w, b = torch.randn(*shape, **double), torch.randn(4, **double), torch.randn(4, **double)
+    assert torch.autograd.gradcheck(FORMS[name], (x, w, b))
+    assert torch.autograd.gradgradcheck(FORMS[name], (x, w, b))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_keeps_channels_last(training):
+    x = torch.randn(3, 5, 6, 7, dtype=torch.float64)
+    y = x.contiguous(memory_format=torch.channels_last)
+    w, b = torch.randn(2, 5, dtype=torch.float64)
+    out = []
+    for t in (x, y):
+        t = t.clone().requires_grad_()
+        z = F.batch_norm(t, b.clone(), b.abs() + 1, w, b, training)
+        (g,) = torch.autograd.grad((z * z * z).sum(), t)
+        out.append((z, g))
+    assert out[1][0].is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(out[0][0], out[1][0]) and torch.allclose(out[0][1], out[1][1])
+
+
+def test_rms_norm():
+    x = np.random.default_rng(0).standard_normal((4, 6, 10))
+    want = x / np.sqrt((x * x).mean((1, 2), keepdims=True) + 0.5)
+    got = F.rms_norm(torch.tensor(x.tolist(), dtype=torch.float64), (6, 10), eps=0.5)
+    np.testing.assert_allclose(np.array(got.tolist()), want, atol=1e-12)

@@ -1,4 +1,4 @@
-// Batch and layer normalization, forward and backward.
+// Batch, layer, root-mean-square and group normalization, forward and backward.
 #include "kernels/norm.h"
 
 #include "parallel.h"
@@ -90,6 +90,19 @@ struct Channels {
     return spread(r);
   }
 
+  // y = x * first + second, for the channels' numbers.
+  void scale_and_shift(V first, V second) const {
+    const T* x = static_cast<const T*>(a.x);
+    T* y = static_cast<T*>(a.out);
+    walk([&](int64_t i, int64_t k) { (V::load_n(x + i, k) * first + second).store_n(y + i, k); });
+  }
+
+  // By a mean and a variance that are given.
+  void apply() const {
+    const V r = a.weight ? spread(a.weight) * rsqrt() : rsqrt();
+    scale_and_shift(r, (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r);
+  }
+
   void forward() {
     const T* x = static_cast<const T*>(a.x);
     T* y = static_cast<T*>(a.out);
@@ -139,7 +152,9 @@ void run_batch(const NormArgs& a) {
     for (int64_t i = b; i < e; ++i) {
       const int64_t c = i * width, left = a.channels - c;
       Channels<T> group{a, c, left < width ? left : width, {}, {}};
-      if (a.g)
+      if (a.fixed)
+        group.apply();
+      else if (a.g)
         group.backward();
       else
         group.forward();
@@ -155,7 +170,8 @@ void forward_row(const NormArgs& a, int64_t row) {
           *b = static_cast<const T*>(a.bias);
   T* y = static_cast<T*>(a.out) + row * n;
   double s = 0, t = 0;
-  add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) { u += V::load_n(x + i, m); });
+  if (a.centered)
+    add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) { u += V::load_n(x + i, m); });
   const T average = static_cast<T>(s / static_cast<double>(n));
   const V mean(average);
   s = 0;
@@ -194,7 +210,7 @@ void backward_row(const NormArgs& a, int64_t row, T* sums) {
     (V::load_n(sums + i, m) + d * h).store_n(sums + i, m);
     (V::load_n(sums + n + i, m) + d).store_n(sums + n + i, m);
   });
-  const V first(static_cast<T>(p / static_cast<double>(n)));
+  const V first(a.centered ? static_cast<T>(p / static_cast<double>(n)) : T(0));
   const V second(static_cast<T>(q / static_cast<double>(n)));
   each<T>(n, [&](int64_t i, int64_t m) {
     const V d = V::load_n(g + i, m), h = (V::load_n(x + i, m) - mean) * r;
@@ -228,11 +244,85 @@ void run_layer(const NormArgs& a) {
     }
 }
 
+// -- groups of channels --------------------------------------------------------------------------
+template <class T>
+void forward_group(const GroupNormArgs& a, int64_t group) {
+  using V = Vec<T>;
+  const int64_t n = a.channels * a.inner, first = group % a.groups * a.channels;
+  const T* x = static_cast<const T*>(a.x) + group * n;
+  T* y = static_cast<T*>(a.out) + group * n;
+  const T *w = static_cast<const T*>(a.weight), *bias = static_cast<const T*>(a.bias);
+  double s = 0, t = 0;
+  add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) { u += V::load_n(x + i, m); });
+  const T mean = static_cast<T>(s / static_cast<double>(n));
+  s = 0;
+  add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) {
+    const V d = kept(V::load_n(x + i, m) - V(mean), m);
+    u += d * d;
+  });
+  const T var = static_cast<T>(s / static_cast<double>(n)), r = rsqrt_of(var, a.eps);
+  static_cast<T*>(a.mean)[group] = mean;
+  static_cast<T*>(a.var)[group] = var;
+  for (int64_t c = 0; c < a.channels; ++c) {
+    const V scale(w ? w[first + c] * r : r), shift(bias ? bias[first + c] : T(0));
+    each<T>(a.inner, [&](int64_t i, int64_t m) {
+      const int64_t at = c * a.inner + i;
+      ((V::load_n(x + at, m) - V(mean)) * scale + shift).store_n(y + at, m);
+    });
+  }
+}
+
+template <class T>
+void backward_group(const GroupNormArgs& a, int64_t group) {
+  using V = Vec<T>;
+  const int64_t n = a.channels * a.inner, first = group % a.groups * a.channels;
+  const T *x = static_cast<const T*>(a.x) + group * n, *g = static_cast<const T*>(a.g) + group * n;
+  T* dx = static_cast<T*>(a.out) + group * n;
+  const T* w = static_cast<const T*>(a.weight);
+  const T r = rsqrt_of(static_cast<const T*>(a.var)[group], a.eps);
+  const V mean(static_cast<const T*>(a.mean)[group]);
+  double s = 0, t = 0;
+  for (int64_t c = 0; c < a.channels; ++c) {
+    double p = 0, q = 0;
+    add_up<T>(a.inner, p, q, [&](int64_t i, int64_t m, V& u, V& v) {
+      const V d = V::load_n(g + c * a.inner + i, m);
+      u += d;
+      v += d * ((V::load_n(x + c * a.inner + i, m) - mean) * V(r));
+    });
+    static_cast<T*>(a.dbias)[group * a.channels + c] = static_cast<T>(p);
+    static_cast<T*>(a.dweight)[group * a.channels + c] = static_cast<T>(q);
+    const double k = w ? static_cast<double>(w[first + c]) : 1;
+    s += k * p, t += k * q;
+  }
+  const V mine(static_cast<T>(s / static_cast<double>(n)) * r);
+  const V slope(static_cast<T>(t / static_cast<double>(n)) * r);
+  for (int64_t c = 0; c < a.channels; ++c) {
+    const V scale(w ? w[first + c] * r : r);
+    each<T>(a.inner, [&](int64_t i, int64_t m) {
+      const int64_t at = c * a.inner + i;
+      const V h = (V::load_n(x + at, m) - mean) * V(r);
+      (V::load_n(g + at, m) * scale - mine - h * slope).store_n(dx + at, m);
+    });
+  }
+}
+
+template <class T>
+void run_group(const GroupNormArgs& a) {
+  parallel_for(0, a.outer * a.groups, 8192 / (a.channels * a.inner + 1) + 1,
+               [&](int64_t b, int64_t e) {
+                 for (int64_t i = b; i < e; ++i)
+                   a.g ? backward_group<T>(a, i) : forward_group<T>(a, i);
+               });
+}
+
 void batch_norm(const NormArgs& a) { a.f64 ? run_batch<double>(a) : run_batch<float>(a); }
 void layer_norm(const NormArgs& a) { a.f64 ? run_layer<double>(a) : run_layer<float>(a); }
 
+void group_norm(const GroupNormArgs& a) { a.f64 ? run_group<double>(a) : run_group<float>(a); }
+
 }  // namespace
 
+FLAMBEAU_REGISTER(group_norm_kernel, group_norm);
 FLAMBEAU_REGISTER(batch_norm_kernel, batch_norm);
 FLAMBEAU_REGISTER(layer_norm_kernel, layer_norm);
 

@@ -151,7 +151,12 @@ struct Walk {
         const int32_t* at = x.at + t * x.out + i;
         for (int64_t k = 0; k < m; ++k) picked[k] = src[at[k]];
         const V v = V::load_n(picked, m);
-        total = w ? total + v * V::load_n(w + t * x.out + i, m) : v;
+        if (!w) {
+          total = v;
+          continue;
+        }
+        const V share = V::load_n(w + t * x.out + i, m);  // 0: what stands there may be infinite
+        total = where(share != V(0), total + v * share, total);
       }
       total.store_n(dst + i, m);
     });

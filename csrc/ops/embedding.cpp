@@ -203,7 +203,7 @@ BagArgs bag_args(const Tensor& index, const Tensor& offsets, int64_t padding, in
 
 std::tuple<Tensor, Tensor> bag_forward(const Tensor& weight, const Tensor& index,
                                        const Tensor& offsets, int64_t mode, const Tensor& scale,
-                                       int64_t padding, bool) {
+                                       int64_t padding, bool, bool) {
   int64_t bags = offsets.numel() - 1, width = weight.sizes()[1];
   Tensor out = empty(Ints{bags, width}, weight.options());
   Tensor winners = empty(mode == 2 ? Ints{bags, width} : Ints{0}, index.options());
@@ -270,6 +270,8 @@ void bag_back(Backward& b) {
   if (!b.needs(0)) return;
   if (b.has(4)) part = call_mul(part, call_unsqueeze(call_index_select(b.in(4), 0, position), 1));
   if (b.arg(6).as_bool())
+    part = call_mul(part, call_index_select(bag_shares(at, rows, g.options()), 0, at));
+  if (b.arg(7).as_bool())
     b.set(0, sparse_binding.from_rows(part, at, rows, -1));
   else
     b.set(0, call_index_add(zeros(Ints{rows, width}, g.options()), 0, at, part));
@@ -279,7 +281,6 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
                      std::optional<double> max_norm, double norm_type, bool by_freq,
                      const std::string& mode, bool sparse, const Tensor& scale, bool last,
                      std::optional<int64_t> padding) {
-  check(!by_freq, "embedding_bag(): scale_grad_by_freq is not supported");
   check(weight.dim() == 2, "embedding_bag(): 'weight' must be 2-D, got ", weight.dim(), "-D");
   check(is_floating(weight.dtype()), "embedding_bag(): not implemented for ", weight.dtype());
   int64_t kind = mode == "sum" ? 0 : mode == "mean" ? 1 : 2;
@@ -299,13 +300,16 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   Bags bags = make_bags(input, offsets, last);
   static const OpCall forward("embedding_bag_forward");
   Value factors = scale.defined() ? Value(call_reshape(scale, Ints{-1})) : Value();
+  check(kind != 2 || !by_freq,
+        "embedding_bag(): scale_grad_by_freq is not supported with mode='max'");
   check(!(sparse && kind == 2), "embedding_bag(): max mode does not support sparse weights");
-  return forward(weight, bags.index, bags.offsets, kind, factors, row, sparse);
+  return forward(weight, bags.index, bags.offsets, kind, factors, row, by_freq, sparse);
 }
 
 FLAMBEAU_OPS{
     {.schema = "embedding_bag_forward(Tensor weight, Tensor index, Tensor offsets, int mode, "
-               "Tensor? per_sample_weights, int padding_idx, bool sparse) -> "
+               "Tensor? per_sample_weights, int padding_idx, bool scale_grad_by_freq, "
+               "bool sparse) -> "
                "(Tensor out, Tensor winners)",
      .forward = native<bag_forward>,
      .backward = bag_back,

@@ -57,27 +57,25 @@ struct AxisData {
     view.start = a.start.data(), view.count = a.count.data();
     view.stride = a.stride, view.offset = a.offset, view.kernel = a.kernel;
     view.divisor = a.divisor.empty() ? nullptr : a.divisor.data();
-    const bool even =
-        std::all_of(a.count.begin(), a.count.end(), [&](auto n) { return n == most; });
-    const bool go_across = lines && !a.stride && most <= kShort && a.in <= INT32_MAX &&
-                           (!a.weights.empty() || (most == 1 && even));
-    std::vector<double> rows, columns;
-    if (go_across) at.resize(static_cast<size_t>(most * a.out));
-    if (!a.weights.empty()) rows.resize(static_cast<size_t>(most * a.out));
-    if (go_across) columns.resize(rows.size());
+    const bool plain = a.weights.empty();
+    const bool go_across = lines && !a.stride && most <= kShort && a.in <= INT32_MAX;
+    // Runs of one number each need no weights to tell what belongs to them.
+    const bool single =
+        plain && std::all_of(a.count.begin(), a.count.end(), [](int64_t n) { return n == 1; });
+    const auto all = static_cast<size_t>(most * a.out);
+    std::vector<double> rows(plain ? 0 : all), columns(go_across && !single ? all : 0);
+    if (go_across) at.resize(all);
     size_t next = 0;
     for (int64_t o = 0; o < a.out; ++o) {
       const auto i = static_cast<size_t>(o);
       for (int64_t t = 0; t < most; ++t) {
-        const auto across_at = static_cast<size_t>(t * a.out + o);
-        const bool inside = t < a.count[i];
-        if (go_across)
-          at[across_at] = static_cast<int32_t>(
-              std::min(a.in - 1, a.start[i] + std::max<int64_t>(0, std::min(t, a.count[i] - 1))));
-        if (rows.empty() || !inside) continue;
-        rows[static_cast<size_t>(o * most + t)] = a.weights[next];
-        if (go_across) columns[across_at] = a.weights[next];
-        ++next;
+        const auto column = static_cast<size_t>(t * a.out + o);
+        const int64_t inside = std::max<int64_t>(std::min(t, a.count[i] - 1), 0);
+        if (go_across) at[column] = static_cast<int32_t>(std::min(a.in - 1, a.start[i] + inside));
+        if (t >= a.count[i]) continue;
+        const double w = plain ? 1 : a.weights[next++];
+        if (!plain) rows[static_cast<size_t>(o * most + t)] = w;
+        if (!columns.empty()) columns[column] = w;
       }
     }
     if (!rows.empty()) weights = as_numbers(rows, type), view.weights = weights.data();

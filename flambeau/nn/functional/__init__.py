@@ -25,3 +25,5 @@ from ._window import *
 
 # A native operator takes the place of the function of its name made of other operators.
 globals().update(_ops.namespace("nn.functional"))
+
+from ._checked import *  # noqa: E402 (in front of native operators)

@@ -19,60 +19,74 @@ def batch_norm(
     eps=1e-5,
 ):
     """Normalizes each channel of (N, C, *) over the batch, or by running statistics."""
-    shape = [1, -1, *[1] * (input.dim() - 2)]
-    if training:
-        count = input.numel() // max(input.shape[1], 1)
-        if count == 1:
-            raise ValueError(
-                "Expected more than 1 value per channel when training, got input size "
-                f"{input.shape}"
-            )
-        output = None
-        if _fusible(input, input.shape[1], weight, bias):
-            output, mean, variance = internal["_batch_norm"](input, weight, bias, eps)
-        else:
-            dims = [d for d in range(input.dim()) if d != 1]
-            mean = input.mean(dims)
-            centered = input - mean.reshape(shape)
-            variance = (centered * centered).mean(dims)
-        if running_mean is not None and count:
-            _check_channels(input, running_mean, "running_mean")
-            with torch.no_grad():
-                unbiased = variance * (count / (count - 1))
-                running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-                running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
-        if output is not None:
-            return output
+    channels = input.shape[1] if input.dim() > 1 else input.numel()
+    for name in ("running_mean", "running_var"):
+        tensor = running_mean if name == "running_mean" else running_var
+        if tensor is None:
+            if not training:
+                raise RuntimeError(f"{name} must be defined in evaluation mode")
+        elif tensor.numel() != channels or (input.dim() < 2 and input.numel()):
+            raise RuntimeError(f"{name} should contain {channels} elements not {tensor.numel()}")
+    fused = fusible(input, channels, weight, bias, layout=True)
+    if not training:
+        if fused and fusible(input, channels, running_mean, running_var, layout=True):
+            fixed = internal["_batch_norm_fixed"]
+            return fixed(input, weight, bias, running_mean, running_var, eps)
+        return _scaled(input, running_mean, running_var, weight, bias, eps)
+    count = input.numel() // max(channels, 1)
+    if count == 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape}"
+        )
+    if fused:
+        output, mean, variance = internal["_batch_norm"](input, weight, bias, eps)
     else:
-        if running_mean is None or running_var is None:
-            raise RuntimeError("running_mean and running_var must be defined in evaluation mode")
-        _check_channels(input, running_mean, "running_mean")
-        centered, variance = input - running_mean.reshape(shape), running_var
-    output = centered * (variance + eps).rsqrt().reshape(shape)
+        wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+        dims = [d for d in range(input.dim()) if d != 1]
+        mean = wide.mean(dims)
+        centered = wide - mean.reshape(_channel_shape(wide))
+        variance = (centered * centered).mean(dims)
+        output = _scaled(wide, mean, variance, weight, bias, eps).to(input.dtype)
+    if count:
+        with torch.no_grad():
+            if running_mean is not None:
+                running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            if running_var is not None:
+                unbiased = variance * (count / (count - 1))
+                running_var.lerp_(unbiased.to(running_var.dtype), momentum)
+    return output
+
+
+def _channel_shape(input):
+    return [1, -1, *[1] * (input.dim() - 2)]
+
+
+def _scaled(input, mean, variance, weight, bias, eps):
+    """What batch normalization does with its statistics."""
+    if input.numel() == 0:
+        return input * 1
+    shape = _channel_shape(input)
+    output = (input - mean.reshape(shape)) * (variance + eps).rsqrt().reshape(shape)
     if weight is not None:
         output = output * weight.reshape(shape)
-    return output if bias is None else output + bias.reshape(shape)
+    if bias is not None:
+        output = output + bias.reshape(shape)
+    return output.to(input.dtype)
 
 
-def _fusible(input, channels, *parameters):
-    """Whether a native operator of float32 or float64 serves these tensors."""
+def fusible(input, channels, *parameters, layout=False):
+    """Whether a native operator of float32 or float64 serves these tensors; `layout`: any."""
     return (
         input.dtype in (torch.float32, torch.float64)
-        and input.device.type == "cpu"
         and input.dim() >= 2
         and input.numel() > 0
-        and input.is_contiguous()
+        and (layout or input.is_contiguous())
         and all(
             p is None
             or (p.dtype == input.dtype and p.device == input.device and p.shape == (channels,))
             for p in parameters
         )
     )
-
-
-def _check_channels(input, tensor, name):
-    if tensor.numel() != input.shape[1]:
-        raise RuntimeError(f"{name} should contain {input.shape[1]} elements not {tensor.numel()}")
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -89,7 +103,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     rows = input.reshape(-1, n) if input.numel() and input.is_contiguous() else input
     if all(p is None or p.shape == normalized_shape for p in (weight, bias)):
         flat = [p if p is None or dims == 1 else p.reshape(-1) for p in (weight, bias)]
-        if rows.shape[1:] == (n,) and _fusible(rows, n, *flat):
+        if rows.shape[1:] == (n,) and fusible(rows, n, *flat):
             return internal["_layer_norm"](rows, *flat, eps)[0].reshape(input.shape)
     last = tuple(range(-dims, 0))
     centered = input - input.mean(last, keepdim=True)

@@ -51,6 +51,11 @@ def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     return torch.div(input, norm, out=out)
 
 
+def _count_different(input):
+    rows, columns = torch.triu_indices(input.shape[0], input.shape[0], 1, device=input.device)
+    return (input[rows] != input[columns]).sum(-1).to(input.dtype)
+
+
 def pdist(input, p=2.0):
     """The p-norm of the difference of every pair of rows.
 
@@ -62,5 +67,7 @@ def pdist(input, p=2.0):
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
+    if p == 0:  # how many differ: a step, whose gradient is zero everywhere
+        return pdist(input, 1.0) * 0 + _count_different(input)
     rows, columns = torch.triu_indices(input.shape[0], input.shape[0], 1, device=input.device)
     return torch.linalg.vector_norm(input[rows] - input[columns], p, dim=-1)

@@ -19,21 +19,23 @@ def linear_cross_entropy(
 ):
     """The cross entropy of ``linear(input, linear_weight, linear_bias)``.
 
-    Where the weight has more rows than there are classes, its rows are read as
-    (num_classes, *out_features) and the target has those further dimensions. `options` steers
-    how memory is saved, which does not change the result.
+    Shapes: input (N, in) or (in), weight (classes, *out, in), target (N, *out) of class numbers
+    or (N, classes, *out) of probabilities. `options` steers how memory is saved, which does not
+    change the result.
 
     >>> import flambeau as torch
     >>> x, w = torch.zeros(2, 3), torch.zeros(4, 3)
     >>> torch.nn.functional.linear_cross_entropy(x, w, torch.tensor([0, 1]))
     tensor(1.3863)
     """
+    soft = target.is_floating_point()
+    _check(input, linear_weight, linear_bias, soft and ignore_index is not None)
     F = torch.nn.functional
-    logits = F.linear(input, linear_weight, linear_bias)
-    # Class numbers come as (N, *out_features), probabilities as (N, classes, *out_features).
-    trailing = target.shape[1:] if not target.is_floating_point() else target.shape[2:]
-    if len(trailing):
-        logits = logits.unflatten(-1, (-1, *trailing))
+    rows = linear_weight.reshape(-1, linear_weight.shape[-1])
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = F.linear(input, rows, bias)
+    if linear_weight.dim() > 2:
+        logits = logits.unflatten(-1, linear_weight.shape[:-1])
     return F.cross_entropy(
         logits,
         target,
@@ -42,3 +44,29 @@ def linear_cross_entropy(
         reduction=reduction,
         label_smoothing=label_smoothing,
     )
+
+
+def _check(input, weight, bias, ignores_soft):
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if weight.dim() < 2:
+        raise RuntimeError(
+            f"expected linear_weight with dimensionality at least 2, got {weight.dim()}"
+        )
+    if input.shape[-1] != weight.shape[-1]:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {weight.shape[-1]}, respectively"
+        )
+    if ignores_soft:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    if weight.dim() > 2 and input.dim() == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(weight.shape)} requires "
+            f"batched input, (N, {weight.shape[-1]}), got unbatched input with shape "
+            f"{tuple(input.shape)}"
+        )
+    if bias is not None and tuple(bias.shape) != tuple(weight.shape[:-1]):
+        raise RuntimeError(
+            f"expected linear_bias shape {tuple(weight.shape[:-1])}, got {tuple(bias.shape)}"
+        )

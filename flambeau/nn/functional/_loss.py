@@ -267,8 +267,9 @@ def hinge_embedding_loss(
     """
     reduction = reduction_name(size_average, reduce, reduction)
     zero = torch.zeros((), dtype=input.dtype, device=input.device)
+    limit = torch.full_like(zero, margin)
     near = torch.where(target == -1, zero, input)
-    far = torch.where(target == 1, zero, (margin - input).clamp(min=0))
+    far = torch.where(target == 1, zero, (limit - input).clamp(min=0))
     return reduce_loss(near + far, reduction)
 
 
@@ -344,7 +345,7 @@ def multilabel_soft_margin_loss(
 
 def _rows(name, input, target):
     """Input as (N, C); a single sample becomes a batch of one."""
-    if input.dim() not in (1, 2) or (input.dim() == 2 and input.shape[1] == 0):
+    if input.dim() not in (1, 2) or input.shape[-1] == 0:
         raise RuntimeError(
             f"{name}: expected a non-empty vector or matrix with optional 0-dim batch size, "
             f"but got {list(input.shape)}"

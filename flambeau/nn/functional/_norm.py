@@ -3,6 +3,9 @@
 import math
 
 import flambeau as torch
+from flambeau._ops import internal
+
+from ._basic import fusible
 
 __all__ = ["group_norm", "instance_norm", "local_response_norm", "rms_norm"]
 
@@ -45,9 +48,11 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
                 f"input, but got {name} of shape {list(tensor.shape)} and input of shape "
                 f"{list(input.shape)}"
             )
-    size = math.prod(input.shape[1:]) // num_groups
+    if fusible(input, input.shape[1], weight, bias):
+        return internal["_group_norm"](input, weight, bias, num_groups, eps)[0]
     if input.numel() == 0:
         return _affine(input * 1, weight, bias)
+    size = math.prod(input.shape[1:]) // num_groups
     groups = input.reshape(input.shape[0], num_groups, size)
     output = torch.nn.functional.layer_norm(groups, (size,), eps=eps)
     return _affine(output.reshape(input.shape), weight, bias)
@@ -78,6 +83,8 @@ def instance_norm(
             "Expected running_mean and running_var to be defined when use_input_stats is False"
         )
     number, channels = input.shape[:2]
+    if use_input_stats and running_mean is None and fusible(input, channels, weight, bias):
+        return internal["_group_norm"](input, weight, bias, channels, eps)[0]
     # Each channel of each sample as a channel of one sample.
     flat = input.reshape(1, number * channels, *input.shape[2:])
 
@@ -121,7 +128,11 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
     if eps is None:
         eps = torch.finfo(wide.dtype).eps
-    square = wide.abs() ** 2 if input.is_complex() else wide * wide
+    n = math.prod(normalized_shape)
+    flat = weight if weight is None or dims == 1 else weight.reshape(-1)
+    if input.numel() and input.is_contiguous() and fusible(input.reshape(-1, n), n, flat):
+        return internal["_rms_norm"](input.reshape(-1, n), flat, eps)[0].reshape(input.shape)
+    square = wide * wide
     mean = square.mean(tuple(range(-dims, 0)), keepdim=True)
     output = (wide * (mean + eps).rsqrt()).to(input.dtype)
     return output if weight is None else output * weight

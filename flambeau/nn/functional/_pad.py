@@ -38,6 +38,10 @@ def pad(input, pad, mode="constant", value=None):
             "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
+    if mode == "circular":  # what is cut off does not come round
+        cut = [(dim, min(before, 0), min(after, 0)) for dim, before, after in sides]
+        input = _constant(input, cut, 0) if any(b or a for _, b, a in cut) else input
+        sides = [(dim, max(before, 0), max(after, 0)) for dim, before, after in sides]
     for dim, before, after in sides:
         if before or after:
             places = _PLACES[mode](input, dim, before, after)

@@ -1,6 +1,8 @@
 """How a loss is reduced: none, mean or sum."""
 
-__all__ = ["reduce_loss", "reduction_name"]
+__all__ = ["REDUCTIONS", "reduce_loss", "reduction_name"]
+
+REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}  # as operators number them
 
 
 def reduction_name(size_average, reduce, reduction):

@@ -1,8 +1,9 @@
 """Softmax and the losses of classification, made of other operators."""
 
 import flambeau as torch
+from flambeau._ops import internal
 
-from ._reduction import reduction_name
+from ._reduction import REDUCTIONS, reduction_name
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
 
@@ -32,7 +33,7 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     return torch.log_softmax(input, _usual_dim(input) if dim is None else dim, dtype=dtype)
 
 
-def _check_target(input, target, ignore_index):
+def _check_target(input, target):
     if input.dim() == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
     class_dim = 0 if input.dim() == 1 else 1
@@ -46,12 +47,14 @@ def _check_target(input, target, ignore_index):
         raise RuntimeError(f"Expected target size {list(wanted)}, got {list(target.shape)}")
     if target.dtype not in (torch.int64, torch.uint8):
         raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
-    target = target.long()
+    return class_dim, target.long()
+
+
+def _check_bounds(input, target, class_dim, ignore_index):
     classes = input.shape[class_dim]
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     if input.device.type != "meta" and bool(outside.any()):
         raise IndexError(f"Target {int(target[outside][0])} is out of bounds.")
-    return class_dim, target
 
 
 def nll_loss(
@@ -72,7 +75,8 @@ def nll_loss(
     tensor(2.)
     """
     reduction = reduction_name(size_average, reduce, reduction)
-    class_dim, target = _check_target(input, target, ignore_index)
+    class_dim, target = _check_target(input, target)
+    _check_bounds(input, target, class_dim, ignore_index)
     kept = target != ignore_index
     index = torch.where(kept, target, torch.zeros_like(target))
     picked = input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
@@ -117,29 +121,17 @@ def cross_entropy(
     reduction = reduction_name(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    F = torch.nn.functional
-    class_dim = 0 if input.dim() == 1 else 1
-    log_p = F.log_softmax(input, class_dim)
     if target.shape == input.shape and target.is_floating_point():
+        class_dim = 0 if input.dim() == 1 else 1
+        log_p = torch.log_softmax(input, class_dim)
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim)
-    loss = F.nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
-    if label_smoothing == 0:
-        return loss
-    kept = target != ignore_index
-    each = -log_p
-    if weight is not None:
-        each = each * _weighted_mean(weight, class_dim, log_p)
-    each = each.sum(class_dim)
-    smooth = torch.where(kept, each, torch.zeros_like(each))
-    if reduction == "sum":
-        smooth = smooth.sum()
-    elif reduction == "mean":
-        share = kept.to(log_p.dtype)
-        if weight is not None:
-            share = share * weight[torch.where(kept, target, torch.zeros_like(target))]
-        smooth = smooth.sum() / share.sum()
-    part = label_smoothing / log_p.shape[class_dim]
-    return (1 - label_smoothing) * loss + part * smooth
+    _, target = _check_target(input, target)
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    number = REDUCTIONS[reduction]
+    return internal["_cross_entropy"](input, target, weight, ignore_index, label_smoothing, number)[
+        0
+    ]
 
 
 def _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim):

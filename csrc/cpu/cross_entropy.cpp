@@ -1,0 +1,167 @@
+// The cross entropy of logits and class numbers, forward and backward, without the log-softmax in
+// memory. Registers run along the classes of a row, or where rows are strided along the rows.
+#include "../kernels/cross_entropy.h"
+
+#include "../parallel.h"
+#include "each.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+template <class T>
+struct Entropy {
+  using V = Vec<T>;
+  static constexpr int W = V::size;
+  const CrossEntropyArgs& a;
+  const T* weight;
+  T spread, total;  // what every class gets of the smoothing, and the sum of that
+  T rest;           // 1 - smoothing
+
+  explicit Entropy(const CrossEntropyArgs& args)
+      : a(args),
+        weight(static_cast<const T*>(args.weight)),
+        spread(static_cast<T>(args.smoothing / static_cast<double>(args.classes))),
+        rest(static_cast<T>(1 - args.smoothing)) {
+    double sum = static_cast<double>(a.classes);
+    if (weight) {
+      sum = 0;
+      for (int64_t c = 0; c < a.classes; ++c) sum += static_cast<double>(weight[c]);
+    }
+    total = static_cast<T>(sum * static_cast<double>(spread));
+  }
+
+  T of(int64_t target) const { return weight ? weight[target] : T(1); }
+  // The target at a place: its class, or -1 where it is ignored.
+  int64_t target(int64_t i) const {
+    const int64_t t = a.target[i];
+    if (t == a.ignored) return -1;
+    if (t >= 0 && t < a.classes) return t;
+    *a.bad = i;
+    return -1;
+  }
+  // Writes what place i is worth, given its logit at the target and the sum of all of them.
+  FLAMBEAU_INLINE void finish(int64_t i, int64_t t, T lse, T at_target, T spread_sum) const {
+    static_cast<T*>(a.lse)[i] = lse;
+    const T w = t < 0 ? T(0) : of(t);
+    T loss = rest * w * (lse - at_target);
+    if (spread != T(0)) loss += total * lse - spread * spread_sum;
+    static_cast<T*>(a.loss)[i] = t < 0 ? T(0) : loss;
+    static_cast<T*>(a.share)[i] = w;
+  }
+  FLAMBEAU_INLINE T gradient(int64_t i) const {
+    return static_cast<const T*>(a.g)[a.one_g ? 0 : i];
+  }
+
+  void forward_row(int64_t row) const {
+    const T* x = static_cast<const T*>(a.x) + row * a.classes;
+    const int64_t n = a.classes;
+    constexpr T least = -kInf<T>;
+    V tops[4] = {V(least), V(least), V(least), V(least)};
+    int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W)
+      for (int k = 0; k < 4; ++k) {
+        const V v = V::load(x + i + k * W);
+        tops[k] = where(tops[k] > v, tops[k], v);
+      }
+    for (; i < n; i += W) tops[0] = max(tops[0], V::load_n(x + i, n - i, least));
+    const T top = hmax(max(max(tops[0], tops[1]), max(tops[2], tops[3])));
+    V sums(0), plain(0);
+    each<T>(n, [&](int64_t c, int64_t m) {
+      const V v = V::load_n(x + c, m, least);
+      sums += exp(v - V(top));
+      if (spread != T(0)) {
+        const V all = V::load_n(x + c, m);
+        plain += weight ? all * V::load_n(weight + c, m) : all;
+      }
+    });
+    const int64_t t = target(row);
+    finish(row, t, top + log(sum(sums)), t < 0 ? T(0) : x[t], sum(plain));
+  }
+
+  void backward_row(int64_t row) const {
+    const T* x = static_cast<const T*>(a.x) + row * a.classes;
+    T* dx = static_cast<T*>(a.dx) + row * a.classes;
+    const int64_t t = target(row);
+    if (t < 0) return each<T>(a.classes, [&](int64_t c, int64_t m) { V(0).store_n(dx + c, m); });
+    const T g = gradient(row), own = rest * of(t);
+    const V lse(static_cast<const T*>(a.lse)[row]), scale(g * (own + total)), part(g * spread);
+    each<T>(a.classes, [&](int64_t c, int64_t m) {
+      V v = exp(V::load_n(x + c, m) - lse) * scale;
+      if (spread != T(0)) v -= weight ? part * V::load_n(weight + c, m) : part;
+      v.store_n(dx + c, m);
+    });
+    dx[t] -= g * own;
+  }
+
+  // m places side by side from j on.
+  void forward_columns(int64_t o, int64_t j, int64_t m) const {
+    const T* x = static_cast<const T*>(a.x) + o * a.classes * a.inner + j;
+    V top(-kInf<T>), sums(0), plain(0);
+    for (int64_t c = 0; c < a.classes; ++c) top = max(top, V::load_n(x + c * a.inner, m));
+    for (int64_t c = 0; c < a.classes; ++c) {
+      const V v = V::load_n(x + c * a.inner, m);
+      sums += exp(v - top);
+      if (spread != T(0)) plain += weight ? v * V(weight[c]) : v;
+    }
+    const V lse = top + log(sums);
+    for (int64_t k = 0; k < m; ++k) {
+      const int64_t i = o * a.inner + j + k, t = target(i);
+      finish(i, t, lse.v[k], t < 0 ? T(0) : x[t * a.inner + k], plain.v[k]);
+    }
+  }
+
+  void backward_columns(int64_t o, int64_t j, int64_t m) const {
+    const int64_t first = o * a.inner + j;
+    const T* x = static_cast<const T*>(a.x) + o * a.classes * a.inner + j;
+    T* dx = static_cast<T*>(a.dx) + o * a.classes * a.inner + j;
+    V scale(0), part(0);
+    T own[W] = {};
+    for (int64_t k = 0; k < m; ++k) {
+      const int64_t t = target(first + k);
+      if (t < 0) continue;
+      const T g = gradient(first + k);
+      own[k] = g * rest * of(t);
+      scale.v[k] = own[k] + g * total;
+      part.v[k] = g * spread;
+    }
+    const V lse = V::load_n(static_cast<const T*>(a.lse) + first, m);
+    for (int64_t c = 0; c < a.classes; ++c) {
+      V v = exp(V::load_n(x + c * a.inner, m) - lse) * scale;
+      if (spread != T(0)) v -= part * V(of(c));
+      where(scale != V(0), v, V(0)).store_n(dx + c * a.inner, m);
+    }
+    for (int64_t k = 0; k < m; ++k) {
+      const int64_t t = target(first + k);
+      if (t >= 0) dx[t * a.inner + k] -= own[k];
+    }
+  }
+};
+
+template <class T>
+void run(const CrossEntropyArgs& a) {
+  const Entropy<T> e(a);
+  constexpr int64_t W = Vec<T>::size;
+  if (a.inner == 1) {
+    parallel_for(0, a.outer, 8192 / (a.classes + 1) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) a.dx ? e.backward_row(i) : e.forward_row(i);
+    });
+    return;
+  }
+  const int64_t blocks = (a.inner + W - 1) / W;
+  const int64_t grain = 8192 / (a.classes * W + 1) + 1;
+  parallel_for(0, a.outer * blocks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t j = i % blocks * W, m = a.inner - j < W ? a.inner - j : W;
+      a.dx ? e.backward_columns(i / blocks, j, m) : e.forward_columns(i / blocks, j, m);
+    }
+  });
+}
+
+void cross_entropy(const CrossEntropyArgs& a) { a.f64 ? run<double>(a) : run<float>(a); }
+
+FLAMBEAU_REGISTER(cross_entropy_kernel, cross_entropy);
+
+}  // namespace
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
