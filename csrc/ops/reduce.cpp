@@ -413,6 +413,9 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool ke
   check(is_inexact(dtype.value_or(input.dtype())),
         "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ",
         input.dtype());
+  const DType kind = dtype.value_or(input.dtype());
+  if (kind == DType::float16 || kind == DType::bfloat16)  // rounded once, at the end
+    return in_type(vector_norm(input, p, dims, keepdim, DType::float32), kind);
   static const OpCall low("amin"), high("amax");
   Tensor x = abs(dtype ? in_type(input, *dtype) : input);
   Value d = dims ? Value(*dims) : Value();
