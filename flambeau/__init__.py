@@ -70,10 +70,19 @@ from ._settings import (  # noqa: E402
 _tensor.attach(_ops.methods)
 
 from ._C import (  # noqa: E402
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
+    clear_autocast_cache,
+    get_autocast_dtype,
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
 )
 from .autograd.grad_mode import (  # noqa: E402
     enable_grad,
@@ -108,6 +117,13 @@ _ELSEWHERE = {
     "TypedStorage": "storage",
     "return_types": "_return_types",
     "as_torch": "_alias",
+    "autocast": "amp",
+    "GradScaler": "amp",
+    **{
+        f"{verb}_autocast_{device}_{what}": "amp._by_device"
+        for device in ("cpu", "gpu", "ipu", "xla")
+        for verb, what in (("get", "dtype"), ("set", "dtype"), ("is", "enabled"), ("set", "enabled"))
+    },
     **{
         f"{name}Tensor": "_constructors"
         for name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()

@@ -38,6 +38,7 @@ def op(schema, *, method=None, out=False, inplace=False):
             functions.setdefault(name + "_", twin)
             if method:
                 methods.setdefault(name + "_", twin)
+        function = under_autocast(name, function)
         if out:
             function = _with_out(function, name)
         function.schema = schema
@@ -48,6 +49,23 @@ def op(schema, *, method=None, out=False, inplace=False):
         return chosen
 
     return register
+
+
+def under_autocast(name, function):
+    """A function made of operators that follows autocast's lists, if it is on one of them."""
+    rule = _C._autocast_rules.get(name.removeprefix("nn.functional."))
+    if rule is None:
+        return function
+
+    @_wraps(function)
+    def listed(*args, **kwargs):
+        if not _C._autocasting():
+            return function(*args, **kwargs)
+        from flambeau.amp.autocast_mode import _run_cast
+
+        return _run_cast(rule, function, args, kwargs)
+
+    return listed
 
 
 def _with_out(function, name):

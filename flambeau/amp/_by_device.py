@@ -10,8 +10,3 @@ for _name, _device in _KINDS.items():
     globals()[f"set_autocast_{_name}_dtype"] = partial(_C.set_autocast_dtype, _device)
     globals()[f"is_autocast_{_name}_enabled"] = partial(_C.is_autocast_enabled, _device)
     globals()[f"set_autocast_{_name}_enabled"] = partial(_C.set_autocast_enabled, _device)
-NAMES = [
-    f"{verb}_autocast_{name}_{what}"
-    for name in _KINDS
-    for verb, what in (("get", "dtype"), ("set", "dtype"), ("is", "enabled"), ("set", "enabled"))
-]

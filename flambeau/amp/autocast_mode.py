@@ -136,7 +136,7 @@ def _floats(value, device_type=None):
 def _cast(value, dtype, device_type=None):
     """Nested arguments with their floating-point tensors cast."""
     if isinstance(value, Tensor):
-        return value.to(dtype) if any(_floats(value, device_type)) else value
+        return value if next(_floats(value, device_type), None) is None else value.to(dtype)
     if isinstance(value, dict):
         return {k: _cast(v, dtype, device_type) for k, v in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -153,8 +153,9 @@ def _run_cast(rule, function, args, kwargs):
         return function(*args, **kwargs)
     device = devices.pop()
     dtype = torch.float32 if rule == "float32" else _C.get_autocast_dtype(device)
+    args, kwargs = _cast(args, dtype), _cast(kwargs, dtype)
     with autocast(device, enabled=False):
-        return function(*_cast(args, dtype), **_cast(kwargs, dtype))
+        return function(*args, **kwargs)
 
 
 # -- functions with a gradient of their own --------------------------------------------------------

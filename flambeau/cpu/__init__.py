@@ -95,3 +95,11 @@ def get_capabilities():
     from flambeau import _C
 
     return {"architecture": platform.machine(), "level": _C._isa_level()}
+
+
+def __getattr__(name):
+    if name == "amp":
+        from importlib import import_module
+
+        return import_module(f"{__name__}.amp")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

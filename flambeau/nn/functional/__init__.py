@@ -5,7 +5,7 @@
 tensor([0., 1.])
 """
 
-from flambeau import _ops
+from flambeau import _C, _ops
 
 from ._activation import *
 from ._attention import *
@@ -23,7 +23,10 @@ from ._resize import *
 from ._softmax import *
 from ._window import *
 
-# A native operator takes the place of the function of its name made of other operators.
+# A native operator takes the place of the function of its name made of other operators; what is
+# made of operators and on one of autocast's lists follows it.
+for _name in _C._autocast_rules.keys() & globals().keys():
+    globals()[_name] = _ops.under_autocast(_name, globals()[_name])
 globals().update(_ops.namespace("nn.functional"))
 
 from ._checked import *  # noqa: E402 (in front of native operators)

@@ -99,6 +99,9 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             f"[*, {', '.join(map(str, normalized_shape))}], but got input of size"
             f"{list(input.shape)}"
         )
+    if input.dtype in (torch.float16, torch.bfloat16):
+        x, weight, bias = (None if t is None else t.float() for t in (input, weight, bias))
+        return layer_norm(x, normalized_shape, weight, bias, eps).to(input.dtype)
     n = math.prod(normalized_shape)
     rows = input.reshape(-1, n) if input.numel() and input.is_contiguous() else input
     if all(p is None or p.shape == normalized_shape for p in (weight, bias)):

@@ -55,7 +55,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     size = math.prod(input.shape[1:]) // num_groups
     groups = input.reshape(input.shape[0], num_groups, size)
     output = torch.nn.functional.layer_norm(groups, (size,), eps=eps)
-    return _affine(output.reshape(input.shape), weight, bias)
+    return _affine(output.reshape(input.shape), weight, bias).to(input.dtype)
 
 
 def instance_norm(
