@@ -122,7 +122,12 @@ _ELSEWHERE = {
     **{
         f"{verb}_autocast_{device}_{what}": "amp._by_device"
         for device in ("cpu", "gpu", "ipu", "xla")
-        for verb, what in (("get", "dtype"), ("set", "dtype"), ("is", "enabled"), ("set", "enabled"))
+        for verb, what in (
+            ("get", "dtype"),
+            ("set", "dtype"),
+            ("is", "enabled"),
+            ("set", "enabled"),
+        )
     },
     **{
         f"{name}Tensor": "_constructors"

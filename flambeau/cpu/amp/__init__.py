@@ -24,6 +24,4 @@ class GradScaler(amp.GradScaler):
         growth_interval=2000,
         enabled=True,
     ):
-        super().__init__(
-            "cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled
-        )
+        super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)

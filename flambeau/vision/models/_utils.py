@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from flambeau import nn
 
+
 def make_divisible(value, divisor, least=None):
     """The multiple of `divisor` nearest to `value`, but not more than a tenth below it."""
     least = divisor if least is None else least

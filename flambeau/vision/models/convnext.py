@@ -97,14 +97,14 @@ class ConvNeXt(nn.Module):
         for setting in block_setting:
             width, stage = setting.input_channels, []
             for _ in range(setting.num_layers):
-                stage.append(block(width, layer_scale, stochastic_depth_prob * done / (total - 1.0)))
+                stage.append(
+                    block(width, layer_scale, stochastic_depth_prob * done / (total - 1.0))
+                )
                 done += 1
             layers.append(nn.Sequential(*stage))
             if setting.out_channels is not None:
                 layers.append(
-                    nn.Sequential(
-                        norm_layer(width), nn.Conv2d(width, setting.out_channels, 2, 2)
-                    )
+                    nn.Sequential(norm_layer(width), nn.Conv2d(width, setting.out_channels, 2, 2))
                 )
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)

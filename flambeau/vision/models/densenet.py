@@ -15,9 +15,7 @@ from ._utils import init_layers
 class _DenseLayer(nn.Module):
     """Norm, ReLU, 1x1; norm, ReLU, 3x3: `growth_rate` new channels from all before."""
 
-    def __init__(
-        self, num_input_features, growth_rate, bn_size, drop_rate, memory_efficient=False
-    ):
+    def __init__(self, num_input_features, growth_rate, bn_size, drop_rate, memory_efficient=False):
         super().__init__()
         self.norm1 = nn.BatchNorm2d(num_input_features)
         self.relu1 = nn.ReLU(inplace=True)

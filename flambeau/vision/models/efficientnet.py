@@ -162,7 +162,9 @@ class EfficientNet(nn.Module):
         for setting in settings:
             stage, cnf = [], copy.copy(setting)
             for _ in range(setting.num_layers):
-                stage.append(cnf.block(cnf, stochastic_depth_prob * float(done) / total, norm_layer))
+                stage.append(
+                    cnf.block(cnf, stochastic_depth_prob * float(done) / total, norm_layer)
+                )
                 cnf = copy.copy(cnf)
                 cnf.input_channels, cnf.stride = cnf.out_channels, 1
                 done += 1

@@ -70,9 +70,7 @@ class MobileNetV2(nn.Module):
             raise ValueError(
                 f"inverted_residual_setting should be non-empty or a 4-element list, got {table}"
             )
-        unit = partial(
-            Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.ReLU6
-        )
+        unit = partial(Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.ReLU6)
         channels = make_divisible(32 * width_mult, round_nearest)
         self.last_channel = make_divisible(1280 * max(1.0, width_mult), round_nearest)
         layers = [unit(3, channels, stride=2)]

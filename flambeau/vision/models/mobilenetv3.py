@@ -106,16 +106,12 @@ class MobileNetV3(nn.Module):
         if not settings:
             raise ValueError("The inverted_residual_setting should not be empty")
         if not all(isinstance(s, InvertedResidualConfig) for s in settings):
-            raise TypeError(
-                "The inverted_residual_setting should be List[InvertedResidualConfig]"
-            )
+            raise TypeError("The inverted_residual_setting should be List[InvertedResidualConfig]")
         if kwargs:
             raise TypeError(f"MobileNetV3: unexpected arguments {sorted(kwargs)}")
         block = block or InvertedResidual
         norm_layer = norm_layer or partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
-        unit = partial(
-            Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.Hardswish
-        )
+        unit = partial(Conv2dNormActivation, norm_layer=norm_layer, activation_layer=nn.Hardswish)
         layers = [unit(3, settings[0].input_channels, stride=2)]
         layers += [block(setting, norm_layer) for setting in settings]
         last = settings[-1].out_channels
@@ -162,16 +158,21 @@ def _settings(table, width_mult, reduced_tail, dilated):
             out //= shrink
         settings.append(
             InvertedResidualConfig(
-                inp, int(kernel), hidden, out, se == "SE", activation, int(stride),
-                2 if tail and dilated else 1, width_mult,
+                inp,
+                int(kernel),
+                hidden,
+                out,
+                se == "SE",
+                activation,
+                int(stride),
+                2 if tail and dilated else 1,
+                width_mult,
             )  # fmt: skip
         )
     return settings
 
 
-def _mobilenet_v3(
-    table, last, width_mult=1.0, reduced_tail=False, dilated=False, **options
-):
+def _mobilenet_v3(table, last, width_mult=1.0, reduced_tail=False, dilated=False, **options):
     last = InvertedResidualConfig.adjust_channels(last // (2 if reduced_tail else 1), width_mult)
     return MobileNetV3(_settings(table, width_mult, reduced_tail, dilated), last, **options)
 

@@ -126,9 +126,7 @@ class BlockParams:
             widths[i] = int(make_divisible(inner, group) / bottleneck_multiplier)
             groups.append(group)
         count = len(widths)
-        return cls(
-            depths, widths, groups, [bottleneck_multiplier] * count, [2] * count, se_ratio
-        )
+        return cls(depths, widths, groups, [bottleneck_multiplier] * count, [2] * count, se_ratio)
 
     def stages(self):
         """(depth, width, group width, bottleneck multiplier, stride) of each."""

@@ -157,9 +157,7 @@ class ResNet(nn.Module):
         ]
         self.inplanes = outplanes
         for _ in range(1, blocks):
-            layers.append(
-                block(outplanes, planes, 1, None, *rest, self.dilation, self._norm_layer)
-            )
+            layers.append(block(outplanes, planes, 1, None, *rest, self.dilation, self._norm_layer))
         return nn.Sequential(*layers)
 
     def _forward_impl(self, x):

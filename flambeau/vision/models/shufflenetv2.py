@@ -96,9 +96,7 @@ class ShuffleNetV2(nn.Module):
 
 def _model(width, channels):
     name = width.replace(".", "_")
-    make = partial(
-        ShuffleNetV2, stages_repeats=[4, 8, 4], stages_out_channels=[24, *channels]
-    )
+    make = partial(ShuffleNetV2, stages_repeats=[4, 8, 4], stages_out_channels=[24, *channels])
     return model(f"shufflenet_v2_x{name}", f"ShuffleNet_V2_X{name}_Weights", make)
 
 

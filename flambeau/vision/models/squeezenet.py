@@ -48,9 +48,7 @@ class SqueezeNet(nn.Module):
     def __init__(self, version="1_0", num_classes=1000, dropout=0.5):
         super().__init__()
         if version not in _VERSIONS:
-            raise ValueError(
-                f"Unsupported SqueezeNet version {version}: 1_0 or 1_1 expected"
-            )
+            raise ValueError(f"Unsupported SqueezeNet version {version}: 1_0 or 1_1 expected")
         self.num_classes = num_classes
         channels, kernel, squeezes = _VERSIONS[version]
         layers = [nn.Conv2d(3, channels, kernel, stride=2), nn.ReLU(inplace=True)]

@@ -101,8 +101,7 @@ def window_attention(
     x = F.pad(input, (0, 0, *(v for p in reversed(pads) for v in (0, p))))
     padded = x.shape[1:-1]
     shift = [
-        0 if w >= size else s
-        for w, size, s in zip(window_size, padded, shift_size, strict=True)
+        0 if w >= size else s for w, size, s in zip(window_size, padded, shift_size, strict=True)
     ]
     axes = tuple(range(1, dims + 1))
     if sum(shift) > 0:
@@ -167,9 +166,7 @@ class ShiftedWindowAttention(nn.Module):
     ):
         super().__init__()
         if not len(window_size) == len(shift_size) == self.dimensions:
-            raise ValueError(
-                f"window_size and shift_size must be of length {self.dimensions}"
-            )
+            raise ValueError(f"window_size and shift_size must be of length {self.dimensions}")
         self.window_size = window_size
         self.shift_size = shift_size
         self.num_heads = num_heads
@@ -184,9 +181,7 @@ class ShiftedWindowAttention(nn.Module):
 
     def define_relative_position_bias_table(self):
         offsets = math.prod(2 * w - 1 for w in self.window_size)
-        self.relative_position_bias_table = nn.Parameter(
-            flambeau.zeros(offsets, self.num_heads)
-        )
+        self.relative_position_bias_table = nn.Parameter(flambeau.zeros(offsets, self.num_heads))
         truncated(self.relative_position_bias_table)
 
     def define_relative_position_index(self):

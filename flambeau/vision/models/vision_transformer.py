@@ -186,9 +186,7 @@ class VisionTransformer(nn.Module):
         """[N, 3, H, W] to patches [N, H / p * W / p, hidden_dim]."""
         for name, side in zip(("height", "width"), x.shape[2:], strict=True):
             if side != self.image_size:
-                raise ValueError(
-                    f"Wrong image {name}! Expected {self.image_size} but got {side}!"
-                )
+                raise ValueError(f"Wrong image {name}! Expected {self.image_size} but got {side}!")
         return self.conv_proj(x).flatten(2).permute(0, 2, 1)
 
     def forward(self, x):
@@ -236,9 +234,7 @@ def _fit(weights, options):
 
 
 def _model(kind, *shape):
-    return model(
-        f"vit_{kind.lower()}", f"ViT_{kind}_Weights", partial(_vit, *shape), _fit
-    )
+    return model(f"vit_{kind.lower()}", f"ViT_{kind}_Weights", partial(_vit, *shape), _fit)
 
 
 # Patch, layers, heads, width, width of the MLP (table 1).

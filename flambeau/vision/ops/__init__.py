@@ -1,4 +1,4 @@
 """Operators of vision models."""
 
-from .misc import *  # noqa: F403
+from .misc import *
 from .stochastic_depth import StochasticDepth, stochastic_depth
