@@ -37,7 +37,8 @@ _DTYPES = (
     "cdouble"
 ).split()
 _FORMATS = (
-    "strided sparse_coo sparse_csr contiguous_format preserve_format channels_last channels_last_3d"
+    "strided sparse_coo sparse_csr sparse_csc contiguous_format preserve_format channels_last "
+    "channels_last_3d"
 ).split()
 globals().update({name: getattr(_C, name) for name in _DTYPES + _FORMATS})
 

@@ -197,6 +197,16 @@ class Loader:
         made = flambeau.empty_strided(size, stride, dtype=dtype, device="meta")
         return made.requires_grad_() if requires_grad is True else made
 
+    def _rebuild_sparse(self, layout, data):
+        from flambeau.sparse._tensor import rebuild
+
+        if not isinstance(layout, flambeau.layout) or not isinstance(data, (tuple, list)):
+            raise pickle.UnpicklingError("a sparse tensor without a layout")
+        parts = 2 if layout == flambeau.sparse_coo else 3
+        if len(data) < parts + 1 or not all(isinstance(t, flambeau.Tensor) for t in data[:parts]):
+            raise pickle.UnpicklingError("a sparse tensor without its parts")
+        return rebuild(str(layout).rpartition(".")[2], data)
+
     def _rebuild_parameter(self, data, requires_grad, hooks, state=None):
         if not isinstance(data, flambeau.Tensor):
             raise pickle.UnpicklingError("a parameter that is no tensor")

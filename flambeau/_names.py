@@ -112,6 +112,7 @@ REBUILD = {
     ("torch._utils", "_rebuild_tensor_v2"): "_rebuild_v2",
     ("torch._utils", "_rebuild_tensor_v3"): "_rebuild_v3",
     ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",
+    ("torch._utils", "_rebuild_sparse_tensor"): "_rebuild_sparse",
     ("torch._utils", "_rebuild_parameter"): "_rebuild_parameter",
     ("torch._utils", "_rebuild_parameter_with_state"): "_rebuild_parameter",
     ("torch._tensor", "_rebuild_from_type_v2"): "_rebuild_from_type",

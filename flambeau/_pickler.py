@@ -27,6 +27,8 @@ _REBUILD_META = _Name("torch._utils", "_rebuild_meta_tensor_no_storage")
 _REBUILD_PARAMETER = _Name("torch._utils", "_rebuild_parameter")
 _REBUILD_PARAMETER_STATE = _Name("torch._utils", "_rebuild_parameter_with_state")
 _REBUILD_TYPE = _Name("torch._tensor", "_rebuild_from_type_v2")
+_REBUILD_SPARSE = _Name("torch._utils", "_rebuild_sparse_tensor")
+_GET_LAYOUT = _Name("torch.serialization", "_get_layout")
 _UNTYPED = _Name("torch.storage", "UntypedStorage")
 _STORAGE = "storage"
 _TYPED = {dtype: _Name("torch", name) for name, dtype in _utils.STORAGE_TYPES.items()}
@@ -68,6 +70,8 @@ class Pickler(pickle._Pickler):
             return str(value).rpartition(".")[2]
         if isinstance(value, flambeau.Size):
             return flambeau.Size, (tuple(value),)
+        if isinstance(value, flambeau.layout):
+            return _GET_LAYOUT, ("torch." + str(value).rpartition(".")[2],)
         if isinstance(value, flambeau.device):
             return flambeau.device, _utils.device_args(value)
         return NotImplemented
@@ -75,6 +79,10 @@ class Pickler(pickle._Pickler):
     # -- tensors ---------------------------------------------------------------------------------
     def _reduce_tensor(self, tensor):
         kind = type(tensor)
+        if tensor.layout != flambeau.strided:
+            *parts, size = tensor._state()[: 3 + (not tensor.is_sparse)]
+            coalesced = (tensor.is_coalesced(),) if tensor.is_sparse else ()
+            return _REBUILD_SPARSE, (tensor.layout, (*parts, flambeau.Size(size), *coalesced))
         state = {k: v for k, v in vars(tensor).items() if k not in _SKIPPED_STATE}
         if kind is flambeau.Tensor and not state:
             return NotImplemented  # goes to save_tensor

@@ -75,6 +75,13 @@ class Adagrad(EachParameter):
         for state in self.state.values():
             state["sum"].share_memory_()
 
+    def _update_sparse(self, param, grad, group):
+        state = self._state_of(param, group)
+        rate = group["lr"] / (1 + (self._count(state) - 1) * group["lr_decay"])
+        at, values = tuple(grad.indices()), grad.values()
+        total = state["sum"].index_put_(at, values * values, accumulate=True)
+        param.index_put_(at, values / (total[at].sqrt() + group["eps"]) * -rate, accumulate=True)
+
     def _update(self, param, grad, group):
         state = self._state_of(param, group)
         step = self._count(state)

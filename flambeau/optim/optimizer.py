@@ -353,7 +353,10 @@ class EachParameter(Optimizer):
         for params, grads in batches:
             self._native_step(group, params, grads)
         for param in rest:
-            self._update(param, self._gradient(param, group), group)
+            if param.grad.is_sparse:
+                self._update_sparse(param, self._sparse_gradient(param, group), group)
+            else:
+                self._update(param, self._gradient(param, group), group)
 
     def _native_step(self, group, params, grads):
         states = [self._state_of(param, group) for param in params]
@@ -407,6 +410,21 @@ class EachParameter(Optimizer):
             grad = grad.add(param, alpha=decay)
         return grad
 
+    @staticmethod
+    def _sparse_gradient(param, group):
+        """The gradient with each row once, negated to maximize."""
+        if group.get("weight_decay", 0) != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        grad = param.grad.coalesce()
+        return -grad if group.get("maximize") else grad
+
+    def _update_sparse(self, param, grad, group):
+        """One step for a coalesced sparse gradient, of the rows that it has."""
+        raise RuntimeError(
+            f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam "
+            "instead"
+        )
+
     def _count(self, state):
         """Counts a step; 0-d float32 tensors, as checkpoints have them."""
         step = state["step"]
@@ -433,7 +451,7 @@ def native_batches(group, native=True):
         if grad is None:
             continue
         dtype = param.dtype
-        if not native or dtype not in _NATIVE or grad.dtype is not dtype:
+        if not native or dtype not in _NATIVE or grad.dtype is not dtype or grad.is_sparse:
             rest.append(param)
             continue
         batch = batches.get(dtype)

@@ -77,14 +77,21 @@ class SGD(EachParameter):
     def _options(self, group):
         return (group["lr"], group["momentum"], 1 - group["dampening"], group["nesterov"])
 
+    def _update_sparse(self, param, grad, group):
+        if group["momentum"] != 0:
+            grad = self._with_momentum(param, grad, group)
+        param.add_(grad, alpha=-group["lr"])
+
     def _update(self, param, grad, group):
-        momentum = group["momentum"]
-        if momentum != 0:
-            state = self.state[param]
-            buffer = state.get("momentum_buffer")
-            if buffer is None:
-                buffer = state["momentum_buffer"] = grad.detach().clone()
-            else:
-                buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
-            grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+        if group["momentum"] != 0:
+            grad = self._with_momentum(param, grad, group)
         param.sub_(grad * group["lr"])
+
+    def _with_momentum(self, param, grad, group):
+        momentum, state = group["momentum"], self.state[param]
+        buffer = state.get("momentum_buffer")
+        if buffer is None:
+            buffer = state["momentum_buffer"] = grad.detach().clone()
+        else:
+            buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
+        return grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer

@@ -1,0 +1,394 @@
+"""Making sparse tensors: from parts, from dense tensors, from each other; and back."""
+
+import flambeau
+from flambeau import Tensor
+
+from ._tensor import CompressedTensor, CooTensor, SparseTensor, compressed, coo, handles
+
+
+def _as_tensor(data, dtype=None, device=None):
+    if isinstance(data, Tensor):
+        return data if dtype is None and device is None else data.to(device=device, dtype=dtype)
+    return flambeau.as_tensor(data, dtype=dtype, device=device)
+
+
+def _positions(data, name, what):
+    positions = _as_tensor(data)
+    if positions.is_floating_point() or positions.is_complex():
+        positions = positions.to(flambeau.int64)
+    if positions.dtype not in (flambeau.int64, flambeau.int32, flambeau.int16, flambeau.int8):
+        raise RuntimeError(f"{name}(): {what} must be integers, got {positions.dtype}")
+    return positions.detach()
+
+
+def _finish(made, requires_grad):
+    return made.requires_grad_() if requires_grad else made
+
+
+def _check_bounds(indices, size, name):
+    if indices.numel() == 0:
+        return
+    for d, (low, high) in enumerate(zip(indices.amin(1).tolist(), indices.amax(1).tolist())):
+        if low < 0:
+            raise RuntimeError(f"{name}(): found negative index {low} for dim {d}")
+        if high >= size[d]:
+            raise RuntimeError(
+                f"{name}(): size is inconsistent with indices: for dim {d}, size is {size[d]} but "
+                f"found index {high}"
+            )
+
+
+def sparse_coo_tensor(
+    indices=None, values=None, size=None, *, dtype=None, device=None, pin_memory=False,
+    requires_grad=False, check_invariants=None, is_coalesced=None,
+):  # fmt: skip
+    """A sparse tensor in coordinate format, with values[k] at the position indices[:, k].
+
+    Shapes: indices (sparse_dim, nnz), values (nnz, ...). Values of one position add up. Positions
+    are always checked, whatever `check_invariants` says; `pin_memory` has no effect on the CPU.
+
+    >>> import flambeau as torch
+    >>> torch.sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3)).to_dense()
+    tensor([[0., 0., 3.],
+            [4., 0., 0.]])
+    """
+    name = "sparse_coo_tensor"
+    if values is None:
+        size = indices if size is None else size
+        if isinstance(size, Tensor) or size is None:
+            raise TypeError(f"{name}(): expected indices and values, or a size")
+        indices = flambeau.empty((len(size), 0), dtype=flambeau.int64)
+        values = flambeau.empty(0, dtype=dtype, device=device)
+        return _finish(coo(indices, values, size, True), requires_grad)
+    indices, values = _positions(indices, name, "indices"), _as_tensor(values, dtype, device)
+    indices = indices.to(flambeau.int64)
+    if indices.dim() != 2:
+        raise RuntimeError(
+            f"{name}(): indices must be sparse_dim x nnz, but got: {tuple(indices.shape)}"
+        )
+    values = values.expand(indices.shape[1]) if values.dim() == 0 else values
+    if values.shape[0] != indices.shape[1]:
+        raise RuntimeError(
+            f"{name}(): indices and values must have same nnz, but got nnz from indices: "
+            f"{indices.shape[1]}, nnz from values: {values.shape[0]}"
+        )
+    if size is None:
+        sizes = (indices.amax(1) + 1).tolist() if indices.numel() else [0] * indices.shape[0]
+        size = (*sizes, *values.shape[1:])
+    size = tuple(size)
+    if len(size) != indices.shape[0] + values.dim() - 1:
+        raise RuntimeError(
+            f"{name}(): number of dimensions must be sparse_dim ({indices.shape[0]}) + dense_dim "
+            f"({values.dim() - 1}), but got {len(size)}"
+        )
+    if size[indices.shape[0] :] != tuple(values.shape[1:]):
+        raise RuntimeError(
+            f"{name}(): values has incorrect size, expected {list(size[indices.shape[0] :])}, got "
+            f"{list(values.shape[1:])}"
+        )
+    _check_bounds(indices, size, name)
+    if requires_grad:
+        values = values.detach()
+    return _finish(coo(indices, values, size, bool(is_coalesced)), requires_grad)
+
+
+def sparse_compressed_tensor(
+    compressed_indices, plain_indices, values, size=None, *, dtype=None, layout=None, device=None,
+    pin_memory=False, requires_grad=False, check_invariants=None,
+):  # fmt: skip
+    """A sparse matrix in compressed rows (layout sparse_csr) or columns (sparse_csc).
+
+    >>> import flambeau as torch
+    >>> torch.sparse_compressed_tensor(
+    ...     [0, 1, 2], [1, 0], [3.0, 4.0], (2, 2), layout=torch.sparse_csr
+    ... ).to_dense()
+    tensor([[0., 3.],
+            [4., 0.]])
+    """
+    if layout not in (flambeau.sparse_csr, flambeau.sparse_csc):
+        raise RuntimeError(
+            f"sparse_compressed_tensor(): expected layout sparse_csr or sparse_csc, got {layout}"
+        )
+    name = "sparse_csr_tensor" if layout == flambeau.sparse_csr else "sparse_csc_tensor"
+    begins = _positions(compressed_indices, name, "compressed indices")
+    plain = _positions(plain_indices, name, "plain indices")
+    values = _as_tensor(values, dtype, device)
+    if begins.dim() != 1 or plain.dim() != 1 or values.dim() != 1:
+        raise RuntimeError(f"{name}(): batches and dense dimensions are not supported")
+    if begins.numel() == 0:
+        raise RuntimeError(f"{name}(): compressed indices must not be empty")
+    if plain.shape[0] != values.shape[0]:
+        raise RuntimeError(
+            f"{name}(): indices and values must have same nnz, got {plain.shape[0]} and "
+            f"{values.shape[0]}"
+        )
+    rows = begins.numel() - 1
+    if size is None:
+        columns = int(plain.max()) + 1 if plain.numel() else 0
+        size = (rows, columns) if layout == flambeau.sparse_csr else (columns, rows)
+    size = tuple(size)
+    lead = size[0] if layout == flambeau.sparse_csr else size[1] if len(size) == 2 else None
+    if len(size) != 2 or lead != rows:
+        raise RuntimeError(
+            f"{name}(): size {size} does not go with {begins.numel()} compressed indices"
+        )
+    other = size[1] if layout == flambeau.sparse_csr else size[0]
+    steps = begins.diff()
+    if int(begins[0]) != 0 or int(begins[-1]) != plain.numel() or bool((steps < 0).any()):
+        raise RuntimeError(f"{name}(): compressed indices must rise from 0 to nnz")
+    if plain.numel() and not (int(plain.min()) >= 0 and int(plain.max()) < other):
+        raise RuntimeError(f"{name}(): plain indices must be within 0 and {other - 1}")
+    if requires_grad:
+        values = values.detach()
+    return _finish(compressed(begins, plain, values, size, layout), requires_grad)
+
+
+def sparse_csr_tensor(crow_indices, col_indices, values, size=None, **options):
+    """A sparse matrix in compressed rows: row r has the values crow[r] to crow[r + 1].
+
+    >>> import flambeau as torch
+    >>> torch.sparse_csr_tensor([0, 1, 2], [1, 0], [3.0, 4.0]).to_dense()
+    tensor([[0., 3.],
+            [4., 0.]])
+    """
+    options.pop("layout", None)
+    layout = flambeau.sparse_csr
+    return sparse_compressed_tensor(
+        crow_indices, col_indices, values, size, layout=layout, **options
+    )
+
+
+def sparse_csc_tensor(ccol_indices, row_indices, values, size=None, **options):
+    """A sparse matrix in compressed columns: column c has the values ccol[c] to ccol[c + 1].
+
+    >>> import flambeau as torch
+    >>> torch.sparse_csc_tensor([0, 1, 2], [1, 0], [3.0, 4.0]).to_dense()
+    tensor([[0., 4.],
+            [3., 0.]])
+    """
+    options.pop("layout", None)
+    layout = flambeau.sparse_csc
+    return sparse_compressed_tensor(
+        ccol_indices, row_indices, values, size, layout=layout, **options
+    )
+
+
+# -- conversions -----------------------------------------------------------------------------------
+def flat_positions(x, dims=None):
+    """One number for the position of each value of a COO tensor, in row-major order."""
+    dims = range(x.sparse_dim()) if dims is None else dims
+    flat = x._i.new_zeros(x._i.shape[1])
+    for d in dims:
+        flat = flat * x.shape[d] + x._i[d]
+    return flat
+
+
+@handles("coalesce")
+def coalesce(x):
+    """The same tensor with its positions in order, each once."""
+    if not isinstance(x, CooTensor):
+        raise RuntimeError("coalesce expected sparse coordinate tensor layout but got Strided")
+    if x._coalesced:
+        return x
+    flat = flat_positions(x)
+    if x._i.shape[1] < 2 or bool((flat.diff() > 0).all()):
+        made = x._with_values(x._v, True)
+        made._leaf = x._leaf
+        return made
+    places, inverse = flat.unique(return_inverse=True)
+    values = x._v.new_zeros((places.shape[0], *x._v.shape[1:])).index_add(0, inverse, x._v)
+    indices = flambeau.stack(flambeau.unravel_index(places, tuple(x.shape[: x.sparse_dim()])))
+    return coo(indices, values, x.shape, True)
+
+
+@handles("to_dense")
+def to_dense(input, dtype=None, *, masked_grad=None):
+    """The tensor with all its zeros; a dense tensor itself."""
+    x = input
+    if not isinstance(x, SparseTensor):
+        return x if dtype is None else x.to(dtype)
+    x = to_coo(x)
+    dense = x._v.new_zeros(tuple(x.shape))
+    if x.sparse_dim() == 0:
+        dense = dense + x._v.sum(0)
+    elif x._coalesced:
+        dense = dense.index_put(tuple(x._i), x._v)
+    else:
+        dense = dense.index_put(tuple(x._i), x._v, accumulate=True)
+    return dense if dtype is None else dense.to(dtype)
+
+
+def _begins(ordered, n):
+    """Where each of n rows begins in a list of row numbers in order."""
+    return flambeau.searchsorted(ordered, flambeau.arange(n + 1, dtype=ordered.dtype))
+
+
+def to_coo(x):
+    """A sparse tensor in coordinate format."""
+    if isinstance(x, CooTensor):
+        return x
+    rows = flambeau.repeat_interleave(x._c.diff())
+    pair = (rows, x._p) if x.layout == flambeau.sparse_csr else (x._p, rows)
+    indices = flambeau.stack([t.to(flambeau.int64) for t in pair])
+    return coo(indices, x._v, x.shape, False)
+
+
+def _compress(x, layout):
+    if isinstance(x, CompressedTensor) and x.layout == layout:
+        return x
+    x = to_coo(x)
+    if x.sparse_dim() != 2 or x.dense_dim():
+        raise RuntimeError(f"only matrices are converted to {layout}, got {x.dim()}-D")
+    x = coalesce(x)
+    indices, values = x._i, x._v
+    by_rows = layout == flambeau.sparse_csr
+    if not by_rows:
+        order = indices[1].argsort(stable=True)
+        indices, values = indices[:, order], values[order]
+    lead, other = (0, 1) if by_rows else (1, 0)
+    begins = _begins(indices[lead].contiguous(), x.shape[lead])
+    return compressed(begins, indices[other].contiguous(), values, x.shape, layout)
+
+
+def _from_dense(x, sparse_dim):
+    if not 0 <= sparse_dim <= x.dim() or (sparse_dim == 0 and x.dim()):
+        raise RuntimeError(
+            f"to_sparse(): sparse_dim must be within 1 and {x.dim()}, got {sparse_dim}"
+        )
+    there = x.detach() != 0
+    if sparse_dim < x.dim():
+        there = there.reshape(*x.shape[:sparse_dim], -1).any(-1)
+    indices = there.nonzero().t().contiguous()
+    values = x[tuple(indices)] if sparse_dim else x.reshape(1)[: int(there)]
+    return coo(indices, values, x.shape, True)
+
+
+@handles("to_sparse", "to_sparse_coo")
+def to_sparse(input, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=None):
+    """The tensor without its zeros, in the layout asked for."""
+    x = input
+    if isinstance(sparse_dim, flambeau.layout):
+        sparse_dim, layout = None, sparse_dim
+    if blocksize is not None:
+        raise RuntimeError("to_sparse(): there are no layouts with blocks")
+    if layout not in (None, flambeau.sparse_coo, flambeau.sparse_csr, flambeau.sparse_csc):
+        raise RuntimeError(f"to_sparse(): conversion to {layout} is not supported")
+    if not isinstance(x, SparseTensor):
+        if sparse_dim is None:
+            sparse_dim = x.dim() - (dense_dim or 0)
+        x = _from_dense(x, sparse_dim)
+    if layout in (flambeau.sparse_csr, flambeau.sparse_csc):
+        return _compress(x, layout)
+    return to_coo(x)
+
+
+@handles("to_sparse_csr")
+def to_sparse_csr(input, dense_dim=None):
+    """The matrix without its zeros, in compressed rows."""
+    return to_sparse(input, layout=flambeau.sparse_csr, dense_dim=dense_dim)
+
+
+@handles("to_sparse_csc")
+def to_sparse_csc(input, dense_dim=None):
+    """The matrix without its zeros, in compressed columns."""
+    return to_sparse(input, layout=flambeau.sparse_csc, dense_dim=dense_dim)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+def _part(x, name, layouts, wanted):
+    layout = str(x.layout).rpartition(".")[2]
+    if layout not in layouts:
+        got = {"strided": "Strided", "sparse_coo": "Sparse"}.get(layout, layout)
+        raise RuntimeError(f"{name} expected {wanted} tensor layout but got {got}")
+    if layout == "sparse_coo" and not x._coalesced:
+        raise RuntimeError(
+            f"Cannot get {name} on an uncoalesced tensor, please call .coalesce() first"
+        )
+    return x
+
+
+_COORDINATES = ("sparse_coo",), "sparse coordinate"
+_ROWS = ("sparse_csr",), "sparse row compressed"
+_COLUMNS = ("sparse_csc",), "sparse column compressed"
+
+
+@handles("indices")
+def indices(x):
+    """The positions of a coalesced COO tensor."""
+    return _part(x, "indices", *_COORDINATES)._i
+
+
+@handles("values")
+def values(x):
+    """The values of a sparse tensor."""
+    return _part(x, "values", ("sparse_coo", "sparse_csr", "sparse_csc"), "sparse")._v
+
+
+@handles("crow_indices")
+def crow_indices(x):
+    """Where each row of a CSR tensor begins."""
+    return _part(x, "crow_indices", *_ROWS)._c
+
+
+@handles("col_indices")
+def col_indices(x):
+    """The columns of the values of a CSR tensor."""
+    return _part(x, "col_indices", *_ROWS)._p
+
+
+@handles("ccol_indices")
+def ccol_indices(x):
+    """Where each column of a CSC tensor begins."""
+    return _part(x, "ccol_indices", *_COLUMNS)._c
+
+
+@handles("row_indices")
+def row_indices(x):
+    """The rows of the values of a CSC tensor."""
+    return _part(x, "row_indices", *_COLUMNS)._p
+
+
+@handles("_indices")
+def _indices(x):
+    """The positions of a COO tensor, coalesced or not."""
+    if not isinstance(x, CooTensor):
+        raise RuntimeError("_indices expected sparse coordinate tensor layout")
+    return x._i
+
+
+@handles("_values")
+def _values(x):
+    """The values of a sparse tensor, coalesced or not."""
+    if not isinstance(x, SparseTensor):
+        raise RuntimeError("_values expected sparse tensor layout but got Strided")
+    return x._v
+
+
+@handles("is_coalesced")
+def is_coalesced(x):
+    """Whether the positions of a COO tensor are in order, each once."""
+    if not isinstance(x, CooTensor):
+        raise RuntimeError("is_coalesced expected sparse coordinate tensor layout but got Strided")
+    return x._coalesced
+
+
+@handles("sparse_dim")
+def sparse_dim(x):
+    """How many dimensions are sparse: none of a dense tensor."""
+    if isinstance(x, CooTensor):
+        return x._i.shape[0]
+    return 2 if isinstance(x, CompressedTensor) else 0
+
+
+@handles("dense_dim")
+def dense_dim(x):
+    """How many dimensions the values have besides."""
+    return x.dim() - sparse_dim(x)
+
+
+@handles("_nnz")
+def _nnz(x):
+    """How many values are kept."""
+    if not isinstance(x, SparseTensor):
+        raise RuntimeError("_nnz expected sparse tensor layout but got Strided")
+    return x._v.shape[0]

@@ -1,0 +1,516 @@
+"""Arithmetic with sparse tensors: elementwise, sums, softmax, selections. Products: _products.py."""
+
+import flambeau
+from flambeau import Tensor
+
+from ._create import coalesce, flat_positions, to_coo, to_dense, to_sparse
+from ._tensor import CompressedTensor, CooTensor, SparseTensor, compressed, coo, handles
+
+
+def is_sparse(x):
+    return isinstance(x, SparseTensor)
+
+
+def _like(x, made):
+    """A COO result in the layout of x."""
+    return to_sparse(made, layout=x.layout) if isinstance(x, CompressedTensor) else made
+
+
+def _out(result, out):
+    if out is None:
+        return result
+    if is_sparse(out):
+        return assign(out, result)
+    return out.copy_(to_dense(result))
+
+
+def assign(x, value):
+    """Makes x, in place, the tensor that value is."""
+    if tuple(x.shape) != tuple(value.shape):
+        raise RuntimeError(f"a sparse tensor of shape {tuple(value.shape)} for {tuple(x.shape)}")
+    value = to_sparse(value, layout=x.layout)
+    if isinstance(x, CooTensor):
+        x._i, x._coalesced = value._i, value._coalesced
+    else:
+        x._c, x._p = value._c, value._p
+    x._v = value._v.to(x.dtype)
+    return x
+
+
+# -- one tensor ------------------------------------------------------------------------------------
+_UNARY = (
+    "neg negative abs absolute sin sinh asin arcsin asinh arcsinh tan tanh atan arctan atanh "
+    "arctanh sqrt square ceil floor trunc round sign sgn expm1 log1p erf rad2deg deg2rad relu "
+    "isnan isinf positive conj conj_physical real nan_to_num erfinv frac"
+).split()
+_LINEAR = {"neg", "negative", "rad2deg", "deg2rad", "positive", "conj", "conj_physical", "real"}
+_OF_VALUES = (
+    "to float double half bfloat16 long int short char byte bool cpu clone type type_as"
+).split()
+
+
+def _unary(name):
+    def unary(input, *args, out=None, **kwargs):
+        # Values of one position add up first, unless the function is linear.
+        x = input if name in _LINEAR or not isinstance(input, CooTensor) else coalesce(input)
+        return _out(x._with_values(getattr(flambeau, name)(x._v, *args, **kwargs)), out)
+
+    def in_place(input, *args, **kwargs):
+        return assign(input, unary(input, *args, **kwargs))
+
+    handles(name)(unary)
+    handles(name + "_")(in_place)
+
+
+def _of_values(name):
+    def method(input, *args, **kwargs):
+        kwargs.pop("memory_format", None)
+        if name in ("to", "type_as"):
+            args = [a._v if is_sparse(a) else a for a in args]
+        values = getattr(input._v, name)(*args, **kwargs)
+        if values is input._v:
+            return input
+        if name != "clone":
+            return input._with_values(values)
+        if isinstance(input, CooTensor):
+            return coo(input._i.clone(), values, input.shape, input._coalesced)
+        return compressed(
+            input._c.clone(), input._p.clone(), values, tuple(input.shape), input.layout
+        )
+
+    handles(name)(method)
+
+
+for _name in _UNARY:
+    _unary(_name)
+for _name in _OF_VALUES:
+    _of_values(_name)
+
+
+@handles("pow", "__pow__")
+def _pow(input, exponent):
+    if is_sparse(exponent) or not is_sparse(input):
+        raise NotImplementedError("pow(): the exponent of a sparse tensor must be a number")
+    if not isinstance(exponent, Tensor) and exponent <= 0:
+        raise RuntimeError("pow(): a sparse tensor needs a positive exponent")
+    x = coalesce(input) if isinstance(input, CooTensor) else input
+    return x._with_values(x._v**exponent)
+
+
+@handles("zero_")
+def _zero(input):
+    if isinstance(input, CooTensor):
+        empty = coo(input._i[:, :0], input._v[:0].detach(), input.shape, True)
+    else:
+        empty = input._with_values(input._v.detach() * 0)
+    return assign(input, empty)
+
+
+@handles("zeros_like", "empty_like")
+def _zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, **kwargs):
+    if layout == flambeau.strided:
+        return flambeau.zeros(input.shape, dtype=dtype or input.dtype)
+    if isinstance(input, CooTensor):
+        made = coo(input._i[:, :0], input._v[:0].detach(), input.shape, True)
+    else:
+        made = input._with_values(input._v.detach() * 0)
+    made = made.to(dtype) if dtype is not None else made
+    return made.requires_grad_() if requires_grad else made
+
+
+@handles("copy_")
+def _copy(input, src, non_blocking=False):
+    if not is_sparse(input):
+        raise RuntimeError("copy_() between dense and sparse tensors is not supported")
+    return assign(input, src)
+
+
+# -- two tensors -----------------------------------------------------------------------------------
+def _same_shape(a, b, name):
+    if tuple(a.shape) != tuple(b.shape):
+        raise RuntimeError(
+            f"{name}(): expected sizes of 'self' and 'other' to match, but {list(a.shape)} != "
+            f"{list(b.shape)}"
+        )
+
+
+def _joined(a, b, name):
+    """The sum of two COO tensors: all values of both."""
+    _same_shape(a, b, name)
+    if a.sparse_dim() != b.sparse_dim():
+        raise RuntimeError(f"{name}(): the tensors have different numbers of sparse dimensions")
+    dtype = flambeau.promote_types(a.dtype, b.dtype)
+    values = flambeau.cat([a._v.to(dtype), b._v.to(dtype)])
+    return coo(flambeau.cat([a._i, b._i], 1), values, a.shape, False)
+
+
+@handles("add", "__add__", "__radd__")
+def add(input, other, *, alpha=1, out=None):
+    if not is_sparse(input) and is_sparse(other) and isinstance(input, Tensor):
+        x = to_coo(other)
+        if x.dim() and tuple(input.shape) != tuple(x.shape):
+            input = input.expand(x.shape)
+        dtype = flambeau.promote_types(input.dtype, x.dtype)
+        values = (x._v if alpha == 1 else x._v * alpha).to(dtype)
+        dense = input.to(dtype).index_put(tuple(x._i), values, accumulate=True)
+        return _out(dense, out)
+    if not is_sparse(other):
+        raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
+    if not is_sparse(input):
+        raise RuntimeError("add(): a number cannot be added to a sparse tensor")
+    other = other if alpha == 1 else other._with_values(other._v * alpha)
+    return _out(_like(input, coalesce(_joined(to_coo(input), to_coo(other), "add"))), out)
+
+
+@handles("sub", "subtract", "__sub__")
+def sub(input, other, *, alpha=1, out=None):
+    return add(input, other, alpha=-alpha, out=out)
+
+
+@handles("rsub", "__rsub__")
+def rsub(input, other, *, alpha=1):
+    return add(other, input, alpha=-alpha)
+
+
+@handles("add_")
+def _add_(input, other, *, alpha=1):
+    if is_sparse(input):
+        return assign(input, add(input, other, alpha=alpha))
+    x = to_coo(other)
+    _same_shape(input, x, "add_")
+    values = x._v if alpha == 1 else x._v * alpha
+    return input.index_put_(tuple(x._i), values.to(input.dtype), accumulate=True)
+
+
+@handles("sub_")
+def _sub_(input, other, *, alpha=1):
+    return _add_(input, other, alpha=-alpha)
+
+
+def _times_sparse(a, b):
+    """Products at the positions that both have."""
+    _same_shape(a, b, "mul")
+    a, b = coalesce(to_coo(a)), coalesce(to_coo(b))
+    fa, fb = flat_positions(a), flat_positions(b)
+    if not (fa.numel() and fb.numel()):
+        return a._with_values(a._v * 0)
+    at = flambeau.searchsorted(fb, fa).clamp(max=fb.numel() - 1)
+    both = (fb[at] == fa).nonzero().squeeze(1)
+    values = a._v[both] * b._v[at[both]]
+    return coo(a._i[:, both], values, a.shape, True)
+
+
+@handles("mul", "multiply", "__mul__", "__rmul__")
+def mul(input, other, *, out=None):
+    if not is_sparse(input):
+        input, other = other, input
+    if is_sparse(other):
+        return _out(_like(input, _times_sparse(input, other)), out)
+    if isinstance(other, Tensor) and other.dim():
+        x = to_coo(input)
+        dense = other.expand(x.shape)
+        return _out(_like(input, x._with_values(x._v * dense[tuple(x._i)])), out)
+    return _out(input._with_values(input._v * other), out)
+
+
+@handles("div", "divide", "true_divide", "__truediv__")
+def div(input, other, *, rounding_mode=None, out=None):
+    if not is_sparse(input) or is_sparse(other):
+        raise RuntimeError("div(): a sparse tensor is divided by a dense one or a number only")
+    if isinstance(other, Tensor) and other.dim():
+        x = coalesce(to_coo(input))
+        values = flambeau.div(x._v, other.expand(x.shape)[tuple(x._i)], rounding_mode=rounding_mode)
+        return _out(_like(input, x._with_values(values)), out)
+    x = coalesce(input) if rounding_mode and isinstance(input, CooTensor) else input
+    return _out(x._with_values(flambeau.div(x._v, other, rounding_mode=rounding_mode)), out)
+
+
+@handles("mul_", "multiply_", "div_", "divide_")
+def _mul_(input, other, **kwargs):
+    raise RuntimeError("a dense tensor cannot be multiplied in place by a sparse one")
+
+
+def _in_place(name, function):
+    def in_place(input, *args, **kwargs):
+        if not is_sparse(input):
+            raise RuntimeError(f"{name}(): a dense tensor cannot take a sparse result")
+        return assign(input, function(input, *args, **kwargs))
+
+    handles(name)(in_place)
+
+
+for _name, _function in (("mul_", mul), ("div_", div), ("pow_", _pow), ("multiply_", mul)):
+    _in_place(_name, _function)
+
+
+@handles("equal")
+def _equal(input, other):
+    return flambeau.equal(to_dense(input), to_dense(other))
+
+
+@handles("is_same_size")
+def _is_same_size(input, other):
+    return input.shape == other.shape
+
+
+# -- sums ------------------------------------------------------------------------------------------
+def _dims(x, dim):
+    dims = [dim] if isinstance(dim, int) else list(dim)
+    for d in dims:
+        if not -x.dim() <= d < x.dim():
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-x.dim()}, {x.dim() - 1}], "
+                f"but got {d})"
+            )
+    return sorted({d % x.dim() for d in dims})
+
+
+@handles("sum")
+def sum_(input, dim=None, keepdim=False, *, dtype=None):
+    """Sums over dimensions, or all: a dense tensor when no sparse dimension is left."""
+    x = to_coo(input)
+    if dtype is not None:
+        x = x.to(dtype)
+    dims = _dims(x, dim) if dim is not None and dim != () else list(range(x.dim()))
+    if len(dims) == x.dim():
+        total = x._v.sum()
+        return total.reshape([1] * x.dim()) if keepdim and dim is not None else total
+    depth = x.sparse_dim()
+    inner = [d - depth + 1 for d in dims if d >= depth]
+    values = x._v.sum(inner, keepdim) if inner else x._v
+    gone = [d for d in dims if d < depth]
+    left = [d for d in range(depth) if d not in gone]
+    if not left:
+        total = values.sum(0)
+        return total.reshape([1] * depth + list(total.shape)) if keepdim else total
+    if keepdim:
+        rows = [x._i[d] if d in left else flambeau.zeros_like(x._i[d]) for d in range(depth)]
+        lead = [x.shape[d] if d in left else 1 for d in range(depth)]
+    else:
+        rows, lead = [x._i[d] for d in left], [x.shape[d] for d in left]
+    made = coo(flambeau.stack(rows), values, (*lead, *values.shape[1:]), x._coalesced and not gone)
+    return _like(input, coalesce(made)) if len(made.shape) == 2 else coalesce(made)
+
+
+@handles("norm")
+def _norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+    if dim is not None:
+        raise RuntimeError("norm(): only over all dimensions of a sparse tensor")
+    x = coalesce(to_coo(input))
+    return flambeau.norm(x._v.reshape(-1), 2 if p in ("fro", None) else p, dtype=dtype)
+
+
+def softmax(input, dim, *, dtype=None):
+    """Softmax along a dimension over the elements that are there; the others count as -inf.
+
+    >>> import flambeau as torch
+    >>> x = torch.sparse_coo_tensor([[0, 1, 1], [2, 0, 1]], [3.0, 4.0, 4.0], (2, 3))
+    >>> torch.sparse.softmax(x, 1).to_dense()
+    tensor([[0.0000, 0.0000, 1.0000],
+            [0.5000, 0.5000, 0.0000]])
+    """
+    return _softmax(input, dim, dtype, False)
+
+
+def log_softmax(input, dim, *, dtype=None):
+    """The logarithm of softmax() at the elements that are there.
+
+    >>> import flambeau as torch
+    >>> x = torch.sparse_coo_tensor([[0], [2]], [3.0], (1, 3))
+    >>> torch.sparse.log_softmax(x, 1).values()
+    tensor([0.])
+    """
+    return _softmax(input, dim, dtype, True)
+
+
+@handles("softmax")
+def _softmax_of(input, dim=None, dtype=None, **kwargs):
+    return _softmax(input, dim, dtype, False)
+
+
+@handles("log_softmax")
+def _log_softmax_of(input, dim=None, dtype=None, **kwargs):
+    return _softmax(input, dim, dtype, True)
+
+
+def _softmax(input, dim, dtype, logarithm):
+    x = to_coo(input) if dtype is None else to_coo(input).to(dtype)
+    x = coalesce(x)
+    (dim,) = _dims(x, dim)
+    if dim >= x.sparse_dim():
+        function = flambeau.log_softmax if logarithm else flambeau.softmax
+        return x._with_values(function(x._v, dim - x.sparse_dim() + 1))
+    others = [d for d in range(x.sparse_dim()) if d != dim]
+    group, count = x._i.new_zeros(x._nnz()), 1
+    if others:
+        kept, group = flat_positions(x, others).unique(return_inverse=True)
+        count = kept.shape[0]
+    shape = (count, *x._v.shape[1:])
+    spread = group.reshape(-1, *[1] * (x._v.dim() - 1)).expand(x._v.shape)
+    top = x._v.new_full(shape, -float("inf"))
+    top = top.scatter_reduce(0, spread, x._v.detach(), "amax")[group]
+    shifted = x._v - top
+    powers = shifted.exp()
+    totals = x._v.new_zeros(shape).index_add(0, group, powers)[group]
+    return _like(input, x._with_values(shifted - totals.log() if logarithm else powers / totals))
+
+
+# -- shapes and selections -------------------------------------------------------------------------
+@handles("transpose", "swapaxes", "swapdims")
+def transpose(input, dim0, dim1):
+    order = list(range(input.dim()))
+    a, b = dim0 % input.dim(), dim1 % input.dim()
+    order[a], order[b] = order[b], order[a]
+    return permute(input, order)
+
+
+@handles("t", "adjoint", "T", "mT")
+def t(input):
+    if input.dim() > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
+    return input if input.dim() < 2 else transpose(input, 0, 1)
+
+
+@handles("permute")
+def permute(input, *dims):
+    dims = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
+    dims = [d % input.dim() for d in dims]
+    if sorted(dims) != list(range(input.dim())):
+        raise RuntimeError(f"permute(): {dims} is no order of {input.dim()} dimensions")
+    if isinstance(input, CompressedTensor):
+        if dims == [0, 1]:
+            return input
+        csr, csc = flambeau.sparse_csr, flambeau.sparse_csc
+        layout = csc if input.layout == csr else csr
+        return compressed(input._c, input._p, input._v, tuple(input.shape[::-1]), layout)
+    depth = input.sparse_dim()
+    if any((d < depth) != (i < depth) for i, d in enumerate(dims)):
+        raise RuntimeError("permute(): sparse and dense dimensions cannot be exchanged")
+    values = input._v.permute(0, *(d - depth + 1 for d in dims[depth:]))
+    same = dims[:depth] == list(range(depth))
+    indices = input._i if same else input._i[dims[:depth]]
+    shape = [input.shape[d] for d in dims]
+    return coo(indices, values, shape, input._coalesced and same)
+
+
+@handles("unsqueeze")
+def unsqueeze(input, dim):
+    x = to_coo(input)
+    dim %= x.dim() + 1
+    if dim > x.sparse_dim():
+        return x._with_values(x._v.unsqueeze(dim - x.sparse_dim() + 1))
+    rows = [*x._i[:dim], flambeau.zeros_like(x._i[0]), *x._i[dim:]]
+    shape = [*x.shape[:dim], 1, *x.shape[dim:]]
+    return coo(flambeau.stack(rows), x._v, shape, x._coalesced)
+
+
+@handles("index_select")
+def index_select(input, dim, index):
+    x = to_coo(input)
+    (dim,) = _dims(x, dim)
+    shape = [*x.shape[:dim], index.numel(), *x.shape[dim + 1 :]]
+    index = index.reshape(-1)
+    if index.numel() and not (0 <= int(index.min()) and int(index.max()) < x.shape[dim]):
+        raise IndexError(f"index_select(): index out of range for dimension of {x.shape[dim]}")
+    if dim >= x.sparse_dim():
+        values = x._v.index_select(dim - x.sparse_dim() + 1, index)
+        return coo(x._i, values, shape, x._coalesced)
+    # For each place asked for, the elements that lie there.
+    order = x._i[dim].argsort(stable=True)
+    ordered = x._i[dim][order]
+    low = flambeau.searchsorted(ordered, index)
+    counts = flambeau.searchsorted(ordered, index, right=True) - low
+    new = flambeau.repeat_interleave(counts)
+    within = flambeau.arange(new.shape[0]) - (counts.cumsum(0) - counts)[new]
+    taken = order[low[new] + within]
+    indices = x._i[:, taken].clone()
+    indices[dim] = new
+    return _like(input, coalesce(coo(indices, x._v[taken], shape, False)))
+
+
+@handles("select")
+def select(input, dim, index):
+    x = to_coo(input)
+    (dim,) = _dims(x, dim)
+    n = x.shape[dim]
+    if not -n <= index < n:
+        raise IndexError(f"select(): index {index} out of range for dimension {dim} of size {n}")
+    shape = [*x.shape[:dim], *x.shape[dim + 1 :]]
+    if dim >= x.sparse_dim():
+        values = x._v.select(dim - x.sparse_dim() + 1, index)
+        return coo(x._i, values, shape, x._coalesced)
+    here = (x._i[dim] == index % n).nonzero().squeeze(1)
+    values = x._v[here]
+    rows = [x._i[d][here] for d in range(x.sparse_dim()) if d != dim]
+    if not rows:
+        return values.sum(0)
+    return coo(flambeau.stack(rows), values, shape, x._coalesced)
+
+
+@handles("__getitem__")
+def _getitem(x, index):
+    index = index if isinstance(index, tuple) else (index,)
+    dim = 0
+    for i in index:
+        if isinstance(i, int):
+            x = x.select(dim, i)
+        elif isinstance(i, slice):
+            places = range(*i.indices(x.shape[dim]))
+            if len(places) != x.shape[dim] or places.step != 1:
+                at = flambeau.tensor(list(places), dtype=flambeau.int64)
+                x = x.index_select(dim, at)
+            dim += 1
+        elif isinstance(i, Tensor) and i.dim() == 1 and not is_sparse(i):
+            at = i.nonzero().squeeze(1) if i.dtype == flambeau.bool else i
+            x = x.index_select(dim, at)
+            dim += 1
+        else:
+            raise NotImplementedError(f"a sparse tensor takes no index of {type(i).__name__}")
+    return x
+
+
+@handles("cat", "concat", "concatenate")
+def cat(tensors, dim=0, *, out=None):
+    parts = [to_coo(x) for x in tensors if is_sparse(x)]
+    if len(parts) != len(tensors):
+        raise RuntimeError("Concatenating sparse tensors, but a dense tensor was found")
+    (dim,) = _dims(parts[0], dim)
+    total, rows, values = 0, [], []
+    for x in parts:
+        expected = [n for d, n in enumerate(parts[0].shape) if d != dim]
+        if [n for d, n in enumerate(x.shape) if d != dim] != expected:
+            raise RuntimeError("cat(): Sizes of tensors must match except in dimension " f"{dim}")
+        if dim >= x.sparse_dim():
+            raise RuntimeError("cat(): sparse tensors are joined along sparse dimensions only")
+        indices = x._i.clone()
+        indices[dim] += total
+        total += x.shape[dim]
+        rows.append(indices)
+        values.append(x._v)
+    shape = [*parts[0].shape[:dim], total, *parts[0].shape[dim + 1 :]]
+    return _out(coo(flambeau.cat(rows, 1), flambeau.cat(values), shape, False), out)
+
+
+@handles("stack")
+def stack(tensors, dim=0, *, out=None):
+    return cat([unsqueeze(x, dim) for x in tensors], dim, out=out)
+
+
+@handles("sparse_mask")
+def sparse_mask(input, mask):
+    """The elements of a tensor at the positions of a sparse one."""
+    if not is_sparse(mask):
+        raise RuntimeError("sparse_mask(): expected the mask to be sparse")
+    _same_shape(input, mask, "sparse_mask")
+    at = to_coo(mask)
+    if not is_sparse(input):
+        return _like(mask, coo(at._i, input[tuple(at._i)], input.shape, at._coalesced))
+    x, at = coalesce(to_coo(input)), coalesce(at)
+    have, want = flat_positions(x), flat_positions(at)
+    if not have.numel():
+        values = x._v.new_zeros((want.shape[0], *x._v.shape[1:]))
+    else:
+        k = flambeau.searchsorted(have, want).clamp(max=have.numel() - 1)
+        there = (have[k] == want).reshape(-1, *[1] * (x._v.dim() - 1))
+        values = flambeau.where(there, x._v[k], x._v.new_zeros(()))
+    return _like(mask, coo(at._i, values, x.shape, True))

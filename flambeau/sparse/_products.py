@@ -1,0 +1,182 @@
+"""Products with sparse matrices."""
+
+import flambeau
+from flambeau import Tensor
+
+from ._create import coalesce, to_coo, to_dense, to_sparse_csr
+from ._math import _like, _out, add, is_sparse, mul, transpose
+from ._tensor import coo, handles
+
+
+def _check(a, b, name):
+    if a.dim() != 2 or b.dim() != 2:
+        raise RuntimeError(f"{name}(): expected matrices, got {a.dim()}-D and {b.dim()}-D")
+    if a.shape[1] != b.shape[0]:
+        raise RuntimeError(
+            f"{name}(): mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and "
+            f"{b.shape[0]}x{b.shape[1]})"
+        )
+    if a.dtype != b.dtype:
+        raise RuntimeError(
+            f"{name}(): expected both matrices to have the same dtype, got {a.dtype} and {b.dtype}"
+        )
+
+
+def _sparse_dense(a, b):
+    """Row r of the result is the sum of value * b[column] over the values in row r of a."""
+    a = to_coo(a)
+    if a.sparse_dim() != 2:
+        raise RuntimeError("mm(): expected a sparse matrix without dense dimensions")
+    terms = a._v.unsqueeze(1) * b.index_select(0, a._i[1])
+    return terms.new_zeros((a.shape[0], b.shape[1])).index_add(0, a._i[0], terms)
+
+
+def _sparse_sparse(a, b):
+    """All pairs of a value (r, k) of a and a value (k, c) of b, added up at (r, c)."""
+    x, y = to_coo(a), to_sparse_csr(b)
+    begins = y._c.to(flambeau.int64)
+    counts = begins.diff()[x._i[1]]
+    pair = flambeau.repeat_interleave(counts)
+    within = flambeau.arange(pair.shape[0]) - (counts.cumsum(0) - counts)[pair]
+    other = begins[x._i[1]][pair] + within
+    indices = flambeau.stack([x._i[0][pair], y._p.to(flambeau.int64)[other]])
+    made = coo(indices, x._v[pair] * y._v[other], (a.shape[0], b.shape[1]), False)
+    return _like(a, coalesce(made))
+
+
+@handles("mm", "spmm", "hspmm")
+def product(input, mat2, *, out=None):
+    _check(input, mat2, "mm")
+    if is_sparse(input) and is_sparse(mat2):
+        result = _sparse_sparse(input, mat2)
+    elif is_sparse(input):
+        result = _sparse_dense(input, mat2)
+    else:
+        result = _sparse_dense(transpose(mat2, 0, 1), input.t()).t()
+    return _out(result, out)
+
+
+@handles("matmul", "__matmul__", "__rmatmul__", "mv", "dot")
+def matmul(input, other, *, out=None):
+    if input.dim() == 2 and other.dim() == 2:
+        return product(input, other, out=out)
+    if input.dim() == 2 and other.dim() == 1 and not is_sparse(other):
+        return _out(product(input, other.unsqueeze(1)).squeeze(1), out)
+    if input.dim() == 1 and other.dim() == 2 and not is_sparse(input):
+        return _out(product(input.unsqueeze(0), other).squeeze(0), out)
+    raise NotImplementedError(
+        f"matmul(): of {input.dim()}-D and {other.dim()}-D, sparse: only matrices are multiplied"
+    )
+
+
+@handles("bmm")
+def bmm(input, mat2, *, out=None):
+    if not is_sparse(input) or is_sparse(mat2) or input.dim() != 3 or mat2.dim() != 3:
+        raise RuntimeError("bmm(): expected a sparse and a dense 3-D tensor")
+    parts = [product(input.select(0, b), mat2[b]) for b in range(input.shape[0])]
+    return _out(flambeau.stack(parts), out)
+
+
+@handles("addmm", "sspaddmm")
+def addmm_(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    result = product(mat1, mat2)
+    result = result if alpha == 1 else result * alpha
+    if is_sparse(result):
+        input = mul(input, beta) if is_sparse(input) else input * beta
+        return _out(add(input, result), out)
+    input = to_dense(input)
+    if beta == 0:
+        return _out(result, out)
+    return _out((input if beta == 1 else input * beta) + result, out)
+
+
+@handles("linear")
+def _linear(input, weight, bias=None):
+    flat = input.reshape(-1, input.shape[-1]) if not is_sparse(input) else input
+    result = product(flat, transpose(weight, 0, 1) if is_sparse(weight) else weight.t())
+    result = result if is_sparse(input) else result.reshape(*input.shape[:-1], -1)
+    return result if bias is None else result + bias
+
+
+def mm(mat1, mat2, reduce="sum"):
+    """The product of a sparse matrix with a dense or sparse one; gradients flow to both.
+
+    With a CSR matrix `reduce` may be "mean", "amax" or "amin" of the products instead of a sum.
+
+    >>> import flambeau as torch
+    >>> a = torch.eye(2).to_sparse()
+    >>> torch.sparse.mm(a, torch.tensor([[1.0], [2.0]]))
+    tensor([[1.],
+            [2.]])
+    """
+    if reduce == "sum":
+        return product(mat1, mat2)
+    if reduce not in ("mean", "amax", "amin"):
+        raise RuntimeError(f"sparse.mm(): reduce must be sum, mean, amax or amin, got {reduce!r}")
+    _check(mat1, mat2, "sparse.mm")
+    a = to_coo(mat1)
+    terms = a._v.unsqueeze(1) * mat2.index_select(0, a._i[1])
+    rows = a._i[0].unsqueeze(1).expand(terms.shape)
+    start = terms.new_zeros((a.shape[0], mat2.shape[1]))
+    return start.scatter_reduce(0, rows, terms, reduce, include_self=False)
+
+
+def addmm(mat, mat1, mat2, *, beta=1, alpha=1):
+    """beta * mat + alpha * (mat1 @ mat2) for a sparse mat1.
+
+    >>> import flambeau as torch
+    >>> torch.sparse.addmm(torch.ones(2, 1), torch.eye(2).to_sparse(), torch.ones(2, 1))
+    tensor([[2.],
+            [2.]])
+    """
+    return addmm_(mat, mat1, mat2, beta=beta, alpha=alpha)
+
+
+def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
+    """beta * input + alpha * (mat1 @ mat2) at the positions of a CSR matrix only.
+
+    >>> import flambeau as torch
+    >>> torch.sparse.sampled_addmm(
+    ...     torch.eye(2).to_sparse_csr(), torch.ones(2, 3), torch.ones(3, 2)
+    ... ).values()
+    tensor([4., 4.])
+    """
+    x = to_coo(input)
+    dots = (mat1[x._i[0]] * mat2.t()[x._i[1]]).sum(1)
+    return _out(input._with_values(x._v * beta + dots * alpha), out)
+
+
+def spdiags(diagonals, offsets, shape, layout=None):
+    """A sparse matrix with the rows of `diagonals` on its diagonals.
+
+    >>> import flambeau as torch
+    >>> torch.sparse.spdiags(torch.tensor([[1, 2]]), torch.tensor([1]), (2, 2)).to_dense()
+    tensor([[0, 2],
+            [0, 0]])
+    """
+    diagonals = diagonals if diagonals.dim() == 2 else diagonals.unsqueeze(0)
+    offsets = offsets.reshape(-1)
+    if offsets.shape[0] != diagonals.shape[0]:
+        raise RuntimeError(
+            f"spdiags(): number of diagonals ({diagonals.shape[0]}) does not match the number of "
+            f"offsets ({offsets.shape[0]})"
+        )
+    if len(set(offsets.tolist())) != offsets.shape[0]:
+        raise RuntimeError("spdiags(): Offset tensor contains duplicate values")
+    columns = flambeau.arange(diagonals.shape[1]).expand(diagonals.shape)
+    rows = columns - offsets.unsqueeze(1)
+    good = (rows >= 0) & (rows < shape[0]) & (columns < shape[1])
+    indices = flambeau.stack([rows[good], columns[good]])
+    made = coalesce(coo(indices, diagonals[good], shape, False))
+    return made if layout is None else made.to_sparse(layout=layout)
+
+
+@handles("spmm")
+def spmm(mat1, mat2):
+    return product(mat1, mat2)
+
+
+def smm(input, mat):
+    """The product of a sparse and a dense matrix as a sparse matrix."""
+    result = product(input, mat)
+    return result if not isinstance(result, Tensor) or is_sparse(result) else result.to_sparse()
