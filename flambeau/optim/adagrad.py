@@ -75,7 +75,8 @@ class Adagrad(EachParameter):
         for state in self.state.values():
             state["sum"].share_memory_()
 
-    def _update_sparse(self, param, grad, group):
+    def _update_sparse(self, param, group):
+        grad = self._sparse_gradient(param, group)
         state = self._state_of(param, group)
         rate = group["lr"] / (1 + (self._count(state) - 1) * group["lr_decay"])
         at, values = tuple(grad.indices()), grad.values()

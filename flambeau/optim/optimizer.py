@@ -354,7 +354,7 @@ class EachParameter(Optimizer):
             self._native_step(group, params, grads)
         for param in rest:
             if param.grad.is_sparse:
-                self._update_sparse(param, self._sparse_gradient(param, group), group)
+                self._update_sparse(param, group)
             else:
                 self._update(param, self._gradient(param, group), group)
 
@@ -418,8 +418,8 @@ class EachParameter(Optimizer):
         grad = param.grad.coalesce()
         return -grad if group.get("maximize") else grad
 
-    def _update_sparse(self, param, grad, group):
-        """One step for a coalesced sparse gradient, of the rows that it has."""
+    def _update_sparse(self, param, group):
+        """One step for a sparse gradient, of the rows that it has."""
         raise RuntimeError(
             f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam "
             "instead"

@@ -77,7 +77,8 @@ class SGD(EachParameter):
     def _options(self, group):
         return (group["lr"], group["momentum"], 1 - group["dampening"], group["nesterov"])
 
-    def _update_sparse(self, param, grad, group):
+    def _update_sparse(self, param, group):
+        grad = self._sparse_gradient(param, group)
         if group["momentum"] != 0:
             grad = self._with_momentum(param, grad, group)
         param.add_(grad, alpha=-group["lr"])

@@ -43,14 +43,19 @@ class SparseAdam(EachParameter):
             )
 
     def _fresh(self, param, group):
-        return {"step": 0, "exp_avg": torch.zeros_like(param), "exp_avg_sq": torch.zeros_like(param)}
+        return {
+            "step": 0,
+            "exp_avg": torch.zeros_like(param),
+            "exp_avg_sq": torch.zeros_like(param),
+        }
 
     def _update(self, param, grad, group):
         raise RuntimeError(
             "SparseAdam does not support dense gradients, please consider Adam instead"
         )
 
-    def _update_sparse(self, param, grad, group):
+    def _update_sparse(self, param, group):
+        grad = self._sparse_gradient(param, group)
         state = self._state_of(param, group)
         state["step"] += 1
         if grad._nnz() == 0:

@@ -16,7 +16,7 @@ from ._create import (
 from ._invariants import as_sparse_gradcheck, check_sparse_tensor_invariants
 from ._math import log_softmax, softmax
 from ._products import addmm, mm, sampled_addmm, spdiags
-from ._sum import sum  # noqa: A004
+from ._sum import sum
 
 __all__ = [
     "addmm",

@@ -1,7 +1,7 @@
 """Checks of sparse tensors: positions are checked always, so that nothing is read out of bounds."""
 
 
-class check_sparse_tensor_invariants:  # noqa: N801 (PyTorch's name)
+class check_sparse_tensor_invariants:
     """Switches checks of sparse tensors in PyTorch. Here they are always made: only kept.
 
     >>> import flambeau as torch

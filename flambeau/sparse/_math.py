@@ -479,7 +479,7 @@ def cat(tensors, dim=0, *, out=None):
     for x in parts:
         expected = [n for d, n in enumerate(parts[0].shape) if d != dim]
         if [n for d, n in enumerate(x.shape) if d != dim] != expected:
-            raise RuntimeError("cat(): Sizes of tensors must match except in dimension " f"{dim}")
+            raise RuntimeError(f"cat(): Sizes of tensors must match except in dimension {dim}")
         if dim >= x.sparse_dim():
             raise RuntimeError("cat(): sparse tensors are joined along sparse dimensions only")
         indices = x._i.clone()

@@ -3,7 +3,7 @@
 from ._math import sum_
 
 
-def sum(input, dim=None, dtype=None):  # noqa: A001
+def sum(input, dim=None, dtype=None):
     """The sum of a sparse tensor over dimensions: sparse, or dense when none are left sparse.
 
     >>> import flambeau as torch

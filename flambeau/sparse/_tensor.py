@@ -112,18 +112,16 @@ class SparseTensor(Tensor):
         return self._v._version
 
     @property
-    def T(self):  # noqa: N802
+    def T(self):
         """The matrix with rows and columns exchanged."""
         return HANDLERS["t"](self)
 
-    mT = T  # noqa: N815
+    mT = T
 
     # -- what a sparse tensor does not have --------------------------------------------------------
     def numpy(self, *, force=False):
         """An error: NumPy has no sparse arrays."""
-        raise TypeError(
-            "can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first."
-        )
+        raise TypeError("can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.")
 
     def __array__(self, dtype=None, copy=None):
         return self.numpy()

@@ -1,0 +1,255 @@
+# Sparse tensors: parts and layouts, arithmetic against dense tensors, gradients, optimizers, files.
+import copy
+import io
+import pickle
+
+import pytest
+
+import flambeau as torch
+
+AT = [[0, 1, 1, 0], [2, 0, 2, 2]]
+
+
+def sample(dtype=torch.float64, **options):
+    values = torch.tensor([3.0, 4.0, 5.0, 1.0], dtype=dtype)
+    return torch.sparse_coo_tensor(AT, values, (2, 4), **options)
+
+
+DENSE = torch.tensor([[0.0, 0.0, 4.0, 0.0], [4.0, 0.0, 5.0, 0.0]], dtype=torch.float64)
+
+
+def same(x, dense):
+    assert torch.allclose(x.to_dense(), dense)
+
+
+def test_parts():
+    x = sample()
+    assert isinstance(x, torch.Tensor) and x.is_sparse and x.layout == torch.sparse_coo
+    assert (x.sparse_dim(), x.dense_dim(), x._nnz(), tuple(x.shape)) == (2, 0, 4, (2, 4))
+    assert not x.is_coalesced()
+    with pytest.raises(RuntimeError, match="uncoalesced"):
+        x.indices()
+    y = x.coalesce()
+    assert y.is_coalesced() and y.coalesce() is y
+    assert y.indices().tolist() == [[0, 1, 1], [2, 0, 2]]
+    assert y.values().tolist() == [4, 4, 5]
+    same(x, DENSE)
+
+
+def test_positions_are_checked():
+    for at, size in (([[0], [4]], (2, 4)), ([[-1], [0]], (2, 4))):
+        with pytest.raises(RuntimeError, match="index"):
+            torch.sparse_coo_tensor(at, [1.0], size)
+    with pytest.raises(RuntimeError, match="nnz"):
+        torch.sparse_coo_tensor([[0], [0]], [1.0, 2.0], (2, 4))
+    with pytest.raises(RuntimeError):
+        torch.sparse_csr_tensor([0, 2, 1], [0, 1], [1.0, 2.0], (2, 2))
+    with pytest.raises(RuntimeError):
+        torch.sparse_csr_tensor([0, 1, 2], [0, 7], [1.0, 2.0], (2, 2))
+
+
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_layouts(layout):
+    x = sample().to_sparse(layout=layout)
+    assert x.layout == layout
+    same(x, DENSE)
+    same(DENSE.to_sparse(layout=layout), DENSE)
+    same(x.t(), DENSE.t())
+    same(x @ torch.ones(4, 3, dtype=torch.float64), DENSE @ torch.ones(4, 3, dtype=torch.float64))
+    for other in (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
+        same(x.to_sparse(layout=other), DENSE)
+    same(copy.deepcopy(x), DENSE)
+    same(pickle.loads(pickle.dumps(x)), DENSE)
+    file = io.BytesIO()
+    torch.save(x, file)
+    file.seek(0)
+    loaded = torch.load(file)
+    assert loaded.layout == layout
+    same(loaded, DENSE)
+
+
+def test_dense_dimensions():
+    x = torch.arange(12.0).reshape(2, 3, 2).to_sparse(1)
+    assert (x.sparse_dim(), x.dense_dim(), x._nnz()) == (1, 2, 2)
+    same(x, torch.arange(12.0).reshape(2, 3, 2))
+
+
+def test_arithmetic():
+    x, ones = sample(), torch.ones(2, 4, dtype=torch.float64)
+    same(x + x, 2 * DENSE)
+    assert torch.equal(ones + x, 1 + DENSE)
+    same(x * 3, 3 * DENSE)
+    same(x * (2 * ones), 2 * DENSE)
+    same(x * x, DENSE * DENSE)
+    same(x / 2, DENSE / 2)
+    same(x.sqrt(), DENSE.sqrt())
+    same(x - 2 * x, -DENSE)
+    assert x.sum() == DENSE.sum()
+    same(x.sum(0), DENSE.sum(0))
+    same(torch.cat([x, x]), torch.cat([DENSE, DENSE]))
+    same(x.index_select(1, torch.tensor([2, 2, 0])), DENSE[:, [2, 2, 0]])
+    same(x[1], DENSE[1])
+    same(x.float(), DENSE.float())
+    y = sample()
+    y *= 2
+    y.add_(x)
+    same(y, 3 * DENSE)
+    assert y.zero_()._nnz() == 0
+    z = ones.clone()
+    z.add_(x, alpha=2)
+    assert torch.equal(z, 1 + 2 * DENSE)
+
+
+def test_what_there_is_not():
+    x = sample()
+    for wrong in (lambda: torch.exp(x), lambda: x + 1, lambda: x == x, lambda: x.view(8)):
+        with pytest.raises((NotImplementedError, RuntimeError)):
+            wrong()
+    with pytest.raises(TypeError):
+        x.numpy()
+
+
+def test_products():
+    x, b = sample(), torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
+    want = DENSE @ b
+    for got in (x @ b, torch.mm(x, b), torch.sparse.mm(x, b), torch.spmm(x, b), x.matmul(b)):
+        assert torch.allclose(got, want)
+    assert torch.allclose(x @ b[:, 0], want[:, 0])
+    assert torch.allclose(b.t() @ x.t(), want.t())
+    same(torch.sparse.mm(x, x.t()), DENSE @ DENSE.t())
+    assert torch.allclose(torch.sparse.addmm(want, x, b, beta=2, alpha=3), 5 * want)
+    assert torch.allclose(torch.sparse.mm(x.to_sparse_csr(), b, "mean")[1], want[1] / 2)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x @ torch.arange(8.0, dtype=torch.float64).reshape(4, 2),
+        lambda x: torch.sparse.softmax(x, 1).to_dense(),
+        lambda x: torch.sparse.log_softmax(x, 0).coalesce().values(),
+        lambda x: torch.sparse.sum(x * 2, 0).to_dense(),
+        lambda x: torch.sparse.mm(x, x.t()).to_dense(),
+        lambda x: (x.to_sparse_csr() * 3).to_dense() ** 2,
+        lambda x: x.coalesce().values().exp(),
+    ],
+)
+def test_gradients_of_values(function):
+    check = torch.sparse.as_sparse_gradcheck(torch.autograd.gradcheck)
+    assert check(function, [sample().requires_grad_()])
+
+
+def test_gradients_of_both_factors():
+    x, b = sample().requires_grad_(), torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
+    torch.sparse.mm(x, b).sum().backward()
+    assert x.grad.is_sparse
+    same(x.grad.coalesce(), torch.tensor([[0.0, 0, 6, 0], [3, 0, 3, 0]], dtype=torch.float64))
+    assert torch.equal(b.grad, DENSE.sum(0)[:, None].expand(4, 3))
+    values = torch.ones(4, requires_grad=True)
+    y = torch.sparse_coo_tensor(AT, values, (2, 4))
+    assert y.requires_grad and not y.is_leaf
+    y.to_dense().sum().backward()
+    assert values.grad.tolist() == [1, 1, 1, 1]
+
+
+def test_softmax_of_what_is_there():
+    got = torch.sparse.softmax(sample(), 1).to_dense()
+    assert got[0].tolist() == [0, 0, 1, 0]
+    assert torch.allclose(got[1, [0, 2]], torch.tensor([4.0, 5.0], dtype=torch.float64).softmax(0))
+
+
+# -- gradients of tables ---------------------------------------------------------------------------
+def table():
+    return torch.nn.Embedding(5, 2, sparse=True)
+
+
+def test_embedding_gradients_are_sparse_and_gather():
+    e = table()
+    e(torch.tensor([1, 1, 3])).sum().backward()
+    assert e.weight.grad.is_sparse and e.weight.grad._nnz() == 3
+    e(torch.tensor([2])).sum().backward()
+    assert e.weight.grad.to_dense()[:, 0].tolist() == [0, 2, 1, 1, 0]
+    (e(torch.tensor([0])).sum() + e.weight.sum()).backward()
+    assert e.weight.grad.layout == torch.strided
+    assert e.weight.grad[:, 0].tolist() == [2, 3, 2, 2, 1]
+
+
+def test_embedding_of_a_computed_table():
+    w = torch.ones(5, 2, requires_grad=True)
+    torch.nn.functional.embedding(torch.tensor([1, 2]), w * 3, sparse=True).sum().backward()
+    assert w.grad[:, 0].tolist() == [0, 3, 3, 0, 0]
+
+
+def test_padding_and_bags():
+    e = torch.nn.Embedding(5, 2, sparse=True, padding_idx=1)
+    e(torch.tensor([1, 3])).sum().backward()
+    assert e.weight.grad._nnz() == 1
+    for mode, want in (("sum", [1, 2, 0, 1, 0]), ("mean", [0.5, 1.5, 0, 0.5, 0])):
+        bag = torch.nn.EmbeddingBag(5, 2, sparse=True, mode=mode)
+        bag(torch.tensor([1, 0, 1, 3]), torch.tensor([0, 2])).sum().backward()
+        grad = bag.weight.grad
+        assert grad.is_sparse
+        if mode == "sum":
+            assert grad.to_dense()[:, 0].tolist() == want
+        else:
+            assert grad.to_dense()[:, 0].tolist() == [0.5, 1, 0, 0.5, 0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.optim.SGD(p, 0.1),
+        lambda p: torch.optim.SGD(p, 0.1, momentum=0.9),
+        lambda p: torch.optim.Adagrad(p, 0.1),
+    ],
+)
+def test_optimizers_step_as_with_dense_gradients(make):
+    torch.manual_seed(0)
+    a, b = table(), torch.nn.Embedding(5, 2)
+    b.load_state_dict(a.state_dict())
+    for e in (a, b):
+        opt = make(e.parameters())
+        for k in range(4):
+            opt.zero_grad()
+            (e(torch.tensor([k, k, 1])) ** 2).sum().backward()
+            opt.step()
+    assert torch.allclose(a.weight, b.weight, atol=1e-6)
+
+
+def test_sparse_adam_moves_only_rows_of_the_gradient():
+    e = table()
+    before = e.weight.detach().clone()
+    opt = torch.optim.SparseAdam(e.parameters(), lr=0.1)
+    e(torch.tensor([2, 2])).sum().backward()
+    opt.step()
+    moved = before - e.weight.detach()
+    assert torch.allclose(moved[2], torch.full((2,), 0.1)) and moved.abs().sum() < 0.21
+    with pytest.raises(RuntimeError, match="SparseAdam"):
+        torch.optim.Adam(e.parameters()).step()
+
+
+def test_graph_network_learns():
+    torch.manual_seed(0)
+    n = 30
+    at = torch.randint(0, n, (2, 120))
+    a = torch.sparse_coo_tensor(at, torch.ones(120), (n, n)).coalesce()
+    x = torch.randn(n, 4)
+    target = (torch.sparse.mm(a, x)[:, 0] > 0).long()
+    layer = torch.nn.Linear(4, 2)
+    opt = torch.optim.Adam(layer.parameters(), 0.05)
+    losses = []
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(a @ layer(x), target)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.4 * losses[0]
+
+
+def test_printing():
+    assert repr(sample(torch.float32)) == (
+        "tensor(indices=tensor([[0, 1, 1, 0],\n"
+        "                       [2, 0, 2, 2]]),\n"
+        "       values=tensor([3., 4., 5., 1.]),\n"
+        "       size=(2, 4), nnz=4, layout=torch.sparse_coo)"
+    )
