@@ -364,7 +364,7 @@ def mesh(tag, parts, config):
 
 
 def graph(model, inputs):
-    """The module as TensorBoard's GraphDef, as `fx` records it; runs it once on the inputs if given."""
+    """The module as TensorBoard's GraphDef, as `fx` records it; runs it once if given inputs."""
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
     from tensorboard.compat.proto.versions_pb2 import VersionDef
