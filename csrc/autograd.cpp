@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "op.h"
+#include "transform.h"
 
 namespace flambeau {
 
@@ -234,6 +235,7 @@ Tensor CopySlices::own_copy(Tensor g) const {
 TensorList CopySlices::apply(TensorList&& grads) {
   TensorList out(next.size());
   if (!grads[0].defined()) return out;
+  if (is_transformed(grads[0])) return apply_to_examples(*this, std::move(grads));
   Tensor whole = own_copy(std::move(grads[0]));
   Tensor part = replay_view(whole, base, view);
   TensorList in(1);

@@ -162,6 +162,16 @@ struct ViewInfo {
   const ViewInfo* operator->() const { return this; }
 };
 
+// What a function transform made of a tensor (transform.h): an example of a batch, or a number with
+// its derivative in forward mode.
+struct Transformed {
+  bool batch;
+  int level;  // inner transforms have higher ones
+  int64_t dim;  // of `value`, along which the examples lie
+  Tensor value;  // all examples; or the number without its derivative
+  Tensor tangent;  // the derivative, of the same shape and dtype
+};
+
 struct LeafHooks {
   std::vector<std::shared_ptr<TensorHook>> tensor;  // on the gradient, before it is added
   std::vector<std::shared_ptr<TensorHook>> post_accumulate;  // called with the leaf, after
@@ -176,6 +186,7 @@ struct AutogradMeta {
   Node* accumulator = nullptr;  // weak: the AccumulateGrad of a leaf, while the graph holds it
   ViewInfo view;
   std::unique_ptr<LeafHooks> hooks;
+  std::unique_ptr<Transformed> transformed;
   AutogradMeta() = default;
   AutogradMeta(const AutogradMeta&) = delete;
   ~AutogradMeta();
@@ -205,6 +216,9 @@ struct Modes {
   bool anomaly = false, anomaly_check_nan = true;
   bool saved_hooks = false;  // saved_hooks() is not empty
   bool in_backward = false;  // inside of run_backward
+  bool dispatch = false;  // a TorchDispatchMode is on
+  uint32_t transforms = 0;  // levels of vmap and forward mode that are open
+  uint32_t vmaps = 0;  // those of vmap
 };
 // initial-exec: reached without a call, also from a loaded library.
 extern constinit thread_local Modes thread_modes __attribute__((tls_model("initial-exec")));

@@ -5,6 +5,7 @@
 #include "autograd.h"
 #include "op.h"
 #include "sparse.h"
+#include "transform.h"
 
 namespace flambeau {
 
@@ -31,7 +32,7 @@ const OpCall add_op("add"), clone_op("clone"), sum_to_size_op("sum_to_size"), re
 // Nobody else can see this memory.
 bool exclusive(const Tensor& t) {
   return t->refs == 1 && t->storage->refs == 1 && !t->storage->free_foreign && is_dense(t) &&
-         !t.requires_grad();
+         !t.requires_grad() && !is_transformed(t);
 }
 
 void accumulate(Tensor& sum, Tensor g) {
@@ -65,6 +66,8 @@ bool expandable(const Ints& from, const Ints& to) {
   return true;
 }
 
+}  // namespace
+
 // Brings a gradient to the shape and dtype of the result that it belongs to.
 void conform(Tensor& g, const ResultMeta& want, const Node& from, size_t i) {
   if (!(g.sizes() == want.sizes)) {
@@ -82,6 +85,8 @@ void conform(Tensor& g, const ResultMeta& want, const Node& from, size_t i) {
   if (is_complex(g.dtype()) && !is_complex(want.dtype)) g = real_op(g);
   if (g.dtype() != want.dtype) g = modes().grad ? to_op(g, want.dtype) : g.to_raw(want.dtype);
 }
+
+namespace {
 
 bool same_layout(const Tensor& a, const Ints& strides) {
   for (int64_t d = 0; d < a.dim(); ++d)
@@ -400,6 +405,8 @@ Tensor first_gradient(const Tensor& root, Tensor g, size_t i) {
 TensorList run_backward(const std::vector<Edge>& roots, TensorList grads, bool retain_graph,
                         bool create_graph, const std::vector<Edge>& inputs, bool accumulate,
                         bool allow_unused) {
+  // Formulas read the memory of plain tensors only; recorded, they are made of operators.
+  for (const Tensor& g : grads) create_graph |= is_transformed(g);
   Walk walk(retain_graph, create_graph, accumulate);
   for (size_t i = 0; i < roots.size(); ++i)
     conform(grads[i], roots[i].node->results[roots[i].input], *roots[i].node, i);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "pointwise.h"
+#include "transform.h"
 
 namespace flambeau {
 namespace {
@@ -178,16 +179,19 @@ void save_argument(OpNode& node, int i, const Value& v, bool save, bool read) {
   }
 }
 
-Ref<OpNode> make_node(const Op& op, const Value* args) {
+Ref<OpNode> make_node(const Op& op, const Value* args, uint64_t read) {
   auto node = Ref<OpNode>::adopt(new OpNode);
   node->op = &op;
   node->args.resize(op.nargs());
   node->next.reserve(2);
   node->slots.reserve(2);
-  uint64_t read = op.pointwise ? pointwise_saves(op, args) : op.saved_args;
   for (int i = 0; i < op.nargs(); ++i)
     save_argument(*node, i, args[i], op.saved_args >> i & 1, read >> i & 1);
   return node;
+}
+
+Ref<OpNode> make_node(const Op& op, const Value* args) {
+  return make_node(op, args, op.pointwise ? pointwise_saves(op, args) : op.saved_args);
 }
 
 bool differentiable(const Tensor& t) { return t.defined() && is_inexact(t.dtype()); }
@@ -236,9 +240,35 @@ void run_forward(const Op& op, Value* args, Value* results) {
   results[0] = Value(std::move(fresh));
 }
 
+void dispatch_forward(const Op& op, Value* args, Value* results) {
+  if (modes().dispatch && transform_binding.dispatch(op, args, results)) return;
+  run_forward(op, args, results);
+}
+
 }  // namespace
 
+// The gradient formula as a linear map of its own: nothing leads on from it, it saves all that its
+// record lists, and results keep their history.
+Ref<OpNode> gradient_formula(const Op& op, const Value* args, const TensorList& results) {
+  bool hooks = std::exchange(modes().saved_hooks, false);
+  Ref<OpNode> node = make_node(op, args, op.saved_args);
+  for (Edge& e : node->next) e = Edge{};
+  for (size_t r = 0; r < results.size(); ++r) {
+    if (results[r].defined())
+      node->add_result(results[r]);
+    else
+      node->results.emplace_back();
+  }
+  bool list = op.schema.returns_list;
+  for (size_t r = 0; r < results.size(); ++r)
+    if (op.saved_results >> (list ? 0 : r) & 1) node->saved.emplace_back(results[r], false);
+  modes().saved_hooks = hooks;
+  return node;
+}
+
 void call_op(const Op& op, Value* args, Value* results) {
+  if (modes().transforms) [[unlikely]]
+    if (transformed_call(op, args, results)) return;
   if (op.flags & kComposite) return op.forward(args, results);
   if (op.flags & kOnlyInplace) {
     call_inplace(op, args);
@@ -246,7 +276,10 @@ void call_op(const Op& op, Value* args, Value* results) {
     return;
   }
   if (!records(op, args)) [[likely]] {
-    run_forward(op, args, results);
+    if (modes().dispatch) [[unlikely]]
+      dispatch_forward(op, args, results);
+    else
+      run_forward(op, args, results);
     if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
       link_views(args, results);
     return;
@@ -255,7 +288,7 @@ void call_op(const Op& op, Value* args, Value* results) {
   Ref<OpNode> node = make_node(op, args);
   {
     NoGrad off;
-    run_forward(op, args, results);
+    dispatch_forward(op, args, results);
   }
   if (op.flags & kView) {
     bool same =
@@ -267,6 +300,8 @@ void call_op(const Op& op, Value* args, Value* results) {
 }
 
 void call_inplace(const Op& op, Value* args) {
+  if (modes().transforms) [[unlikely]]
+    if (transformed_inplace(op, args)) return;
   Tensor self = args[0].as_tensor();
   if (op.flags & kComposite &&
       !op.inplace) {  // its parts record; the write is a copy of the result
@@ -327,6 +362,8 @@ void call_inplace(const Op& op, Value* args) {
 }
 
 void call_out(const Op& op, Value* args, Value* outs) {
+  if (modes().transforms) [[unlikely]]
+    if (transformed_out(op, args, outs)) return;
   const char* name = op.schema.name.c_str();
   bool any = any_requires_grad(op, args);
   for (int r = 0; r < op.nresults(); ++r) {

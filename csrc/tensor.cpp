@@ -6,6 +6,7 @@
 
 #include "autograd.h"
 #include "iter.h"
+#include "transform.h"
 
 namespace flambeau {
 
@@ -48,6 +49,7 @@ void TensorImpl::refresh() {
 bool Tensor::requires_grad() const {
   const AutogradMeta* m = p_->autograd;
   if (!m) return false;
+  if (m->transformed && m->transformed->batch) return m->transformed->value.requires_grad();
   if (m->requires_grad || m->grad_fn) return true;
   return m->view && m->view.version != version() && grad_fn(*this);  // its base may have since
 }
@@ -292,6 +294,8 @@ void copy(const Tensor& dst, const Tensor& src) {
 }
 
 Scalar item(const Tensor& t) {
+  if (modes().vmaps) [[unlikely]]
+    check_readable(t, kCallsItem);
   check(t.numel() == 1, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
   check(!t.is_meta(), "Tensor.item() cannot be called on meta tensors");
   return visit(t.dtype(), [&](auto tag) -> Scalar {

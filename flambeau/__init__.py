@@ -109,6 +109,7 @@ newaxis = None
 
 # Names that live in modules which most programs need late or never.
 _ELSEWHERE = {
+    "vmap": "func",
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",

@@ -204,7 +204,7 @@ Tensor max_pool(const Tensor& input, const Ints& kernel, const std::optional<Int
                 const Ints& padding, const Ints& dilation, bool ceil) {
   const Pooling g = pooling(input, kernel, stride, padding, dilation, ceil, dims, kMax[dims] + 1);
   // Where no gradient is wanted, nobody asks for the places.
-  if (!modes().grad || !input.requires_grad())
+  if (!modes().transforms && (!modes().grad || !input.requires_grad()))
     return std::get<0>(run_max_windows(input, max_axes(input, g), false));
   return with_places<dims>(input, g)[0];
 }

@@ -1,6 +1,7 @@
 // Reading a Python call by an operator's schema: positional arguments first, interned keywords, no
 // allocation on the way.
 #include "../pointwise.h"
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
@@ -32,8 +33,10 @@ bool read_scalar(PyObject* o, Scalar* out) {
     return true;
   }
   if (scalar_from(o, out)) return true;
-  if (is_tensor(o) && unwrap(o).dim() == 0 && !unwrap(o).is_meta() && !unwrap(o).requires_grad()) {
-    *out = item(unwrap(o));
+  if (!is_tensor(o)) return false;
+  const Tensor& t = unwrap(o);
+  if (t.dim() == 0 && !t.is_meta() && !t.requires_grad() && !is_transformed(t)) {
+    *out = item(t);
     return true;
   }
   return false;
@@ -288,6 +291,9 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
   uint64_t given = 0;
   Value* out = call.args();
   for (; call.nargs < n; ++call.nargs) new (out + call.nargs) Value;
+  if (n < kMaxArgs)
+    new (out + n) Value;  // pointwise operators read numbers up to the first that
+                          // is none
 
   auto positional = static_cast<int>(nargs);
   int last = op.schema.positional - 1;
@@ -439,7 +445,7 @@ bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t na
     bool subclass = false;
     Misfit one;
     if (parse_one(call, *o, args, nargs, kwnames, &subclass, &one)) [[likely]]
-      return !(subclass && !torch_function_disabled);
+      return !((subclass || torch_function_modes) && !torch_function_disabled);
     if (why.kind == Misfit::none) why = one;
   }
   size_t total = nargs + (kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0);

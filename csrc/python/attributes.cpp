@@ -1,19 +1,51 @@
 // Tensor's attributes: data, dtype, shape, grad, requires_grad, T, is_cpu, ...
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
 
 namespace {
 
-// A getter from a function of the tensor.
+PyObject* accessor(const char* name, const char* kind) {  // Tensor.shape.__get__
+  auto* type = reinterpret_cast<PyObject*>(TensorType);
+  Py descriptor = Py::steal(checked(PyObject_GetAttrString(type, name)));
+  return checked(PyObject_GetAttrString(descriptor.get(), kind));
+}
+
+// Whether a subclass has the __torch_function__ that it inherited from Tensor.
+bool has_default_override(PyObject* self) {
+  static PyObject* name = PyUnicode_InternFromString("__torch_function__");
+  return _PyType_Lookup(Py_TYPE(self), name) == _PyType_Lookup(TensorType, name);
+}
+
+// A getter from a function of the tensor; its name is the closure.
 template <auto F>
-PyObject* get(PyObject* self, void*) {
-  return guarded([&] { return F(unwrap(self)); });
+PyObject* get(PyObject* self, void* closure) {
+  return guarded([&]() -> PyObject* {
+    if (!may_be_overridden(self)) [[likely]]
+      return F(unwrap(self));
+    auto* name = static_cast<const char*>(closure);
+    if (!torch_function_modes && has_default_override(self)) {
+      Py result = Py::steal(checked(F(unwrap(self))));
+      bool kept = std::strcmp(name, "grad") == 0 || std::strcmp(name, "_base") == 0;
+      return kept ? result.release() : convert_results(result.get(), Py_TYPE(self));
+    }
+    Py function = Py::steal(accessor(name, "__get__"));
+    PyObject* r = torch_function(function.get(), &self, 1, nullptr);
+    return r || PyErr_Occurred() ? r : F(unwrap(self));
+  });
 }
 
 template <auto F>
-int set(PyObject* self, PyObject* value, void*) {
+int set(PyObject* self, PyObject* value, void* closure) {
   return guarded_int([&] {
+    if (may_be_overridden(self) && (torch_function_modes || !has_default_override(self))) {
+      Py function = Py::steal(accessor(static_cast<const char*>(closure), "__set__"));
+      PyObject* both[] = {self, value ? value : Py_None};
+      Py r = Py::steal(torch_function(function.get(), both, 2, nullptr));
+      if (r) return 0;
+      if (PyErr_Occurred()) return -1;
+    }
     F(unwrap(self), value);
     return 0;
   });
@@ -23,6 +55,8 @@ PyObject* boolean(bool b) { return PyBool_FromLong(b); }
 
 // -- history --------------------------------------------------------------------------------------
 PyObject* get_data(const Tensor& t) {
+  static const OpCall detach("detach");
+  if (is_transformed(t)) return wrap(detach(t));
   Tensor alias = t.alias();
   alias->detached_version = true;
   return wrap(alias);
@@ -152,15 +186,18 @@ PyObject* get_layout(const Tensor& t) { return wrap(t->layout); }
 
 }  // namespace
 
-#define FLAMBEAU_GET(name, f, doc) {name, get<f>, nullptr, doc, nullptr}
+#define FLAMBEAU_CLOSURE(name) const_cast<char*>(name)
+#define FLAMBEAU_GET(name, f, doc) {name, get<f>, nullptr, doc, FLAMBEAU_CLOSURE(name)}
 #define FLAMBEAU_FLAG(name, expr, doc) \
-  {name, get<+[](const Tensor& t) { return boolean(expr); }>, nullptr, doc, nullptr}
+  {name, get<+[](const Tensor& t) { return boolean(expr); }>, nullptr, doc, FLAMBEAU_CLOSURE(name)}
 PyGetSetDef tensor_attributes[] = {
-    {"data", get<get_data>, set<set_data>, "The same memory without history.", nullptr},
+    {"data", get<get_data>, set<set_data>, "The same memory without history.",
+     FLAMBEAU_CLOSURE("data")},
     {"grad", get<get_grad>, set<set_grad>, "The gradient that backward() gathered, or None.",
-     nullptr},
+     FLAMBEAU_CLOSURE("grad")},
     {"requires_grad", get<+[](const Tensor& t) { return boolean(t.requires_grad()); }>,
-     set<set_requires_grad_attribute>, "Whether operations on it are recorded.", nullptr},
+     set<set_requires_grad_attribute>, "Whether operations on it are recorded.",
+     FLAMBEAU_CLOSURE("requires_grad")},
     FLAMBEAU_GET("grad_fn", get_grad_fn, "The node that computes its gradient, or None."),
     FLAMBEAU_FLAG("is_leaf", is_leaf(t), "True for tensors that no recorded operation made."),
     FLAMBEAU_FLAG("retains_grad", t->autograd && t->autograd->retains_grad,
@@ -203,8 +240,10 @@ PyGetSetDef tensor_attributes[] = {
     FLAMBEAU_GET("mT", get_mT, "The last two dimensions swapped."),
     FLAMBEAU_GET("H", get_H, "The conjugate transpose of a matrix."),
     FLAMBEAU_GET("mH", get_mH, "The conjugate transpose of the last two dimensions."),
-    {"real", get<get_real>, set<set_part<0>>, "The real part, as a view.", nullptr},
-    {"imag", get<get_imag>, set<set_part<1>>, "The imaginary part, as a view.", nullptr},
+    {"real", get<get_real>, set<set_part<0>>, "The real part, as a view.",
+     FLAMBEAU_CLOSURE("real")},
+    {"imag", get<get_imag>, set<set_part<1>>, "The imaginary part, as a view.",
+     FLAMBEAU_CLOSURE("imag")},
     FLAMBEAU_GET("is_cpu", is_on<DeviceType::cpu>, "True on the CPU."),
     FLAMBEAU_GET("is_cuda", is_on<DeviceType::cuda>, "True on a CUDA device."),
     FLAMBEAU_GET("is_meta", is_on<DeviceType::meta>, "True for tensors without data."),
@@ -217,6 +256,7 @@ PyGetSetDef tensor_attributes[] = {
     FLAMBEAU_GET("is_nested", never, "False: there are no nested tensors."),
     {}};
 #undef FLAMBEAU_GET
+#undef FLAMBEAU_CLOSURE
 #undef FLAMBEAU_FLAG
 
 }  // namespace flambeau

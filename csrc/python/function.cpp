@@ -1,4 +1,5 @@
 // autograd.Function: operators written in Python, with their own gradient.
+#include "../transform.h"
 #include "node.h"
 
 #include <algorithm>
@@ -256,8 +257,29 @@ PyObject* Application::run() {
   return Py_NewRef(PyTuple_GET_ITEM(made.get(), 0));
 }
 
+// With its context: what the transforms of a Function are made of.
+PyObject* apply_with_context(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Application a{.cls = cls, .args = args, .nargs = n, .node = {}, .results = {}};
+    Py out = Py::steal(a.run());
+    return Py_BuildValue("(ON)", a.context.get(), out.release());
+  });
+}
+
+// Examples of batches and dual numbers go through the class's vmap and jvp.
+PyObject* apply_transformed(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
+  Py module = Py::steal(checked(PyImport_ImportModule("flambeau.autograd._transformed")));
+  Py all = Py::steal(checked(PyTuple_New(n)));
+  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(all.get(), i, Py_NewRef(args[i]));
+  return PyObject_CallMethod(module.get(), "apply", "OO", cls, all.get());
+}
+
 PyObject* apply(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
+    if (modes().transforms) [[unlikely]]
+      for (Py_ssize_t i = 0; i < n; ++i)
+        if (is_tensor(args[i]) && is_transformed(unwrap(args[i])))
+          return apply_transformed(cls, args, n);
     Application a{.cls = cls, .args = args, .nargs = n, .node = {}, .results = {}};
     return a.run();
   });
@@ -363,6 +385,9 @@ PyObject* name_of(PyObject* self, PyObject*) {
 PyMethodDef methods[] = {
     {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply)),
      METH_CLASS | METH_FASTCALL, "apply(*args): runs forward and records the gradient."},
+    {"_apply_with_context",
+     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply_with_context)),
+     METH_CLASS | METH_FASTCALL, "apply(*args), as (ctx, results)."},
     {"save_for_backward", keep<&PyContext::to_save>, METH_VARARGS,
      "save_for_backward(*tensors): keeps them for backward, with version checks."},
     {"save_for_forward", keep<&PyContext::to_save_forward>, METH_VARARGS,

@@ -156,11 +156,13 @@ PyObject* disabled(PyObject*, PyObject* args) {
 
 }  // namespace
 
+static PyObject* mode_handler;  // overrides._in_mode(func, types, args, kwargs)
+
 PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames) {
   size_t nkw = kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0;
   std::vector<PyObject*> found;
   for (size_t i = 0; i < nargs + nkw; ++i) collect_types(args[i], found, disabled_impl);
-  if (found.empty()) return nullptr;
+  if (found.empty() && !torch_function_modes) return nullptr;
   Py types = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(found.size()))));
   for (size_t i = 0; i < found.size(); ++i)
     PyTuple_SET_ITEM(types.get(), static_cast<Py_ssize_t>(i),
@@ -172,6 +174,9 @@ PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, Py
   for (size_t k = 0; k < nkw; ++k)
     PyDict_SetItem(kwargs.get(), PyTuple_GET_ITEM(kwnames, static_cast<Py_ssize_t>(k)),
                    args[nargs + k]);
+  if (torch_function_modes)
+    return checked(PyObject_CallFunctionObjArgs(mode_handler, func, types.get(), call_args.get(),
+                                                kwargs.get(), nullptr));
   for (PyObject* o : found) {
     Py method = Py::steal(checked(PyObject_GetAttrString(o, "__torch_function__")));
     PyObject* r = checked(PyObject_CallFunctionObjArgs(method.get(), func, types.get(),
@@ -345,9 +350,24 @@ void add(PyObject* dict, const std::string& key, PyObject* value) {
   if (PyDict_SetItemString(dict, key.c_str(), owned.get())) throw PythonError{};
 }
 
+PyObject* count_modes(PyObject*, PyObject* args) {
+  int by;
+  PyObject* handler;
+  if (!PyArg_ParseTuple(args, "iO:_count_function_modes", &by, &handler)) return nullptr;
+  Py_XSETREF(mode_handler, Py_NewRef(handler));
+  torch_function_modes += by;
+  Py_RETURN_NONE;
+}
+
+PyObject* is_disabled(PyObject*, PyObject*) { return PyBool_FromLong(torch_function_disabled); }
+
 PyMethodDef module_methods[] = {
     {"_return_type", return_type, METH_VARARGS,
      "_return_type(name, fields): the named tuple of an operator's results."},
+    {"_count_function_modes", count_modes, METH_VARARGS,
+     "_count_function_modes(by, handler): TorchFunctionModes that begin or end."},
+    {"_torch_function_disabled", is_disabled, METH_NOARGS,
+     "Whether subclasses are plain tensors now."},
     {"_disabled_torch_function_impl", disabled, METH_VARARGS,
      "Set as __torch_function__, this makes a Tensor subclass behave as a plain Tensor."},
     {nullptr, nullptr, 0, nullptr}};

@@ -133,6 +133,12 @@ Generator* generator_from(PyObject* o) {
   return PyObject_TypeCheck(o, GeneratorType) ? &of(o) : nullptr;
 }
 
+PyObject* wrap(Generator* g) {  // for as long as its owner keeps it
+  if (g != &default_generator()) return make(g, false);
+  Py module = Py::steal(checked(PyImport_ImportModule("flambeau._C")));
+  return PyObject_GetAttrString(module.get(), "default_generator");
+}
+
 void init_generator(PyObject* m) {
   PyType_Slot slots[] = {
       {Py_tp_new, reinterpret_cast<void*>(generator_new)},

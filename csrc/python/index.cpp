@@ -1,4 +1,5 @@
 // tensor[...]: integers, slices, None, ... as views; tensors, lists and masks by index records.
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
@@ -93,7 +94,7 @@ bool selects(PyObject* o) {
   if (PyLong_Check(o)) return !PyBool_Check(o);
   if (is_tensor(o)) {
     const Tensor& t = unwrap(o);
-    return t.dim() == 0 && is_integral(t.dtype()) && !t.is_meta();
+    return t.dim() == 0 && is_integral(t.dtype()) && !t.is_meta() && !batch_of(t);
   }
   return !PySequence_Check(o) && !PyBool_Check(o) && !is_numpy_array(o) && PyIndex_Check(o);
 }
@@ -149,7 +150,10 @@ Tensor index_tensor(PyObject* o, Device device) {
   return t;
 }
 
-bool is_recorded(const Tensor& t) { return t.requires_grad() && modes().grad; }
+// Where each step is an operator of its own.
+bool is_recorded(const Tensor& t) {
+  return (t.requires_grad() && modes().grad) || modes().transforms || modes().dispatch;
+}
 
 // Applies one basic part to a tensor with a history, as a record of its own.
 struct Recorded {
@@ -334,8 +338,8 @@ void set(const Tensor& self, PyObject* index, PyObject* value) {
   Parts parts(index);
   if (all_basic(parts)) {
     Scalar s;
-    bool recorded = modes().grad &&
-                    (self.requires_grad() || (is_tensor(value) && unwrap(value).requires_grad()));
+    bool recorded =
+        is_recorded(self) || (modes().grad && is_tensor(value) && unwrap(value).requires_grad());
     if (!recorded && (!self->inference || modes().inference)) {
       Tensor view = plain_view(self, parts);
       check_no_internal_overlap(view, "copy_");
@@ -370,6 +374,7 @@ void set(const Tensor& self, PyObject* index, PyObject* value) {
 }
 
 bool has_subclass(PyObject* o) {
+  if (torch_function_modes) return true;
   if (is_tensor(o)) return !is_tensor_exact(o);
   if (PyTuple_Check(o))
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(o); ++i)

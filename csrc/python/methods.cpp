@@ -1,4 +1,5 @@
 // Tensor's methods that are no operators: size(), item(), is_contiguous(), requires_grad_(), ...
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
@@ -142,6 +143,8 @@ PyCFunction method(F f) {
 }  // namespace
 
 PyObject* tensor_item(const Tensor& t) {
+  if (modes().vmaps) [[unlikely]]
+    check_readable(t, kCallsItem);
   if (t.dtype() == DType::float32 && t.numel() == 1 && !t.is_meta()) [[likely]]
     return PyFloat_FromDouble(*t.data<float>());
   if (t.dtype() == DType::uint64 && t.numel() == 1 && !t.is_meta())  // does not fit a Scalar

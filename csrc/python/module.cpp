@@ -176,6 +176,7 @@ PyMODINIT_FUNC PyInit__C() {
     init_generator(m);
     init_storage(m);
     init_autocast(m);
+    init_transform(m);
     return module.release();
   });
 }

@@ -3,6 +3,7 @@
 // The common cases, tensors and Python numbers, go straight to the operator's record; whatever
 // else comes is given to __torch_function__ or answered with NotImplemented.
 #include "../autocast.h"
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
@@ -82,7 +83,8 @@ Operand read_operand(PyObject* o, Value* v) {
   PyTypeObject* type = Py_TYPE(o);
   if (is_tensor_exact(o)) {
     *v = Value(unwrap(o));
-    return Operand::ready;
+    bool asks = torch_function_modes && !torch_function_disabled;
+    return asks ? Operand::subclass : Operand::ready;
   }
   if (type == &PyFloat_Type) {
     *v = Value(PyFloat_AS_DOUBLE(o));
@@ -258,6 +260,8 @@ int truth(PyObject* self) {
     const Tensor& t = unwrap(self);
     check(t.numel() != 0, "Boolean value of Tensor with no values is ambiguous");
     check(t.numel() == 1, "Boolean value of Tensor with more than one value is ambiguous");
+    if (modes().vmaps) [[unlikely]]
+      check_readable(t, kBranches);
     Scalar s = item(t);
     if (s.kind == Scalar::complex) return int(s.d != 0 || s.im != 0);
     return s.kind == Scalar::floating ? int(s.d != 0) : int(s.i != 0);

@@ -81,9 +81,12 @@ inline const Tensor& unwrap(PyObject* o) {  // o is a tensor
 PyObject* wrap(
     const Tensor& t);  // the tensor's Python object, made when there is none; None if undefined
 PyObject* wrap_as(const Tensor& t, PyTypeObject* cls);  // an object of a subclass
+PyObject* convert_results(PyObject* result, PyTypeObject* cls);  // tensors in it as objects of cls
 
 // Within DisableTorchFunctionSubclass: subclasses are treated as plain tensors.
 inline thread_local int torch_function_disabled = 0;
+// TorchFunctionModes that are on: they see every call first.
+inline thread_local int torch_function_modes = 0;
 // Tensor's slots and tables, from numbers.cpp, attributes.cpp, methods.cpp, index.cpp.
 extern PyType_Slot number_slots[], sequence_slots[];
 extern PyGetSetDef tensor_attributes[];
@@ -117,6 +120,7 @@ bool int_from(PyObject* o, int64_t* i);  // anything with __index__, and 0-d int
 // Generator objects (generator.cpp).
 extern PyTypeObject* GeneratorType;
 Generator* generator_from(PyObject* o);  // null: not a Generator
+PyObject* wrap(Generator* g);
 
 // -- operators (functions.cpp, args.cpp)
 // ------------------------------------------------------------- A record (with its overloads) as a
@@ -128,6 +132,10 @@ PyObject* wrap_results(const Op& op, Value* results);
 PyObject* call_and_wrap(const Op& op, Value* args);
 // If an argument overrides __torch_function__, calls it; null with no error set: nobody does.
 PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames);
+// Whether a call on `self` may be somebody else's: of a subclass, or in a TorchFunctionMode.
+inline bool may_be_overridden(PyObject* self) {
+  return (!is_tensor_exact(self) || torch_function_modes) && !torch_function_disabled;
+}
 
 // The values of a call, read from Python by the schemas of op and its overloads (args.cpp).
 struct ParsedCall {
@@ -172,5 +180,6 @@ void init_autograd(PyObject* m);
 void init_generator(PyObject* m);
 void init_storage(PyObject* m);
 void init_autocast(PyObject* m);
+void init_transform(PyObject* m);
 
 }  // namespace flambeau

@@ -224,6 +224,8 @@ PyObject* as_subclass(PyObject* self, PyObject* cls) {
   });
 }
 
+}  // namespace
+
 // The default of __torch_function__: the call as on plain tensors, its results made objects of cls.
 PyObject* convert_results(PyObject* result, PyTypeObject* cls) {
   if (is_tensor(result)) {
@@ -241,6 +243,8 @@ PyObject* convert_results(PyObject* result, PyTypeObject* cls) {
   Py args = Py::steal(checked(PyTuple_Pack(1, list.get())));  // a struct sequence
   return PyObject_Call(reinterpret_cast<PyObject*>(Py_TYPE(result)), args.get(), nullptr);
 }
+
+namespace {
 
 PyObject* default_torch_function(PyObject* cls, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"func", "types", "args", "kwargs", nullptr};

@@ -3,6 +3,7 @@
 import itertools
 
 import flambeau
+from flambeau import _levels
 
 from . import op
 
@@ -275,7 +276,7 @@ def _scattered(input, src, view, name):
             f"{name}(): expected src to have a size equal to the slice of self. src size = "
             f"{list(src.shape)}, slice size = {list(view(input).shape)}"
         )
-    out = input.clone()
+    out = _levels.like(input, src).clone()
     view(out).copy_(src)
     return out
 
@@ -308,7 +309,7 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
 )
 def as_strided_scatter(input, src, size, stride, storage_offset=None):
     """A copy with src written through as_strided()."""
-    out = input.clone()
+    out = _levels.like(input, src).clone()
     out.as_strided(size, stride, storage_offset).copy_(src)
     return out
 

@@ -92,7 +92,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @staticmethod
     def jvp(ctx, *grad_inputs):
-        """The forward-mode rule: forward-mode differentiation does not exist yet."""
+        """jvp(ctx, *tangents): the tangents of the results, one or None for each argument given."""
         raise NotImplementedError(
             "You must implement the jvp function for custom autograd.Function to use it with "
             "forward mode AD."
@@ -100,8 +100,12 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        """The rule for vmap, which does not exist yet."""
-        raise NotImplementedError("vmap is not implemented for this autograd.Function.")
+        """vmap(info, in_dims, *args): (results, out_dims) for a batch; info has batch_size and
+        randomness. Or set generate_vmap_rule = True, for functions made of torch's operators."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or "
+            "set generate_vmap_rule=True."
+        )
 
 
 class InplaceFunction(Function):

@@ -3,7 +3,7 @@
 import math
 
 import flambeau as torch
-from flambeau import Tensor
+from flambeau import Tensor, _levels
 
 from ._reduction import reduce_loss, reduction_name
 
@@ -167,7 +167,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = var * torch.ones_like(input)
-    elif (var < 0).any():
+    elif _levels.holds(var < 0):
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
         if tuple(input.shape[:-1]) == tuple(var.shape):
@@ -203,7 +203,7 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
-    if bool(((input < 0) | (input > 1)).any()):
+    if _levels.holds((input < 0) | (input > 1)):
         raise RuntimeError("all elements of input should be between 0 and 1")
     # Logarithms stop at -100, so that a sure and wrong guess costs much but not infinity.
     log_p = input.log().clamp(min=-100)
@@ -387,7 +387,7 @@ def multi_margin_loss(
             f"multi_margin_loss: Expected weight to have length {classes}, got {list(weight.shape)}"
         )
     index = target.reshape(number, 1)
-    if number and bool(((index < 0) | (index >= classes)).any()):
+    if number and _levels.holds((index < 0) | (index >= classes)):
         raise RuntimeError("target out of range")
     hinge = (margin - rows.gather(1, index) + rows).clamp(min=0)
     if p == 2:
@@ -417,7 +417,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
         )
     number, classes = rows.shape
     target = target.reshape(number, classes)
-    if number and bool(((target < -1) | (target >= classes)).any()):
+    if number and _levels.holds((target < -1) | (target >= classes)):
         raise RuntimeError("argument #3 to multilabel_margin_loss is out of range")
     listed = (target < 0).cumsum(1) == 0  # what stands before the first -1
     index = target.clamp(min=0)

@@ -67,7 +67,7 @@ def _constant(input, sides, value):
         shape[dim] += before + after
     if shape == list(input.shape):
         return input.clone()
-    output = torch.full(shape, value, dtype=input.dtype, device=input.device)
+    output = input.new_full(shape, value)
     output[tuple(window)] = input
     return output
 

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import flambeau as torch
+from flambeau import _levels
 
 from ..modules.utils import _ntuple
 
@@ -85,7 +86,7 @@ def _max_unpool(input, indices, kernel_size, stride, padding, output_size, dims)
     size = usual if output_size is None else _checked_size(output_size, usual, stride, dims)
     volume = math.prod(size)
     flat = indices.flatten(-dims)
-    if flat.numel() and bool(((flat < 0) | (flat >= volume)).any()):
+    if flat.numel() and _levels.holds((flat < 0) | (flat >= volume)):
         raise RuntimeError(
             f"{name}: found an invalid max index: {int(flat.max())} (output volumes are of size "
             f"{'x'.join(map(str, size))})"

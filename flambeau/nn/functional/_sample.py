@@ -3,6 +3,7 @@
 import itertools
 
 import flambeau as torch
+from flambeau import _levels
 from flambeau._ops import internal
 
 _PADDINGS = ("zeros", "border", "reflection")
@@ -33,6 +34,8 @@ def sample(input, grid, mode, padding_mode, align_corners):
 def _has_kernel(input, grid, mode):
     """Images where no gradient is wanted: augmentation."""
     if torch.is_grad_enabled() and (input.requires_grad or grid.requires_grad):
+        return False
+    if _levels.dual_levels(input) or _levels.dual_levels(grid):
         return False
     return (
         input.dim() == 4

@@ -2,6 +2,7 @@
 
 import flambeau as torch
 from flambeau._ops import internal
+from flambeau import _levels
 
 from ._reduction import REDUCTIONS, reduction_name
 
@@ -53,7 +54,7 @@ def _check_target(input, target):
 def _check_bounds(input, target, class_dim, ignore_index):
     classes = input.shape[class_dim]
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if input.device.type != "meta" and bool(outside.any()):
+    if input.device.type != "meta" and _levels.holds(outside):
         raise IndexError(f"Target {int(target[outside][0])} is out of bounds.")
 
 

@@ -1,0 +1,110 @@
+"""Rules of convolution, pooling and normalization."""
+
+import flambeau
+
+from . import fold, one_by_one, rule, unfold
+
+
+def _channels(call, i, dim):
+    """A tensor with every example's channels side by side in `dim`."""
+    return fold(call.whole(i), dim)
+
+
+@rule("_conv_output", "_conv_input")
+def convolution(call):
+    size = call.size
+    if not call.on[1] and not call.on[2]:  # more images
+        images = fold(call.args[0], 0)
+        name = call.record.arguments[0][0]
+        return unfold(call.run(**{name: images}), 0, size)
+    name = call.record.arguments[0][0]
+    bias = None if call.args[2] is None else fold(call.whole(2), 0)
+    out = call.run(
+        **{
+            name: _channels(call, 0, 1),
+            "weight": fold(call.whole(1), 0),
+            "bias": bias,
+            "groups": call["groups"] * size,
+        }
+    )
+    return unfold(out, 1, size)
+
+
+@rule("_conv_weight")
+def conv_weight(call):
+    out = call.run(
+        input=_channels(call, 0, 1),
+        output=_channels(call, 1, 1),
+        groups=call["groups"] * call.size,
+    )
+    return unfold(out, 0, call.size)
+
+
+_N = (1, 2, 3)
+
+
+@rule(
+    *(f"_{kind}_pool{n}d" for kind in ("avg", "max", "adaptive_avg", "adaptive_max") for n in _N),
+    *(f"_upsample_nearest{exact}{n}d" for exact in ("", "_exact") for n in _N),
+    "_upsample_linear1d", "_upsample_bilinear2d", "_upsample_trilinear3d", "_upsample_bicubic2d",
+    "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+)  # fmt: skip
+def windows(call):
+    """Operators on the last dimensions: the others are planes, however many."""
+    x, n = call.args[0], len(call["size"])
+    lead = x.shape[:-n]
+    out = call.run(input=x.reshape(-1, 1, *x.shape[-n:]))
+    if hasattr(out, "shape"):
+        return out.reshape(*lead, *out.shape[-n:])
+    return [t.reshape(*lead, *t.shape[-n:]) for t in out]
+
+
+@rule("_add_at_places")
+def add_at_places(call):
+    return call.run(grad=call.whole(0), places=call.whole(1), shape=(call.size, *call["shape"]))
+
+
+@rule("_batch_norm")
+def batch_norm(call):
+    size = call.size
+    x, weight, bias, eps = call.args
+    w, b = (None if call.args[i] is None else fold(call.whole(i), 0) for i in (1, 2))
+    out, mean, var = call.record.call([_channels(call, 0, 1), w, b, eps])
+    return [unfold(out, 1, size), unfold(mean, 0, size), unfold(var, 0, size)]
+
+
+@rule("_layer_norm")
+def layer_norm(call):
+    size = call.size
+    x, weight, bias, eps = call.args
+    if not call.on[1] and not call.on[2]:
+        out, mean, var = call.record.call([fold(x, 0), weight, bias, eps])
+        return [unfold(t, 0, size) for t in (out, mean, var)]
+    rows = fold(x, 0) if call.on[0] else x
+    found = call.record.call([rows, None, None, eps])
+    out, mean, var = [unfold(t, 0, size) if call.on[0] else t.unsqueeze(0) for t in found]
+    if weight is not None:
+        out = out * (weight.unsqueeze(1) if call.on[1] else weight)
+    if bias is not None:
+        out = out + (bias.unsqueeze(1) if call.on[2] else bias)
+    if not call.on[0]:
+        mean, var = mean.expand(size, -1), var.expand(size, -1)
+    return [out, mean, var]
+
+
+@rule("_grid_sample")
+def grid_sample(call):
+    found = call.run(input=fold(call.whole(0), 0), grid=fold(call.whole(1), 0))
+    return unfold(found, 0, call.size)
+
+
+@rule("_prelu", "prelu")
+def prelu(call):
+    if call.on[1] or call.rank() < 2:
+        return one_by_one(call)
+    return unfold(call.run(input=fold(call.args[0], 0)), 0, call.size)
+
+
+@rule("scaled_dot_product_attention")
+def attention(call):
+    return flambeau.nn.functional.scaled_dot_product_attention(*map(call.whole, range(3)))

@@ -1,0 +1,207 @@
+"""autograd.Function on examples of batches and on dual numbers: its vmap and its jvp."""
+
+from collections import namedtuple
+
+from .. import _C, _levels
+from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
+from .function import Function
+
+VmapInfo = namedtuple("VmapInfo", ("batch_size", "randomness"))
+
+
+def apply(cls, args):
+    """cls.apply(*args), some of the arguments being transformed tensors."""
+    tensors = [a for a in args if isinstance(a, _C.Tensor)]
+    batches = [b for b in map(_levels.batch_of, tensors) if b is not None]
+    if batches:
+        level = max(b[0] for b in batches)
+        size = next(b[1].shape[b[2]] for b in batches if b[0] == level)
+        return _batched(cls, args, level, size)
+    return _dual(cls, args, max(_levels.dual_of(t)[0] for t in tensors if _levels.dual_of(t)))
+
+
+# -- forward mode ----------------------------------------------------------------------------------
+def _dual(cls, args, level):
+    primals, tangents = [], []
+    for a in args:
+        p, t = _levels.unpack_dual(a, level) if isinstance(a, _C.Tensor) else (a, None)
+        primals.append(p)
+        tangents.append(t)
+    transformed = any(isinstance(p, _C.Tensor) and _C._transformed(p) for p in primals)
+    if transformed:  # the next level will set up a context of its own
+        outputs, ctx = cls.apply(*primals), _context(cls, primals)
+    else:
+        ctx, outputs = cls._apply_with_context(*primals)
+    found = cls.jvp(ctx, *tangents)
+    single = not isinstance(outputs, tuple)
+    outputs, found = ((outputs,), (found,)) if single else (outputs, tuple(found))
+    if len(found) != len(outputs):
+        raise RuntimeError(
+            f"{cls.__name__}.jvp returned {len(found)} tangents for {len(outputs)} results"
+        )
+    out = []
+    for i, (y, t) in enumerate(zip(outputs, found, strict=True)):
+        if t is not None and t.shape != y.shape:
+            raise RuntimeError(
+                f"{cls.__name__}.jvp: tangent {i} has shape {list(t.shape)}, the result "
+                f"{list(y.shape)}"
+            )
+        out.append(y if t is None else _levels.make_dual(y, t, level))
+    return out[0] if single else tuple(out)
+
+
+def _context(cls, args):
+    ctx = cls._backward_cls()
+    if cls._separate_context:
+        cls.setup_context(ctx, tuple(args), cls.forward(*args))
+    else:
+        cls.forward(ctx, *args)
+    return ctx
+
+
+# -- batches ---------------------------------------------------------------------------------------
+def _batched(cls, args, level, size):
+    values, dims = [], []
+    for a in args:
+        value, dim = _levels.split_batch(a, level) if isinstance(a, _C.Tensor) else (a, None)
+        values.append(value)
+        dims.append(dim)
+    if cls.generate_vmap_rule:
+        if cls.vmap is not Function.vmap:
+            raise RuntimeError(
+                f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True "
+                "and an overriden vmap staticmethod. Please set generate_vmap_rule=False or delete "
+                "the overriden vmap staticmethod to avoid ambiguity."
+            )
+        outputs, out_dims = _generated(cls, values, dims, size)
+    elif cls.vmap is Function.vmap:
+        raise RuntimeError(
+            f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please "
+            "override and implement the vmap staticmethod or set generate_vmap_rule=True."
+        )
+    else:
+        mode = next((r for number, _, r in _levels.vmaps if number == level), "error")
+        outputs, out_dims = cls.vmap(VmapInfo(size, mode), tuple(dims), *values)
+    return _wrap(cls, outputs, out_dims, level)
+
+
+def _wrap(cls, outputs, out_dims, level):
+    flat, spec = tree_flatten(outputs)
+    if isinstance(out_dims, int) or out_dims is None:
+        flat_dims = [out_dims] * len(flat)
+    else:
+        flat_dims = tree_flatten(out_dims)[0]
+    if len(flat_dims) != len(flat):
+        raise RuntimeError(
+            f"{cls.__name__}.vmap: returned out_dims {out_dims} for {len(flat)} results"
+        )
+    out = [
+        y if d is None or not isinstance(y, _C.Tensor) else _levels.add_batch(y, d, level)
+        for y, d in zip(flat, flat_dims, strict=True)
+    ]
+    return tree_unflatten(out, spec)
+
+
+class _Inner:
+    """The ctx of a Function that runs on examples inside of a Function on whole batches."""
+
+    def __init__(self, needs):
+        self.needs_input_grad = needs
+        self.to_save = self.saved_for_forward = ()
+        self.materialize = True
+
+    def save_for_backward(self, *tensors):
+        self.to_save = tensors
+
+    def save_for_forward(self, *tensors):
+        self.saved_for_forward = tensors
+
+    def mark_dirty(self, *tensors):
+        raise RuntimeError("vmap: a Function with generate_vmap_rule=True cannot mark_dirty()")
+
+    def mark_non_differentiable(self, *tensors):
+        self.non_differentiable = tensors
+
+    def set_materialize_grads(self, value):
+        self.materialize = bool(value)
+
+    @property
+    def saved_tensors(self):
+        return tuple(self.to_save)
+
+
+class _level_of:
+    """A vmap level by itself."""
+
+    def __init__(self, size):
+        self.number, self.size = _levels.new_level(), size
+
+    def __enter__(self):
+        _levels.vmaps.append((self.number, self.size, "error"))
+        _C._open_levels(1, 1)
+        return self
+
+    def __exit__(self, *exc):
+        _C._open_levels(-1, -1)
+        _levels.vmaps.pop()
+
+    def put(self, value, dim):
+        return value if dim is None else _levels.add_batch(value, dim, self.number)
+
+    def take(self, x):
+        if not isinstance(x, _C.Tensor):
+            return x
+        return _levels.remove_batch(x, self.number, self.size)
+
+
+def _generated(cls, values, dims, size):
+    """The Function on a whole batch: forward and backward run under a vmap of their own."""
+
+    class OnBatch(Function):
+        @staticmethod
+        def forward(ctx, *args):
+            inner = _Inner(ctx.needs_input_grad)
+            with _level_of(size) as level:
+                inputs = tuple(map(level.put, args, dims))
+                if cls._separate_context:
+                    outputs = cls.forward(*inputs)
+                    cls.setup_context(inner, inputs, outputs)
+                else:
+                    outputs = cls.forward(inner, *inputs)
+                marked = {id(t) for t in getattr(inner, "non_differentiable", ())}
+                flags = [id(y) in marked for y in tree_flatten(outputs)[0]]
+                saved = [None if t is None else _levels.split_batch(t, level.number)
+                         for t in inner.to_save]  # fmt: skip
+                outputs = tree_map(level.take, outputs)
+            ctx.inner, ctx.flags = inner, flags
+            ctx.saved_dims = [s and s[1] for s in saved]
+            ctx.save_for_backward(*(s and s[0] for s in saved))
+            ctx.set_materialize_grads(inner.materialize)
+            flat = tree_flatten(outputs)[0]
+            ctx.mark_non_differentiable(*(y for y, f in zip(flat, flags, strict=True) if f))
+            return outputs
+
+        @staticmethod
+        def backward(ctx, *grads):
+            with _level_of(size) as level:
+                ctx.inner.to_save = [
+                    None if t is None else level.put(t, d)
+                    for t, d in zip(ctx.saved_tensors, ctx.saved_dims, strict=True)
+                ]
+                given = [None if g is None else level.put(g, 0) for g in grads]
+                rule = getattr(cls, cls._backward_name)
+                found = rule(ctx.inner, *given)
+                found = found if isinstance(found, tuple) else (found,)
+                out = []
+                for g, dim in zip(found, dims, strict=False):
+                    if g is None:
+                        out.append(None)
+                    elif dim is None:  # shared by all examples
+                        at = _levels.size_of(g, level.number)
+                        out.append(level.take(g).sum(0) if at is not None else g * size)
+                    else:
+                        out.append(level.take(g).movedim(0, dim))
+            return tuple(out)
+
+    OnBatch.__name__ = OnBatch.__qualname__ = cls.__name__
+    return OnBatch.apply(*values), 0

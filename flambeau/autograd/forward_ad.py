@@ -1,0 +1,120 @@
+"""Forward-mode differentiation: dual numbers, whose tangents every operator passes on."""
+
+from collections import namedtuple
+
+from .. import _C
+
+__all__ = [
+    "UnpackedDualTensor",
+    "dual_level",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "unpack_dual",
+]
+
+_LEVEL = 1  # of dual_level; those of func.jvp are above
+_open = 0
+
+
+class UnpackedDualTensor(namedtuple("UnpackedDualTensor", ("primal", "tangent"))):
+    """What unpack_dual gives: a view of the tensor, and its tangent or None."""
+
+
+def enter_dual_level():
+    """Begins a level by hand; `dual_level` is the safer way."""
+    global _open
+    if _open:
+        raise RuntimeError(
+            "Nested forward mode AD is not supported at the moment: use torch.func.jvp."
+        )
+    _open = 1
+    _C._open_levels(1, 0)
+    return 0
+
+
+def exit_dual_level(*, level=None):
+    """Ends the level that enter_dual_level() began: the tangents are gone with it."""
+    global _open
+    if not _open:
+        raise RuntimeError("Trying to exit a forward AD level but there is none that is open")
+    if level not in (None, 0):
+        raise RuntimeError(f"Trying to exit a forward AD level that was not the last one: {level}")
+    _open = 0
+    _C._open_levels(-1, 0)
+
+
+class dual_level:
+    """A block in which tensors may have tangents.
+
+    >>> import flambeau as torch
+    >>> import flambeau.autograd.forward_ad as fwAD
+    >>> with fwAD.dual_level():
+    ...     x = fwAD.make_dual(torch.tensor([1., 2.]), torch.tensor([1., 0.]))
+    ...     fwAD.unpack_dual(x * x).tangent
+    tensor([2., 0.])
+    """
+
+    def __enter__(self):
+        return enter_dual_level()
+
+    def __exit__(self, *exc):
+        exit_dual_level()
+
+    def __call__(self, function):
+        from functools import wraps
+
+        @wraps(function)
+        def decorated(*args, **kwargs):
+            with dual_level():
+                return function(*args, **kwargs)
+
+        return decorated
+
+
+def _check_pair(tensor, tangent):
+    for what, t in (("primal", tensor), ("tangent", tangent)):
+        if not (t.is_floating_point() or t.is_complex()):
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+    if tensor.shape != tangent.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original "
+            "Tensor, this is not supported. Tensor is of size "
+            f"{list(tensor.shape)} while the given forward gradient is of size "
+            f"{list(tangent.shape)}."
+        )
+    if tensor.dtype != tangent.dtype:
+        raise RuntimeError(
+            f"Expected tangent to have the dtype of its tensor, {tensor.dtype}, got {tangent.dtype}"
+        )
+
+
+def make_dual(tensor, tangent, *, level=None):
+    """A view of `tensor` whose derivative is `tangent`.
+
+    >>> import flambeau as torch
+    >>> import flambeau.autograd.forward_ad as fwAD
+    >>> with fwAD.dual_level():
+    ...     x = fwAD.make_dual(torch.tensor(3.), torch.tensor(1.))
+    ...     fwAD.unpack_dual(x.sin()).tangent
+    tensor(-0.9900)
+    """
+    if not _open:
+        raise RuntimeError(
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
+            "enter_dual_level() first."
+        )
+    _check_pair(tensor, tangent)
+    from .. import _levels
+
+    return _levels.make_dual(tensor, tangent, _LEVEL)
+
+
+def unpack_dual(tensor, *, level=None):
+    """(a view of the tensor without its derivative, the derivative or None)."""
+    if not _open:
+        return UnpackedDualTensor(tensor, None)
+    from .. import _levels
+
+    primal, tangent = _levels.unpack_dual(tensor, _LEVEL)
+    return UnpackedDualTensor(primal, tangent)

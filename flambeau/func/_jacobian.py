@@ -1,0 +1,135 @@
+"""Whole Jacobians: a vmap of vjp over the rows, or of jvp over the columns."""
+
+import functools
+
+from .. import _C
+from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
+from ._grad import _chosen, _tensors, replaced, vjp
+from ._jvp import jvp
+from ._vmap import vmap
+
+
+def basis(tensors):
+    """For tensors of n elements in all, n tuples of tensors side by side: the unit vectors."""
+    from .. import zeros
+
+    count = sum(t.numel() for t in tensors)
+    out, at = [], 0
+    for t in tensors:
+        rows = zeros(count, t.numel(), dtype=t.dtype, device=t.device)
+        rows.diagonal(-at).fill_(1)
+        at += t.numel()
+        out.append(rows.view(count, *t.shape))
+    return out
+
+
+def _outputs(output, name):
+    flat, spec = tree_flatten(output)
+    for y in flat:
+        if not isinstance(y, _C.Tensor):
+            raise RuntimeError(
+                f"{name}: Expected f to return only Tensors, got unsupported type {type(y)}"
+            )
+    return flat, spec
+
+
+def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
+    """A function that gives the Jacobian, computed row by row: for results smaller than arguments.
+
+    For a result of shape S and an argument of shape T the Jacobian has shape S + T. `chunk_size`
+    is how many rows are computed at a time.
+
+    >>> import flambeau as torch
+    >>> torch.func.jacrev(lambda x: x * x)(torch.tensor([1., 2.]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        numbers = _chosen(args, argnums)
+        chosen = tuple(args[n] for n in numbers)
+        flat, spec = _tensors(chosen, "jacrev: Expected the arguments to be Tensors")
+
+        def of_chosen(*leaves):
+            return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
+
+        output, pull, *aux = vjp(of_chosen, *flat, has_aux=has_aux)
+        ys, out_spec = _outputs(output, "jacrev")
+
+        def row(*cotangents):
+            return pull(tree_unflatten(cotangents, out_spec))
+
+        units = basis([y.detach() for y in ys])
+        found = (
+            vmap(row, chunk_size=chunk_size)(*units)
+            if units[0].shape[0]
+            else tuple(x.new_zeros((0, *x.shape)) for x in flat)
+        )
+        blocks, at = [], 0
+        for y in ys:
+            part = [g[at : at + y.numel()].reshape((*y.shape, *x.shape))
+                    for g, x in zip(found, flat, strict=True)]  # fmt: skip
+            at += y.numel()
+            tree = tree_unflatten(part, spec)
+            blocks.append(tree[0] if isinstance(argnums, int) else tree)
+        result = tree_unflatten(blocks, out_spec)
+        return (result, aux[0]) if has_aux else result
+
+    return wrapped
+
+
+def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
+    """A function that gives the Jacobian, computed column by column in forward mode.
+
+    >>> import flambeau as torch
+    >>> torch.func.jacfwd(lambda x: x * x)(torch.tensor([1., 2.]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        numbers = _chosen(args, argnums)
+        chosen = tuple(args[n] for n in numbers)
+        flat, spec = _tensors(chosen, "jacfwd: Expected the arguments to be Tensors")
+
+        def of_chosen(*leaves):
+            return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
+
+        def column(*tangents):
+            found = jvp(of_chosen, tuple(flat), tangents, has_aux=has_aux)
+            return (found[1], found[2]) if has_aux else found[1]
+
+        units = basis([x.detach() for x in flat])
+        found = vmap(column, randomness=randomness)(*units)
+        aux = None
+        if has_aux:
+            found, aux = found[0], tree_map(lambda t: t[0], found[1])
+        columns, out_spec = _outputs(found, "jacfwd")
+        blocks = []
+        for c in columns:
+            part, at = [], 0
+            for x in flat:
+                own = c[at : at + x.numel()].movedim(0, -1)
+                part.append(own.reshape((*c.shape[1:], *x.shape)))
+                at += x.numel()
+            tree = tree_unflatten(part, spec)
+            blocks.append(tree[0] if isinstance(argnums, int) else tree)
+        result = tree_unflatten(blocks, out_spec)
+        return (result, aux) if has_aux else result
+
+    return wrapped
+
+
+def hessian(func, argnums=0):
+    """A function that gives the matrix of second derivatives: jacfwd(jacrev(func)).
+
+    >>> import flambeau as torch
+    >>> torch.func.hessian(lambda x: (x ** 3).sum())(torch.tensor([1., 2.]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    return jacfwd(jacrev(func, argnums), argnums)

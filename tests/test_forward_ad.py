@@ -1,0 +1,160 @@
+"""Forward mode: dual numbers, against reverse mode and finite differences."""
+
+import pytest
+
+import flambeau as torch
+import flambeau.autograd.forward_ad as fwAD
+from flambeau.func import grad, jacfwd, jvp, vjp
+
+X = [0.3, 1.2, 2.5]
+
+
+def tensor(values=X):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def close(a, b, tol=1e-9):
+    return torch.allclose(a, b, rtol=tol, atol=tol)
+
+
+FUNCTIONS = {
+    "sin": torch.sin,
+    "mul": lambda x: x * x.exp(),
+    "div": lambda x: x / (1 + x),
+    "pow": lambda x: x**2.5,
+    "matmul": lambda x: torch.outer(x, x) @ x,
+    "sum": lambda x: x.sum(),
+    "softmax": lambda x: torch.softmax(x, 0),
+    "cat": lambda x: torch.cat([x, 2 * x]),
+    "index": lambda x: x[torch.tensor([0, 2, 0])],
+    "view": lambda x: x.view(3, 1).t().expand(2, 3).reshape(-1),
+    "max": lambda x: x.max(0).values,
+    "sort": lambda x: x.sort(descending=True).values,
+    "cumsum": lambda x: x.cumsum(0),
+    "logcumsumexp": lambda x: x.logcumsumexp(0),
+    "norm": lambda x: x.norm(),
+    "where": lambda x: torch.where(x > 1, x, x * x),
+    "linear": lambda x: torch.nn.functional.linear(x, torch.outer(x, x), x),
+    "conv": lambda x: torch.nn.functional.conv1d(x.view(1, 1, 3), x.view(1, 1, 3), padding=1),
+    "layer_norm": lambda x: torch.nn.functional.layer_norm(x, (3,)),
+    "stack": lambda x: torch.stack(x.unbind(0)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_against_reverse_mode(name):
+    f, x, t = FUNCTIONS[name], tensor(), tensor([0.7, -0.2, 1.1])
+    with fwAD.dual_level():
+        out = fwAD.unpack_dual(f(fwAD.make_dual(x, t)))
+    y, pull = vjp(f, x)
+    u = torch.arange(1.0, y.numel() + 1, dtype=torch.float64).view(y.shape)
+    assert close(out.primal, y)
+    assert close((out.tangent * u).sum(), (pull(u)[0] * t).sum())
+
+
+def test_complex():
+    x, t = torch.tensor([1 + 2j]), torch.tensor([0.5 - 1j])
+    _, d = jvp(lambda x: x * x, (x,), (t,))
+    assert close(d, 2 * x * t, 1e-6)
+    _, d = jvp(lambda x: x.abs(), (x,), (t,))
+    assert close(d, (x.conj() * t).real / x.abs(), 1e-6)
+
+
+def test_pieces():
+    x, t = tensor(), tensor([1.0, 2.0, 3.0])
+    with fwAD.dual_level():
+        d = fwAD.make_dual(x, t)
+        assert fwAD.unpack_dual(x).tangent is None
+        assert fwAD.unpack_dual(d).tangent.equal(t)
+        assert fwAD.unpack_dual(d.argmax()).tangent is None
+        assert fwAD.unpack_dual(d.detach()).tangent.equal(t)
+    assert fwAD.unpack_dual(d).tangent is None
+
+
+def test_errors():
+    with pytest.raises(RuntimeError, match="no level"):
+        fwAD.make_dual(tensor(), tensor())
+    with fwAD.dual_level():
+        with pytest.raises(RuntimeError, match="different size"):
+            fwAD.make_dual(tensor(), tensor([1.0]))
+        with pytest.raises(ValueError, match="floating point"):
+            fwAD.make_dual(torch.tensor([1]), torch.tensor([1]))
+        with pytest.raises(RuntimeError, match="Nested"):
+            fwAD.enter_dual_level()
+
+
+def test_in_place():
+    def f(x):
+        y = x * 2
+        y.mul_(x).add_(1)
+        z = torch.zeros(2, 3, dtype=x.dtype)
+        z[0] = y
+        z[1, 1:] = x[:2]
+        z.view(-1)[3] += x[0]
+        return z.sin_()
+
+    def g(x):
+        second = torch.cat([x[:1], x[:2]])
+        return torch.stack([2 * x * x + 1, second]).sin()
+
+    x, t = tensor(), tensor([0.7, -0.2, 1.1])
+    assert close(jvp(f, (x,), (t,))[1][0], jvp(g, (x,), (t,))[1][0])
+    assert close(jvp(f, (x,), (t,))[1][1], torch.stack([t[0] * x[0].cos(), t[0] * x[0].cos(),
+                                                        t[1] * x[1].cos()]))  # fmt: skip
+
+
+def test_reverse_over_forward():
+    x = tensor().requires_grad_()
+    with fwAD.dual_level():
+        t = fwAD.unpack_dual((fwAD.make_dual(x, torch.ones_like(x)) ** 3).sum()).tangent
+    assert close(torch.autograd.grad(t, x)[0], 6 * x.detach())
+
+
+def test_nested():
+    def f(x):
+        return x**4
+
+    x = torch.tensor(2.0, dtype=torch.float64)
+    one = torch.ones_like(x)
+    twice = jvp(lambda x: jvp(f, (x,), (one,))[1], (x,), (one,))
+    assert close(twice[1], 12 * x**2)
+    assert close(jacfwd(jacfwd(jacfwd(f)))(x), 24 * x)
+    assert close(jvp(grad(f), (x,), (one,))[1], 12 * x**2)
+    assert close(grad(lambda x: jvp(f, (x,), (one,))[1])(x), 12 * x**2)
+
+
+def test_inner_derivatives_are_not_confused_with_outer_ones():
+    x, one = torch.tensor(3.0), torch.tensor(1.0)
+    found = jvp(lambda x: x * jvp(lambda y: x + y, (one,), (one,))[1], (x,), (one,))
+    assert found[1].item() == 1
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x**3, x * 0
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g, _):
+        return g * 3 * ctx.saved_tensors[0] ** 2
+
+    @staticmethod
+    def jvp(ctx, t):
+        return t * 3 * ctx.saved_for_forward[0] ** 2, None
+
+
+def test_function():
+    x, t = tensor(), tensor([1.0, 0.5, 2.0])
+    (y, z), (dy, dz) = jvp(Cube.apply, (x,), (t,))
+    assert close(y, x**3) and close(dy, 3 * x**2 * t) and not z.any() and not dz.any()
+
+    class Without(Cube):
+        jvp = torch.autograd.Function.jvp
+
+    with pytest.raises(NotImplementedError, match="jvp"):
+        jvp(Without.apply, (x,), (t,))
