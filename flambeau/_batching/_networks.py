@@ -4,6 +4,8 @@ import flambeau
 
 from . import fold, one_by_one, rule, unfold
 
+_NONE, _MEAN = 0, 1  # reductions, as operators number them
+
 
 def _channels(call, i, dim):
     """A tensor with every example's channels side by side in `dim`."""
@@ -90,6 +92,66 @@ def layer_norm(call):
     if not call.on[0]:
         mean, var = mean.expand(size, -1), var.expand(size, -1)
     return [out, mean, var]
+
+
+def _scaled(call, out, shape):
+    """Results of a normalization that ran without its weight and bias, with them."""
+    for i, join in ((1, flambeau.mul), (2, flambeau.add)):
+        t = call.args[i]
+        if t is not None:
+            out = join(out, t.reshape(t.shape[0] if call.on[i] else 1, *shape))
+    return out
+
+
+@rule("_group_norm")
+def group_norm(call):
+    size = call.size
+    x, weight, bias, groups, eps = call.args
+    if call.on[1] or call.on[2]:
+        found = call.record.call([fold(call.whole(0), 0), None, None, groups, eps])
+        out, mean, var = (unfold(t, 0, size) for t in found)
+        return [_scaled(call, out, (1, -1, *(1,) * (out.dim() - 3))), mean, var]
+    found = call.record.call([fold(x, 0), weight, bias, groups, eps])
+    return [unfold(t, 0, size) for t in found]
+
+
+@rule("_rms_norm")
+def rms_norm(call):
+    size = call.size
+    x, weight, eps = call.args
+    if call.on[1]:
+        found = call.record.call([fold(call.whole(0), 0), None, eps])
+        out, scale = (unfold(t, 0, size) for t in found)
+        return [out * weight.unsqueeze(1), scale]
+    return [unfold(t, 0, size) for t in call.record.call([fold(x, 0), weight, eps])]
+
+
+@rule("_batch_norm_fixed")
+def batch_norm_fixed(call):
+    channels = [None if t is None else fold(call.whole(i), 0) for i, t in
+                enumerate(call.args[:5]) if i]  # fmt: skip
+    out = call.record.call([_channels(call, 0, 1), *channels, call["eps"]])
+    return unfold(out, 1, call.size)
+
+
+@rule("_cross_entropy")
+def cross_entropy(call):
+    """Each row's loss from the kernel, then the reduction of each example."""
+    size = call.size
+    x, target, weight, ignored, smoothing, reduction = call.args
+    if call.on[2]:
+        return one_by_one(call)
+    rows = [fold(call.whole(0), 0), fold(call.whole(1), 0)]
+    found = call.record.call([*rows, weight, ignored, smoothing, _NONE])
+    loss = unfold(found[0], 0, size)
+    if reduction != _NONE:
+        loss = loss.flatten(1).sum(1)
+    if reduction == _MEAN:
+        labels = call.whole(1).flatten(1)
+        kept = labels != ignored
+        share = kept if weight is None else kept * weight[flambeau.where(kept, labels, 0)]
+        loss = loss / share.sum(1)
+    return [loss, loss.detach(), loss.detach()]
 
 
 @rule("_grid_sample")

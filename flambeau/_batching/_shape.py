@@ -86,7 +86,7 @@ def unfold(call):
     return call.run(dimension=call.dim(call["dimension"]))
 
 
-@rule("diagonal")
+@rule("diagonal", "linalg.diagonal")
 def diagonal(call):
     return call.run(dim1=call.dim(call["dim1"]), dim2=call.dim(call["dim2"]))
 

@@ -27,6 +27,8 @@ def _dual(cls, args, level):
         p, t = _levels.unpack_dual(a, level) if isinstance(a, _C.Tensor) else (a, None)
         primals.append(p)
         tangents.append(t)
+    if _is_operator(cls):
+        return _derived(cls, primals, tangents, level)
     transformed = any(isinstance(p, _C.Tensor) and _C._transformed(p) for p in primals)
     if transformed:  # the next level will set up a context of its own
         outputs, ctx = cls.apply(*primals), _context(cls, primals)
@@ -50,6 +52,59 @@ def _dual(cls, args, level):
     return out[0] if single else tuple(out)
 
 
+def _is_operator(cls):
+    """flambeau's own operators that are written as Functions: their rules follow from backward."""
+    return cls.__module__.startswith("flambeau.")
+
+
+def _derived(cls, primals, tangents, level):
+    """The tangents are the transpose of backward, which is linear, applied to tangents."""
+    from ..func._grad import _backward, _new_leaf
+
+    at = [i for i, t in enumerate(tangents) if t is not None]
+    leaves, given = [], list(primals)
+    moved = [tangents[i] for i in at]
+    again = any(_C._transformed(x) for x in (*moved, *(primals[i] for i in at))) or (
+        _C.is_grad_enabled() and any(x.requires_grad for x in (*moved, *(primals[i] for i in at)))
+    )
+    before = _C._exchange_grad_enabled(True)
+    try:
+        for i in at:
+            given[i] = _new_leaf(primals[i], leaves)
+        outputs = cls.apply(*given)
+        ys = outputs if isinstance(outputs, tuple) else (outputs,)
+        live = [y for y in ys if isinstance(y, _C.Tensor) and y.requires_grad]
+        seeds = [y.detach().new_ones(y.shape).requires_grad_() for y in live]
+        grads = _backward(live, seeds, tuple(leaves), True, True)
+    finally:
+        _C._exchange_grad_enabled(before)
+    pairs = [(g, t) for g, t in zip(grads, moved, strict=True) if g is not None]
+    found = [None] * len(seeds)
+    if pairs:
+        found = _backward(*zip(*pairs, strict=True), tuple(seeds), again, True)
+    changes = iter(found)
+    outside = cls.apply(*primals)
+    plain = iter(outside if isinstance(outside, tuple) else (outside,))
+    out = []
+    for y in ys:
+        p = next(plain)
+        t = next(changes) if any(y is x for x in live) else None
+        out.append(p if t is None else _levels.make_dual(p, t, level))
+    return tuple(out) if isinstance(outputs, tuple) else out[0]
+
+
+def _one_by_one(cls, values, dims, size):
+    from .. import stack
+
+    rows = [
+        cls.apply(*(v if d is None else v.select(d, k) for v, d in zip(values, dims, strict=True)))
+        for k in range(size)
+    ]
+    if isinstance(rows[0], tuple):
+        return tuple(map(stack, zip(*rows, strict=True)))
+    return stack(rows)
+
+
 def _context(cls, args):
     ctx = cls._backward_cls()
     if cls._separate_context:
@@ -66,7 +121,9 @@ def _batched(cls, args, level, size):
         value, dim = _levels.split_batch(a, level) if isinstance(a, _C.Tensor) else (a, None)
         values.append(value)
         dims.append(dim)
-    if cls.generate_vmap_rule:
+    if _is_operator(cls) and cls.vmap is Function.vmap:
+        outputs, out_dims = _one_by_one(cls, values, dims, size), 0
+    elif cls.generate_vmap_rule:
         if cls.vmap is not Function.vmap:
             raise RuntimeError(
                 f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True "

@@ -1,8 +1,8 @@
 """Softmax and the losses of classification, made of other operators."""
 
 import flambeau as torch
-from flambeau._ops import internal
 from flambeau import _levels
+from flambeau._ops import internal
 
 from ._reduction import REDUCTIONS, reduction_name
 
