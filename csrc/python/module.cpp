@@ -1,6 +1,7 @@
 // flambeau._C: puts the module together; settings; C++ exceptions as Python ones.
 #include <new>
 
+#include "../lapack.h"
 #include "../parallel.h"
 #include "python.h"
 
@@ -139,6 +140,14 @@ void acquire_gil(void* state) {
   if (state) PyEval_RestoreThread(static_cast<PyThreadState*>(state));
 }
 
+std::string find_lapack() {
+  Py module = Py::steal(checked(PyImport_ImportModule("flambeau._lapack")));
+  Py path = Py::steal(checked(PyObject_CallMethod(module.get(), "library", nullptr)));
+  const char* text = PyUnicode_AsUTF8(path.get());
+  if (!text) throw PythonError{};
+  return text;
+}
+
 }  // namespace
 
 void translate_exception() {
@@ -165,6 +174,7 @@ PyMODINIT_FUNC PyInit__C() {
     choose_kernels();
     gil_hooks.release = release_gil;
     gil_hooks.acquire = acquire_gil;
+    lapack_library = find_lapack;
     OutOfMemoryError =
         add_exception(m, "flambeau.OutOfMemoryError", "A tensor did not fit into memory.");
     LinAlgError = add_exception(m, "flambeau._C._LinAlgError", "A matrix had no such result.");
