@@ -35,15 +35,15 @@ Two cholesky_ex(const Tensor& a, bool upper, bool check_errors) {
   return {l, info};
 }
 
-// A = L L^H: with F the lower triangle of L^H G, its diagonal halved, the Hermitian part of
-// L^-H F L^-1 (Murray 2016, "Differentiation of the Cholesky decomposition").
+// A = L L^H: half of L^-H X L^-1, X the lower triangle of L^H G with its mirror image above it
+// (Murray 2016, "Differentiation of the Cholesky decomposition").
 void cholesky_back(Backward& b) {
   const bool upper = b.arg(1).as_bool();
   const Tensor l = upper ? adjoint(b.out(0)) : b.out(0);
   const Tensor g = upper ? adjoint(b.grad()) : b.grad();
   const Tensor x = mm(adjoint(l), g);
-  const Tensor f = tril(x) + tril(x, -1);
-  const Tensor left = triangular_solve(adjoint(l), (f + adjoint(f)) * 0.25, true);
+  const Tensor both = tril(x) + adjoint(tril(x, -1));
+  const Tensor left = triangular_solve(adjoint(l), both * 0.5, true);
   b.set(0, triangular_solve(l, left, false, false));
 }
 
@@ -63,16 +63,32 @@ Tensor cholesky_solve(const Tensor& b, const Tensor& factor, bool upper) {
   check(rows(factor) == rows(b), "Incompatible matrix sizes for cholesky_solve: each A matrix is ",
         rows(factor), " by ", columns(factor), " but each b matrix is ", rows(b), " by ",
         columns(b));
+  check_same_type(factor, b, "cholesky_solve");
   const Tensor other = adjoint(factor);
   const Tensor y = triangular_solve(upper ? other : factor, b, false);
   return triangular_solve(upper ? factor : other, y, true);
+}
+
+// The gradient h of A = L L^H (or U^H U) taken on to all of the factor, as if nothing but A were
+// known of it: both triangles get their share.
+Tensor factor_gradient(const Tensor& h, const Tensor& factor, bool upper) {
+  const Tensor both = h + adjoint(h);
+  return -(upper ? mm(factor, both) : mm(both, factor));
+}
+
+void cholesky_solve_back(Backward& b) {
+  static const OpCall again("cholesky_solve");
+  const bool upper = b.arg(2).as_bool();
+  const Tensor factor = b.in(1), g = again(b.grad(), factor, upper);
+  if (b.needs(0)) b.set(0, sum_to(g, b.sizes(0)));
+  if (b.needs(1))
+    b.set(1, sum_to(factor_gradient(mm(g, adjoint(b.out(0))), factor, upper), b.sizes(1)));
 }
 
 // The first zero on the diagonal of each matrix, counted from 1, or 0.
 Tensor zero_on_diagonal(const Tensor& a) {
   Tensor info = zeros(batch_of(a), {DType::int32, a.device()});
   if (info.is_meta()) return info;
-  NoGrad off;
   const Tensor d = diagonal(a).contiguous_raw();
   with_type(a.dtype(), "cholesky_inverse", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -92,6 +108,11 @@ Tensor cholesky_inverse(const Tensor& factor, bool upper) {
   const Tensor one = identity_columns(batch_of(factor), rows(factor), factor.options());
   const Tensor x = triangular_solve(factor, one, upper);
   return upper ? mm(x, adjoint(x)) : mm(adjoint(x), x);
+}
+
+void cholesky_inverse_back(Backward& b) {
+  const Tensor y = b.out(0);
+  b.set(0, factor_gradient(mm(y, mm(b.grad(), y)), b.in(0), b.arg(1).as_bool()));
 }
 
 // -- triangular systems -------------------------------------------------------------------------------
@@ -227,11 +248,13 @@ FLAMBEAU_OPS{
     {.schema = "cholesky(Tensor input, bool upper=False) -> Tensor", .alias = "linalg.cholesky"},
     {.schema = "cholesky_solve(Tensor input, Tensor input2, bool upper=False) -> Tensor",
      .forward = native<cholesky_solve>,
-     .flags = kComposite,
+     .backward = cholesky_solve_back,
+     .saves = "input2, result",
      .doc = "X with A X = B from the Cholesky factor of A."},
     {.schema = "cholesky_inverse(Tensor input, bool upper=False) -> Tensor",
      .forward = native<cholesky_inverse>,
-     .flags = kComposite,
+     .backward = cholesky_inverse_back,
+     .saves = "input, result",
      .doc = "The inverse of A from its Cholesky factor."},
     {.schema = "linalg.solve_triangular(Tensor input, Tensor B, *, bool upper, bool left=True, "
                "bool unitriangular=False) -> Tensor",

@@ -58,7 +58,7 @@ Two eigh(const Tensor& a, const std::string& uplo, bool vectors) {
   return {w, vectors ? v : empty(Ints{0}, a.options())};
 }
 
-// G = V (diag(gL) + V^H gV / (L_j - L_i)) V^H.
+// The Hermitian part of V (diag(gL) + V^H gV / (L_j - L_i)) V^H.
 void eigh_back(Backward& b) {
   const Tensor w = b.out(0), v = b.out(1), vh = adjoint(v), &gw = b.grad(0), &gv = b.grad(1);
   if (!gv.defined()) {
@@ -67,7 +67,8 @@ void eigh_back(Backward& b) {
   }
   Tensor x = over_differences(mm(vh, gv), w);
   if (gw.defined()) x = x + diagonal_matrix(gw);
-  b.set(0, mm(v, mm(x, vh)));
+  const Tensor g = mm(v, mm(x, vh));
+  b.set(0, (g + adjoint(g)) * 0.5);
 }
 
 Two public_eigh(const Tensor& a, const std::string& uplo) {

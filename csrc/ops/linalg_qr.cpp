@@ -34,7 +34,7 @@ Tensor make_q(const Tensor& f, const Tensor& tau, int64_t wanted) {
   Tensor q = empty_columns(batch, m, wanted, f.options());
   if (q.is_meta() || q.numel() == 0) return q;
   const int64_t given = std::min(wanted, columns(f));
-  copy(narrow_raw(q, -1, 0, given), narrow_raw(f, -1, 0, given));
+  copy(first_columns(q, given), first_columns(f, given));
   with_type(f.dtype(), "linalg.qr", [&](auto type) {
     using T = typename decltype(type)::type;
     const double work = 2.0 * double(m) * double(wanted) * double(k);
@@ -53,7 +53,7 @@ Two qr(const Tensor& a, const std::string& mode) {
   check_inexact(a, "linalg.qr");
   auto [f, tau] = geqrf(a);
   const int64_t m = rows(a), k = std::min(m, columns(a));
-  const Tensor r = triu(mode == "complete" ? f : narrow_raw(f, -2, 0, k));
+  const Tensor r = triu(mode == "complete" ? f : first_rows(f, k));
   if (mode == "r") return {empty(Ints{0}, a.options()), r};
   return {make_q(f, tau, mode == "complete" ? m : k), r};
 }
@@ -150,9 +150,9 @@ Three lstsq_raw(const Tensor& a, const Tensor& b, double rcond, const std::strin
   const Ints value_sizes = spectral ? with(batch, {std::min(x.m, x.n)}) : Ints{0};
   x.values = zeros(value_sizes, a.options(to_real(a.dtype())));
   x.info = zeros(batch, {DType::int32, a.device()});
-  const Tensor solution = narrow_raw(x.b, -2, 0, x.n);
+  const Tensor solution = first_rows(x.b, x.n);
   if (x.b.is_meta()) return {solution, x.rank, x.values};
-  if (x.b.numel()) copy(narrow_raw(x.b, -2, 0, x.m), b);
+  if (x.b.numel()) copy(first_rows(x.b, x.m), b);
   with_type(a.dtype(), "torch.linalg.lstsq", [&](auto type) {
     using T = typename decltype(type)::type;
     if (x.a.numel() == 0 || x.b.numel() == 0) {

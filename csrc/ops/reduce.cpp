@@ -424,7 +424,7 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool ke
     return call_where(s == 0.0, s, sqrt(where(s == 0.0, 1.0, s)));
   }
   if (p == 1) return call_sum(x, d, keepdim);
-  if (p == 0) return call_sum(in_type(!(x == 0.0), x.dtype()), d, keepdim);
+  if (p == 0) return call_sum(where(x == 0.0, sgn(x), 1.0), d, keepdim);  // of gradient 0
   if (std::isinf(p))
     return p > 0 ? high(x, dims ? *dims : Ints{}, keepdim) : low(x, dims ? *dims : Ints{}, keepdim);
   return call_pow(call_sum(call_pow(x, p), d, keepdim), 1.0 / p);
