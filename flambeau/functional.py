@@ -4,8 +4,8 @@ import flambeau
 
 __all__ = (
     "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod "
-    "cdist chain_matmul einsum lu meshgrid norm split stft tensordot unique unique_consecutive "
-    "unravel_index"
+    "cdist chain_matmul einsum lobpcg lu meshgrid norm pca_lowrank split stft svd_lowrank "
+    "tensordot unique unique_consecutive unravel_index"
 ).split()
 
 

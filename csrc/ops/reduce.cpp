@@ -427,7 +427,13 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool ke
   if (p == 0) return call_sum(where(x == 0.0, sgn(x), 1.0), d, keepdim);  // of gradient 0
   if (std::isinf(p))
     return p > 0 ? high(x, dims ? *dims : Ints{}, keepdim) : low(x, dims ? *dims : Ints{}, keepdim);
-  return call_pow(call_sum(call_pow(x, p), d, keepdim), 1.0 / p);
+  // Where the slope of a power is infinite, at 0, the gradient is 0.
+  const Tensor zero = x == 0.0;
+  if (p > 0 && p < 1) x = where(zero, x, call_pow(where(zero, 1.0, x), p));
+  else x = call_pow(x, p);
+  const Tensor s = call_sum(x, d, keepdim), none = s == 0.0;
+  if (p < 0) return call_pow(s, 1.0 / p);
+  return where(none, s, call_pow(where(none, 1.0, s), 1.0 / p));
 }
 
 Tensor logsumexp(const Tensor& x, const Ints& dims, bool keepdim) {
