@@ -16,8 +16,7 @@ void* library() {
     void* h = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     check(h != nullptr, "linear algebra: ", dlerror());
     // Its own threads would make results depend on their number; batches run on ours.
-    auto* set_threads =
-        reinterpret_cast<void (*)(int)>(dlsym(h, "scipy_openblas_set_num_threads"));
+    auto* set_threads = reinterpret_cast<void (*)(int)>(dlsym(h, "scipy_openblas_set_num_threads"));
     if (set_threads) set_threads(1);
     return h;
   }();
@@ -56,11 +55,11 @@ void invoke(void* routine, const A&... args) {
 }
 
 // The routine of element type T: real_name after s or d, complex_name after c or z.
-#define FLAMBEAU_ROUTINE(T, real_name, complex_name)                                      \
-  [] {                                                                                    \
-    static void* const f =                                                                \
-        find(letter<T>() + std::string(is_complex_type<T> ? complex_name : real_name));   \
-    return f;                                                                             \
+#define FLAMBEAU_ROUTINE(T, real_name, complex_name)                                    \
+  [] {                                                                                  \
+    static void* const f =                                                              \
+        find(letter<T>() + std::string(is_complex_type<T> ? complex_name : real_name)); \
+    return f;                                                                           \
   }()
 
 template <class T>
@@ -117,11 +116,10 @@ Int potrf(char uplo, Int n, T* a, Int lda) {
 template <class T>
 Int ldl(bool hermitian, Int n, T* a, Int lda, Int* pivots) {
   Int info = 0;
-  void* const routine = hermitian ? FLAMBEAU_ROUTINE(T, "sytrf", "hetrf")
-                                  : FLAMBEAU_ROUTINE(T, "sytrf", "sytrf");
-  with_work<T>([&](T* work, Int size) {
-    invoke(routine, 'L', n, a, lda, pivots, work, size, &info);
-  });
+  void* const routine =
+      hermitian ? FLAMBEAU_ROUTINE(T, "sytrf", "hetrf") : FLAMBEAU_ROUTINE(T, "sytrf", "sytrf");
+  with_work<T>(
+      [&](T* work, Int size) { invoke(routine, 'L', n, a, lda, pivots, work, size, &info); });
   return info;
 }
 
@@ -129,8 +127,8 @@ template <class T>
 Int ldl_solve(bool hermitian, Int n, Int nrhs, const T* ld, Int lda, const Int* pivots, T* b,
               Int ldb) {
   Int info = 0;
-  void* const routine = hermitian ? FLAMBEAU_ROUTINE(T, "sytrs", "hetrs")
-                                  : FLAMBEAU_ROUTINE(T, "sytrs", "sytrs");
+  void* const routine =
+      hermitian ? FLAMBEAU_ROUTINE(T, "sytrs", "hetrs") : FLAMBEAU_ROUTINE(T, "sytrs", "sytrs");
   invoke(routine, 'L', n, nrhs, ld, lda, pivots, b, ldb, &info);
   return info;
 }
@@ -306,21 +304,21 @@ Int gelss(Int m, Int n, Int nrhs, T* a, Int lda, T* b, Int ldb, Real<T>* s, Real
   return info;
 }
 
-#define FLAMBEAU_LAPACK(T)                                                                     \
-  template void trsm<T>(char, char, char, char, Int, Int, const T*, Int, T*, Int);             \
-  template Int getrf<T>(Int, Int, T*, Int, Int*);                                              \
-  template Int getrs<T>(char, Int, Int, const T*, Int, const Int*, T*, Int);                   \
-  template Int potrf<T>(char, Int, T*, Int);                                                   \
-  template Int ldl<T>(bool, Int, T*, Int, Int*);                                               \
-  template Int ldl_solve<T>(bool, Int, Int, const T*, Int, const Int*, T*, Int);               \
-  template Int geqrf<T>(Int, Int, T*, Int, T*);                                                \
-  template Int orgqr<T>(Int, Int, Int, T*, Int, const T*);                                     \
-  template Int heevd<T>(bool, char, Int, T*, Int, Real<T>*);                                   \
-  template Int geev<T>(Int, T*, Int, Complex<T>*, Complex<T>*);                                \
-  template Int gesdd<T>(char, Int, Int, T*, Int, Real<T>*, T*, Int, T*, Int);                  \
-  template Int gels<T>(Int, Int, Int, T*, Int, T*, Int);                                       \
-  template Int gelsy<T>(Int, Int, Int, T*, Int, T*, Int, Real<T>, Int*);                       \
-  template Int gelsd<T>(Int, Int, Int, T*, Int, T*, Int, Real<T>*, Real<T>, Int*);             \
+#define FLAMBEAU_LAPACK(T)                                                         \
+  template void trsm<T>(char, char, char, char, Int, Int, const T*, Int, T*, Int); \
+  template Int getrf<T>(Int, Int, T*, Int, Int*);                                  \
+  template Int getrs<T>(char, Int, Int, const T*, Int, const Int*, T*, Int);       \
+  template Int potrf<T>(char, Int, T*, Int);                                       \
+  template Int ldl<T>(bool, Int, T*, Int, Int*);                                   \
+  template Int ldl_solve<T>(bool, Int, Int, const T*, Int, const Int*, T*, Int);   \
+  template Int geqrf<T>(Int, Int, T*, Int, T*);                                    \
+  template Int orgqr<T>(Int, Int, Int, T*, Int, const T*);                         \
+  template Int heevd<T>(bool, char, Int, T*, Int, Real<T>*);                       \
+  template Int geev<T>(Int, T*, Int, Complex<T>*, Complex<T>*);                    \
+  template Int gesdd<T>(char, Int, Int, T*, Int, Real<T>*, T*, Int, T*, Int);      \
+  template Int gels<T>(Int, Int, Int, T*, Int, T*, Int);                           \
+  template Int gelsy<T>(Int, Int, Int, T*, Int, T*, Int, Real<T>, Int*);           \
+  template Int gelsd<T>(Int, Int, Int, T*, Int, T*, Int, Real<T>*, Real<T>, Int*); \
   template Int gelss<T>(Int, Int, Int, T*, Int, T*, Int, Real<T>*, Real<T>, Int*);
 FLAMBEAU_LAPACK(float)
 FLAMBEAU_LAPACK(double)

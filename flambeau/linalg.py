@@ -1,7 +1,6 @@
 """Linear algebra: the operators whose names begin with linalg."""
 
 from flambeau import _ops
-from flambeau._C import _LinAlgError as LinAlgError
 
 globals().update(_ops.namespace("linalg"))
 __all__ = sorted([*_ops.namespace("linalg"), "LinAlgError"])

@@ -3,7 +3,8 @@
 
 namespace flambeau::linalg {
 
-// -- checks -----------------------------------------------------------------------------------------
+// -- checks
+// -----------------------------------------------------------------------------------------
 namespace {
 
 const char* type_name(DType t) {
@@ -48,8 +49,9 @@ void check_full_precision(const Tensor& a, const char* op) {
 }
 
 void check_same_type(const Tensor& a, const Tensor& b, const char* op) {
-  check(a.dtype() == b.dtype(), op, ": Expected A and B to have the same dtype, but found A of type ",
-        type_name(a.dtype()), " and B of type ", type_name(b.dtype()), " instead");
+  check(a.dtype() == b.dtype(), op,
+        ": Expected A and B to have the same dtype, but found A of type ", type_name(a.dtype()),
+        " and B of type ", type_name(b.dtype()), " instead");
   check(a.device() == b.device(), op, ": Expected all tensors to be on the same device, but found ",
         a.device(), " and ", b.device());
 }
@@ -65,7 +67,8 @@ void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t
   }
 }
 
-// -- matrices in LAPACK's order ---------------------------------------------------------------------
+// -- matrices in LAPACK's order
+// ---------------------------------------------------------------------
 Ints with(Ints batch, std::initializer_list<int64_t> last) {
   for (int64_t n : last) batch.push_back(n);
   return batch;
@@ -107,7 +110,8 @@ Tensor copy_pivots(const Tensor& pivots, const Ints& batch, int64_t n, int64_t l
   return out;
 }
 
-// -- recorded operators -------------------------------------------------------------------------------
+// -- recorded operators
+// -------------------------------------------------------------------------------
 Tensor mm(const Tensor& a, const Tensor& b) {
   static const OpCall f("matmul");
   return f(a, b);
@@ -144,9 +148,7 @@ Tensor real(const Tensor& a) {
   static const OpCall f("real");
   return is_complex(a.dtype()) ? f(a) : a;
 }
-Tensor imaginary(const Tensor& a) {
-  return (a - conj(a)) * 0.5;
-}
+Tensor imaginary(const Tensor& a) { return (a - conj(a)) * 0.5; }
 Tensor triangular_solve(const Tensor& a, const Tensor& b, bool upper, bool left,
                         bool unitriangular) {
   static const OpCall f("linalg.solve_triangular");

@@ -20,7 +20,8 @@ void check_same_type(const Tensor& a, const Tensor& b, const char* op);
 void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t info),
                  ErrorKind kind = ErrorKind::linalg);
 
-// -- matrices in LAPACK's order ---------------------------------------------------------------------
+// -- matrices in LAPACK's order
+// ---------------------------------------------------------------------
 inline int64_t rows(const Tensor& a) { return a.sizes()[a.dim() - 2]; }
 inline int64_t columns(const Tensor& a) { return a.sizes()[a.dim() - 1]; }
 inline Ints batch_of(const Tensor& a) { return Ints(IntSpan(a.sizes().data(), a.dim() - 2)); }
@@ -79,12 +80,14 @@ bool all_finite(const T* p, int64_t n) {
 }
 
 inline Int int_of(int64_t n) {
-  check(n <= std::numeric_limits<Int>::max(), "linear algebra: ", n, " rows or columns are too many");
+  check(n <= std::numeric_limits<Int>::max(), "linear algebra: ", n,
+        " rows or columns are too many");
   return static_cast<Int>(n);
 }
 inline Int leading(int64_t rows) { return int_of(std::max<int64_t>(rows, 1)); }
 
-// -- recorded operators that gradients are made of ----------------------------------------------------
+// -- recorded operators that gradients are made of
+// ----------------------------------------------------
 Tensor mm(const Tensor& a, const Tensor& b);
 Tensor tril(const Tensor& a, int64_t diagonal = 0);
 Tensor triu(const Tensor& a, int64_t diagonal = 0);

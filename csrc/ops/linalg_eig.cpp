@@ -26,7 +26,8 @@ std::string no_singular_values(int64_t i) {
              "too many repeated singular values (error code: ", i, ").");
 }
 
-// -- Hermitian matrices -------------------------------------------------------------------------------
+// -- Hermitian matrices
+// -------------------------------------------------------------------------------
 Two eigh(const Tensor& a, const std::string& uplo, bool vectors) {
   const char side = uplo.empty() ? ' ' : static_cast<char>(uplo[0] & ~32);
   check_square(a, "linalg.eigh");
@@ -80,7 +81,8 @@ Tensor eigvalsh(const Tensor& a, const std::string& uplo) {
   return call_eigh(a, uplo, recorded(a));
 }
 
-// -- general matrices ---------------------------------------------------------------------------------
+// -- general matrices
+// ---------------------------------------------------------------------------------
 Two eig(const Tensor& a, bool vectors) {
   check_square(a, "linalg.eig");
   check_inexact(a, "linalg.eig");
@@ -128,7 +130,8 @@ Two public_eig(const Tensor& a) {
 
 Tensor eigvals(const Tensor& a) { return call_eig(a, recorded(a)); }
 
-// -- singular values ----------------------------------------------------------------------------------
+// -- singular values
+// ----------------------------------------------------------------------------------
 template <class T>
 void run_svd(char job, const Tensor& x, const Tensor& u, const Tensor& s, const Tensor& vh,
              const Tensor& info) {
@@ -190,8 +193,7 @@ void svd_back(Backward& b) {
     gu = narrow(gu, -1, 0, k);
     const Tensor x = mm(uh, gu);
     inner = add(inner, over_differences(skew(x), squares) * wide);
-    if (is_complex(u.dtype()))
-      inner = inner + diagonal_matrix(imaginary(diagonal(x)) / s);
+    if (is_complex(u.dtype())) inner = inner + diagonal_matrix(imaginary(diagonal(x)) / s);
     if (m > k) g = mm((gu - mm(u, x)) / wide, vh);
   }
   if (gv.defined()) {
@@ -232,8 +234,9 @@ Three old_svd(const Tensor& a, bool some, bool compute_uv) {
           zeros(with(batch, {n, n}), a.options())};
 }
 
-// -- the pseudoinverse --------------------------------------------------------------------------------
-// Singular values of at most max(atol, rtol times the greatest) count as 0.
+// -- the pseudoinverse
+// -------------------------------------------------------------------------------- Singular values
+// of at most max(atol, rtol times the greatest) count as 0.
 Tensor pinv_raw(const Tensor& a, const Tensor& atol, const Tensor& rtol, bool hermitian) {
   static const OpCall amax("amax"), maximum("maximum");
   const Ints batch = batch_of(a);

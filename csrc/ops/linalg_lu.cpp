@@ -28,8 +28,9 @@ std::string unsolvable(int64_t) {
   return "The solver failed because the input matrix is singular.";
 }
 
-// -- factorization ------------------------------------------------------------------------------------
-// LU (L without its diagonal below U), the row exchanges, info.
+// -- factorization
+// ------------------------------------------------------------------------------------ LU (L
+// without its diagonal below U), the row exchanges, info.
 Three factor(const Tensor& a, const char* op) {
   const int64_t m = rows(a), n = columns(a), k = std::min(m, n);
   const Ints batch = batch_of(a);
@@ -39,16 +40,17 @@ Three factor(const Tensor& a, const char* op) {
     using T = typename decltype(type)::type;
     if (lu.is_meta() || lu.numel() == 0) return;
     for_each_matrix(count(batch), double(m) * double(n) * double(k), [&](int64_t i) {
-      info.data<Int>()[i] = lapack::getrf(int_of(m), int_of(n), matrix<T>(lu, i), leading(m),
-                                          vector<Int>(pivots, i));
+      info.data<Int>()[i] =
+          lapack::getrf(int_of(m), int_of(n), matrix<T>(lu, i), leading(m), vector<Int>(pivots, i));
     });
   });
   return {lu, pivots, info};
 }
 
 Three lu_factor_ex(const Tensor& a, bool pivot, bool check_errors) {
-  check(a.dim() >= 2, "torch.lu_factor: Expected tensor with 2 or more dimensions. Got size: ",
-        a.sizes(), " instead");
+  check(a.dim() >= 2,
+        "torch.lu_factor: Expected tensor with 2 or more dimensions. Got size: ", a.sizes(),
+        " instead");
   check(pivot, "linalg.lu_factor: LU without pivoting is not implemented on the CPU");
   Three out = factor(a, "linalg.lu_factor");
   if (check_errors)
@@ -118,8 +120,9 @@ Tensor permutation(const Tensor& pivots, const Tensor& lu) {
 }
 
 Three lu_unpack(const Tensor& lu, const Tensor& pivots, bool unpack_data, bool unpack_pivots) {
-  check(lu.dim() >= 2, "torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: ",
-        lu.sizes(), " instead");
+  check(lu.dim() >= 2,
+        "torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: ", lu.sizes(),
+        " instead");
   check(!unpack_pivots || pivots.dtype() == DType::int32,
         "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.");
   const Ints none{0};
@@ -142,8 +145,9 @@ Three lu(const Tensor& a, bool pivot) {
   return {all[0], all[1], all[2]};
 }
 
-// -- solutions ----------------------------------------------------------------------------------------
-// op(A) X = B for B [.., n, k] in LAPACK's order, which becomes X; trans is 'N', 'T' or 'C'.
+// -- solutions
+// ---------------------------------------------------------------------------------------- op(A) X
+// = B for B [.., n, k] in LAPACK's order, which becomes X; trans is 'N', 'T' or 'C'.
 void solve_factored(char trans, const Tensor& lu, const Tensor& pivots, const Tensor& b) {
   const int64_t n = rows(lu), k = columns(b);
   with_type(b.dtype(), "linalg.lu_solve", [&](auto type) {
@@ -182,8 +186,7 @@ Tensor lu_solve(const Tensor& lu, const Tensor& pivots, const Tensor& b, bool le
         "equation ", left ? "AX = B" : "XA = B", " (", rows(lu), "x", columns(lu), " and ", rows(b),
         "x", columns(b), ")");
   if (!left)
-    return flambeau::adjoint(
-        call_lu_solve(lu, pivots, flambeau::adjoint(b), true, !adjoint));
+    return flambeau::adjoint(call_lu_solve(lu, pivots, flambeau::adjoint(b), true, !adjoint));
   if (!(lu.requires_grad() && modes().grad)) return call_left_solve(lu, pivots, b, adjoint);
   const TensorList f = call_unpack.all(lu, pivots);  // triangular systems differentiate in L and U
   const Tensor &p = f[0], &l = f[1], &u = f[2];
@@ -255,7 +258,8 @@ Tensor solve(const Tensor& a, const Tensor& b, bool left) {
   return f[0];
 }
 
-// -- inverse ------------------------------------------------------------------------------------------
+// -- inverse
+// ------------------------------------------------------------------------------------------
 Two inv_ex(const Tensor& a, bool check_errors) {
   check_full_precision(a, "linalg.inv");
   check_square(a, "linalg.inv");
@@ -277,7 +281,8 @@ Tensor inv(const Tensor& a) {
   return f[0];
 }
 
-// -- determinants -------------------------------------------------------------------------------------
+// -- determinants
+// -------------------------------------------------------------------------------------
 Three det(const Tensor& a) {
   check_inexact(a, "linalg.det");
   check_square(a, "linalg.det");
@@ -303,13 +308,13 @@ Three det(const Tensor& a) {
 Tensor scaled_inverse(const Tensor& a, const Tensor& lu, const Tensor& pivots,
                       const Tensor& factor) {
   static const OpCall expand("expand");
-  const Tensor d =
-      diagonal_matrix(expand(unsqueeze(factor, -1), with(factor.sizes(), {rows(a)})));
+  const Tensor d = diagonal_matrix(expand(unsqueeze(factor, -1), with(factor.sizes(), {rows(a)})));
   if (modes().grad) return call_solve_ex(adjoint(a), d, true, false);
   return call_lu_solve(lu, pivots, d, true, true);
 }
 
-// Of a singular matrix U S Vh: det(U) det(Vh) times, for each singular value, the product of others.
+// Of a singular matrix U S Vh: det(U) det(Vh) times, for each singular value, the product of
+// others.
 Tensor cofactors(const Tensor& a) {
   static const OpCall prod("prod"), eye("eye");
   const TensorList f = call_svd.all(a, true);

@@ -97,7 +97,8 @@ Two old_qr(const Tensor& a, bool some) {
   return {f[0], f[1]};
 }
 
-// -- least squares ------------------------------------------------------------------------------------
+// -- least squares
+// ------------------------------------------------------------------------------------
 std::string not_full_rank(int64_t i) {
   return cat("The least squares solution could not be computed because the input matrix does not ",
              "have full rank (error code: ", i, ").");
@@ -128,9 +129,8 @@ void run_lstsq(const LeastSquares& x, const std::string& driver, double rcond) {
       info = lapack::gelsy(m, n, k, a, leading(m), b, ldb, tolerance, &rank);
     } else {
       auto* s = vector<lapack::Real<T>>(x.values, i);
-      info = driver == "gelsd"
-                 ? lapack::gelsd(m, n, k, a, leading(m), b, ldb, s, tolerance, &rank)
-                 : lapack::gelss(m, n, k, a, leading(m), b, ldb, s, tolerance, &rank);
+      info = driver == "gelsd" ? lapack::gelsd(m, n, k, a, leading(m), b, ldb, s, tolerance, &rank)
+                               : lapack::gelss(m, n, k, a, leading(m), b, ldb, s, tolerance, &rank);
     }
     x.rank.data<int64_t>()[i] = rank;
   });
@@ -198,7 +198,8 @@ Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
   const int64_t gap = a.dim() - given.dim();
   check(gap <= 1, op, ": input.dim() must be greater or equal to other.dim() and (input.dim() - ",
         "other.dim()) <= 1");
-  const bool vector = gap == 1 && batch_of(a) == Ints(IntSpan(given.sizes().data(), given.dim() - 1));
+  const bool vector =
+      gap == 1 && batch_of(a) == Ints(IntSpan(given.sizes().data(), given.dim() - 1));
   const Tensor b = vector ? unsqueeze(given, -1) : given;
   check(b.dim() >= 2 && rows(b) == rows(a), op, ": input.size(-2) should match other.size(",
         vector ? "-1" : "-2", ")");
@@ -206,15 +207,15 @@ Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
   check(name == "gels" || name == "gelsy" || name == "gelsd" || name == "gelss", op,
         ": parameter `driver` should be one of (gels, gelsy, gelsd, gelss)");
   const bool single = to_real(a.dtype()) == DType::float32;
-  const double eps = single ? std::numeric_limits<float>::epsilon()
-                            : std::numeric_limits<double>::epsilon();
+  const double eps =
+      single ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
   const double tolerance = rcond.value_or(eps * double(std::max(rows(a), columns(a))));
   const Ints batch = broadcast_shapes(batch_of(a), batch_of(b), op);
   const Tensor wide_a = expand(a, with(batch, {rows(a), columns(a)}));
   const Tensor wide_b = expand(b, with(batch, {rows(b), columns(b)}));
   TensorList f = call_lstsq.all(wide_a, wide_b, tolerance, name);
-  Tensor rest = name == "gelsy" ? empty(Ints{0}, f[2].options())
-                                : residuals(wide_a, wide_b, f[0], f[1]);
+  Tensor rest =
+      name == "gelsy" ? empty(Ints{0}, f[2].options()) : residuals(wide_a, wide_b, f[0], f[1]);
   return {vector ? squeeze(f[0], Ints{-1}) : f[0], rest, f[1], f[2]};
 }
 

@@ -406,36 +406,6 @@ std::tuple<Tensor, Tensor> with_mean_dims(const Tensor& x, const MaybeInts& dims
   return with_mean<spread>(x, dims, correction_of(unbiased), keepdim);
 }
 
-// -- norms
-// -----------------------------------------------------------------------------------------------
-Tensor vector_norm(const Tensor& input, double p, const MaybeInts& dims, bool keepdim,
-                   const MaybeType& dtype) {
-  check(is_inexact(dtype.value_or(input.dtype())),
-        "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ",
-        input.dtype());
-  const DType kind = dtype.value_or(input.dtype());
-  if (kind == DType::float16 || kind == DType::bfloat16)  // rounded once, at the end
-    return in_type(vector_norm(input, p, dims, keepdim, DType::float32), kind);
-  static const OpCall low("amin"), high("amax");
-  Tensor x = abs(dtype ? in_type(input, *dtype) : input);
-  Value d = dims ? Value(*dims) : Value();
-  if (p == 2) {
-    Tensor s = call_sum(x * x, d, keepdim);
-    return call_where(s == 0.0, s, sqrt(where(s == 0.0, 1.0, s)));
-  }
-  if (p == 1) return call_sum(x, d, keepdim);
-  if (p == 0) return call_sum(where(x == 0.0, sgn(x), 1.0), d, keepdim);  // of gradient 0
-  if (std::isinf(p))
-    return p > 0 ? high(x, dims ? *dims : Ints{}, keepdim) : low(x, dims ? *dims : Ints{}, keepdim);
-  // Where the slope of a power is infinite, at 0, the gradient is 0.
-  const Tensor zero = x == 0.0;
-  if (p > 0 && p < 1) x = where(zero, x, call_pow(where(zero, 1.0, x), p));
-  else x = call_pow(x, p);
-  const Tensor s = call_sum(x, d, keepdim), none = s == 0.0;
-  if (p < 0) return call_pow(s, 1.0 / p);
-  return where(none, s, call_pow(where(none, 1.0, s), 1.0 / p));
-}
-
 Tensor logsumexp(const Tensor& x, const Ints& dims, bool keepdim) {
   NoGrad off;
   Tensor v = is_inexact(x.dtype()) ? x : x.to_raw(default_dtype());
@@ -606,11 +576,6 @@ FLAMBEAU_OPS({
      .flags = kComposite},
     FLAMBEAU_WITH_MEAN("var_mean", call_var, "Variance and mean."),
     FLAMBEAU_WITH_MEAN("std_mean", call_std, "Standard deviation and mean."),
-    {.schema = "linalg.vector_norm(Tensor x, float ord=2, " DIMS
-               ", *, ScalarType? dtype=None) -> Tensor",
-     .forward = native<vector_norm>,
-     .flags = kComposite,
-     .doc = "(sum |x|^ord)^(1/ord) over the given dimensions, or all."},
     {.schema = "logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor",
      .forward = native<logsumexp>,
      .backward = logsumexp_backward,

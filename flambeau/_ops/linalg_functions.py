@@ -1,16 +1,13 @@
 """Functions of matrices made of other operators: powers, exponentials, tensor equations, QR parts."""
 
 import flambeau
-
-from flambeau._ops import functions, op, stored
+from flambeau._ops import functions, op, write_out
 from flambeau._ops.norms import check_inexact
 
 
 def _check_square(input, name, argument="A"):
     if input.dim() < 2:
-        raise RuntimeError(
-            f"{name}: The input tensor {argument} must have at least 2 dimensions."
-        )
+        raise RuntimeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
     rows, columns = input.shape[-2:]
     if rows != columns:
         raise RuntimeError(
@@ -39,8 +36,8 @@ def _power(input, n):
     return result
 
 
-@op("linalg.matrix_power(Tensor input, int n) -> Tensor")
-def linalg_matrix_power(input, n, *, out=None):
+@op("linalg.matrix_power(Tensor input, int n) -> Tensor", out=True)
+def linalg_matrix_power(input, n):
     """The n-th power of square matrices, of their inverses for negative n.
 
     >>> import flambeau as torch
@@ -51,18 +48,18 @@ def linalg_matrix_power(input, n, *, out=None):
     if n < 0:
         input, n = functions["linalg.inv"](input), -n
     result = _power(input, n)
-    return stored(result.clone() if result is input else result, out)
+    return result.clone() if result is input else result
 
 
-@op("matrix_power(Tensor input, int n) -> Tensor")
-def matrix_power(input, n, *, out=None):
+@op("matrix_power(Tensor input, int n) -> Tensor", out=True)
+def matrix_power(input, n):
     """The n-th power of square matrices: `flambeau.linalg.matrix_power`.
 
     >>> import flambeau as torch
     >>> torch.tensor([[2.0]]).matrix_power(3)
     tensor([[8.]])
     """
-    return linalg_matrix_power(input, n, out=out)
+    return linalg_matrix_power(input, n)
 
 
 # The numerator's coefficients of the diagonal Pade approximant of order 13, and the greatest 1-norm
@@ -171,8 +168,8 @@ def _check_dim(dim, ndim):
         )
 
 
-@op("linalg.vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor")
-def vecdot(x, y, *, dim=-1, out=None):
+@op("linalg.vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", out=True)
+def vecdot(x, y, *, dim=-1):
     """Dot products along a dimension, the first vectors conjugated.
 
     >>> import flambeau as torch
@@ -185,11 +182,11 @@ def vecdot(x, y, *, dim=-1, out=None):
             "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
             f"{x.dtype} and y of type {y.dtype} instead"
         )
-    return stored((x.conj() * y).sum(dim), out)
+    return (x.conj() * y).sum(dim)
 
 
-@op("linalg.cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor")
-def linalg_cross(input, other, *, dim=-1, out=None):
+@op("linalg.cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor", out=True)
+def linalg_cross(input, other, *, dim=-1):
     """The cross product of vectors of three elements along a dimension.
 
     >>> import flambeau as torch
@@ -210,11 +207,11 @@ def linalg_cross(input, other, *, dim=-1, out=None):
         raise RuntimeError(f"expected scalar type {input.dtype} but found {other.dtype}")
     input, other = flambeau.broadcast_tensors(input, other)
     result = input.roll(-1, dim) * other.roll(-2, dim) - input.roll(-2, dim) * other.roll(-1, dim)
-    return stored(result, out)
+    return result
 
 
-@op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor")
-def cross(input, other, dim=None, *, out=None):
+@op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", out=True)
+def cross(input, other, dim=None):
     """The cross product along a dimension, by default the first that has three elements.
 
     >>> import flambeau as torch
@@ -228,7 +225,7 @@ def cross(input, other, dim=None, *, out=None):
         if 3 not in shape:
             raise RuntimeError("no dimension of size 3 in input")
         dim = list(shape).index(3)
-    return linalg_cross(input, other, dim=dim, out=out)
+    return linalg_cross(input, other, dim=dim)
 
 
 @op("linalg.vander(Tensor x, *, int? N=None) -> Tensor")
@@ -269,8 +266,8 @@ def _check_halves(shape, first, text):
     return rows
 
 
-@op("linalg.tensorinv(Tensor input, int ind=2) -> Tensor")
-def tensorinv(input, ind=2, *, out=None):
+@op("linalg.tensorinv(Tensor input, int ind=2) -> Tensor", out=True)
+def tensorinv(input, ind=2):
     """The inverse of a tensor that maps its last dimensions to its first `ind`.
 
     >>> import flambeau as torch
@@ -282,11 +279,11 @@ def tensorinv(input, ind=2, *, out=None):
     shape = list(input.shape)
     n = _check_halves(shape, ind, "ind")
     result = functions["linalg.inv"](input.reshape(n, n))
-    return stored(result.reshape(shape[ind:] + shape[:ind]), out)
+    return result.reshape(shape[ind:] + shape[:ind])
 
 
-@op("linalg.tensorsolve(Tensor input, Tensor other, int[]? dims=None) -> Tensor")
-def tensorsolve(input, other, dims=None, *, out=None):
+@op("linalg.tensorsolve(Tensor input, Tensor other, int[]? dims=None) -> Tensor", out=True)
+def tensorsolve(input, other, dims=None):
     """X with tensordot(input, X, X.ndim) = other; `dims` of `input` are moved to its end first.
 
     >>> import flambeau as torch
@@ -301,7 +298,7 @@ def tensorsolve(input, other, dims=None, *, out=None):
     shape = list(input.shape)
     n = _check_halves(shape, other.dim(), "other.ndim")
     result = functions["linalg.solve"](input.reshape(n, n), other.reshape(n))
-    return stored(result.reshape(shape[other.dim() :]), out)
+    return result.reshape(shape[other.dim() :])
 
 
 # -- Householder vectors -----------------------------------------------------------------------------
@@ -340,8 +337,8 @@ def _apply(v, tau, other, adjoint):
     return other - v @ inner
 
 
-@op("linalg.householder_product(Tensor input, Tensor tau) -> Tensor")
-def householder_product(input, tau, *, out=None):
+@op("linalg.householder_product(Tensor input, Tensor tau) -> Tensor", out=True)
+def householder_product(input, tau):
     """The first columns of the product of the reflections that `flambeau.geqrf` gives.
 
     >>> import flambeau as torch
@@ -357,18 +354,18 @@ def householder_product(input, tau, *, out=None):
         raise RuntimeError(
             f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]"
         )
-    return stored(_apply(v, tau, _eye(input, m, n), False), out)
+    return _apply(v, tau, _eye(input, m, n), False)
 
 
-@op("orgqr(Tensor input, Tensor input2) -> Tensor")
-def orgqr(input, input2, *, out=None):
+@op("orgqr(Tensor input, Tensor input2) -> Tensor", out=True)
+def orgqr(input, input2):
     """The orthogonal factor of a QR factorization: `flambeau.linalg.householder_product`.
 
     >>> import flambeau as torch
     >>> torch.orgqr(*torch.geqrf(torch.ones(3, 2))).shape
     torch.Size([3, 2])
     """
-    return householder_product(input, input2, out=out)
+    return householder_product(input, input2)
 
 
 def _check_ormqr(input, tau, other, left):
@@ -403,9 +400,10 @@ def _check_ormqr(input, tau, other, left):
 
 @op(
     "ormqr(Tensor input, Tensor input2, Tensor input3, bool left=True, bool transpose=False) "
-    "-> Tensor"
+    "-> Tensor",
+    out=True,
 )
-def ormqr(input, input2, input3, left=True, transpose=False, *, out=None):
+def ormqr(input, input2, input3, left=True, transpose=False):
     """Q C, or C Q for left=False, or with Q^H, for the Q whose reflections `geqrf` gives.
 
     >>> import flambeau as torch
@@ -416,8 +414,8 @@ def ormqr(input, input2, input3, left=True, transpose=False, *, out=None):
     name = _check_ormqr(input, input2, input3, left)
     v = _reflectors(input, input2, name)
     if left:
-        return stored(_apply(v, input2, input3, transpose), out)
-    return stored(_apply(v, input2, input3.mH, not transpose).mH, out)
+        return _apply(v, input2, input3, transpose)
+    return _apply(v, input2, input3.mH, not transpose).mH
 
 
 # -- LU ----------------------------------------------------------------------------------------------
@@ -437,4 +435,4 @@ def lu(A, pivot=True, get_infos=False, out=None):
         return result
     if not isinstance(out, (tuple, list)) or len(out) != len(result):
         raise TypeError(f"lu(): expected out to be a tuple of {len(result)} tensors")
-    return tuple(stored(value, o) for value, o in zip(result, out))
+    return tuple(write_out("lu", value, o) for value, o in zip(result, out))

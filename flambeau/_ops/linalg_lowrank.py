@@ -1,7 +1,6 @@
 """Factorizations of which only a few vectors are wanted: by random projection, by LOBPCG."""
 
 import flambeau
-
 from flambeau._ops import functions, op
 
 
@@ -134,7 +133,9 @@ def _differentiable(A, B, E, X):
 
 def _solve_one(A, B, X, iK, niter, tol, largest, tracker):
     with flambeau.no_grad():
-        search = _Search(A.detach(), None if B is None else B.detach(), X, iK, largest, tol, tracker)
+        search = _Search(
+            A.detach(), None if B is None else B.detach(), X, iK, largest, tol, tracker
+        )
         E, V = search.run(niter)
     if A.requires_grad and flambeau.is_grad_enabled():
         return _differentiable(A, B, E, V)

@@ -1,6 +1,6 @@
 """Norms of vectors and matrices."""
 
-from flambeau._ops import functions, internal, op, stored
+from flambeau._ops import functions, internal, op, write_out
 
 _INFINITY = float("inf")
 
@@ -54,8 +54,8 @@ def _check_matrix_norm(input, ord, dims, dtype):
     return rows, columns
 
 
-@op("linalg.matrix_norm(Tensor input, Scalar ord='fro', int[] dim=[-2, -1]) -> Tensor")
-def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):
+@op("linalg.matrix_norm(Tensor input, Scalar ord='fro', int[] dim=[-2, -1]) -> Tensor", out=True)
+def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """The norm of matrices, by `ord`.
 
     'fro' is the root of the sum of squares, 'nuc' the sum of the singular values; 2 and -2 are the
@@ -69,7 +69,7 @@ def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, ou
     dims = _dims(dim)
     rows, columns = _check_matrix_norm(input, ord, dims, dtype)
     if ord == "fro":
-        return stored(_vector(input, 2, dims, keepdim, dtype), out)
+        return _vector(input, 2, dims, keepdim, dtype)
     if dtype is not None:
         input = input.to(dtype)
     if ord in ("nuc", 2, -2):
@@ -78,17 +78,20 @@ def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, ou
         if keepdim:
             for d in sorted((rows, columns)):
                 result = result.unsqueeze(d)
-        return stored(result, out)
+        return result
     summed, kept = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = _vector(input, 1, [summed], True, None)
     result = _greatest(sums, kept, True, ord > 0)
     if not keepdim:
         result = result.squeeze([rows, columns])
-    return stored(result, out)
+    return result
 
 
-@op("linalg.norm(Tensor input, Scalar? ord=None, int[1]? dim=None, bool keepdim=False) -> Tensor")
-def linalg_norm(input, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
+@op(
+    "linalg.norm(Tensor input, Scalar? ord=None, int[1]? dim=None, bool keepdim=False) -> Tensor",
+    out=True,
+)
+def linalg_norm(input, ord=None, dim=None, keepdim=False, *, dtype=None):
     """A vector norm, or a matrix norm where two dimensions are named or `ord` asks for one.
 
     >>> import flambeau as torch
@@ -107,12 +110,12 @@ def linalg_norm(input, ord=None, dim=None, keepdim=False, *, dtype=None, out=Non
             f"Got {input.dim()}D."
         )
     if ord is None:
-        return stored(_vector(input, 2, dims, keepdim, dtype), out)
+        return _vector(input, 2, dims, keepdim, dtype)
     single = input.dim() == 1 if dims is None else len(dims) == 1
     if single and not isinstance(ord, str):
-        return stored(_vector(input, ord, dims, keepdim, dtype), out)
+        return _vector(input, ord, dims, keepdim, dtype)
     dims = [-2, -1] if dims is None else dims
-    return matrix_norm(input, ord, dims, keepdim, dtype=dtype, out=out)
+    return matrix_norm(input, ord, dims, keepdim, dtype=dtype)
 
 
 @op("norm(Tensor input, Scalar? p='fro', int[1]? dim=None, bool keepdim=False) -> Tensor")
@@ -126,31 +129,34 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     dims = _dims(dim)
     if isinstance(p, str) and not (p == "fro" and (dims is None or len(dims) == 1)):
         dims = list(range(input.dim())) if dims is None else dims
-        return matrix_norm(input, p, dims, keepdim, dtype=dtype, out=out)
-    order = 2 if p in ("fro", None) else p
-    return stored(_vector(input, order, dims, keepdim, dtype), out)
+        result = matrix_norm(input, p, dims, keepdim, dtype=dtype)
+    else:
+        result = _vector(input, 2 if p in ("fro", None) else p, dims, keepdim, dtype)
+    return result if out is None else write_out("norm", result, out)
 
 
-@op("frobenius_norm(Tensor input, int[1] dim, bool keepdim=False) -> Tensor", method=False)
-def frobenius_norm(input, dim, keepdim=False, *, out=None):
+@op(
+    "frobenius_norm(Tensor input, int[1] dim, bool keepdim=False) -> Tensor", method=False, out=True
+)
+def frobenius_norm(input, dim, keepdim=False):
     """The root of the sum of squares along dimensions.
 
     >>> import flambeau as torch
     >>> torch.frobenius_norm(torch.tensor([3.0, 4.0]), dim=0)
     tensor(5.)
     """
-    return stored(_vector(input, 2, _dims(dim) or None, keepdim, None), out)
+    return _vector(input, 2, _dims(dim) or None, keepdim, None)
 
 
-@op("nuclear_norm(Tensor input, int[2] dim, bool keepdim=False) -> Tensor", method=False)
-def nuclear_norm(input, dim=(-2, -1), keepdim=False, *, out=None):
+@op("nuclear_norm(Tensor input, int[2] dim, bool keepdim=False) -> Tensor", method=False, out=True)
+def nuclear_norm(input, dim=(-2, -1), keepdim=False):
     """The sum of the singular values of matrices.
 
     >>> import flambeau as torch
     >>> torch.nuclear_norm(torch.eye(3))
     tensor(3.)
     """
-    return matrix_norm(input, "nuc", dim, keepdim, out=out)
+    return matrix_norm(input, "nuc", dim, keepdim)
 
 
 # -- what follows from singular values ---------------------------------------------------------------
@@ -182,8 +188,8 @@ def _tolerances(input, atol, rtol, name):
     return pair
 
 
-@op("linalg.matrix_rank(Tensor input, *, Tensor? atol=None, Tensor? rtol=None) -> Tensor")
-def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
+@op("linalg.matrix_rank(Tensor input, *, Tensor? atol=None, Tensor? rtol=None) -> Tensor", out=True)
+def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None):
     """How many singular values of matrices are greater than max(atol, rtol * the greatest).
 
     >>> import flambeau as torch
@@ -202,14 +208,14 @@ def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None, out=N
         values = _values(input, hermitian)
         if values.size(-1) == 0:
             result = flambeau.zeros(values.shape[:-1], dtype=flambeau.int64, device=input.device)
-            return stored(result, out)
+            return result
         atol, rtol = _tolerances(input, atol, rtol, name)
         least = flambeau.maximum(atol, rtol * values.amax(-1))
-        return stored((values > least.unsqueeze(-1)).sum(-1), out)
+        return (values > least.unsqueeze(-1)).sum(-1)
 
 
-@op("linalg.pinv(Tensor input, *, Tensor? atol=None, Tensor? rtol=None) -> Tensor")
-def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
+@op("linalg.pinv(Tensor input, *, Tensor? atol=None, Tensor? rtol=None) -> Tensor", out=True)
+def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None):
     """The pseudoinverse of matrices: singular values up to max(atol, rtol * the greatest) are 0.
 
     >>> import flambeau as torch
@@ -224,7 +230,7 @@ def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     if rcond is not None:
         rtol = rcond
     atol, rtol = _tolerances(input, atol, rtol, "torch.linalg.pinv")
-    return stored(internal["_linalg_pinv"](input, atol, rtol, hermitian), out)
+    return internal["_linalg_pinv"](input, atol, rtol, hermitian)
 
 
 @op("pinverse(Tensor input, float rcond=1e-15) -> Tensor")
@@ -250,8 +256,8 @@ def _check_condition(input, p):
         )
 
 
-@op("linalg.cond(Tensor input, Scalar? p=None) -> Tensor")
-def cond(input, p=None, *, out=None):
+@op("linalg.cond(Tensor input, Scalar? p=None) -> Tensor", out=True)
+def cond(input, p=None):
     """The condition number of matrices: the norm times that of the inverse, infinite if singular.
 
     >>> import flambeau as torch
@@ -261,13 +267,13 @@ def cond(input, p=None, *, out=None):
     _check_condition(input, p)
     if input.size(-1) == 0 or input.size(-2) == 0:
         real = input.real if input.is_complex() else input
-        return stored(real.new_zeros(input.shape[:-2]), out)
+        return real.new_zeros(input.shape[:-2])
     if p in (None, 2, -2):
         values = functions["linalg.svdvals"](input)
         most, least = values[..., 0], values[..., -1]
-        return stored(least / most if p == -2 else most / least, out)
+        return least / most if p == -2 else most / least
     inverse, info = functions["linalg.inv_ex"](input)
     result = matrix_norm(input, p) * matrix_norm(inverse, p)
     if not info.is_meta and bool((info > 0).any()):
         result = result.masked_fill(info > 0, _INFINITY)
-    return stored(result, out)
+    return result
