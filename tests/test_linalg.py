@@ -201,7 +201,7 @@ def test_vector_norms(ord):
     assert (g == 0).all()
 
 
-# -- gradients -----------------------------------------------------------------------------------------
+# -- gradients -------------------------------------------------------------------------------------
 def _free_of_phase(f):
     """The products of vectors that do not change with their signs or phases."""
     return lambda *args: tuple(x.abs() for x in f(*args))
@@ -284,7 +284,7 @@ def test_gradients_that_are_not_there():
         torch.geqrf(a).a.sum().backward()
 
 
-# -- errors, results, shapes -----------------------------------------------------------------------------
+# -- errors, results, shapes -----------------------------------------------------------------------
 def test_errors_of_values():
     zero = torch.zeros(2, 2)
     batch = torch.stack([torch.eye(2), zero])
@@ -365,8 +365,8 @@ def test_meta_shapes():
     one = torch.ones(2, 4, 4) + 9 * torch.eye(4)
     real = [
         *linalg.svd(one[..., :3]), *linalg.qr(one[..., :3]), *linalg.lu(one[..., :3]),
-        *linalg.eigh(one), *linalg.eig(one), linalg.inv(one), linalg.solve(one, torch.ones(2, 4, 5)),
-        linalg.cholesky(one), linalg.det(one), linalg.pinv(one[..., :3]), *linalg.slogdet(one),
+        *linalg.eigh(one), *linalg.eig(one), linalg.inv(one),
+        linalg.solve(one, torch.ones(2, 4, 5)), linalg.cholesky(one), linalg.det(one), linalg.pinv(one[..., :3]), *linalg.slogdet(one),
         linalg.lstsq(one[..., :3], torch.ones(2, 4, 5)).solution, linalg.matrix_exp(one),
         linalg.householder_product(*torch.geqrf(one[..., :3])), linalg.norm(one, 2, (1, 2)),
     ]  # fmt: skip
@@ -387,7 +387,7 @@ def test_results_do_not_depend_on_threads():
     assert all(torch.equal(x, y) for x, y in zip(one, four))
 
 
-# -- few vectors of many ---------------------------------------------------------------------------------
+# -- few vectors of many ---------------------------------------------------------------------------
 def test_low_rank():
     a = random(20, 3) @ random(3, 15, seed=1)
     for x in (a, a.mT):

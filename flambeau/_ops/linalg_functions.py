@@ -1,4 +1,4 @@
-"""Functions of matrices made of other operators: powers, exponentials, tensor equations, QR parts."""
+"""Functions of matrices made of other operators: powers, exponentials, tensor equations."""
 
 import flambeau
 from flambeau._ops import functions, op, write_out
@@ -20,7 +20,7 @@ def _eye(like, rows, columns=None):
     return flambeau.eye(rows, columns, dtype=like.dtype, device=like.device)
 
 
-# -- powers and the exponential ----------------------------------------------------------------------
+# -- powers and the exponential --------------------------------------------------------------------
 def _power(input, n):
     if n == 0:  # its gradient is 0, not absent
         return input.masked_fill(flambeau.ones_like(input, dtype=flambeau.bool), 0) + _eye(
@@ -127,7 +127,7 @@ def matrix_exp(input):
     return linalg_matrix_exp(input)
 
 
-# -- determinant and trace ---------------------------------------------------------------------------
+# -- determinant and trace -------------------------------------------------------------------------
 @op("logdet(Tensor input) -> Tensor")
 def logdet(input):
     """The logarithm of the determinant; nan where that is negative.
@@ -158,7 +158,7 @@ def trace(input):
     return input.diagonal().sum()
 
 
-# -- vectors -----------------------------------------------------------------------------------------
+# -- vectors ---------------------------------------------------------------------------------------
 def _check_dim(dim, ndim):
     least = max(ndim, 1)
     if not -least <= dim < least:
@@ -250,7 +250,7 @@ def vander(x, *, N=None):
     return flambeau.cat([flambeau.ones_like(powers[..., :1]), powers], -1)
 
 
-# -- tensors as matrices -----------------------------------------------------------------------------
+# -- tensors as matrices ---------------------------------------------------------------------------
 def _check_halves(shape, first, text):
     rows, columns = 1, 1
     for i, n in enumerate(shape):
@@ -301,7 +301,7 @@ def tensorsolve(input, other, dims=None):
     return result.reshape(shape[other.dim() :])
 
 
-# -- Householder vectors -----------------------------------------------------------------------------
+# -- Householder vectors ---------------------------------------------------------------------------
 def _reflectors(input, tau, name):
     if input.dim() < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
@@ -418,7 +418,7 @@ def ormqr(input, input2, input3, left=True, transpose=False):
     return _apply(v, input2, input3.mH, not transpose).mH
 
 
-# -- LU ----------------------------------------------------------------------------------------------
+# -- LU --------------------------------------------------------------------------------------------
 @op("lu(Tensor A, bool pivot=True, bool get_infos=False) -> (Tensor, Tensor)", method=True)
 def lu(A, pivot=True, get_infos=False, out=None):
     """The compact LU factorization and its pivots, and for `get_infos` which are singular.

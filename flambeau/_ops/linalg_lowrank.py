@@ -4,7 +4,7 @@ import flambeau
 from flambeau._ops import functions, op
 
 
-# -- random projections ------------------------------------------------------------------------------
+# -- random projections ----------------------------------------------------------------------------
 def _range_basis(A, q, niter):
     """An orthonormal basis near the range of A (Halko, Martinsson, Tropp 2009, algorithm 4.4)."""
     qr = functions["linalg.qr"]
@@ -57,7 +57,7 @@ def pca_lowrank(A, q=None, center=True, niter=2):
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
-# -- LOBPCG ------------------------------------------------------------------------------------------
+# -- LOBPCG ----------------------------------------------------------------------------------------
 def _orthonormal(S, B):
     """S with columns that are orthonormal in the scalar product of B; dependent ones dropped."""
     S = S / functions["linalg.vector_norm"](S, 2, [-2], True).clamp(min=1e-300)

@@ -159,7 +159,7 @@ def nuclear_norm(input, dim=(-2, -1), keepdim=False):
     return matrix_norm(input, "nuc", dim, keepdim)
 
 
-# -- what follows from singular values ---------------------------------------------------------------
+# -- what follows from singular values -------------------------------------------------------------
 def _values(input, hermitian):
     if hermitian:
         return functions["linalg.eigvalsh"](input).abs()
