@@ -84,7 +84,7 @@ def result_type(tensor1, tensor2):
 
     >>> import flambeau as torch
     >>> torch.result_type(torch.tensor([1, 2], dtype=torch.int32), 1.0)
-    flambeau.float32
+    torch.float32
     """
     a, b = _stand_in(tensor1), _stand_in(tensor2)
     if not isinstance(a, _C.Tensor) and not isinstance(b, _C.Tensor):
@@ -293,7 +293,7 @@ def from_file(
     >>> with tempfile.NamedTemporaryFile() as f:
     ...     _ = f.write(bytes([1, 2])), f.flush()
     ...     torch.from_file(f.name, size=2, dtype=torch.uint8)
-    tensor([1, 2], dtype=flambeau.uint8)
+    tensor([1, 2], dtype=torch.uint8)
     """
     import mmap
 

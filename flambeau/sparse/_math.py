@@ -1,4 +1,4 @@
-"""Arithmetic with sparse tensors: elementwise, sums, softmax, selections. Products: _products.py."""
+"""Arithmetic with sparse tensors: elementwise, sums, softmax, selections."""
 
 import flambeau
 from flambeau import Tensor
