@@ -314,6 +314,15 @@ Tensor sum_dims(const Tensor& g, const Ints& dims) {
   return sum(g, dims, true);
 }
 
+// A number as a tensor that holds all of it, whatever the default dtype is.
+Tensor exact(const Scalar& s) {
+  const DType t = s.dtype();
+  return scalar_tensor(s, {is_complex(t)    ? DType::complex128
+                           : is_floating(t) ? DType::float64
+                                            : t,
+                           {}});
+}
+
 }  // namespace
 
 Tensor reduce_gradient(const Tensor& g, const Ints& sizes, DType dtype) {
@@ -360,9 +369,7 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
   auto fetch = [&](uint32_t reads) {
     for (int k = 0; k < op.operands; ++k)
       if (reads & ~have & operand_bit(k)) {
-        in[k] = node.args[k].is_scalar() ? scalar_tensor(node.args[k].as_scalar(),
-                                                         {node.args[k].as_scalar().dtype(), {}})
-                                         : b.in(k);
+        in[k] = node.args[k].is_scalar() ? exact(node.args[k].as_scalar()) : b.in(k);
         have |= operand_bit(k);
       }
     if (reads & ~have & kReadsY) {

@@ -5,6 +5,8 @@ import math
 import flambeau as torch
 from flambeau._ops import internal
 
+_attention = internal["_attention"]
+
 __all__ = ["batch_norm", "layer_norm", "scaled_dot_product_attention"]
 
 
@@ -117,6 +119,44 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     return output if bias is None else output + bias
 
 
+def _is_fused(query, key, value, mask):
+    """Whether the native operator takes these; gradients of a mask are left to the composite."""
+    shape = query.shape
+    return (
+        2 < len(shape) < 5
+        and query.dtype == key.dtype == value.dtype
+        and query.is_floating_point()
+        and shape[:-2] == key.shape[:-2] == value.shape[:-2]
+        and shape[-1] == key.shape[-1]
+        and key.shape[-2] == value.shape[-2]
+        and (mask is None or _is_addend(mask, query, key.shape[-2]))
+    )
+
+
+def _is_addend(mask, query, source):
+    wanted = (source, *reversed(query.shape[:-1]))
+    return (
+        not mask.requires_grad
+        and mask.dtype in (query.dtype, torch.bool)
+        and mask.dim() <= len(wanted)
+        and all(n in (1, w) for n, w in zip(reversed(mask.shape), wanted))
+    )
+
+
+def _fused_attention(query, key, value, mask, is_causal, scale):
+    shape = query.shape
+    if len(shape) == 3:
+        query, key, value = query[:, None], key[:, None], value[:, None]
+    if mask is not None:
+        if mask.dtype == torch.bool:
+            mask = query.new_zeros(mask.shape).masked_fill_(~mask, -math.inf)
+        if len(shape) == 3 and mask.dim() == 3:
+            mask = mask[:, None]
+        mask = mask.reshape((1,) * (4 - mask.dim()) + tuple(mask.shape))
+    output = _attention(query, key, value, mask, is_causal, scale)[0]
+    return output[:, 0] if len(shape) == 3 else output
+
+
 def scaled_dot_product_attention(
     query,
     key,
@@ -144,6 +184,8 @@ def scaled_dot_product_attention(
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if dropout_p == 0.0 and _is_fused(query, key, value, attn_mask):
+        return _fused_attention(query, key, value, attn_mask, is_causal, scale)
     scores = (query * scale) @ key.transpose(-2, -1)
     if is_causal:
         length, source = scores.shape[-2:]

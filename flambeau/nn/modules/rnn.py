@@ -3,6 +3,7 @@
 import math
 
 import flambeau as torch
+from flambeau._ops import internal
 
 from .. import functional as F
 from .. import init
@@ -12,6 +13,8 @@ from .module import Module
 
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
+_lstm, _gru = internal["_lstm"], internal["_gru"]
+_FUSED = (torch.float32, torch.float64)
 _GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 
 
@@ -66,6 +69,22 @@ def _run(mode, steps, state, weights, backwards):
     if ended:
         state = tuple(torch.cat(parts) for parts in zip(state, *reversed(ended)))
     return outputs, state
+
+
+def _run_whole(mode, input, state, weights, backwards):
+    """`_run` over a tensor (T, N, size) of sequences of one length; returns a tensor, too."""
+    w_ih, w_hh, b_ih, b_hh, w_hr = weights
+    if mode in ("LSTM", "GRU") and w_hr is None and input.dtype in _FUSED:
+        projected = F.linear(input, w_ih, b_ih)
+        if projected.dtype == input.dtype == state[0].dtype:
+            last = 0 if backwards else -1
+            if mode == "GRU":
+                output, _ = _gru(projected, *state, w_hh, b_hh, backwards)
+                return output, (output[last],)
+            output, cells, _ = _lstm(projected, *state, w_hh, b_hh, backwards)
+            return output, (output[last], cells[last])
+    outputs, end = _run(mode, input.unbind(0), state, weights, backwards)
+    return torch.stack(outputs), end
 
 
 class RNNBase(Module):
@@ -209,6 +228,9 @@ class RNNBase(Module):
         return tuple(hx)
 
     def _run_layers(self, steps, state):
+        """All layers over a tensor (T, N, size), or over a list of steps whose batches shrink."""
+        whole = isinstance(steps, torch.Tensor)
+        run = _run_whole if whole else _run
         directions = 2 if self.bidirectional else 1
         final = []
         for layer in range(self.num_layers):
@@ -216,16 +238,22 @@ class RNNBase(Module):
             for direction in range(directions):
                 i = layer * directions + direction
                 part = tuple(s[i] for s in state)
-                outputs, end = _run(self.mode, steps, part, self._weights(i), direction == 1)
+                outputs, end = run(self.mode, steps, part, self._weights(i), direction == 1)
                 runs.append(outputs)
                 final.append(end)
             steps = runs[0]
-            if directions == 2:
+            if directions == 2 and whole:
+                steps = torch.cat(runs, -1)
+            elif directions == 2:
                 steps = [torch.cat(pair, -1) for pair in zip(*runs)]
-            if self.dropout and self.training and layer < self.num_layers - 1:
+            if not (self.dropout and self.training and layer < self.num_layers - 1):
+                continue
+            if whole:
+                steps = F.dropout(steps, self.dropout)
+            else:
                 sizes = [step.shape[0] for step in steps]
                 steps = F.dropout(torch.cat(steps), self.dropout).split(sizes)
-        return list(steps), tuple(torch.stack(parts) for parts in zip(*final))
+        return steps, tuple(torch.stack(parts) for parts in zip(*final))
 
     def _check_input(self, input, packed):
         if not packed and input.dim() not in (2, 3):
@@ -271,8 +299,8 @@ class RNNBase(Module):
                 hx = tuple(s.unsqueeze(1) for s in hx) if lstm else hx.unsqueeze(1)
         batch = input.shape[1 - time]
         state = self._first_state(hx, batch, input)
-        steps, state = self._run_layers(input.unbind(time), state)
-        output = torch.stack(steps, time)
+        steps, state = self._run_layers(input.transpose(0, 1) if time else input, state)
+        output = steps.transpose(0, 1).contiguous() if time else steps
         if not batched:
             output, state = output.squeeze(1), tuple(s.squeeze(1) for s in state)
         return output, (state if self.mode == "LSTM" else state[0])

@@ -1,0 +1,71 @@
+"""LSTM and GRU layers: against their equations, cell by cell; gradients of both orders."""
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+RNG = np.random.default_rng(9)
+
+
+def draw(*shape):
+    return torch.from_numpy(RNG.standard_normal(shape))
+
+
+def by_cells(layer, x, state):
+    """One layer in one direction, with the cell of the same weights."""
+    cell = getattr(torch.nn, type(layer).__name__ + "Cell")(x.shape[-1], layer.hidden_size).double()
+    cell.load_state_dict({k[: -len("_l0")]: v for k, v in layer.state_dict().items()})
+    outputs = []
+    for step in x:
+        state = cell(step, state)
+        outputs.append(state[0] if isinstance(state, tuple) else state)
+    return torch.stack(outputs), state
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("batch", [1, 8, 9, 20])
+def test_against_cells(kind, batch):
+    layer = getattr(torch.nn, kind)(5, 7).double()
+    x = draw(4, batch, 5)
+    state = (draw(1, batch, 7), draw(1, batch, 7)) if kind == "LSTM" else draw(1, batch, 7)
+    output, end = layer(x, state)
+    first = tuple(s[0] for s in state) if kind == "LSTM" else state[0]
+    wanted, last = by_cells(layer, x, first)
+    assert torch.allclose(output, wanted)
+    for a, b in zip(end if kind == "LSTM" else [end], last if kind == "LSTM" else [last]):
+        assert torch.allclose(a[0], b)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("both", [False, True])
+def test_gradients(kind, both):
+    layer = getattr(torch.nn, kind)(2, 3, bidirectional=both, num_layers=2).double()
+    x = draw(3, 2, 2).requires_grad_()
+    states = [draw(4 if both else 2, 2, 3).requires_grad_() for _ in range(1 + (kind == "LSTM"))]
+    weights = list(layer.parameters())[:4]
+
+    def run(x, *rest):
+        output, end = layer(x, tuple(rest[: len(states)]) if kind == "LSTM" else rest[0])
+        return (output, *end) if kind == "LSTM" else (output, end)
+
+    assert torch.autograd.gradcheck(run, (x, *states, *weights))
+    if not both:
+        assert torch.autograd.gradgradcheck(run, (x, *states))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_packed_sequences_agree(kind):
+    layer = getattr(torch.nn, kind)(3, 4, bidirectional=True).double()
+    x = draw(5, 2, 3)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 5]))
+    output, _ = torch.nn.utils.rnn.pad_packed_sequence(layer(packed)[0])
+    assert torch.allclose(output, layer(x)[0])
+
+
+def test_batch_first_and_unbatched():
+    layer = torch.nn.GRU(3, 4, batch_first=True).double()
+    x = draw(2, 5, 3)
+    output, end = layer(x)
+    assert output.is_contiguous() and torch.allclose(output[:, -1], end[0])
+    assert torch.allclose(layer(x[1])[0], output[1])
