@@ -1,7 +1,7 @@
 """MaskedTensor: a tensor together with a mask that says which elements are there."""
 
 import flambeau
-from flambeau import Tensor
+from flambeau import _C, Tensor
 
 from . import _functions
 
@@ -73,6 +73,12 @@ class MaskedTensor(Tensor):
         name = getattr(func, "__name__", str(func))
         inplace = name.endswith("_") and not name.endswith("__")
         handler = _HANDLERS.get(name[:-1] if inplace else name)
+        if handler is None and name in ("__get__", "__set__"):
+            _C._disable_torch_function(1)
+            try:
+                return func(*args)
+            finally:
+                _C._disable_torch_function(-1)
         if handler is None:
             raise TypeError(f"{name}(): not implemented for MaskedTensor")
         result = handler(*args, **(kwargs or {}))

@@ -6,7 +6,7 @@ come to `__torch_function__` and from there to the table `HANDLERS`.
 """
 
 import flambeau
-from flambeau import Tensor
+from flambeau import _C, Tensor
 
 HANDLERS = {}  # by the name of a function or method
 
@@ -22,6 +22,15 @@ def handles(*names):
     return register
 
 
+def plain_attribute(func, args):
+    """Reads or sets an attribute that Tensor itself has."""
+    _C._disable_torch_function(1)
+    try:
+        return func(*args)
+    finally:
+        _C._disable_torch_function(-1)
+
+
 class SparseTensor(Tensor):
     """A tensor most of whose elements are zero and are not kept."""
 
@@ -29,6 +38,8 @@ class SparseTensor(Tensor):
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", str(func))
         handler = HANDLERS.get(name)
+        if handler is None and name in ("__get__", "__set__"):
+            return plain_attribute(func, args)
         if handler is None:
             raise NotImplementedError(
                 f"Could not run '{name}' with arguments from the 'SparseCPU' backend: it is not "
