@@ -135,6 +135,19 @@ _ELSEWHERE = {
         f"{name}Tensor": "_constructors"
         for name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()
     },
+    **dict.fromkeys(
+        (
+            "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator batch_norm "
+            "bilinear binary_cross_entropy_with_logits cdist channel_shuffle constant_pad_nd "
+            "conv_tbc cosine_embedding_loss cosine_similarity ctc_loss embedding_bag "
+            "embedding_renorm_ grid_sampler grid_sampler_2d grid_sampler_3d group_norm "
+            "hardshrink hinge_embedding_loss instance_norm kl_div layer_norm "
+            "margin_ranking_loss native_batch_norm native_channel_shuffle native_group_norm "
+            "native_layer_norm norm_except_dim pairwise_distance pdist pixel_shuffle "
+            "pixel_unshuffle poisson_nll_loss rms_norm triplet_margin_loss "
+        ).split(),
+        "_network",
+    ),
 }
 
 

@@ -124,3 +124,64 @@ def test_embedding_bag_scales_by_frequency():
     index = torch.tensor([[0, 2], [2, 2]])
     F.embedding_bag(index, w, mode="sum", scale_grad_by_freq=True).sum().backward()
     assert w.grad[:, 0].tolist() == [1, 0, 1, 0, 0]
+
+
+ERRORS = {
+    "l1_loss": (lambda e: np.abs(e), {}),
+    "mse_loss": (lambda e: e * e, {}),
+    "smooth_l1_loss": (lambda e: np.where(abs(e) < 0.7, e * e / 1.4, abs(e) - 0.35), {"beta": 0.7}),
+    "huber_loss": (
+        lambda e: np.where(abs(e) <= 0.7, e * e / 2, 0.7 * (abs(e) - 0.35)),
+        {"delta": 0.7},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("shape", [(5, 4), (4,), (70, 3, 4)])
+def test_losses_of_a_difference(name, shape):
+    value, options = ERRORS[name]
+    loss = getattr(F, name)
+    x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+    z = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+    want = value(x.detach().numpy() - z.detach().numpy())
+    for reduction, reduce in (("none", np.array), ("mean", np.mean), ("sum", np.sum)):
+        got = loss(x, z, reduction=reduction, **options)
+        np.testing.assert_allclose(got.detach().numpy(), reduce(want), rtol=1e-12)
+    if x.numel() < 30:
+        f = lambda x, z: loss(x, z, reduction="none", **options)  # noqa: E731
+        assert torch.autograd.gradcheck(f, (x, z))
+        assert torch.autograd.gradgradcheck(f, (x, z))
+
+
+def test_integers_keep_their_type_without_a_reduction():
+    x, z = torch.tensor([1, 5]), torch.tensor([4, 3])
+    assert F.mse_loss(x, z, reduction="none").tolist() == [9, 4]
+    assert F.l1_loss(x, z, reduction="none").dtype == torch.int64
+
+
+def test_logits_far_out():
+    x = torch.tensor([1e3, -1e3, 1e3, -1e3], dtype=torch.float64, requires_grad=True)
+    z = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    loss = F.binary_cross_entropy_with_logits(x, z, reduction="none")
+    assert loss.tolist() == [0, 0, 1e3, 1e3]
+    assert torch.autograd.grad(loss.sum(), x)[0].tolist() == [0, 0, 1, -1]
+
+
+def test_names_of_torch_itself():
+    x, z = torch.randn(4, 3), torch.rand(4, 3)
+    same = torch.allclose
+    assert same(torch.kl_div(x, z, 2), F.kl_div(x, z, reduction="sum"))
+    want = F.binary_cross_entropy_with_logits(x, z, reduction="none")
+    assert same(torch.binary_cross_entropy_with_logits(x, z, None, None, 0), want)
+    assert same(torch.triplet_margin_loss(x, z, x - z), F.triplet_margin_loss(x, z, x - z))
+    assert same(torch.cdist(x, z), torch.cdist(x, z, compute_mode="use_mm_for_euclid_dist"), 1e-3)
+    assert same(torch.pdist(x), F.pdist(x))
+    with pytest.raises(ValueError):
+        torch.kl_div(x, z, 3)
+    bags, where, sizes, winners = torch.embedding_bag(
+        x, torch.tensor([0, 2, 2, 1]), torch.tensor([0, 1]), mode=2
+    )
+    assert same(bags, torch.stack([x[0], torch.maximum(x[1], x[2])]))
+    assert where.tolist() == [0, 1, 1, 1] and sizes.tolist() == [1, 3]
+    assert winners[0].tolist() == [0, 0, 0]

@@ -17,6 +17,10 @@ struct Taps {
   alignas(kVecBytes) typename Vec<T>::Int at[4][kBlock];  // within a channel
   alignas(kVecBytes) T weight[4][kBlock];                 // 0 where the tap lies outside
 };
+template <class T>
+struct Slopes {  // of the weights along the grid's x and y
+  alignas(kVecBytes) T x[4][kBlock], y[4][kBlock];
+};
 
 // From -1..1 to pixels, and back inside where the border or its mirror image stands for outside.
 template <class T>
@@ -35,6 +39,27 @@ FLAMBEAU_INLINE Vec<T> place(Vec<T> x, int64_t size, const GridSampleArgs& a) {
   return where(x < n - 1, x, Vec<T>(n - 1));
 }
 
+// What a step of the grid's number moves `place` by, 0 where it is held at the border.
+template <class T>
+FLAMBEAU_INLINE Vec<T> slope(Vec<T> x, int64_t size, const GridSampleArgs& a) {
+  using V = Vec<T>;
+  const T n = static_cast<T>(size), scale = a.align_corners ? n / 2 - T(0.5) : n / 2;
+  if (a.outside == OutsidePixels::zeros) return V(scale);
+  x = a.align_corners ? (x + T(1)) * scale : ((x + T(1)) * n - T(1)) * T(0.5);
+  V s(scale);
+  if (a.outside == OutsidePixels::reflection) {
+    const T low = a.align_corners ? T(0) : T(-0.5), span = a.align_corners ? n - 1 : n;
+    if (span == 0) return V(T(0));
+    s = where(x < low, -s, s);
+    x = abs(x - low);
+    const V turns = floor(x / span), rest = x - turns * span, half = turns * T(0.5);
+    const Mask<T> even = half == floor(half);
+    s = where(even, s, -s);
+    x = where(even, rest, V(span) - rest) + low;
+  }
+  return where((x > T(0)) & (x < n - 1), s, V(T(0)));
+}
+
 // x y x y ... in two registers to x x ... and y y ...
 template <class T, size_t... I>
 FLAMBEAU_INLINE void part(Vec<T>& a, Vec<T>& b, std::index_sequence<I...>) {
@@ -45,7 +70,8 @@ FLAMBEAU_INLINE void part(Vec<T>& a, Vec<T>& b, std::index_sequence<I...>) {
 }
 
 template <class T>
-void find(Taps<T>& taps, const T* grid, int count, const GridSampleArgs& a) {
+void find(Taps<T>& taps, const T* grid, int count, const GridSampleArgs& a,
+          Slopes<T>* slopes = nullptr) {
   using V = Vec<T>;
   using Int = typename V::Int;
   const T width = static_cast<T>(a.width), height = static_cast<T>(a.height);
@@ -54,6 +80,8 @@ void find(Taps<T>& taps, const T* grid, int count, const GridSampleArgs& a) {
     V x = V::load_n(grid + 2 * i, left_over < 0 ? 0 : left_over);
     V y = V::load_n(grid + 2 * i + V::size, half < 0 ? 0 : half);
     part(x, y, std::make_index_sequence<V::size>{});
+    V dx(T(0)), dy(T(0));
+    if (slopes) dx = slope(x, a.width, a), dy = slope(y, a.height, a);
     x = place(x, a.width, a);
     y = place(y, a.height, a);
     if (a.nearest) x = round(x), y = round(y);
@@ -69,6 +97,11 @@ void find(Taps<T>& taps, const T* grid, int count, const GridSampleArgs& a) {
       const Vec<Int> at = convert<Int>(r) * static_cast<Int>(a.width) + convert<Int>(c);
       Vec<Int>(at.v & inside.m).store(taps.at[k] + i);
       where(inside, weight, V(T(0))).store(taps.weight[k] + i);
+      if (!slopes) continue;
+      const V along_x = (k & 1 ? dx : -dx) * (k >> 1 ? fy : V(T(1)) - fy);
+      const V along_y = (k >> 1 ? dy : -dy) * (k & 1 ? fx : V(T(1)) - fx);
+      where(inside, along_x, V(T(0))).store(slopes->x[k] + i);
+      where(inside, along_y, V(T(0))).store(slopes->y[k] + i);
     }
   }
 }
@@ -107,11 +140,77 @@ void run(const GridSampleArgs& a) {
   });
 }
 
+// Each channel of each image by one task: its pixels take what their points give in order.
+template <class T>
+void image_gradient(const GridSampleArgs& a, const T* g, T* image) {
+  const T* grid = static_cast<const T*>(a.grid);
+  const int64_t area = a.height * a.width, taken = a.nearest ? 1 : 4;
+  constexpr int64_t kChannels = 8;  // that share the taps
+  const int64_t groups = (a.channels + kChannels - 1) / kChannels;
+  parallel_for(0, a.batch * groups, 1, [&](int64_t begin, int64_t end) {
+    Taps<T> taps;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / groups, first = n * a.channels + i % groups * kChannels;
+      const int64_t rest = (n + 1) * a.channels - first;
+      const int64_t last = first + (rest < kChannels ? rest : kChannels);
+      for (int64_t p = 0; p < a.points; p += kBlock) {
+        const int count = static_cast<int>(a.points - p < kBlock ? a.points - p : kBlock);
+        find(taps, grid + 2 * (n * a.points + p), count, a);
+        for (int64_t c = first; c < last; ++c)
+          for (int64_t k = 0; k < taken; ++k)
+            for (int j = 0; j < count; ++j)
+              image[c * area + taps.at[k][j]] += g[c * a.points + p + j] * taps.weight[k][j];
+      }
+    }
+  });
+}
+
+template <class T>
+void grid_gradient(const GridSampleArgs& a, const T* g, T* out) {
+  using V = Vec<T>;
+  const T *image = static_cast<const T*>(a.image), *grid = static_cast<const T*>(a.grid);
+  const int64_t area = a.height * a.width, blocks = (a.points + kBlock - 1) / kBlock;
+  parallel_for(0, a.batch * blocks, 1 + 256 / (8 + a.channels), [&](int64_t begin, int64_t end) {
+    Taps<T> taps;
+    Slopes<T> slopes;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / blocks, first = i % blocks * kBlock, rest = a.points - first;
+      const int count = static_cast<int>(rest < kBlock ? rest : kBlock);
+      find(taps, grid + 2 * (n * a.points + first), count, a, &slopes);
+      alignas(kVecBytes) T x[kBlock] = {}, y[kBlock] = {}, values[kBlock];
+      for (int64_t c = n * a.channels; c < (n + 1) * a.channels; ++c)
+        for (int k = 0; k < 4; ++k) {
+          const T* src = image + c * area;
+          for (int j = 0; j < kBlock; ++j) values[j] = src[taps.at[k][j]];
+          for (int j = 0; j < count; j += V::size) {
+            const V v = V::load(values + j) * V::load_n(g + c * a.points + first + j, count - j);
+            const V sx = V::load(slopes.x[k] + j), sy = V::load(slopes.y[k] + j);
+            where(sx != T(0), V::load(x + j) + v * sx, V::load(x + j)).store(x + j);
+            where(sy != T(0), V::load(y + j) + v * sy, V::load(y + j)).store(y + j);
+          }
+        }
+      T* to = out + 2 * (n * a.points + first);
+      for (int j = 0; j < count; ++j) to[2 * j] = x[j], to[2 * j + 1] = y[j];
+    }
+  });
+}
+
+template <class T>
+void run_backward(const GridSampleArgs& a, const GridSampleGradients& d) {
+  const T* g = static_cast<const T*>(d.out);
+  if (d.image) image_gradient(a, g, static_cast<T*>(d.image));
+  if (d.grid) grid_gradient(a, g, static_cast<T*>(d.grid));
+}
+
 void grid_sample(const GridSampleArgs& a) { a.is_double ? run<double>(a) : run<float>(a); }
+void grid_sample_backward(const GridSampleArgs& a, const GridSampleGradients& d) {
+  a.is_double ? run_backward<double>(a, d) : run_backward<float>(a, d);
+}
 
 }  // namespace
 
 FLAMBEAU_REGISTER(grid_sample_kernel, grid_sample);
+FLAMBEAU_REGISTER(grid_sample_backward_kernel, grid_sample_backward);
 
 }  // namespace FLAMBEAU_ISA
 }  // namespace flambeau

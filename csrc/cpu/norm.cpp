@@ -90,17 +90,13 @@ struct Channels {
     return spread(r);
   }
 
-  // y = x * first + second, for the channels' numbers.
-  void scale_and_shift(V first, V second) const {
-    const T* x = static_cast<const T*>(a.x);
-    T* y = static_cast<T*>(a.out);
-    walk([&](int64_t i, int64_t k) { (V::load_n(x + i, k) * first + second).store_n(y + i, k); });
-  }
-
   // By a mean and a variance that are given.
   void apply() const {
+    const T* x = static_cast<const T*>(a.x);
+    T* y = static_cast<T*>(a.out);
     const V r = a.weight ? spread(a.weight) * rsqrt() : rsqrt();
-    scale_and_shift(r, (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r);
+    const V shift = (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r;
+    walk([&](int64_t i, int64_t k) { (V::load_n(x + i, k) * r + shift).store_n(y + i, k); });
   }
 
   void forward() {
@@ -132,6 +128,10 @@ struct Channels {
     });
     store(a.dbias, p, 1);
     store(a.dweight, q, 1);
+    if (a.fixed) {
+      const V slope = a.weight ? spread(a.weight) * r : r;
+      return walk([&](int64_t i, int64_t k) { (V::load_n(g + i, k) * slope).store_n(dx + i, k); });
+    }
     T s[W] = {}, t[W] = {};
     const double scale = 1.0 / static_cast<double>(a.outer * a.inner);
     for (int i = 0; i < W; ++i)
@@ -152,10 +152,10 @@ void run_batch(const NormArgs& a) {
     for (int64_t i = b; i < e; ++i) {
       const int64_t c = i * width, left = a.channels - c;
       Channels<T> group{a, c, left < width ? left : width, {}, {}};
-      if (a.fixed)
-        group.apply();
-      else if (a.g)
+      if (a.g)
         group.backward();
+      else if (a.fixed)
+        group.apply();
       else
         group.forward();
     }

@@ -17,4 +17,13 @@ struct GridSampleArgs {
 };
 inline Kernel<void(const GridSampleArgs&)> grid_sample_kernel{"grid_sample"};
 
+// From the gradient of out, laid out like it: that of the image, added to zeros, and that of the
+// grid; null where not wanted.
+struct GridSampleGradients {
+  const void* out;
+  void *image, *grid;
+};
+inline Kernel<void(const GridSampleArgs&, const GridSampleGradients&)> grid_sample_backward_kernel{
+    "grid_sample_backward"};
+
 }  // namespace flambeau

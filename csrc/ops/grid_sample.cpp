@@ -1,10 +1,26 @@
-// Sampling of images where no gradient is wanted; nn.functional.grid_sample has the general form.
+// Sampling of images, nearest or bilinear; nn.functional.grid_sample has the general form.
 #include "../kernels/grid_sample.h"
 
 #include "../op.h"
 
 namespace flambeau {
 namespace {
+
+GridSampleArgs arguments(const Tensor& image, const Tensor& grid, bool nearest,
+                         int64_t padding_mode, bool align_corners) {
+  return {.image = image.data(),
+          .grid = grid.data(),
+          .out = nullptr,
+          .batch = image.size(0),
+          .channels = image.size(1),
+          .height = image.size(2),
+          .width = image.size(3),
+          .points = grid.size(1) * grid.size(2),
+          .is_double = image.dtype() == DType::float64,
+          .nearest = nearest,
+          .align_corners = align_corners,
+          .outside = static_cast<OutsidePixels>(padding_mode)};
+}
 
 Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_t padding_mode,
                    bool align_corners) {
@@ -22,27 +38,53 @@ Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_
       empty(Ints{input.size(0), input.size(1), grid.size(1), grid.size(2)}, input.options());
   if (out.numel() == 0 || out.is_meta()) return out;
   Tensor image = input.contiguous_raw(), places = grid.contiguous_raw();
-  grid_sample_kernel(input.device_type(), {.image = image.data(),
-                                           .grid = places.data(),
-                                           .out = out.data(),
-                                           .batch = input.size(0),
-                                           .channels = input.size(1),
-                                           .height = input.size(2),
-                                           .width = input.size(3),
-                                           .points = grid.size(1) * grid.size(2),
-                                           .is_double = input.dtype() == DType::float64,
-                                           .nearest = nearest,
-                                           .align_corners = align_corners,
-                                           .outside = static_cast<OutsidePixels>(padding_mode)});
+  GridSampleArgs a = arguments(image, places, nearest, padding_mode, align_corners);
+  a.out = out.data();
+  grid_sample_kernel(input.device_type(), a);
   return out;
+}
+
+// The gradients of the image and of the grid. They are not recorded: as in PyTorch there is no
+// second gradient.
+std::tuple<Tensor, Tensor> grid_sample_backward(const Tensor& grad, const Tensor& input,
+                                                const Tensor& grid, bool nearest,
+                                                int64_t padding_mode, bool align_corners,
+                                                bool wants_image, bool wants_grid) {
+  Tensor image = wants_image ? zeros(input.sizes(), input.options()) : Tensor();
+  Tensor places = wants_grid ? zeros(grid.sizes(), grid.options()) : Tensor();
+  if (input.is_meta() || !grad.numel()) return {image, places};
+  const Tensor x = input.contiguous_raw(), at = grid.contiguous_raw(), g = grad.contiguous_raw();
+  grid_sample_backward_kernel(input.device_type(),
+                              arguments(x, at, nearest, padding_mode, align_corners),
+                              {.out = g.data(),
+                               .image = wants_image ? image.data() : nullptr,
+                               .grid = wants_grid && !nearest ? places.data() : nullptr});
+  return {image, places};
+}
+
+void back(Backward& b) {
+  static const OpCall gradients("_grid_sample_backward");
+  const TensorList both = gradients.all(b.grad(), b.in(0), b.in(1), b.arg(2), b.arg(3), b.arg(4),
+                                        b.needs(0), b.needs(1));
+  if (b.needs(0)) b.set(0, both[0]);
+  if (b.needs(1)) b.set(1, both[1]);
 }
 
 FLAMBEAU_OPS{
     {.schema = "_grid_sample(Tensor input, Tensor grid, bool nearest, int padding_mode, bool "
                "align_corners) -> Tensor",
      .forward = native<grid_sample>,
-     .flags = kInternal | kNotDifferentiable,
-     .doc = "Pixels at the places of a grid, nearest or bilinear; without a gradient."},
+     .backward = back,
+     .saves = "input, grid",
+     .flags = kInternal,
+     .node = "GridSampler2DBackward0",
+     .doc = "Pixels at the places of a grid, nearest or bilinear."},
+    {.schema = "_grid_sample_backward(Tensor grad, Tensor input, Tensor grid, bool nearest, "
+               "int padding_mode, bool align_corners, bool wants_image, bool wants_grid) -> "
+               "(Tensor, Tensor)",
+     .forward = native<grid_sample_backward>,
+     .flags = kInternal,
+     .doc = "The gradients of an image and of the grid that it is sampled at."},
 };
 
 }  // namespace

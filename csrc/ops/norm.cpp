@@ -134,8 +134,32 @@ Tensor fixed_forward(const Tensor& input, const Tensor& weight, const Tensor& bi
   return out;
 }
 
+Gradients fixed_fused(Backward& b) {
+  const bool last = channels_last(b.in(0));
+  const Tensor x = in_order(b.in(0), last), g = in_order(b.grad(), last);
+  const Tensor w = b.has(1) ? b.in(1).contiguous_raw() : Tensor();
+  const Tensor mean = b.in(3).contiguous_raw(), var = b.in(4).contiguous_raw();
+  NormArgs a = arguments(x, b.arg(5).as_double());
+  const Ints channels{a.channels};
+  Gradients r{empty_as(x), empty(channels, x.options()), empty(channels, x.options())};
+  if (x.is_meta()) return r;
+  a.fixed = true;
+  a.x = x.data(), a.g = g.data(), a.weight = memory(w);
+  a.mean = mean.data(), a.var = var.data();
+  a.out = r.x.data(), a.dweight = r.weight.data(), a.dbias = r.bias.data();
+  batch_norm_kernel(x.device_type(), a);
+  return r;
+}
+
 void fixed_backward(Backward& b) {
   static const OpCall sum("sum"), rsqrt("rsqrt"), reshape("reshape");
+  if (!modes().grad) {
+    const Gradients r = fixed_fused(b);
+    b.set(0, r.x);
+    if (b.has(1)) b.set(1, r.weight);
+    if (b.has(2)) b.set(2, r.bias);
+    return;
+  }
   const Tensor g = b.grad();
   Ints others{0}, shape{1, -1};
   for (size_t d = 2; d < b.sizes(0).size(); ++d)

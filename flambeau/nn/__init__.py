@@ -7,9 +7,34 @@ from . import (
 )
 from .modules import *
 from .modules.module import Module
+from .parallel import DataParallel
 from .parameter import (
     Buffer,
     Parameter,
     UninitializedBuffer,
     UninitializedParameter,
 )
+
+
+def factory_kwargs(kwargs):
+    """Those of a layer's keywords that say how its tensors are made: device, dtype, format.
+
+    They may also come as a dictionary under `factory_kwargs`; twice is an error.
+
+    >>> from flambeau import nn
+    >>> nn.factory_kwargs({"dtype": None, "device": "cpu"})
+    {'device': 'cpu', 'dtype': None}
+    """
+    simple = ("device", "dtype", "memory_format")
+    if kwargs is None:
+        return {}
+    unknown = kwargs.keys() - {*simple, "factory_kwargs"}
+    if unknown:
+        raise TypeError(f"unexpected kwargs {unknown}")
+    result = dict(kwargs.get("factory_kwargs", {}))
+    for key in simple:
+        if key in kwargs:
+            if key in result:
+                raise TypeError(f"{key} specified twice, in **kwargs and in factory_kwargs")
+            result[key] = kwargs[key]
+    return result

@@ -11,11 +11,13 @@ from ._activation import *
 from ._attention import *
 from ._basic import *
 from ._ctc import *
+from ._dispatch import *
 from ._distance import *
 from ._dropout import *
 from ._image import *
 from ._linear_cross_entropy import *
 from ._loss import *
+from ._matrix import *
 from ._norm import *
 from ._pad import *
 from ._pool import *

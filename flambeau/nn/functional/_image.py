@@ -9,6 +9,7 @@ __all__ = [
     "channel_shuffle",
     "fold",
     "grid_sample",
+    "native_channel_shuffle",
     "pixel_shuffle",
     "pixel_unshuffle",
     "unfold",
@@ -94,6 +95,11 @@ def channel_shuffle(input, groups):
         )
     grouped = input.reshape(number, groups, channels // groups, *input.shape[2:])
     return grouped.transpose(1, 2).reshape(input.shape)
+
+
+def native_channel_shuffle(input, groups):
+    """The same as `channel_shuffle`."""
+    return channel_shuffle(input, groups)
 
 
 def _block_places(size, kernel, dilation, padding, stride, device):

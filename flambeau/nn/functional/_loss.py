@@ -4,6 +4,7 @@ import math
 
 import flambeau as torch
 from flambeau import Tensor, _levels
+from flambeau._ops import internal
 
 from ._reduction import reduce_loss, reduction_name
 
@@ -60,7 +61,9 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     """
     _warn_of_shapes(input, target)
     reduction = reduction_name(size_average, reduce, reduction)
-    return _weighted((input - target).abs(), weight, reduction)
+    if not (input.is_floating_point() and target.is_floating_point()):
+        return _weighted((input - target).abs(), weight, reduction)
+    return _weighted(internal["_absolute_error"](input, target), weight, reduction)
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
@@ -72,8 +75,9 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     """
     _warn_of_shapes(input, target)
     reduction = reduction_name(size_average, reduce, reduction)
-    error = input - target
-    return _weighted(error * error, weight, reduction)
+    if not (input.is_floating_point() or input.is_complex()):
+        return _weighted((input - target).square(), weight, reduction)
+    return _weighted(internal["_squared_difference"](input, target), weight, reduction)
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
@@ -87,11 +91,9 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     reduction = reduction_name(size_average, reduce, reduction)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    error = (input - target).abs()
     if beta == 0:
-        return reduce_loss(error, reduction)
-    loss = torch.where(error < beta, 0.5 / beta * error * error, error - 0.5 * beta)
-    return reduce_loss(loss, reduction)
+        return l1_loss(input, target, reduction=reduction)
+    return reduce_loss(internal["_smooth_error"](input, target, beta), reduction)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -104,9 +106,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     _warn_of_shapes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    error = (input - target).abs()
-    loss = torch.where(error <= delta, 0.5 * error * error, delta * (error - 0.5 * delta))
-    return _weighted(loss, weight, reduction)
+    return _weighted(internal["_huber_error"](input, target, delta), weight, reduction)
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
@@ -234,10 +234,10 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
-    log_p = torch.nn.functional.logsigmoid(input)
     if pos_weight is None:
-        loss = (1 - target) * input - log_p
+        loss = internal["_bce_with_logits"](input, target)
     else:
+        log_p = torch.nn.functional.logsigmoid(input)
         loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * log_p
     if weight is not None:
         loss = loss * weight

@@ -32,9 +32,7 @@ def sample(input, grid, mode, padding_mode, align_corners):
 
 
 def _has_kernel(input, grid, mode):
-    """Images where no gradient is wanted: augmentation."""
-    if torch.is_grad_enabled() and (input.requires_grad or grid.requires_grad):
-        return False
+    """Images, unless forward derivatives are wanted: the kernel's gradient is not recorded."""
     if _levels.dual_levels(input) or _levels.dual_levels(grid):
         return False
     return (

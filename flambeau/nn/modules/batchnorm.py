@@ -15,6 +15,7 @@ __all__ = [
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
     "LazyBatchNorm3d",
+    "SyncBatchNorm",
 ]
 
 
@@ -160,6 +161,66 @@ class BatchNorm3d(_BatchNorm):
 
     def _check_input_dim(self, input):
         _check_dims(input, 5)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalization over the batches of all processes of a group.
+
+    Without a process group, and there is none yet, the batch is this process's own.
+
+    Shapes: input (N, C, *), output the same.
+
+    >>> import flambeau as torch
+    >>> net = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+    >>> torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)[0].num_features
+    3
+    """
+
+    def __init__(
+        self,
+        num_features,
+        eps=1e-5,
+        momentum=0.1,
+        affine=True,
+        track_running_stats=True,
+        process_group=None,
+        device=None,
+        dtype=None,
+        *,
+        bias=True,
+    ):
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+        if process_group is not None:
+            raise RuntimeError("SyncBatchNorm: this build has no process groups")
+        self.process_group = None
+
+    def _check_input_dim(self, input):
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module, process_group=None):
+        """Puts layers of this class in the place of all batch normalization in a module."""
+        if isinstance(module, _BatchNorm):
+            result = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.affine,
+                module.track_running_stats,
+                process_group,
+                bias=module.bias is not None,
+            )
+            result._parameters.update(module._parameters)
+            result._buffers.update(module._buffers)
+            result.training = module.training
+        else:
+            result = module
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
 
 
 class _LazyNormBase(LazyModuleMixin, _NormBase):

@@ -1,0 +1,95 @@
+"""Rarer layers and functions: matrices in groups, synchronized batches, older names."""
+
+import pytest
+
+import flambeau as torch
+import flambeau.nn.functional as F
+from flambeau import nn
+
+
+def test_sync_batch_norm_is_batch_norm_of_one_process():
+    net = nn.Sequential(nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3))
+    x = torch.randn(4, 2, 5)
+    want = net(x)
+    other = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    assert type(other[1]) is nn.SyncBatchNorm and other[1].weight is net[1].weight
+    assert torch.allclose(other(x), want)
+    with pytest.raises(RuntimeError):
+        nn.SyncBatchNorm(3, process_group=object())
+
+
+def test_older_names():
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(nn.CrossMapLRN2d(2)(x), nn.LocalResponseNorm(2)(x))
+    target = torch.randint(0, 3, (2, 4, 4))
+    assert torch.equal(nn.NLLLoss2d()(x, target), nn.NLLLoss()(x, target))
+    with pytest.warns(FutureWarning):
+        held = nn.Container(a=nn.Linear(1, 1))
+    assert list(held.state_dict()) == ["a.weight", "a.bias"]
+
+
+def test_factory_kwargs():
+    assert nn.factory_kwargs(None) == {}
+    assert nn.factory_kwargs({"factory_kwargs": {"dtype": 1}, "device": 2}) == {
+        "dtype": 1,
+        "device": 2,
+    }
+    for wrong in ({"shape": 1}, {"factory_kwargs": {"dtype": 1}, "dtype": 1}):
+        with pytest.raises(TypeError):
+            nn.factory_kwargs(wrong)
+
+
+def test_grouped_mm():
+    a, b = torch.randn(5, 4), torch.randn(2, 4, 3)
+    ends = torch.tensor([2, 5])
+    want = torch.cat([a[:2] @ b[0], a[2:] @ b[1]])
+    assert torch.allclose(F.grouped_mm(a, b, offs=ends), want)
+    assert torch.allclose(
+        F.grouped_mm(b.mT, a.t(), offs=ends),
+        torch.cat([b[0].t() @ a[:2].t(), b[1].t() @ a[2:].t()], 1),
+    )
+    assert torch.allclose(F.grouped_mm(b, b.mT), b @ b.mT)
+    both = F.grouped_mm(a.t(), a, offs=ends)
+    assert torch.allclose(both, torch.stack([a[:2].t() @ a[:2], a[2:].t() @ a[2:]]))
+    with pytest.raises(RuntimeError):
+        F.grouped_mm(a, b)
+
+
+def test_scaled_mm():
+    kind = F.ScalingType
+    a, b = torch.randn(4, 6), torch.randn(6, 5)
+    rows, columns = torch.rand(4, 1) + 1, torch.rand(1, 5) + 1
+    got = F.scaled_mm(a, b, rows, kind.RowWise, columns, kind.RowWise, output_dtype=torch.float32)
+    assert torch.allclose(got, (a * rows) @ (b * columns), atol=1e-5)
+    wide, scales = torch.randn(2, 256), torch.rand(2, 2)
+    got = F.scaled_mm(
+        wide,
+        wide.t(),
+        scales,
+        kind.BlockWise1x128,
+        torch.ones(()),
+        kind.TensorWise,
+        output_dtype=torch.float32,
+    )
+    want = (wide * scales.repeat_interleave(128, 1)) @ wide.t()
+    assert torch.allclose(got, want, atol=1e-4)
+
+
+def test_conv_tbc():
+    x, w, b = torch.randn(7, 2, 3), torch.randn(3, 3, 4), torch.randn(4)
+    want = F.conv1d(x.permute(1, 2, 0), w.permute(2, 1, 0), b, padding=1).permute(2, 0, 1)
+    assert torch.allclose(torch.conv_tbc(x, w, b, 1), want)
+
+
+def test_checked_arguments():
+    with pytest.raises(ValueError):
+        F.hardtanh(torch.ones(1), 1.0, -1.0)
+    with pytest.raises(RuntimeError):
+        F.softshrink(torch.ones(1), -0.5)
+    assert F.hardtanh(torch.arange(-3, 4), -0.5, 2.5).tolist() == [0, 0, 0, 0, 1, 2, 2]
+    assert F.softsign(torch.tensor([3j])).item() == 0.75j
+
+
+def test_circular_padding_cuts_first():
+    x = torch.arange(5.0).reshape(1, 1, 5)
+    assert F.pad(x, (-1, 2), mode="circular").flatten().tolist() == [1, 2, 3, 4, 1, 2]
