@@ -245,6 +245,19 @@ PyObject* convert_results(PyObject* result, PyTypeObject* cls) {
 }
 
 namespace {
+// A function of another package that keeps to the protocol (PyTorch's own relu) would only ask
+// again: what flambeau has under its name, or null. The result is borrowed from a cache.
+PyObject* twin_of(PyObject* func, bool* foreign) {
+  if (!PyCFunction_Check(func) && !PyFunction_Check(func)) return nullptr;
+  static PyObject* find = nullptr;
+  if (!find) {
+    Py module = Py::steal(checked(PyImport_ImportModule("flambeau._foreign")));
+    find = checked(PyObject_GetAttrString(module.get(), "twin"));
+  }
+  Py found = Py::steal(checked(PyObject_CallOneArg(find, func)));
+  *foreign = found.get() != func;
+  return *foreign && found.get() != Py_None ? found.get() : nullptr;
+}
 
 PyObject* default_torch_function(PyObject* cls, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"func", "types", "args", "kwargs", nullptr};
@@ -264,8 +277,11 @@ PyObject* default_torch_function(PyObject* cls, PyObject* args, PyObject* kwargs
         Py::steal(call_args && call_args != Py_None ? PySequence_Tuple(call_args) : PyTuple_New(0));
     checked(positional.get());
     if (call_kwargs == Py_None) call_kwargs = nullptr;
+    bool foreign = false;
+    PyObject* twin = twin_of(func, &foreign);
+    if (foreign && !twin) Py_RETURN_NOTIMPLEMENTED;
     ++torch_function_disabled;
-    Py result = Py::steal(PyObject_Call(func, positional.get(), call_kwargs));
+    Py result = Py::steal(PyObject_Call(twin ? twin : func, positional.get(), call_kwargs));
     --torch_function_disabled;
     return convert_results(checked(result.get()), type);
   });
