@@ -1,7 +1,14 @@
 """Helpers around networks: gradients kept small, parameters in a row, sequences of any length."""
 
-from . import rnn
+from . import parametrizations, parametrize, rnn, stateless
+from ._reparametrize import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
 from .clip_grad import (
+    clip_grad_norm,
     clip_grad_norm_,
     clip_grad_value_,
     clip_grads_with_norm_,
@@ -14,4 +21,16 @@ from .fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+from .memory_format import (
+    convert_conv2d_weight_memory_format,
+    convert_conv3d_weight_memory_format,
+)
 from .skip import skip_init
+
+
+def __getattr__(name):
+    if name == "prune":  # few programs need it
+        from importlib import import_module
+
+        return import_module(f"{__name__}.prune")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,28 @@
+"""functional_call under its older name."""
+
+__all__ = ["functional_call"]
+
+
+def functional_call(
+    module, parameters_and_buffers, args=None, kwargs=None, *, tie_weights=True, strict=False
+):
+    """Calls a module with other tensors in the place of its own; see `torch.func.functional_call`.
+
+    >>> import flambeau as torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> torch.nn.utils.stateless.functional_call(
+    ...     layer, {"weight": torch.ones(1, 2)}, torch.ones(2)).item()
+    2.0
+    """
+    import warnings
+
+    from flambeau import func
+
+    warnings.warn(
+        "This API is deprecated. Use `torch.func.functional_call` instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return func.functional_call(
+        module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict
+    )
