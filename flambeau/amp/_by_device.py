@@ -1,4 +1,4 @@
-"""torch.set_autocast_cpu_enabled and the like: the general functions with the device in the name."""
+"""torch.set_autocast_cpu_enabled and the like: the device stands in the name."""
 
 from functools import partial
 

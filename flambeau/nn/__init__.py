@@ -38,3 +38,11 @@ def factory_kwargs(kwargs):
                 raise TypeError(f"{key} specified twice, in **kwargs and in factory_kwargs")
             result[key] = kwargs[key]
     return result
+
+
+def __getattr__(name):
+    if name == "attention":  # few programs need it
+        from importlib import import_module
+
+        return import_module(f"{__name__}.attention")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 import enum
 
 import flambeau as torch
-from flambeau import Tensor, _C
+from flambeau import _C, Tensor
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
 

@@ -138,9 +138,7 @@ class _note_version:
 def _refuse_second(module, name, kind, what):
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, kind) and hook.name == name:
-            raise RuntimeError(
-                f"Cannot register two {what} hooks on the same parameter {name}"
-            )
+            raise RuntimeError(f"Cannot register two {what} hooks on the same parameter {name}")
 
 
 def _remove(module, name, kind, what):

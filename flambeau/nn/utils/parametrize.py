@@ -142,7 +142,9 @@ class ParametrizationList(ModuleList):
                 _put(self.original, value)
                 return
             if not isinstance(value, (list, tuple)) or len(value) != self.ntensors:
-                raise ValueError(f"'right_inverse' must return a sequence of {self.ntensors} tensors")
+                raise ValueError(
+                    f"'right_inverse' must return a sequence of {self.ntensors} tensors"
+                )
             for i, new in enumerate(value):
                 _put(getattr(self, f"original{i}"), new)
 
