@@ -20,8 +20,10 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeDims& dims, bool ke
         "linalg.vector_norm: the dtype of the input ", input.dtype(), " should be convertible ",
         "without narrowing to the specified dtype ", t);
   const bool wide = itemsize(t) < 4;  // sums of float16 and bfloat16 are float32's
-  const Tensor x = abs(in_type(input, wide ? DType::float32 : t));
+  const Tensor v = in_type(input, wide ? DType::float32 : t);
   const Value d = dims ? Value(*dims) : Value();
+  if (p == 2 && !is_complex(t)) return in_type(sqrt(call_sum(v * v, d, keepdim)), t);
+  const Tensor x = abs(v);
   Tensor y;
   if (std::isinf(p))
     y = (p > 0 ? high : low)(x, dims ? *dims : Ints{}, keepdim);
