@@ -206,8 +206,8 @@ def linalg_cross(input, other, *, dim=-1):
     if input.dtype != other.dtype:
         raise RuntimeError(f"expected scalar type {input.dtype} but found {other.dtype}")
     input, other = flambeau.broadcast_tensors(input, other)
-    result = input.roll(-1, dim) * other.roll(-2, dim) - input.roll(-2, dim) * other.roll(-1, dim)
-    return result
+    (a, b, c), (x, y, z) = input.unbind(dim), other.unbind(dim)
+    return flambeau.stack([b * z - c * y, c * x - a * z, a * y - b * x], dim)
 
 
 @op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", out=True)
