@@ -229,7 +229,7 @@ Tensor mvlgamma(const Tensor& x, int64_t p) {
 // In two steps, as a power of two alone may be too large where the result is not.
 Tensor ldexp(const Tensor& x, const Tensor& other) {
   static const OpCall power("exp2"), times("mul"), minus("sub"), cast("to"), down("_div_floor");
-  check_type(!is_complex(other.dtype()), "ldexp(): the exponent must not be complex");
+  if (is_complex(other.dtype())) return times(x, power(other));
   DType real = is_inexact(x.dtype()) ? to_real(x.dtype()) : default_dtype();
   if (is_floating(other.dtype())) real = promote(real, other.dtype());
   const DType wide = itemsize(real) < 4 ? DType::float32 : real;

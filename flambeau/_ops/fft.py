@@ -4,7 +4,7 @@ from operator import index
 
 import flambeau
 
-from . import op
+from . import internal, op
 
 _ARGUMENTS = "Tensor input, int? n=None, int dim=-1, str? norm=None, *, Tensor? out=None) -> Tensor"
 _PLANE = (
@@ -16,18 +16,13 @@ _SPACE = (
 )
 
 
-def _core():
-    from flambeau import _fft
-
-    return _fft
-
-
-def _norm(norm, opposite=False):
-    if norm is None:
-        norm = "backward"
-    if norm not in ("backward", "forward", "ortho"):
+def _norm(norm, forward):
+    """What the sums are divided by: 0 nothing, 1 the square root of their number, 2 the number."""
+    if norm == "ortho":
+        return 1
+    if norm not in (None, "backward", "forward"):
         raise RuntimeError(f'Invalid normalization mode: "{norm}"')
-    return _core().OPPOSITE[norm] if opposite else norm
+    return 2 if (norm == "forward") == forward else 0
 
 
 def _dim(input, dim):
@@ -101,34 +96,41 @@ def _axes(input, s, dim, name=None):
 
 
 def _fitted(input, sizes, dims):
+    """Cut or filled with zeros to the sizes given along dimensions; -1 leaves one as it is."""
     for n, d in zip(sizes, dims, strict=True):
-        input = _core().resized(input, d, _points(input.shape[d] if n == -1 else n))
+        size = input.shape[d]
+        if _points(size if n == -1 else n) < size:
+            input = input.narrow(d, 0, n)
+        elif n > size:
+            zeros = list(input.shape)
+            zeros[d] = n - size
+            input = flambeau.cat([input, input.new_zeros(zeros)], d)
     return input
 
 
 # -- the kinds, in one dimension and in several ----------------------------------------------------
 def _to_complex(input, sizes, dims, norm, forward):
     input = _fitted(_complex(input), sizes, dims)
-    return _core().Complex.apply(input, tuple(dims), norm, forward) if dims else input
+    return internal["_fft_complex"](input, dims, norm, forward) if dims else input
 
 
 def _from_real(input, sizes, dims, norm):
-    input = _core().FromReal.apply(_fitted(input, sizes, dims), dims[-1], norm)
+    input = internal["_fft_from_real"](_fitted(input, sizes, dims), dims[-1], norm)
     if len(dims) > 1:
-        input = _core().Complex.apply(input, tuple(dims[:-1]), norm, True)
+        input = internal["_fft_complex"](input, dims[:-1], norm, True)
     return input
 
 
 def _to_real(input, sizes, dims, norm, forward=False):
-    """`norm` is that of the inverse transform, which `forward` conjugates."""
+    """The inverse transform; the one of the conjugate where `forward`."""
     last = dims[-1]
     n = _points(2 * (input.shape[last] - 1) if sizes[-1] == -1 else sizes[-1])
     input = _fitted(_complex(input), [*sizes[:-1], n // 2 + 1], dims)
     if forward:
         input = input.conj()
     if len(dims) > 1:
-        input = _core().Complex.apply(input, tuple(dims[:-1]), norm, False)
-    return _core().ToReal.apply(input, n, last, norm)
+        input = internal["_fft_complex"](input, dims[:-1], norm, False)
+    return internal["_fft_to_real"](input, n, last, norm)
 
 
 def _line(input, n, dim):
@@ -147,7 +149,7 @@ def fft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> torch.fft.fft(torch.tensor([1.0, 0.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j])
     """
-    return _give(_to_complex(input, *_line(input, n, dim), _norm(norm), True), out, "fft")
+    return _give(_to_complex(input, *_line(input, n, dim), _norm(norm, True), True), out, "fft")
 
 
 @op("fft.ifft(" + _ARGUMENTS)
@@ -158,7 +160,7 @@ def ifft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> torch.fft.ifft(torch.fft.fft(torch.tensor([1.0, 2.0]))).real
     tensor([1., 2.])
     """
-    return _give(_to_complex(input, *_line(input, n, dim), _norm(norm), False), out, "ifft")
+    return _give(_to_complex(input, *_line(input, n, dim), _norm(norm, False), False), out, "ifft")
 
 
 @op("fft.rfft(" + _ARGUMENTS)
@@ -170,7 +172,7 @@ def rfft(input, n=None, dim=-1, norm=None, *, out=None):
     torch.Size([3])
     """
     input = _real(input, "rfft")
-    return _give(_from_real(input, *_line(input, n, dim), _norm(norm)), out, "rfft")
+    return _give(_from_real(input, *_line(input, n, dim), _norm(norm, True)), out, "rfft")
 
 
 @op("fft.irfft(" + _ARGUMENTS)
@@ -181,7 +183,7 @@ def irfft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> torch.fft.irfft(torch.fft.rfft(torch.tensor([1.0, 2.0, 3.0])), n=3)
     tensor([1., 2., 3.])
     """
-    return _give(_to_real(input, *_line(input, n, dim), _norm(norm)), out, "irfft")
+    return _give(_to_real(input, *_line(input, n, dim), _norm(norm, False)), out, "irfft")
 
 
 @op("fft.hfft(" + _ARGUMENTS)
@@ -193,7 +195,7 @@ def hfft(input, n=None, dim=-1, norm=None, *, out=None):
     tensor([4., 0., 0., 0.])
     """
     line = _line(input, n, dim)
-    return _give(_to_real(input, *line, _norm(norm, opposite=True), forward=True), out, "hfft")
+    return _give(_to_real(input, *line, _norm(norm, True), forward=True), out, "hfft")
 
 
 @op("fft.ihfft(" + _ARGUMENTS)
@@ -205,7 +207,7 @@ def ihfft(input, n=None, dim=-1, norm=None, *, out=None):
     tensor([1., 1., 1.])
     """
     input = _real(input, "ihfft")
-    result = _from_real(input, *_line(input, n, dim), _norm(norm, opposite=True)).conj()
+    result = _from_real(input, *_line(input, n, dim), _norm(norm, False)).conj()
     return _give(result, out, "ihfft")
 
 
@@ -218,7 +220,7 @@ def fftn(input, s=None, dim=None, norm=None, *, out=None):
     >>> torch.fft.fftn(torch.ones(2, 2))[0, 0]
     tensor(4.+0.j)
     """
-    return _give(_to_complex(input, *_axes(input, s, dim), _norm(norm), True), out, "fftn")
+    return _give(_to_complex(input, *_axes(input, s, dim), _norm(norm, True), True), out, "fftn")
 
 
 @op("fft.ifftn(" + _SPACE)
@@ -229,7 +231,7 @@ def ifftn(input, s=None, dim=None, norm=None, *, out=None):
     >>> torch.fft.ifftn(torch.ones(2, 2))[0, 0]
     tensor(1.+0.j)
     """
-    return _give(_to_complex(input, *_axes(input, s, dim), _norm(norm), False), out, "ifftn")
+    return _give(_to_complex(input, *_axes(input, s, dim), _norm(norm, False), False), out, "ifftn")
 
 
 @op("fft.rfftn(" + _SPACE)
@@ -243,7 +245,7 @@ def rfftn(input, s=None, dim=None, norm=None, *, out=None):
     if input.is_complex():
         raise RuntimeError(f"rfftn expects a real-valued input tensor, but got {input.dtype}")
     axes = _axes(input, s, dim, "rfftn")
-    return _give(_from_real(_inexact(input), *axes, _norm(norm)), out, "rfftn")
+    return _give(_from_real(_inexact(input), *axes, _norm(norm, True)), out, "rfftn")
 
 
 @op("fft.irfftn(" + _SPACE)
@@ -255,7 +257,9 @@ def irfftn(input, s=None, dim=None, norm=None, *, out=None):
     tensor([[1., 1., 1., 1.],
             [1., 1., 1., 1.]])
     """
-    return _give(_to_real(input, *_axes(input, s, dim, "irfftn"), _norm(norm)), out, "irfftn")
+    return _give(
+        _to_real(input, *_axes(input, s, dim, "irfftn"), _norm(norm, False)), out, "irfftn"
+    )
 
 
 @op("fft.hfftn(" + _SPACE)
@@ -267,7 +271,7 @@ def hfftn(input, s=None, dim=None, norm=None, *, out=None):
     torch.Size([2, 4])
     """
     axes = _axes(input, s, dim, "hfftn")
-    return _give(_to_real(input, *axes, _norm(norm, opposite=True), forward=True), out, "hfftn")
+    return _give(_to_real(input, *axes, _norm(norm, True), forward=True), out, "hfftn")
 
 
 @op("fft.ihfftn(" + _SPACE)
@@ -281,7 +285,7 @@ def ihfftn(input, s=None, dim=None, norm=None, *, out=None):
     if input.is_complex():
         raise RuntimeError(f"ihfftn expects a real-valued input tensor, but got {input.dtype}")
     axes = _axes(input, s, dim, "ihfftn")
-    result = _from_real(_inexact(input), *axes, _norm(norm, opposite=True)).conj()
+    result = _from_real(_inexact(input), *axes, _norm(norm, False)).conj()
     return _give(result, out, "ihfftn")
 
 
