@@ -9,6 +9,8 @@
 
 namespace flambeau {
 
+void init_overridable(PyObject* m);  // overridable.cpp
+
 namespace {
 
 PyObject *batch_rule, *dispatcher;  // Python callables
@@ -261,6 +263,7 @@ void init_transform(PyObject* m) {
   transform_binding.batched = batched;
   transform_binding.dispatch = dispatch;
   if (PyModule_AddFunctions(m, functions) < 0) throw PythonError{};
+  init_overridable(m);
 }
 
 }  // namespace flambeau

@@ -29,6 +29,9 @@ from ._window import *
 # made of operators and on one of autocast's lists follows it.
 for _name in _C._autocast_rules.keys() & globals().keys():
     globals()[_name] = _ops.under_autocast(_name, globals()[_name])
+for _name, _value in list(globals().items()):
+    if type(_value) is type(_ops.find) and not _name.startswith("_"):
+        globals()[_name] = _C._overridable(_value)
 globals().update(_ops.namespace("nn.functional"))
 
 from ._checked import *  # noqa: E402 (in front of native operators)
