@@ -312,7 +312,9 @@ def _signature_of(function):
     schemas = schemas or ([function.schema] if hasattr(function, "schema") else None)
     if not schemas:
         return None
-    inside = schemas[0][schemas[0].index("(") + 1 : schemas[0].rindex(") ->")]
+    inside = schemas[0][
+        schemas[0].index("(") + 1 : schemas[0].rindex(")", 0, (schemas[0] + "->").index("->"))
+    ]
     out, depth, piece = [], 0, ""
     for c in inside + ",":
         depth += (c in "([") - (c in ")]")

@@ -110,7 +110,7 @@ def test_modes():
         a = torch.zeros(2)
         with Names() as inner:
             a = (a + 1).sin()
-            a.dtype
+            assert a.dtype
         a[0] = 1
     assert inner.names == ["torch.Tensor.add", "torch.Tensor.sin", "torch.Tensor.dtype.__get__"]
     assert outer.names == ["torch.zeros", *inner.names, "torch.Tensor.__setitem__"]
