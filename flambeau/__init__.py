@@ -56,6 +56,7 @@ from ._settings import (  # noqa: E402
     get_float32_matmul_precision,
     get_num_interop_threads,
     is_complex,
+    is_deterministic_algorithms_warn_only_enabled,
     is_floating_point,
     is_inference,
     is_storage,
@@ -134,6 +135,23 @@ _ELSEWHERE = {
     **{
         f"{name}Tensor": "_constructors"
         for name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()
+    },
+    **dict.fromkeys(
+        (
+            "AcceleratorError USE_GLOBAL_DEPS USE_RTLD_GLOBAL_WITH_LIBTORCH "
+            "compiled_with_cxx11_abi eig get_deterministic_debug_mode get_file_path has_lapack "
+            "has_mkl has_openmp has_spectral init_num_threads is_vulkan_available "
+            "is_warn_always_enabled legacy_contiguous_format lstsq matrix_rank "
+            "set_anomaly_enabled set_default_tensor_type set_deterministic_debug_mode "
+            "set_warn_always solve symeig thread_safe_generator to_dlpack"
+        ).split(),
+        "_rare_names",
+    ),
+    **{
+        f"{name}Storage": "storage"
+        for name in (
+            "Float Double Half BFloat16 Byte Char Short Int Long Bool ComplexFloat ComplexDouble"
+        ).split()
     },
     **dict.fromkeys(
         (

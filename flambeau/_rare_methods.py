@@ -110,13 +110,35 @@ def to_padded_tensor(self, padding, output_size=None):
     raise RuntimeError("to_padded_tensor(): only nested tensors can be padded")
 
 
+def record_stream(self, stream):
+    """Nothing on the CPU, whose memory is not handed out again while it is in use."""
+
+
+def _no_device(name):
+    def to_device(self, *args, **kwargs):
+        raise RuntimeError(f"flambeau is not compiled with {name.upper()} support")
+
+    to_device.__name__ = name
+    to_device.__doc__ = f"An error: there is no {name.upper()} device."
+    return to_device
+
+
+def _removed(name):
+    def function(self, *args, **kwargs):
+        return getattr(flambeau, name)(self, *args, **kwargs)
+
+    function.__name__ = name
+    function.__doc__ = f"An error: removed from PyTorch, as flambeau.{name}() says."
+    return function
+
+
 def _grad_dtype(self):
     return self.dtype if self.requires_grad else None
 
 
 _PLAIN = (
     where, fill_diagonal_, map2_, resize, resize_as, dim_order, const_data_ptr, storage_type,
-    reinforce, to_padded_tensor,
+    reinforce, to_padded_tensor, record_stream,
 )  # fmt: skip
 
 
@@ -124,6 +146,14 @@ def attach(cls):
     """Gives cls the methods of this file."""
     for function in _PLAIN:
         setattr(cls, function.__name__, function)
+    for name in ("ipu", "mtia", "xpu"):
+        if not hasattr(cls, name):
+            setattr(cls, name, _no_device(name))
+    for name in ("eig", "lstsq", "solve", "symeig"):
+        setattr(cls, name, _removed(name))
+    for name in ("is_ipu", "is_maia", "is_mtia", "is_vulkan", "is_xla"):
+        if not hasattr(cls, name):
+            setattr(cls, name, property(lambda self: False, doc="False: no such device."))
     cls.grad_dtype = property(_grad_dtype, doc="The dtype of its gradient.")
     cls.name = None  # a program's own to set
     cls.volatile = property(lambda self: False, doc="False: gradients are turned off by no_grad().")

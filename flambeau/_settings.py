@@ -2,7 +2,7 @@
 
 from flambeau import _C
 
-_settings = {"deterministic": False, "precision": "highest", "interop": 1}
+_settings = {"deterministic": False, "warn_only": False, "precision": "highest", "interop": 1}
 
 
 def is_tensor(obj, /):
@@ -75,11 +75,17 @@ def compile(
 def use_deterministic_algorithms(mode, *, warn_only=False):
     """Results are the same on every run and any number of threads in either mode."""
     _settings["deterministic"] = bool(mode)
+    _settings["warn_only"] = bool(warn_only)
 
 
 def are_deterministic_algorithms_enabled():
     """What use_deterministic_algorithms() was told."""
     return _settings["deterministic"]
+
+
+def is_deterministic_algorithms_warn_only_enabled():
+    """Whether use_deterministic_algorithms() was told to warn only."""
+    return _settings["warn_only"]
 
 
 def set_float32_matmul_precision(precision):

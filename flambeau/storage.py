@@ -166,3 +166,35 @@ class TypedStorage:
     def share_memory_(self):
         self._untyped_storage.share_memory_()
         return self
+
+
+# -- FloatStorage and its kin ----------------------------------------------------------------------
+def _of_dtype(name, element):
+    class Storage(TypedStorage):
+        def __init__(self, size=0, *, wrap_storage=None, device=None):
+            data = None if isinstance(size, int) else size
+            if data is not None:
+                wrap_storage = _C.tensor(list(data), dtype=element).untyped_storage()
+            super().__init__(size, wrap_storage=wrap_storage, dtype=element, device=device)
+
+    Storage.__name__ = Storage.__qualname__ = name
+    Storage.__doc__ = f"A storage of {element}, from a size or from numbers."
+    return Storage
+
+
+for _name, _dtype in {
+    "FloatStorage": _C.float32,
+    "DoubleStorage": _C.float64,
+    "HalfStorage": _C.float16,
+    "BFloat16Storage": _C.bfloat16,
+    "LongStorage": _C.int64,
+    "IntStorage": _C.int32,
+    "ShortStorage": _C.int16,
+    "CharStorage": _C.int8,
+    "ByteStorage": _C.uint8,
+    "BoolStorage": _C.bool,
+    "ComplexFloatStorage": _C.complex64,
+    "ComplexDoubleStorage": _C.complex128,
+}.items():
+    globals()[_name] = _of_dtype(_name, _dtype)
+    __all__.append(_name)

@@ -298,3 +298,22 @@ def test_a_number_in_place_of_the_tensor_is_refused(name):
     arguments = {"rounding_mode": "floor"} if name == "div" else {}
     with pytest.raises((TypeError, RuntimeError)):
         getattr(torch, name)(1.0, torch.ones(2) if name == "div" else 2.0, **arguments)
+
+
+def test_rarely_used_names():
+    assert list(torch.FloatStorage([1.0, 2.0])) == [1.0, 2.0]
+    assert torch.LongStorage(3).dtype == torch.int64
+    x = torch.zeros(2, 3)
+    assert x.dim_order() == (0, 1) and x.t().dim_order() == (1, 0)
+    assert x.where(x > 0, 1).sum() == 6
+    assert torch.zeros(3, 3).fill_diagonal_(2).trace() == 6
+    assert torch.zeros(7, 3).fill_diagonal_(1, wrap=True).sum() == 6
+    assert x.map2_(x, x, lambda a, b, c: a + 1).sum() == 6
+    torch.set_deterministic_debug_mode("error")
+    assert torch.get_deterministic_debug_mode() == 2
+    torch.set_deterministic_debug_mode(0)
+    torch.set_default_tensor_type(torch.DoubleTensor)
+    assert torch.ones(1).dtype == torch.float64
+    torch.set_default_tensor_type("torch.FloatTensor")
+    with pytest.raises(RuntimeError, match="removed"):
+        torch.symeig(x)

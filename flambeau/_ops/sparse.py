@@ -48,5 +48,6 @@ for _name, _doc in {
     "sparse_compressed_tensor": "A sparse matrix in compressed rows or columns.",
 }.items():
     functions[_name] = _elsewhere(_name, "_create", _doc)
-functions["spmm"] = _elsewhere("product", "_products", "A sparse matrix times a matrix.")
+functions["spmm"] = functions["dsmm"] = functions["mm"]
+functions["hsmm"] = _elsewhere("smm", "_products", "A sparse matrix times a dense one, sparse.")
 functions["smm"] = methods["smm"]
