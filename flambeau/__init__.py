@@ -123,8 +123,8 @@ _ELSEWHERE = {
     "autocast": "amp",
     "GradScaler": "amp",
     **{
-        f"{verb}_autocast_{device}_{what}": "amp._by_device"
-        for device in ("cpu", "gpu", "ipu", "xla")
+        f"{verb}_autocast_{kind}_{what}": "amp._by_device"
+        for kind in ("cpu", "gpu", "ipu", "xla")
         for verb, what in (
             ("get", "dtype"),
             ("set", "dtype"),

@@ -125,3 +125,22 @@ def test_module_surgery():
     traced.delete_all_unused_submodules()
     assert not hasattr(traced, "new") and hasattr(traced.layers, "0")
     assert traced.delete_submodule("layers.1") and not traced.delete_submodule("nothing")
+
+
+def test_functions_made_of_operators_are_recorded_whole():
+    def f(x):
+        y = nn.functional.interpolate(nn.functional.pad(x, (1, 1)), scale_factor=2.0)
+        return torch.stack([y, y]) + nn.functional.cross_entropy(x, x)
+
+    traced = fx.symbolic_trace(f)
+    targets = [node.target for node in traced.graph.nodes if node.op == "call_function"]
+    assert nn.functional.interpolate in targets and nn.functional.cross_entropy in targets
+    assert torch.stack in targets
+    x = torch.rand(2, 3, 4)
+    with pytest.raises(RuntimeError):
+        traced(torch.ones(2, 2, 2, 2, 2, 2))
+    assert torch.equal(
+        fx.symbolic_trace(lambda x: nn.functional.interpolate(x, size=5))(x),
+        nn.functional.interpolate(x, size=5),
+    )
+    assert pickle.loads(pickle.dumps(nn.functional.interpolate)) is nn.functional.interpolate

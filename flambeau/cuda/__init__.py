@@ -166,11 +166,3 @@ def __getattr__(name):
 
         return import_module(f"{__name__}.amp")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __getattr__(name):
-    if name == "amp":
-        from importlib import import_module
-
-        return import_module(f"{__name__}.amp")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
