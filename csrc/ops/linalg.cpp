@@ -80,7 +80,7 @@ Tensor empty_columns(const Ints& batch, int64_t rows, int64_t columns, const Opt
   return transpose_raw(empty(with(batch, {columns, rows}), o), -2, -1);
 }
 
-Tensor copy_columns(const Tensor& a) { return copy_columns(a, batch_of(a)); }
+Tensor copy_columns(const Tensor& a) { return copy_columns(a, batch_sizes(a)); }
 
 Tensor copy_columns(const Tensor& a, const Ints& batch) {
   Tensor out = empty_columns(batch, rows(a), columns(a), a.options());

@@ -24,7 +24,7 @@ void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t
 // ---------------------------------------------------------------------
 inline int64_t rows(const Tensor& a) { return a.sizes()[a.dim() - 2]; }
 inline int64_t columns(const Tensor& a) { return a.sizes()[a.dim() - 1]; }
-inline Ints batch_of(const Tensor& a) { return Ints(IntSpan(a.sizes().data(), a.dim() - 2)); }
+inline Ints batch_sizes(const Tensor& a) { return Ints(IntSpan(a.sizes().data(), a.dim() - 2)); }
 inline Tensor first_rows(const Tensor& a, int64_t n) {  // no history
   return narrow_raw(a, a.dim() - 2, 0, n);
 }

@@ -21,7 +21,7 @@ std::string not_positive(int64_t order) {
 Two cholesky_ex(const Tensor& a, bool upper, bool check_errors) {
   check_square(a, "linalg.cholesky");
   check_inexact(a, "linalg.cholesky");
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   Tensor l = copy_columns(upper ? triu(a) : tril(a));
   Tensor info = zeros(batch, {DType::int32, a.device()});
   with_type(a.dtype(), "linalg.cholesky", [&](auto type) {
@@ -88,7 +88,7 @@ void cholesky_solve_back(Backward& b) {
 
 // The first zero on the diagonal of each matrix, counted from 1, or 0.
 Tensor zero_on_diagonal(const Tensor& a) {
-  Tensor info = zeros(batch_of(a), {DType::int32, a.device()});
+  Tensor info = zeros(batch_sizes(a), {DType::int32, a.device()});
   if (info.is_meta()) return info;
   const Tensor d = diagonal(a).contiguous_raw();
   with_type(a.dtype(), "cholesky_inverse", [&](auto type) {
@@ -106,7 +106,7 @@ Tensor cholesky_inverse(const Tensor& factor, bool upper) {
     return cat("The diagonal element ", i, " is zero, the inversion could not be completed ",
                "because the input matrix is singular.");
   });
-  const Tensor one = identity_columns(batch_of(factor), rows(factor), factor.options());
+  const Tensor one = identity_columns(batch_sizes(factor), rows(factor), factor.options());
   const Tensor x = triangular_solve(factor, one, upper);
   return upper ? mm(x, adjoint(x)) : mm(adjoint(x), x);
 }
@@ -127,7 +127,7 @@ Tensor solve_triangular(const Tensor& a, const Tensor& b, bool upper, bool left,
   check(rows(a) == (left ? rows(b) : columns(b)), op, ": Incompatible shapes of A and B for the ",
         "equation ", left ? "AX = B" : "XA = B", " (", rows(a), "x", columns(a), " and ", rows(b),
         "x", columns(b), ")");
-  const Ints batch = broadcast_shapes(batch_of(a), batch_of(b), op);
+  const Ints batch = broadcast_shapes(batch_sizes(a), batch_sizes(b), op);
   const Tensor x = copy_columns(b, batch);
   with_type(a.dtype(), op, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -161,7 +161,7 @@ Two old_triangular_solve(const Tensor& b, const Tensor& a, bool upper, bool tran
         "has ", a.dim(), " dimensions instead");
   static const OpCall call_transpose("transpose");
   const Tensor t = transpose ? call_transpose(a, -2, -1) : a;
-  const Ints batch = broadcast_shapes(batch_of(a), batch_of(b), "triangular_solve");
+  const Ints batch = broadcast_shapes(batch_sizes(a), batch_sizes(b), "triangular_solve");
   return {triangular_solve(t, b, upper != transpose, true, unitriangular),
           call_clone(call_expand(a, with(batch, {rows(a), columns(a)})))};
 }
@@ -176,7 +176,7 @@ Three ldl_factor_ex(const Tensor& a, bool hermitian, bool check_errors) {
   const char* op = "torch.linalg.ldl_factor_ex";
   check_square(a, op);
   check_inexact(a, op);
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   Tensor ld = copy_columns(tril(a));
   Tensor pivots = empty(with(batch, {rows(a)}), {DType::int32, a.device()});
   Tensor info = zeros(batch, {DType::int32, a.device()});
@@ -221,7 +221,7 @@ Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b, bool h
         " and ", b.dtype());
   check(rows(ld) == rows(b), op, ": Incompatible shapes of A and B for the equation AX = B (",
         rows(ld), "x", columns(ld), " and ", rows(b), "x", columns(b), ")");
-  const Ints batch = broadcast_shapes(batch_of(ld), batch_of(b), op);
+  const Ints batch = broadcast_shapes(batch_sizes(ld), batch_sizes(b), op);
   const Tensor x = copy_columns(b, batch), f = copy_columns(ld, batch);
   const Tensor p = copy_pivots(pivots, batch, rows(ld), rows(ld), op);
   check_blocks(p, op);

@@ -1,4 +1,5 @@
 // Eigenvalues, singular values and the pseudoinverse.
+#include "../transform.h"
 #include "linalg.h"
 
 namespace flambeau::linalg {
@@ -10,7 +11,8 @@ using Three = std::tuple<Tensor, Tensor, Tensor>;
 const OpCall call_eigh("_linalg_eigh"), call_eig("_linalg_eig"), call_svd("_linalg_svd"),
     call_pinv("_linalg_pinv"), call_to("to");
 
-bool recorded(const Tensor& a) { return modes().grad && a.requires_grad(); }
+// Whether a derivative may be asked for, which takes the vectors too.
+bool recorded(const Tensor& a) { return (modes().grad && a.requires_grad()) || is_transformed(a); }
 
 Tensor as_type(const Tensor& a, DType t) { return a.dtype() == t ? a : call_to(a, t); }
 
@@ -26,6 +28,18 @@ std::string no_singular_values(int64_t i) {
              "too many repeated singular values (error code: ", i, ").");
 }
 
+// Complex vectors are given up to a phase. A loss whose slope along it is not 0 is not a function of
+// the matrix: the diagonal of V^H gV is real for any other.
+void check_phase(const Tensor& products, const char* op) {
+  if (!is_complex(products.dtype()) || products.is_meta() || modes().grad) return;
+  static const OpCall imag("imag"), amax("amax");
+  const Tensor turn = abs(imag(diagonal(products)));
+  if (turn.numel() == 0 || !(item(amax(turn)).to<double>() > 1e-2)) return;
+  fail(ErrorKind::runtime, op, ": The eigenvectors or singular vectors of a complex matrix are ",
+       "determined up to multiplication by a number of modulus 1. The loss depends on that phase, ",
+       "so it has no gradient.");
+}
+
 // -- Hermitian matrices
 // -------------------------------------------------------------------------------
 Two eigh(const Tensor& a, const std::string& uplo, bool vectors) {
@@ -34,7 +48,7 @@ Two eigh(const Tensor& a, const std::string& uplo, bool vectors) {
   check_inexact(a, "linalg.eigh");
   check(uplo.size() == 1 && (side == 'L' || side == 'U'),
         "Expected UPLO argument to be 'L' or 'U', but got ", uplo);
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   const int64_t n = rows(a);
   Tensor v = copy_columns(side == 'L' ? tril(a) : triu(a));
   Tensor w = empty(with(batch, {n}), a.options(to_real(a.dtype())));
@@ -66,7 +80,9 @@ void eigh_back(Backward& b) {
     b.set(0, mm(v * unsqueeze(gw, -2), vh));
     return;
   }
-  Tensor x = over_differences(mm(vh, gv), w);
+  const Tensor products = mm(vh, gv);
+  check_phase(products, "linalg_eigh_backward");
+  Tensor x = over_differences(products, w);
   if (gw.defined()) x = x + diagonal_matrix(gw);
   const Tensor g = mm(v, mm(x, vh));
   b.set(0, (g + adjoint(g)) * 0.5);
@@ -86,7 +102,7 @@ Tensor eigvalsh(const Tensor& a, const std::string& uplo) {
 Two eig(const Tensor& a, bool vectors) {
   check_square(a, "linalg.eig");
   check_inexact(a, "linalg.eig");
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   const int64_t n = rows(a);
   const DType complex = to_complex(a.dtype());
   Tensor x = copy_columns(a), w = empty(with(batch, {n}), a.options(complex));
@@ -115,6 +131,7 @@ void eig_back(Backward& b) {
   Tensor x;
   if (gv.defined()) {
     x = mm(vh, gv);
+    check_phase(x, "linalg_eig_backward");
     const Tensor lengths = real(diagonal(x));
     x = over_differences(x - mm(vh, v * unsqueeze(lengths, -2)), conj(w));
   }
@@ -137,7 +154,7 @@ void run_svd(char job, const Tensor& x, const Tensor& u, const Tensor& s, const 
              const Tensor& info) {
   const Int m = int_of(rows(x)), n = int_of(columns(x)), k = std::min(m, n);
   const double work = 10.0 * m * n * k;
-  for_each_matrix(count(batch_of(x)), work, [&](int64_t i) {
+  for_each_matrix(count(batch_sizes(x)), work, [&](int64_t i) {
     T* a = matrix<T>(x, i);
     Int& code = info.data<Int>()[i];
     if (!all_finite(a, int64_t(m) * n)) {
@@ -154,7 +171,7 @@ void run_svd(char job, const Tensor& x, const Tensor& u, const Tensor& s, const 
 Three svd(const Tensor& a, bool full, bool vectors) {
   check_matrix(a, "linalg.svd");
   check_inexact(a, "linalg.svd");
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   const int64_t m = rows(a), n = columns(a), k = std::min(m, n);
   Tensor s = empty(with(batch, {k}), a.options(to_real(a.dtype())));
   Tensor u = empty(Ints{0}, a.options()), vh = u;
@@ -189,16 +206,16 @@ void svd_back(Backward& b) {
   Tensor gu = b.grad(0), gv = b.grad(2), inner, g;
   if (gs.defined()) inner = diagonal_matrix(as_type(gs, u.dtype()));
   const Tensor squares = s * s;
+  if (gu.defined()) gu = narrow(gu, -1, 0, k);
+  if (gv.defined()) gv = adjoint(narrow(gv, -2, 0, k));
+  const Tensor x = gu.defined() ? mm(uh, gu) : Tensor(), y = gv.defined() ? mm(vh, gv) : Tensor();
+  if (gu.defined() || gv.defined()) check_phase(add(x, y), "svd_backward");
   if (gu.defined()) {
-    gu = narrow(gu, -1, 0, k);
-    const Tensor x = mm(uh, gu);
     inner = add(inner, over_differences(skew(x), squares) * wide);
     if (is_complex(u.dtype())) inner = inner + diagonal_matrix(imaginary(diagonal(x)) / s);
     if (m > k) g = mm((gu - mm(u, x)) / wide, vh);
   }
   if (gv.defined()) {
-    gv = adjoint(narrow(gv, -2, 0, k));
-    const Tensor y = mm(vh, gv);
     inner = add(inner, unsqueeze(s, -1) * over_differences(skew(y), squares));
     if (n > k) g = add(g, mm(u / wide, adjoint(gv - mm(v, y))));
   }
@@ -228,7 +245,7 @@ Three old_svd(const Tensor& a, bool some, bool compute_uv) {
     TensorList f = call_svd.all(a, !some, true);
     return {f[0], f[1], adjoint(f[2])};
   }
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   const int64_t m = rows(a), n = columns(a);
   return {zeros(with(batch, {m, m}), a.options()), call_svd.all(a, false, recorded(a))[1],
           zeros(with(batch, {n, n}), a.options())};
@@ -239,7 +256,7 @@ Three old_svd(const Tensor& a, bool some, bool compute_uv) {
 // of at most max(atol, rtol times the greatest) count as 0.
 Tensor pinv_raw(const Tensor& a, const Tensor& atol, const Tensor& rtol, bool hermitian) {
   static const OpCall amax("amax"), maximum("maximum");
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   if (a.numel() == 0) return empty(with(batch, {columns(a), rows(a)}), a.options());
   auto inverted = [&](const Tensor& s) {
     const Tensor sizes = abs(s), most = amax(sizes, Ints{-1}, true);

@@ -33,7 +33,7 @@ std::string unsolvable(int64_t) {
 // without its diagonal below U), the row exchanges, info.
 Three factor(const Tensor& a, const char* op) {
   const int64_t m = rows(a), n = columns(a), k = std::min(m, n);
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   Tensor lu = copy_columns(a), pivots = empty(with(batch, {k}), {DType::int32, a.device()});
   Tensor info = zeros(batch, {DType::int32, a.device()});
   with_type(a.dtype(), op, [&](auto type) {
@@ -99,7 +99,7 @@ Two lu_factor(const Tensor& a, bool pivot) {
 // P of A = P L U, with the number of rows and the dtype of LU.
 Tensor permutation(const Tensor& pivots, const Tensor& lu) {
   const int64_t m = rows(lu), k = std::min(m, columns(lu));
-  const Ints batch = batch_of(lu);
+  const Ints batch = batch_sizes(lu);
   Tensor out = zeros(with(batch, {m, m}), lu.options());
   const Tensor exchanges = copy_pivots(pivots, batch, k, m, "lu_unpack");
   if (out.is_meta()) return out;
@@ -153,7 +153,7 @@ void solve_factored(char trans, const Tensor& lu, const Tensor& pivots, const Te
   with_type(b.dtype(), "linalg.lu_solve", [&](auto type) {
     using T = typename decltype(type)::type;
     if (b.is_meta() || b.numel() == 0) return;
-    for_each_matrix(count(batch_of(b)), 2.0 * double(n) * double(n) * double(k), [&](int64_t i) {
+    for_each_matrix(count(batch_sizes(b)), 2.0 * double(n) * double(n) * double(k), [&](int64_t i) {
       lapack::getrs(trans, int_of(n), int_of(k), matrix<T>(lu, i), leading(n),
                     vector<Int>(pivots, i), matrix<T>(b, i), leading(n));
     });
@@ -161,7 +161,7 @@ void solve_factored(char trans, const Tensor& lu, const Tensor& pivots, const Te
 }
 
 Tensor lu_left_solve(const Tensor& lu, const Tensor& pivots, const Tensor& b, bool adjoint) {
-  const Ints batch = broadcast_shapes(batch_of(lu), batch_of(b), "linalg.lu_solve");
+  const Ints batch = broadcast_shapes(batch_sizes(lu), batch_sizes(b), "linalg.lu_solve");
   const Tensor x = copy_columns(b, batch);
   const Tensor p = copy_pivots(pivots, batch, rows(lu), rows(lu), "linalg.lu_solve");
   solve_factored(adjoint ? 'C' : 'N', copy_columns(lu, batch), p, x);
@@ -221,9 +221,9 @@ Four solve_ex(const Tensor& a, const Tensor& given, bool left, bool check_errors
         "x", columns(b), ")");
   auto [lu, pivots, info] = factor(a, op);
   if (check_errors) check_infos(info, "torch.linalg.solve_ex", unsolvable);
-  const Ints batch = broadcast_shapes(batch_of(a), batch_of(b), op);
+  const Ints batch = broadcast_shapes(batch_sizes(a), batch_sizes(b), op);
   Tensor x = copy_columns(left ? b : transpose_raw(b, -2, -1), batch);
-  const bool same = batch == batch_of(a);
+  const bool same = batch == batch_sizes(a);
   const Tensor exchanges = expand_raw(pivots, with(batch, {rows(a)})).contiguous_raw();
   solve_factored(left ? 'N' : 'T', same ? lu : copy_columns(lu, batch), exchanges, x);
   if (!left) x = transpose_raw(x, -2, -1);
@@ -265,7 +265,7 @@ Two inv_ex(const Tensor& a, bool check_errors) {
   check_square(a, "linalg.inv");
   auto [lu, pivots, info] = factor(a, "linalg.inv");
   if (check_errors) check_infos(info, "linalg.inv_ex", singular);
-  Tensor x = identity_columns(batch_of(a), rows(a), a.options());
+  Tensor x = identity_columns(batch_sizes(a), rows(a), a.options());
   solve_factored('N', lu, pivots, x);
   return {transpose_raw(x, -2, -1), info};
 }
@@ -287,7 +287,7 @@ Three det(const Tensor& a) {
   check_inexact(a, "linalg.det");
   check_square(a, "linalg.det");
   auto [lu, pivots, info] = factor(a, "linalg.det");
-  Tensor out = empty(batch_of(a), a.options());
+  Tensor out = empty(batch_sizes(a), a.options());
   if (!out.is_meta())
     with_type(a.dtype(), "linalg.det", [&](auto type) {
       using T = typename decltype(type)::type;
@@ -342,8 +342,8 @@ Four slogdet(const Tensor& a) {
   check_full_precision(a, "linalg.slogdet");
   check_square(a, "linalg.slogdet");
   auto [lu, pivots, info] = factor(a, "linalg.slogdet");
-  Tensor sign = empty(batch_of(a), a.options());
-  Tensor logabs = empty(batch_of(a), a.options(to_real(a.dtype())));
+  Tensor sign = empty(batch_sizes(a), a.options());
+  Tensor logabs = empty(batch_sizes(a), a.options(to_real(a.dtype())));
   if (!sign.is_meta())
     with_type(a.dtype(), "linalg.slogdet", [&](auto type) {
       using T = typename decltype(type)::type;

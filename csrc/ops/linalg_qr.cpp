@@ -14,7 +14,7 @@ const OpCall call_lstsq("_linalg_lstsq"), call_qr("linalg.qr"), call_cat("cat");
 Two geqrf(const Tensor& a) {
   check_matrix(a, "torch.geqrf", "input");
   const int64_t m = rows(a), n = columns(a);
-  const Ints batch = batch_of(a);
+  const Ints batch = batch_sizes(a);
   Tensor f = copy_columns(a), tau = empty(with(batch, {std::min(m, n)}), a.options());
   with_type(a.dtype(), "geqrf", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -30,7 +30,7 @@ Two geqrf(const Tensor& a) {
 // The first `wanted` columns of Q.
 Tensor make_q(const Tensor& f, const Tensor& tau, int64_t wanted) {
   const int64_t m = rows(f), k = std::min(m, columns(f));
-  const Ints batch = batch_of(f);
+  const Ints batch = batch_sizes(f);
   Tensor q = empty_columns(batch, m, wanted, f.options());
   if (q.is_meta() || q.numel() == 0) return q;
   const int64_t given = std::min(wanted, columns(f));
@@ -86,7 +86,7 @@ void qr_back(Backward& b) {
   Tensor g = add(gq, mm(q, (t + adjoint(t)) * 0.5));
   g = triangular_solve(adjoint(r1), g, false, false);
   if (n > k) {
-    if (!right.defined()) right = zeros(with(batch_of(g), {m, n - k}), g.options());
+    if (!right.defined()) right = zeros(with(batch_sizes(g), {m, n - k}), g.options());
     g = call_cat(TensorList{g, right}, -1);
   }
   b.set(0, g);
@@ -118,7 +118,7 @@ void run_lstsq(const LeastSquares& x, const std::string& driver, double rcond) {
   const Int m = int_of(x.m), n = int_of(x.n), k = int_of(x.k), ldb = leading(std::max(x.m, x.n));
   const auto tolerance = static_cast<lapack::Real<T>>(rcond);
   const double work = 4.0 * m * n * std::min(m, n);
-  for_each_matrix(count(batch_of(x.b)), work, [&](int64_t i) {
+  for_each_matrix(count(batch_sizes(x.b)), work, [&](int64_t i) {
     T *a = matrix<T>(x.a, i), *b = matrix<T>(x.b, i);
     Int rank = 0, &info = x.info.data<Int>()[i];
     if (driver == "gels") {
@@ -138,7 +138,7 @@ void run_lstsq(const LeastSquares& x, const std::string& driver, double rcond) {
 
 // Solutions, ranks, singular values of A [.., m, n] X = B [.., m, k] of the same batch.
 Three lstsq_raw(const Tensor& a, const Tensor& b, double rcond, const std::string& driver) {
-  const Ints batch = batch_of(b);
+  const Ints batch = batch_sizes(b);
   LeastSquares x;
   x.m = rows(a), x.n = columns(a), x.k = columns(b);
   x.a = copy_columns(a, batch);
@@ -199,7 +199,7 @@ Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
   check(gap <= 1, op, ": input.dim() must be greater or equal to other.dim() and (input.dim() - ",
         "other.dim()) <= 1");
   const bool vector =
-      gap == 1 && batch_of(a) == Ints(IntSpan(given.sizes().data(), given.dim() - 1));
+      gap == 1 && batch_sizes(a) == Ints(IntSpan(given.sizes().data(), given.dim() - 1));
   const Tensor b = vector ? unsqueeze(given, -1) : given;
   check(b.dim() >= 2 && rows(b) == rows(a), op, ": input.size(-2) should match other.size(",
         vector ? "-1" : "-2", ")");
@@ -210,7 +210,7 @@ Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
   const double eps =
       single ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
   const double tolerance = rcond.value_or(eps * double(std::max(rows(a), columns(a))));
-  const Ints batch = broadcast_shapes(batch_of(a), batch_of(b), op);
+  const Ints batch = broadcast_shapes(batch_sizes(a), batch_sizes(b), op);
   const Tensor wide_a = expand(a, with(batch, {rows(a), columns(a)}));
   const Tensor wide_b = expand(b, with(batch, {rows(b), columns(b)}));
   TensorList f = call_lstsq.all(wide_a, wide_b, tolerance, name);

@@ -211,4 +211,4 @@ def one_by_one(call):
 
 _C._set_rules(batch_rule, None)
 
-from . import _index, _matrix, _networks, _shape, _simple  # noqa: E402 (they enter rules)
+from . import _index, _linalg, _matrix, _networks, _shape, _simple  # noqa: E402 (they enter rules)

@@ -1,4 +1,4 @@
-"""Functions of matrices made of other operators: powers, exponentials, tensor equations."""
+"""Functions of matrices made of other operators: powers, products, tensor equations."""
 
 import flambeau
 from flambeau._ops import functions, op, write_out
@@ -20,7 +20,7 @@ def _eye(like, rows, columns=None):
     return flambeau.eye(rows, columns, dtype=like.dtype, device=like.device)
 
 
-# -- powers and the exponential --------------------------------------------------------------------
+# -- powers ------------------------------------------------------------------------------------------
 def _power(input, n):
     if n == 0:  # its gradient is 0, not absent
         return input.masked_fill(flambeau.ones_like(input, dtype=flambeau.bool), 0) + _eye(
@@ -60,71 +60,6 @@ def matrix_power(input, n):
     tensor([[8.]])
     """
     return linalg_matrix_power(input, n)
-
-
-# The numerator's coefficients of the diagonal Pade approximant of order 13, and the greatest 1-norm
-# for which it is exact in double precision: Higham 2005, "The scaling and squaring method for the
-# matrix exponential revisited", table 2.3.
-_PADE = (
-    64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000,
-    10559470521600, 670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1,
-)  # fmt: skip
-_BOUND = 5.371920351148152
-
-
-def _combined(coefficients, powers):
-    return sum(c * p for c, p in zip(coefficients, powers))
-
-
-def _pade(a):
-    one, a2 = _eye(a, a.size(-1)), a @ a
-    a4 = a2 @ a2
-    a6 = a4 @ a2
-    low, high = (one, a2, a4, a6), (a2, a4, a6)
-    even = _combined(_PADE[0:8:2], low) + a6 @ _combined(_PADE[8::2], high)
-    odd = a @ (_combined(_PADE[1:8:2], low) + a6 @ _combined(_PADE[9::2], high))
-    return functions["linalg.solve_ex"](even - odd, even + odd)[0]
-
-
-def _exponential(a):
-    with flambeau.no_grad():
-        size = functions["linalg.vector_norm"](a, 1, [-2]).amax(-1) / _BOUND
-        halvings = size.clamp(min=1).log2().ceil().nan_to_num(0, 0, 0)
-        scale = (-halvings).exp2().unsqueeze(-1).unsqueeze(-1)
-        most = 0 if a.is_meta or a.numel() == 0 else int(halvings.max())
-    result = _pade(a * scale)
-    for done in range(most):
-        wanted = (halvings > done).unsqueeze(-1).unsqueeze(-1)
-        result = flambeau.where(wanted, result @ result, result)
-    return result
-
-
-@op("linalg.matrix_exp(Tensor input) -> Tensor")
-def linalg_matrix_exp(input):
-    """The exponential of square matrices, by scaling and squaring a Pade approximant, in double.
-
-    >>> import flambeau as torch
-    >>> torch.linalg.matrix_exp(torch.zeros(2, 2))
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    _check_square(input, "linalg.matrix_exp")
-    check_inexact(input, "linalg.matrix_exp")
-    if input.size(-1) == 0:
-        return input.clone()
-    wide = flambeau.complex128 if input.is_complex() else flambeau.float64
-    return _exponential(input.to(wide)).to(input.dtype)
-
-
-@op("matrix_exp(Tensor input) -> Tensor")
-def matrix_exp(input):
-    """The exponential of square matrices: `flambeau.linalg.matrix_exp`.
-
-    >>> import flambeau as torch
-    >>> torch.matrix_exp(torch.zeros(1, 1))
-    tensor([[1.]])
-    """
-    return linalg_matrix_exp(input)
 
 
 # -- determinant and trace -------------------------------------------------------------------------
