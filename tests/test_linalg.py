@@ -366,7 +366,8 @@ def test_meta_shapes():
     real = [
         *linalg.svd(one[..., :3]), *linalg.qr(one[..., :3]), *linalg.lu(one[..., :3]),
         *linalg.eigh(one), *linalg.eig(one), linalg.inv(one),
-        linalg.solve(one, torch.ones(2, 4, 5)), linalg.cholesky(one), linalg.det(one), linalg.pinv(one[..., :3]), *linalg.slogdet(one),
+        linalg.solve(one, torch.ones(2, 4, 5)), linalg.cholesky(one), linalg.det(one),
+        linalg.pinv(one[..., :3]), *linalg.slogdet(one),
         linalg.lstsq(one[..., :3], torch.ones(2, 4, 5)).solution, linalg.matrix_exp(one),
         linalg.householder_product(*torch.geqrf(one[..., :3])), linalg.norm(one, 2, (1, 2)),
     ]  # fmt: skip
@@ -415,3 +416,25 @@ def test_lobpcg_gradient():
     w, v = linalg.eigh(a)
     (h,) = torch.autograd.grad(w[-2:].sum() + v[:, -2:].abs().sum(), a)
     close((g + g.mT) / 2, h, 1e4)
+
+
+# -- transforms ------------------------------------------------------------------------------------
+def test_vmap_and_jvp():
+    a, b = random(4, 3, 3) + 3 * eye(3), random(4, 3)
+    for f in (linalg.inv, linalg.det, linalg.svdvals, linalg.matrix_exp, linalg.pinv):
+        close(torch.func.vmap(f)(a), torch.stack([f(x) for x in a]))
+    close(torch.func.vmap(linalg.solve)(a, b), linalg.solve(a, b))
+    one = torch.func.vmap(linalg.solve, (None, 0))(a[0], b)
+    close(one, torch.stack([linalg.solve(a[0], x) for x in b]))
+    change, step = random(3, 3, seed=1), 1e-6
+    for f in (linalg.svdvals, linalg.inv, linalg.matrix_exp, lambda x: linalg.qr(x).R):
+        _, slope = torch.func.jvp(f, (a[0],), (change,))
+        secant = (f(a[0] + step * change) - f(a[0] - step * change)) / (2 * step)
+        close(slope, secant, 1e5)
+
+
+def test_losses_that_depend_on_the_phase():
+    a = random(3, 3, dtype=torch.complex128).requires_grad_()
+    for f in (lambda x: linalg.eig(x)[1], lambda x: linalg.eigh(x)[1], lambda x: linalg.svd(x)[0]):
+        with pytest.raises(RuntimeError, match="phase"):
+            (f(a) * random(3, 3, dtype=torch.complex128)).sum().abs().backward()

@@ -28,8 +28,8 @@ std::string no_singular_values(int64_t i) {
              "too many repeated singular values (error code: ", i, ").");
 }
 
-// Complex vectors are given up to a phase. A loss whose slope along it is not 0 is not a function of
-// the matrix: the diagonal of V^H gV is real for any other.
+// Complex vectors are given up to a phase. A loss whose slope along it is not 0 is not a function
+// of the matrix: the diagonal of V^H gV is real for any other.
 void check_phase(const Tensor& products, const char* op) {
   if (!is_complex(products.dtype()) || products.is_meta() || modes().grad) return;
   static const OpCall imag("imag"), amax("amax");

@@ -12,19 +12,28 @@ const OpCall call_exp("linalg.matrix_exp"), call_cat("cat"), call_solve("_linalg
 // The numerator's coefficients of the diagonal approximant of order 13, and the greatest 1-norm for
 // which it is exact in double precision: Higham 2005, "The scaling and squaring method for the
 // matrix exponential revisited", table 2.3.
-constexpr double kPade[] = {64764752532480000, 32382376266240000, 7771770303897600,
-                            1187353796428800,  129060195264000,   10559470521600,
-                            670442572800,      33522128640,       1323241920,
-                            40840800,          960960,            16380,
-                            182,               1};
+constexpr double kPade[] = {64764752532480000,
+                            32382376266240000,
+                            7771770303897600,
+                            1187353796428800,
+                            129060195264000,
+                            10559470521600,
+                            670442572800,
+                            33522128640,
+                            1323241920,
+                            40840800,
+                            960960,
+                            16380,
+                            182,
+                            1};
 constexpr double kBound = 5.371920351148152;
 
 Tensor pade(const Tensor& a) {
   const double* b = kPade;
   const Tensor one = identity_columns(batch_sizes(a), rows(a), a.options());
   const Tensor a2 = mm(a, a), a4 = mm(a2, a2), a6 = mm(a4, a2);
-  const Tensor even = mm(a6, a6 * b[12] + a4 * b[10] + a2 * b[8]) + a6 * b[6] + a4 * b[4] +
-                      a2 * b[2] + one * b[0];
+  const Tensor even =
+      mm(a6, a6 * b[12] + a4 * b[10] + a2 * b[8]) + a6 * b[6] + a4 * b[4] + a2 * b[2] + one * b[0];
   const Tensor odd = mm(a, mm(a6, a6 * b[13] + a4 * b[11] + a2 * b[9]) + a6 * b[7] + a4 * b[5] +
                                a2 * b[3] + one * b[1]);
   return call_solve(even - odd, even + odd, true, false);
@@ -68,8 +77,8 @@ void matrix_exp_back(Backward& b) {
   const int64_t n = rows(a);
   if (a.numel() == 0) return b.set(0, g);
   const Tensor none = zeros(a.sizes(), a.options());
-  const Tensor e = call_exp(call_cat(
-      TensorList{call_cat(TensorList{a, g}, -1), call_cat(TensorList{none, a}, -1)}, -2));
+  const Tensor e = call_exp(
+      call_cat(TensorList{call_cat(TensorList{a, g}, -1), call_cat(TensorList{none, a}, -1)}, -2));
   b.set(0, narrow(narrow(e, -2, 0, n), -1, n, n));
 }
 

@@ -1,6 +1,7 @@
 // LU factorization, and what follows from it: solutions, inverses, determinants.
 #include <cmath>
 
+#include "../transform.h"
 #include "linalg.h"
 
 namespace flambeau::linalg {
@@ -187,7 +188,8 @@ Tensor lu_solve(const Tensor& lu, const Tensor& pivots, const Tensor& b, bool le
         "x", columns(b), ")");
   if (!left)
     return flambeau::adjoint(call_lu_solve(lu, pivots, flambeau::adjoint(b), true, !adjoint));
-  if (!(lu.requires_grad() && modes().grad)) return call_left_solve(lu, pivots, b, adjoint);
+  if (!((lu.requires_grad() && modes().grad) || is_transformed(lu)))
+    return call_left_solve(lu, pivots, b, adjoint);
   const TensorList f = call_unpack.all(lu, pivots);  // triangular systems differentiate in L and U
   const Tensor &p = f[0], &l = f[1], &u = f[2];
   if (!adjoint)

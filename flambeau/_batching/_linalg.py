@@ -1,6 +1,5 @@
 """Rules of linear algebra: matrices and what goes with them take any leading dimensions."""
 
-import flambeau
 from flambeau import _C
 
 from . import padded, rule

@@ -20,7 +20,7 @@ def _eye(like, rows, columns=None):
     return flambeau.eye(rows, columns, dtype=like.dtype, device=like.device)
 
 
-# -- powers ------------------------------------------------------------------------------------------
+# -- powers ----------------------------------------------------------------------------------------
 def _power(input, n):
     if n == 0:  # its gradient is 0, not absent
         return input.masked_fill(flambeau.ones_like(input, dtype=flambeau.bool), 0) + _eye(

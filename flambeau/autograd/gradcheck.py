@@ -134,7 +134,8 @@ def _check_inputs(inputs, eps):
             stacklevel=4,
         )
     for x in found:
-        if x.numel() > 0 and any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)):
+        lines = zip(x.stride(), x.shape, strict=True)
+        if x.numel() > 0 and any(s == 0 and n > 1 for s, n in lines):
             raise RuntimeError(
                 "gradcheck: an input has elements that share memory: call contiguous() on it first"
             )
