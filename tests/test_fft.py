@@ -67,6 +67,53 @@ def test_several_dimensions(norm):
     assert torch.equal(torch.fft.ihfft2(y), torch.fft.ihfftn(y, dim=(-2, -1)))
 
 
+SIZES = [7, 16, 31, 37, 60, 74, 97, 128, 210, 961, 1000, 1009]
+
+
+def near(got, expected, double):
+    error = np.abs(got.numpy() - expected).max() / np.sqrt((np.abs(expected) ** 2).mean())
+    assert error < (1e-13 if double else 1e-5)
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("shape, dim", [((), 0), ((9,), 1), ((40,), 1), ((3,), 0), ((2, 19), 1)])
+def test_many_lines_against_numpy(shape, dim, double):
+    for n in SIZES:
+        full = [*shape[:dim], n, *shape[dim:]]
+        x = RNG.standard_normal(full)
+        check_all_kinds(x, dim, n, double)
+
+
+@pytest.mark.parametrize("n", [1 << 15, 3 << 14, 100_000, (1 << 16) - 2, 40_009])
+def test_long_lines_against_numpy(n):
+    for double in (True, False):
+        check_all_kinds(RNG.standard_normal(n), 0, n, double)
+    check_all_kinds(RNG.standard_normal((2, n)), 1, n, True)
+
+
+def check_all_kinds(x, dim, n, double):
+    z = x + 1j * np.flip(x)
+    half = np.fft.rfft(x, axis=dim)
+    dtype = torch.float64 if double else torch.float32
+    real, both = torch.from_numpy(x).to(dtype), torch.from_numpy(z).to(dtype.to_complex())
+    near(torch.fft.fft(both, dim=dim), np.fft.fft(z, axis=dim), double)
+    near(torch.fft.ifft(both, dim=dim), np.fft.ifft(z, axis=dim), double)
+    near(torch.fft.rfft(real, dim=dim), half, double)
+    packed = torch.from_numpy(half).to(dtype.to_complex())
+    near(torch.fft.irfft(packed, n=n, dim=dim), x, double)
+
+
+def test_same_bits_on_any_number_of_threads():
+    x = real(50, 600)
+    y = real(1 << 17)
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append((torch.fft.rfft(x), torch.fft.fft(y)))
+    for a, b in results[1:]:
+        assert torch.equal(a, results[0][0]) and torch.equal(b, results[0][1])
+
+
 def test_sizes():
     x = complexes(4, 6)
     close(torch.fft.fft(x, n=4), direct(x[:, :4], 1, None, -1))

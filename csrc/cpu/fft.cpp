@@ -2,6 +2,7 @@
 // by rows and columns.
 #include "fft.h"
 
+#include "gemm.h"
 #include "gemm_driver.h"
 #include "parallel.h"
 #include "scratch.h"
@@ -33,6 +34,12 @@ FLAMBEAU_INLINE void each_point(int64_t first, int64_t s, int64_t inner, int64_t
   if (inner == 1) {
     for (int64_t q = 0; q < s; ++q)
       for (int64_t k = 0; k < count; ++k) f(k, q, (first + q) * n + k);
+    return;
+  }
+  if (first % inner + s <= inner) {
+    const int64_t base = first / inner * n * inner + first % inner;
+    for (int64_t k = 0; k < count; ++k)
+      for (int64_t q = 0; q < s; ++q) f(k, q, base + k * inner + q);
     return;
   }
   for (int64_t k = 0; k < count; ++k) {
@@ -135,16 +142,27 @@ class Lines {
     const int64_t lines = a_.outer * a_.inner, room = points.room();
     int64_t group = lines < W ? lines : W;
     if (room > (1 << 16)) group = 1;  // the memory of many long lines
-    const int64_t groups = (lines + group - 1) / group;
-    const int64_t grain = (1 << 15) / (room * group) + 1;
-    parallel_for(0, groups, grain, [&](int64_t b, int64_t e) {
+    // Groups end where a row of neighbours does, so that what they read is side by side too.
+    const bool rows = a_.inner >= group;
+    const int64_t row = rows ? a_.inner : lines, per_row = (row + group - 1) / group;
+    int64_t grain = (1 << 14) / (room * group);
+    if (grain < 1) grain = 1;
+    parallel_for(0, lines / row * per_row, grain, [&](int64_t b, int64_t e) {
       T* memory = scratch_for<T>(Scratch::columns, 4 * room * group);
-      const Split<T> x = split_at(memory, room * group);
-      const Split<T> y = split_at(memory + 2 * room * group, room * group);
       for (int64_t g = b; g < e; ++g) {
-        const int64_t first = g * group, s = lines - first < group ? lines - first : group;
-        load(x, first, s);
-        store(points.run(x, y, s), first, s);
+        const int64_t at = g % per_row * group, first = g / per_row * row + at;
+        const int64_t s = row - at < group ? row - at : group;
+        const Split<T> x = split_at(memory, room * s), y = split_at(memory + 2 * room * s, room * s);
+        const bool square = a_.inner == 1 && 2 * s >= W && (half_ || a_.kind == FftArgs::complex);
+        if (square)
+          load_square(x, y, first, s);
+        else
+          load(x, first, s);
+        const Split<T> r = points.run(x, y, s);
+        if (square)
+          store_square(r, first, s);
+        else
+          store(r, first, s);
       }
     });
   }
@@ -189,7 +207,7 @@ class Lines {
         Pair<T> z;
         if (half_) {
           const int64_t i = (k == n_ ? 0 : k) * s + q, j = (k ? n_ - k : 0) * s + q;
-          z = unpacked({x.re[i], x.im[i]}, {x.re[j], x.im[j]}, k);
+          z = unpacked(Pair<T>{x.re[i], x.im[i]}, Pair<T>{x.re[j], x.im[j]}, k);
         } else {
           z = {x.re[k * s + q], x.im[k * s + q]};
         }
@@ -204,18 +222,97 @@ class Lines {
     }
   }
 
+  // -- lines one after the other: squares of them are transposed in registers
+  using P = Pair<Vec<T>>;
+  static constexpr int64_t kAtOnce = W / 2;
+  static FLAMBEAU_INLINE P row(Split<T> x, int64_t k, int64_t s) {
+    return {Vec<T>::load_n(x.re + k * s, s), Vec<T>::load_n(x.im + k * s, s)};
+  }
+  static FLAMBEAU_INLINE void set_row(Split<T> x, int64_t k, int64_t s, P z) {
+    z.re.store_n(x.re + k * s, s);
+    z.im.store_n(x.im + k * s, s);
+  }
+
+  // put(k, numbers k of all lines) for lines of `count` complex numbers that begin `step` apart.
+  template <class F>
+  static FLAMBEAU_INLINE void read_rows(const T* in, int64_t step, int64_t s, int64_t count,
+                                        const F& put) {
+    for (int64_t k = 0; k < count; k += kAtOnce) {
+      const int64_t m = count - k < kAtOnce ? count - k : kAtOnce;
+      Vec<T> r[W];
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < W; ++q)
+        r[q] = q < s ? Vec<T>::load_n(in + q * step + 2 * k, 2 * m) : Vec<T>(T(0));
+      transpose(r);
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kAtOnce; ++i)
+        if (i < m) put(k + i, P{r[2 * i], r[2 * i + 1]});
+    }
+  }
+  template <class F>
+  static FLAMBEAU_INLINE void write_rows(T* out, int64_t step, int64_t s, int64_t count,
+                                         const F& get) {
+    for (int64_t k = 0; k < count; k += kAtOnce) {
+      const int64_t m = count - k < kAtOnce ? count - k : kAtOnce;
+      Vec<T> r[W];
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kAtOnce; ++i) {
+        const P z = i < m ? get(k + i) : P{Vec<T>(T(0)), Vec<T>(T(0))};
+        r[2 * i] = z.re;
+        r[2 * i + 1] = z.im;
+      }
+      transpose(r);
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < W; ++q)
+        if (q < s) r[q].store_n(out + q * step + 2 * k, 2 * m);
+    }
+  }
+
+  void load_square(Split<T> x, Split<T> y, int64_t first, int64_t s) const {
+    if (a_.kind != FftArgs::to_real) {
+      const Split<T> to = a_.forward ? x : swapped(x);
+      return read_rows(in_ + first * 2 * n_, 2 * n_, s, n_,
+                       [&](int64_t k, P z) { set_row(to, k, s, z); });
+    }
+    const T* in = in_ + first * (a_.n + 2);
+    read_rows(in, a_.n + 2, s, n_, [&](int64_t k, P z) { set_row(y, k, s, z); });
+    T last[W] = {};
+    for (int64_t q = 0; q < s; ++q) last[q] = in[q * (a_.n + 2) + a_.n];
+    const Vec<T> zero(T(0));
+    set_row(swapped(x), 0, s, packed(P{row(y, 0, s).re, zero}, P{Vec<T>::load(last), zero}, 0));
+    for (int64_t k = 1; k < n_; ++k) {
+      const P b = row(y, n_ - k, s);
+      set_row(swapped(x), k, s, packed(row(y, k, s), P{b.re, -b.im}, k));
+    }
+  }
+
+  void store_square(Split<T> x, int64_t first, int64_t s) const {
+    if (a_.kind == FftArgs::from_real)
+      return write_rows(out_ + first * (a_.n + 2), a_.n + 2, s, n_ + 1, [&](int64_t k) {
+        return unpacked(row(x, k == n_ ? 0 : k, s), row(x, k ? n_ - k : 0, s), k).scaled(scale_);
+      });
+    const Split<T> from = a_.forward ? x : swapped(x);
+    write_rows(out_ + first * 2 * n_, 2 * n_, s, n_,
+               [&](int64_t k) { return row(from, k, s).scaled(scale_); });
+  }
+
   // -- real lines of 2 n numbers as n complex ones
   // The even numbers' transform E and the odd ones' O are in Z = E + i O; X = E + w^k O.
-  FLAMBEAU_INLINE Pair<T> unpacked(Pair<T> a, Pair<T> b, int64_t k) const {
-    const Pair<T> even = {a.re + b.re, a.im - b.im}, odd = {a.re - b.re, a.im + b.im};
+  template <class V>
+  FLAMBEAU_INLINE Pair<V> unpacked(Pair<V> a, Pair<V> b, int64_t k) const {
+    const Pair<V> even = {a.re + b.re, a.im - b.im}, odd = {a.re - b.re, a.im + b.im};
     return (even + odd.turned().times(roots_.cosine[k], roots_.sine[k])).scaled(T(0.5));
   }
-  // The way back, of the line's point k at p; what is imaginary at both ends does not count.
+  // The way back, b being the conjugate of point n - k.
+  template <class V>
+  FLAMBEAU_INLINE Pair<V> packed(Pair<V> a, Pair<V> b, int64_t k) const {
+    const Pair<V> odd = (a - b).times(roots_.cosine[k], -roots_.sine[k]);
+    return a + b + Pair<V>{-odd.im, odd.re};
+  }
+  // The same of the line's point k at p; what is imaginary at both ends does not count.
   FLAMBEAU_INLINE Pair<T> packed(const T* p, int64_t k) const {
     const T* m = p + 2 * (n_ - 2 * k) * a_.inner;
-    const Pair<T> a = {p[0], k ? p[1] : 0}, b = {m[0], k ? -m[1] : 0};
-    const Pair<T> odd = (a - b).times(roots_.cosine[k], -roots_.sine[k]);
-    return a + b + Pair<T>{-odd.im, odd.re};
+    return packed(Pair<T>{p[0], k ? p[1] : 0}, Pair<T>{m[0], k ? -m[1] : 0}, k);
   }
   // Point k of an odd number of them, from the first half.
   FLAMBEAU_INLINE Pair<T> mirrored(const T* p, int64_t k) const {
@@ -237,7 +334,7 @@ class Lines {
         parallel_for(0, n_ + 1, 1 << 14, [&](int64_t b, int64_t e) {
           for (int64_t k = b; k < e; ++k) {
             const T *p = aside + 2 * (k == n_ ? 0 : k), *m = aside + 2 * (k ? n_ - k : 0);
-            const Pair<T> z = unpacked({p[0], p[1]}, {m[0], m[1]}, k);
+            const Pair<T> z = unpacked(Pair<T>{p[0], p[1]}, Pair<T>{m[0], m[1]}, k);
             out[2 * k] = z.re * scale_;
             out[2 * k + 1] = z.im * scale_;
           }
@@ -283,11 +380,8 @@ class Lines {
       for (int64_t g = b; g < e; ++g) {
         const int64_t j = g * W, s = n1 - j < W ? n1 - j : W;
         const Split<T> x = split_at(memory, n2 * s), y = split_at(memory + 2 * n2 * s, n2 * s);
-        for (int64_t q = 0; q < s; ++q)
-          for (int64_t k = 0; k < n2; ++k) {
-            x.re[k * s + q] = work[2 * ((j + q) * n2 + k)];
-            x.im[k * s + q] = work[2 * ((j + q) * n2 + k) + 1];
-          }
+        read_rows(work + 2 * j * n2, 2 * n2, s, n2,
+                  [&](int64_t k, P z) { set_row(x, k, s, z); });
         const Split<T> r = across.run(x, y, s), from = inverse ? swapped(r) : r;
         for (int64_t k = 0; k < n2; ++k)
           for (int64_t q = 0; q < s; ++q) {
