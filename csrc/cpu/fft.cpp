@@ -152,7 +152,8 @@ class Lines {
       for (int64_t g = b; g < e; ++g) {
         const int64_t at = g % per_row * group, first = g / per_row * row + at;
         const int64_t s = row - at < group ? row - at : group;
-        const Split<T> x = split_at(memory, room * s), y = split_at(memory + 2 * room * s, room * s);
+        const Split<T> x = split_at(memory, room * s),
+                       y = split_at(memory + 2 * room * s, room * s);
         const bool square = a_.inner == 1 && 2 * s >= W && (half_ || a_.kind == FftArgs::complex);
         if (square)
           load_square(x, y, first, s);
@@ -380,8 +381,7 @@ class Lines {
       for (int64_t g = b; g < e; ++g) {
         const int64_t j = g * W, s = n1 - j < W ? n1 - j : W;
         const Split<T> x = split_at(memory, n2 * s), y = split_at(memory + 2 * n2 * s, n2 * s);
-        read_rows(work + 2 * j * n2, 2 * n2, s, n2,
-                  [&](int64_t k, P z) { set_row(x, k, s, z); });
+        read_rows(work + 2 * j * n2, 2 * n2, s, n2, [&](int64_t k, P z) { set_row(x, k, s, z); });
         const Split<T> r = across.run(x, y, s), from = inverse ? swapped(r) : r;
         for (int64_t k = 0; k < n2; ++k)
           for (int64_t q = 0; q < s; ++q) {
