@@ -173,3 +173,29 @@ def test_meta_and_empty():
 def test_errors(call):
     with pytest.raises(RuntimeError):
         call()
+
+
+@pytest.mark.parametrize("dims, size, output", [(2, (7, 9), (3, 4)), (3, (5, 6, 7), (2, 3, 1))])
+def test_fractional_windows(dims, size, output):
+    pool = F.fractional_max_pool2d if dims == 2 else F.fractional_max_pool3d
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    samples = torch.rand(2, 3, dims, dtype=torch.float64)
+    best, places = pool(x, 2, output, return_indices=True, _random_samples=samples)
+    assert torch.equal(x.flatten(2).gather(2, places.flatten(2)).reshape(best.shape), best)
+    order = range(dims) if dims == 3 else reversed(range(dims))
+    for n, c in np.ndindex(2, 3):
+        axes = []
+        for d, s in enumerate(order):
+            u, wanted = float(samples[n, c, s]), output[d]
+            alpha = (size[d] - 2) / (wanted - 1) if wanted > 1 else 0
+            starts = [int((i + u) * alpha) - int(u * alpha) for i in range(wanted - 1)]
+            axes.append([range(a, a + 2) for a in (*starts, size[d] - 2)])
+        want = pooled(x[n, c].numpy(), axes, lambda v, p: v.max())
+        assert best[n, c].tolist() == want.tolist()
+    assert pool(x[:0], 2, output).shape == (0, 3, *output)
+
+
+def test_gradient_of_power_means_where_they_are_undefined():
+    x = torch.tensor([[-1.0, 4.0]], requires_grad=True)
+    F.lp_pool1d(x, 1.5, 2).sum().backward()
+    assert bool(x.grad.isnan().all())

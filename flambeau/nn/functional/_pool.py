@@ -1,6 +1,5 @@
 """Pooling made of other operators: power means, unpooling, windows at random places."""
 
-import itertools
 import math
 
 import flambeau as torch
@@ -146,15 +145,16 @@ def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_siz
     return _max_unpool(input, indices, kernel_size, stride, padding, output_size, 3)
 
 
-def _starts(sample, length, wanted, window):
-    """Where the windows of one dimension begin, for a sample between 0 and 1."""
+def _starts(samples, length, wanted, window):
+    """Where the windows of one dimension begin, [planes, wanted], for samples between 0 and 1."""
+    last = torch.full((samples.shape[0], 1), length - window, dtype=torch.int64)
     if wanted == 1:
-        return torch.full((1,), length - window, dtype=torch.int64)
+        return last
     alpha = (length - window) / (wanted - 1)
-    steps = torch.arange(wanted, dtype=sample.dtype, device=sample.device)
-    starts = ((steps + sample) * alpha).long() - (sample * alpha).long()
-    starts[-1] = length - window
-    return starts
+    samples = samples.unsqueeze(1)
+    steps = torch.arange(wanted - 1, dtype=samples.dtype, device=samples.device)
+    starts = ((steps + samples) * alpha).long() - (samples * alpha).long()
+    return torch.cat([starts, last], 1)
 
 
 def _fractional(input, kernel_size, output_size, output_ratio, random_samples, dims):
@@ -181,32 +181,29 @@ def _fractional(input, kernel_size, output_size, output_ratio, random_samples, d
     number, channels = batch.shape[:2]
     if random_samples is None:
         random_samples = torch.rand(number, channels, dims, dtype=input.dtype, device=input.device)
-    window = list(itertools.product(*(range(k) for k in kernel)))
-    planes, picked = [], []
-    for sample, channel in itertools.product(range(number), range(channels)):
-        index = _plane_indices(random_samples[sample, channel], size, output, kernel, window)
-        values = batch[sample, channel].flatten()[index]  # [window, outputs]
-        best, which = values.max(0)
-        planes.append(best)
-        picked.append(index.gather(0, which.unsqueeze(0)).squeeze(0))
+    index = _places(random_samples.flatten(0, 1), size, output, kernel)
+    values = batch.reshape(number * channels, 1, math.prod(size))
+    values = values.expand(-1, index.shape[1], -1).gather(2, index)  # [planes, window, outputs]
     shape = (*input.shape[:-dims], *output)
-    return torch.stack(planes).reshape(shape), torch.stack(picked).reshape(shape)
+    if not values.numel():
+        return values.new_empty(shape), index.new_empty(shape)
+    best, which = values.max(1, keepdim=True)
+    return best.reshape(shape), index.gather(1, which).reshape(shape)
 
 
-def _plane_indices(samples, size, output, kernel, window):
-    """Flat positions of every element of every window of a plane, as [window, outputs]."""
+def _places(samples, size, output, kernel):
+    """Flat positions of every element of every window of every plane: [planes, window, outputs]."""
     dims = len(size)
     # The samples come last dimension first in two dimensions, in order in three.
     order = range(dims) if dims == 3 else reversed(range(dims))
-    starts = [_starts(samples[s], size[d], output[d], kernel[d]) for d, s in enumerate(order)]
-    rows = []
-    for offsets in window:
-        flat = torch.zeros((), dtype=torch.int64)
-        for d in range(dims):
-            along = (starts[d] + offsets[d]).reshape([-1] + [1] * (dims - d - 1))
-            flat = flat * size[d] + along
-        rows.append(flat.flatten())
-    return torch.stack(rows)
+    flat = torch.zeros((), dtype=torch.int64)
+    for d, s in enumerate(order):
+        starts = _starts(samples[:, s], size[d], output[d], kernel[d])
+        before, after = [1] * d, [1] * (dims - d - 1)
+        starts = starts.reshape(-1, *[1] * dims, *before, output[d], *after)
+        within = torch.arange(kernel[d]).reshape(1, *before, kernel[d], *after, *[1] * dims)
+        flat = flat * size[d] + (starts + within)
+    return flat.reshape(samples.shape[0], math.prod(kernel), math.prod(output))
 
 
 def fractional_max_pool2d_with_indices(
