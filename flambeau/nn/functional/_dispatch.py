@@ -1,6 +1,12 @@
 """Helpers that programs import from nn.functional."""
 
 from flambeau import Tensor
+from flambeau.overrides import (
+    handle_torch_function,
+    has_torch_function,
+    has_torch_function_unary,
+    has_torch_function_variadic,
+)
 
 TYPE_CHECKING = False  # what typing says while a program runs
 
@@ -14,6 +20,10 @@ __all__ = [
     "Tensor",
     "assert_int_or_pair",
     "boolean_dispatch",
+    "handle_torch_function",
+    "has_torch_function",
+    "has_torch_function_unary",
+    "has_torch_function_variadic",
 ]
 
 GRID_SAMPLE_INTERPOLATION_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
