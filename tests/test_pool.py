@@ -182,7 +182,7 @@ def test_fractional_windows(dims, size, output):
     samples = torch.rand(2, 3, dims, dtype=torch.float64)
     best, places = pool(x, 2, output, return_indices=True, _random_samples=samples)
     assert torch.equal(x.flatten(2).gather(2, places.flatten(2)).reshape(best.shape), best)
-    order = range(dims) if dims == 3 else reversed(range(dims))
+    order = list(range(dims)) if dims == 3 else list(reversed(range(dims)))
     for n, c in np.ndindex(2, 3):
         axes = []
         for d, s in enumerate(order):
