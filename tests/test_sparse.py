@@ -253,3 +253,37 @@ def test_printing():
         "       values=tensor([3., 4., 5., 1.]),\n"
         "       size=(2, 4), nnz=4, layout=torch.sparse_coo)"
     )
+
+
+@pytest.mark.parametrize("width", [1, 3, 64, 70])
+def test_products_by_rows(width):
+    torch.manual_seed(width)
+    a = torch.rand(9, 13, dtype=torch.float64)
+    a[a < 0.6] = 0
+    a[4] = 0
+    x, b = a.to_sparse(), torch.rand(13, width, dtype=torch.float64)
+    assert torch.allclose(x @ b, a @ b)
+    assert torch.allclose(x.to_sparse_csr() @ b, a @ b)
+    assert torch.allclose(x.float() @ b.float(), (a @ b).float(), atol=1e-5)
+    left = torch.rand(9, width, dtype=torch.float64)
+    got = torch.sparse.sampled_addmm(x.to_sparse_csr(), left, b.t(), beta=0.0)
+    assert torch.allclose(got.to_dense(), (left @ b.t()) * (a != 0))
+
+
+def test_second_gradients_of_products():
+    x = DENSE.to_sparse()
+
+    def product(values, b):
+        return x._with_values(values) @ b
+
+    values = x.values().clone().requires_grad_()
+    b = torch.rand(4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(product, [values, b])
+    assert torch.autograd.gradgradcheck(product, [values, b])
+
+
+def test_positions_changed_by_hand_are_not_followed_out_of_bounds():
+    x = DENSE.to_sparse()
+    x.indices()[1, 0] = 1000
+    with pytest.raises(IndexError):
+        x @ torch.ones(4, 2, dtype=torch.float64)

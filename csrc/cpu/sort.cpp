@@ -109,19 +109,33 @@ E* sort_entries(E* p, E* spare, int64_t n) {
   return n < 8192 ? radix_sort<8>(p, spare, n) : radix_sort<11>(p, spare, n);
 }
 
-// The `keep` first of n, in order, by keeping the best so far: few of a row come through.
-template <class E>
-void select_entries(const E* p, int64_t n, E* best, int64_t keep) {
-  for (int64_t i = 0; i < keep; ++i) best[i] = p[i];
+// The `keep` first of n, in order, by keeping the best so far: few of a row come through, and
+// blocks of which none does are passed over by their least key.
+template <class E, class T>
+void select_entries(const T* src, int64_t n, typename E::Key flip, E* best, int64_t keep) {
+  using Key = typename E::Key;
+  auto key_at = [&](int64_t i) { return static_cast<Key>(key_of(src[i]) ^ flip); };
+  for (int64_t i = 0; i < keep; ++i) best[i] = E::make(key_at(i), static_cast<Key>(i));
   insertion_sort(best, keep);
-  E last = best[keep - 1];
-  for (int64_t i = keep; i < n; ++i) {
-    if (!p[i].before(last)) [[likely]]
-      continue;
-    int64_t j = keep - 1;
-    for (; j > 0 && p[i].before(best[j - 1]); --j) best[j] = best[j - 1];
-    best[j] = p[i];
-    last = best[keep - 1];
+  constexpr int64_t kBlock = 32;
+  for (int64_t from = keep; from < n; from += kBlock) {
+    const int64_t end = from + kBlock < n ? from + kBlock : n;
+    if (end - from == kBlock) {
+      Key least = ~Key(0);
+      for (int64_t i = from; i < from + kBlock; ++i) {
+        const Key key = key_at(i);
+        least = key < least ? key : least;
+      }
+      if (least >= best[keep - 1].key()) [[likely]]
+        continue;
+    }
+    for (int64_t i = from; i < end; ++i) {
+      const E x = E::make(key_at(i), static_cast<Key>(i));
+      if (!x.before(best[keep - 1])) continue;
+      int64_t j = keep - 1;
+      for (; j > 0 && x.before(best[j - 1]); --j) best[j] = best[j - 1];
+      best[j] = x;
+    }
   }
 }
 
@@ -133,15 +147,11 @@ struct ByKey {
   }
 };
 
-// Whether elements that are equal stand among the first `keep`, or on both sides of their end.
 template <class E>
-bool has_ties(const E* entries, int64_t n, const E* sorted, int64_t keep) {
-  for (int64_t i = 1; i < keep; ++i)
+bool has_ties(const E* sorted, int64_t n) {
+  for (int64_t i = 1; i < n; ++i)
     if (sorted[i].key() == sorted[i - 1].key()) return true;
-  if (keep == n || keep == 0) return false;
-  int64_t same = 0;
-  for (int64_t i = 0; i < n; ++i) same += entries[i].key() == sorted[keep - 1].key();
-  return same > 1;
+  return false;
 }
 
 template <class E>
@@ -184,12 +194,42 @@ void sort_as_library(E* p, int64_t n, int64_t keep, Ties ties) {
   }
 }
 
+// -- bytes ----------------------------------------------------------------------------------------
+// Their places follow from how many there are of each.
+template <class T>
+void sort_bytes(const SortArgs& a) {
+  const uint8_t flip = (__is_same(T, int8_t) ? 0x80 : 0) ^ (a.descending ? 0xff : 0);
+  parallel_for(0, a.rows, 1 + 65536 / (a.n + 1), [&](int64_t b, int64_t e) {
+    for (int64_t r = b; r < e; ++r) {
+      const T* src = reinterpret_cast<const T*>(a.src) + r * a.n;
+      T* values = reinterpret_cast<T*>(a.values) + r * a.n;
+      int64_t* indices = a.indices + r * a.n;
+      auto key = [&](int64_t i) {
+        return static_cast<uint8_t>(static_cast<uint8_t>(value_of(src[i])) ^ flip);
+      };
+      int64_t places[256] = {}, total = 0;
+      for (int64_t i = 0; i < a.n; ++i) ++places[key(i)];
+      for (int64_t& place : places) {
+        const int64_t here = place;
+        place = total;
+        total += here;
+      }
+      for (int64_t i = 0; i < a.n; ++i) {
+        const int64_t at = places[key(i)]++;
+        indices[at] = i;
+        values[at] = src[i];
+      }
+    }
+  });
+}
+
 // -- rows -----------------------------------------------------------------------------------------
 template <class T>
 void sort_typed(const SortArgs& a) {
   using Key = decltype(key_of(T{}));
   using E = typename Choose<sizeof(Key) == 4, Narrow, Wide>::type;
-  const bool select = a.keep <= 64 && a.keep * 8 <= a.n, one = a.ties == Ties::select;
+  const bool one = a.ties == Ties::select;
+  const bool select = !one && a.keep > 0 && a.keep <= 64 && a.keep * 8 <= a.n;
   const int64_t grain = 1 + 16384 / (a.n ? a.n : 1);
   parallel_for(0, a.rows, grain, [&](int64_t b, int64_t e) {
     E* buffer = static_cast<E*>(__builtin_malloc(static_cast<size_t>(2 * a.n + 1) * sizeof(E)));
@@ -204,7 +244,7 @@ void sort_typed(const SortArgs& a) {
         for (int64_t i = 0; i < a.n; ++i)
           buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
       };
-      fill();
+      if (!select) fill();
       if (one) {
         select_place(buffer, a.n, a.keep - 1);
         const auto at = static_cast<int64_t>(buffer[a.keep - 1].at());
@@ -213,16 +253,16 @@ void sort_typed(const SortArgs& a) {
         continue;
       }
       E* sorted = buffer + a.n;
+      // One more than is kept shows whether the last has equals beyond.
+      const int64_t shown = a.keep < a.n ? a.keep + 1 : a.n;
       if (select)
-        select_entries(buffer, a.n, sorted, a.keep);
+        select_entries(src, a.n, flip, sorted, shown);
       else
         sorted = sort_entries(buffer, sorted, a.n);
-      if (a.ties != Ties::stable && a.keep) {
-        if (has_ties(select ? buffer : sorted, a.n, sorted, a.keep)) {
-          fill();
-          sort_as_library(buffer, a.n, a.keep, a.ties);
-          sorted = buffer;
-        }
+      if (a.ties != Ties::stable && a.keep && has_ties(sorted, shown)) {
+        fill();
+        sort_as_library(buffer, a.n, a.keep, a.ties);
+        sorted = buffer;
       }
       T* values = reinterpret_cast<T*>(a.values) + r * a.keep;
       int64_t* indices = a.indices + r * a.keep;
@@ -237,7 +277,12 @@ void sort_typed(const SortArgs& a) {
 }
 
 void sort(const SortArgs& a) {
-  by_real_dtype(a.dtype, [&](auto tag) { sort_typed<decltype(tag)>(a); });
+  by_real_dtype(a.dtype, [&](auto tag) {
+    if constexpr (sizeof(tag) == 1) {
+      if (a.ties == Ties::stable && a.keep == a.n && a.n > 256) return sort_bytes<decltype(tag)>(a);
+    }
+    sort_typed<decltype(tag)>(a);
+  });
 }
 
 // -- running extremes, searching

@@ -97,7 +97,11 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     at = 0 if dim is None else dim
     if dim is not None and not -max(ndim, 1) <= dim < max(ndim, 1):
         raise IndexError(f"{name}(): Dimension out of range, got {dim} for {ndim} dimensions")
-    lines = (lines.reshape(1) if lines.dim() == 0 else lines.movedim(at, -1)).sort(-1).values
+    lines = (
+        (lines.reshape(1) if lines.dim() == 0 else lines.movedim(at, -1))
+        .sort(-1, stable=True)
+        .values
+    )
     n = lines.shape[-1]
     nans = lines.isnan()
     if skip_nan:

@@ -218,7 +218,7 @@ def to_dense(input, dtype=None, *, masked_grad=None):
     return dense if dtype is None else dense.to(dtype)
 
 
-def _begins(ordered, n):
+def begins(ordered, n):
     """Where each of n rows begins in a list of row numbers in order."""
     return flambeau.searchsorted(ordered, flambeau.arange(n + 1, dtype=ordered.dtype))
 
@@ -246,8 +246,8 @@ def _compress(x, layout):
         order = indices[1].argsort(stable=True)
         indices, values = indices[:, order], values[order]
     lead, other = (0, 1) if by_rows else (1, 0)
-    begins = _begins(indices[lead].contiguous(), x.shape[lead])
-    return compressed(begins, indices[other].contiguous(), values, x.shape, layout)
+    first = begins(indices[lead].contiguous(), x.shape[lead])
+    return compressed(first, indices[other].contiguous(), values, x.shape, layout)
 
 
 def _from_dense(x, sparse_dim):

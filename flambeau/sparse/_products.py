@@ -1,11 +1,11 @@
 """Products with sparse matrices."""
 
 import flambeau
-from flambeau import Tensor
+from flambeau import _C, Tensor
 
-from ._create import coalesce, to_coo, to_dense, to_sparse_csr
+from ._create import begins, coalesce, to_coo, to_dense, to_sparse_csr
 from ._math import _like, _out, add, is_sparse, mul, transpose
-from ._tensor import coo, handles
+from ._tensor import CompressedTensor, coo, handles
 
 
 def _check(a, b, name):
@@ -22,8 +22,24 @@ def _check(a, b, name):
         )
 
 
+def _rows(a):
+    """Where the rows of a begin, and the columns; None when its values are not in that order."""
+    if isinstance(a, CompressedTensor):
+        if a.layout != flambeau.sparse_csr:
+            return None
+        return a._c.to(flambeau.int64), a._p.to(flambeau.int64)
+    if not a._coalesced or a.sparse_dim() != 2 or a.dense_dim():
+        return None
+    if "_rows" not in a.__dict__:
+        a._rows = begins(a._i[0].contiguous(), a.shape[0]), a._i[1].contiguous()
+    return a._rows
+
+
 def _sparse_dense(a, b):
     """Row r of the result is the sum of value * b[column] over the values in row r of a."""
+    rows = _rows(a) if b.dtype in (flambeau.float32, flambeau.float64) else None
+    if rows is not None:
+        return _C._internal["compressed_product"](*rows, a._v, b)
     a = to_coo(a)
     if a.sparse_dim() != 2:
         raise RuntimeError("mm(): expected a sparse matrix without dense dimensions")
@@ -142,7 +158,11 @@ def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
     tensor([4., 4.])
     """
     x = to_coo(input)
-    dots = (mat1[x._i[0]] * mat2.t()[x._i[1]]).sum(1)
+    rows = _rows(input) if mat1.dtype in (flambeau.float32, flambeau.float64) else None
+    if rows is not None:
+        dots = _C._internal["compressed_sample"](*rows, mat1, mat2.t())
+    else:
+        dots = (mat1[x._i[0]] * mat2.t()[x._i[1]]).sum(1)
     return _out(input._with_values(x._v * beta + dots * alpha), out)
 
 
