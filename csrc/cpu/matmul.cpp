@@ -1,5 +1,5 @@
 // Matrix products of every type: batches, layouts of C, half precision, integers, complex numbers.
-#include "gemm_driver.h"
+#include "gemm_bf16.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -149,10 +149,31 @@ void gemm_half(const GemmArgs& x) {
     }
   }
 }
+// The same without conversions where pairs of bfloat16 can be multiplied.
+bool gemm_pairs(const GemmArgs& args) {
+  const bool turn = args.c_row == 1 && args.c_col != 1;
+  const GemmArgs x = turn ? transposed(args) : args;
+  if (!pairs_fit(x)) return false;
+#ifdef FLAMBEAU_PAIRS
+  const int64_t biases = !x.bias ? 0 : x.bias_rows ? x.m : x.n;
+  float* bias = static_cast<float*>(scratch(Scratch::shared, biases * sizeof(float)));
+  for (int64_t i = 0; i < biases; ++i)
+    bias[i] = bf16_to_float(static_cast<const uint16_t*>(x.bias)[i * x.bias_stride]);
+  for_batches(x, [&](int64_t i0, int64_t i1) {
+    PairGemm(x, at<uint16_t>(x.a, x.a_batch, i0, i1), at<uint16_t>(x.b, x.b_batch, i0, i1),
+             const_cast<uint16_t*>(at<uint16_t>(x.c, x.c_batch, i0, i1)), biases ? bias : nullptr)
+        .run();
+  });
+#endif
+  return true;
+}
 void bf16_in(const uint16_t* s, float* d, int64_t n) { bf16_to_float(s, d, n); }
 void bf16_out(const float* s, uint16_t* d, int64_t n) { float_to_bf16(s, d, n); }
 void f16_in(const uint16_t* s, float* d, int64_t n) { f16_to_float(s, d, n); }
 void f16_out(const float* s, uint16_t* d, int64_t n) { float_to_f16(s, d, n); }
+void gemm_bf16(const GemmArgs& x) {
+  if (!gemm_pairs(x)) gemm_half<bf16_in, bf16_out>(x);
+}
 
 // -- integers and complex numbers: rows of B added up -------------------------------------------
 
@@ -224,7 +245,7 @@ void gemm_impl(const GemmArgs& x) {
     case GemmType::f32: return gemm_float<float>(x);
     case GemmType::f64: return gemm_float<double>(x);
     case GemmType::f16: return gemm_half<f16_in, f16_out>(x);
-    case GemmType::bf16: return gemm_half<bf16_in, bf16_out>(x);
+    case GemmType::bf16: return gemm_bf16(x);
     case GemmType::c64: return gemm_simple<Complex<float>>(x);
     case GemmType::c128: return gemm_simple<Complex<double>>(x);
     case GemmType::u8: return gemm_simple<uint8_t>(x);

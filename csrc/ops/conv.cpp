@@ -3,6 +3,7 @@
 // the other two.
 #include "../kernels/conv.h"
 
+#include "gemm.h"
 #include "shape.h"
 
 namespace flambeau {
@@ -58,6 +59,32 @@ Ints result_sizes(Role role, const Tensor& a, const Tensor& b, IntSpan size, int
   return sizes;
 }
 
+// A kernel of one on bfloat16: a product of the weight by each image.
+bool is_product(Role role, const Tensor& x, const Tensor& w, const Geometry& g) {
+  if (role != Role::output || x.dtype() != DType::bfloat16 || g.groups != 1) return false;
+  for (size_t d = 0; d < g.stride.size(); ++d)
+    if (w.sizes()[d + 2] != 1 || g.stride[d] != 1 || g.padding[d] != 0) return false;
+  return true;
+}
+Tensor product_of(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan size) {
+  const Ints sizes = result_sizes(Role::output, x, w, size, 1);
+  Tensor out = empty(sizes, x.options());
+  if (out.is_meta() || out.numel() == 0) return out;
+  const Tensor dx = x.contiguous_raw(), dw = w.contiguous_raw();
+  const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
+  const int64_t n = sizes[0], filters = sizes[1], channels = x.sizes()[1];
+  const int64_t positions = out.numel() / (n * filters);
+  GemmArgs a{.type = GemmType::bf16};
+  if (bias.defined()) a.bias = dense_bias.data(), a.bias_rows = true;
+  const auto view = [](const Tensor& t, const Ints& s, const Ints& strides) {
+    return t.as_strided_raw(s, strides, t.impl()->offset);
+  };
+  run_gemm(a, view(dw, Ints{n, filters, channels}, Ints{0, channels, 1}),
+           view(dx, Ints{n, channels, positions}, Ints{channels * positions, positions, 1}),
+           view(out, Ints{n, filters, positions}, Ints{filters * positions, positions, 1}));
+  return out;
+}
+
 // a and b are the two that are given, in the order input, output or either before the weight.
 Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias, IntSpan size,
                 const Geometry& g) {
@@ -74,6 +101,7 @@ Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias,
     column[1] = bias.numel();
     return call_add(out, call_reshape(bias, column));
   }
+  if (is_product(role, a, b, g)) return product_of(a, b, bias, size);
   const DType work = t == DType::float32 || t == DType::float64 ? t
                      : is_floating(t)                           ? DType::float32
                                                                 : DType::float64;
