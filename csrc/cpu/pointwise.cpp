@@ -224,10 +224,15 @@ void each_row(const Loop& loop, const F& f) {
 template <class C>
 void copy_converted(const Loop& loop) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  constexpr int64_t size = sizeof(C);
   each_row(loop, [&](const Cursor& c, int64_t n) {
     alignas(64) C buffer[kRun];
     char* dst = c.at(loop, 0);
     const char* src = c.at(loop, 1);
+    if (d.dtype == dtype_of<C> && d.strides[0] == size)
+      return load_run<C>(reinterpret_cast<C*>(dst), src, s.dtype, s.strides[0], n);
+    if (s.dtype == dtype_of<C> && s.strides[0] == size)
+      return store_run<C>(dst, d.dtype, d.strides[0], reinterpret_cast<const C*>(src), n);
     for (int64_t i = 0; i < n; i += kRun) {
       int64_t m = n - i < kRun ? n - i : kRun;
       load_run<C>(buffer, src + i * s.strides[0], s.dtype, s.strides[0], m);

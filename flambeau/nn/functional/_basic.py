@@ -29,6 +29,11 @@ def batch_norm(
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
         elif tensor.numel() != channels or (input.dim() < 2 and input.numel()):
             raise RuntimeError(f"{name} should contain {channels} elements not {tensor.numel()}")
+    state = (running_mean, running_var, weight, bias)
+    half = input.dtype in (torch.float16, torch.bfloat16)
+    if half and input.numel() and all(t is None or t.dtype == torch.float32 for t in state):
+        output = batch_norm(input.float(), *state, training, momentum, eps)
+        return output.to(input.dtype)
     fused = fusible(input, channels, weight, bias, layout=True)
     if not training:
         if fused and fusible(input, channels, running_mean, running_var, layout=True):
