@@ -272,3 +272,33 @@ def test_lazy_modules():
     other = nn.LazyLinear(3)
     other.load_state_dict(net.state_dict())
     assert other.weight.shape == (3, 5)
+
+
+def test_to_empty_from_meta_makes_new_parameters():
+    with torch.device("meta"):
+        layer = nn.Linear(2, 3)
+    layer.to_empty(device="cpu")
+    assert layer.weight.device.type == "cpu" and isinstance(layer.weight, nn.Parameter)
+    layer(torch.ones(1, 2)).sum().backward()
+
+
+def test_compile_in_place():
+    layer = nn.Linear(2, 2)
+    want = layer(torch.ones(1, 2))
+    layer.compile(backend="eager")
+    assert torch.equal(layer(torch.ones(1, 2)), want)
+    calls = []
+    layer.register_forward_hook(lambda *a: calls.append(1))
+    layer(torch.ones(1, 2))
+    assert calls == [1]
+    assert "_compiled_call_impl" not in pickle.loads(pickle.dumps(nn.Linear(1, 1))).__dict__
+    assert torch.equal(copy.deepcopy(layer)(torch.ones(1, 2)), want)
+
+
+def test_the_older_backward_hook():
+    layer, seen = nn.Linear(2, 1), []
+    layer.register_backward_hook(lambda module, grads_in, grads_out: seen.append(grads_out))
+    layer(torch.ones(1, 2, requires_grad=True)).sum().backward()
+    assert len(seen) == 1 and seen[0][0].tolist() == [[1.0]]
+    with pytest.raises(RuntimeError, match="Cannot use both"):
+        layer.register_full_backward_hook(lambda *a: None)

@@ -373,8 +373,11 @@ class Wishart(_OfMatrix, ExponentialFamily):
             max_try_correction = 3 if self._event_shape[-1] <= 4 else 10
         sample_shape = Size(sample_shape)
         sample = self._draw(sample_shape)
+        if max_try_correction:
+            # PyTorch always draws a second time; so the same seed gives the same matrices.
+            sample = self._draw(sample_shape)
         # Rounding may leave a matrix that is not positive definite: draw such ones anew.
-        for _ in range(max_try_correction):
+        for _ in range(max_try_correction - 1):
             bad = ~self.support.check(sample)
             if not bad.any():
                 break

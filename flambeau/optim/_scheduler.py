@@ -1,5 +1,7 @@
 """LRScheduler: the base of all schedules."""
 
+import functools
+
 from flambeau import Tensor
 
 from .optimizer import Optimizer
@@ -22,8 +24,33 @@ def _copy(rate):
     return rate.clone() if isinstance(rate, Tensor) else rate
 
 
+def _within_step(get_lr):
+    """get_lr that says so when it is called by others than step: it may not be the last rate."""
+
+    @functools.wraps(get_lr)
+    def checked(self):
+        if not self._get_lr_called_within_step:
+            import warnings
+
+            warnings.warn(
+                "To get the last learning rate computed by the scheduler, please use "
+                "`get_last_lr()`.",
+                stacklevel=2,
+            )
+        return get_lr(self)
+
+    return checked
+
+
 class LRScheduler:
     """Changes the learning rates of an optimizer; a subclass defines ``get_lr``."""
+
+    _get_lr_called_within_step = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "get_lr" in vars(cls) and cls.__module__.startswith(__package__):
+            cls.get_lr = _within_step(cls.get_lr)
 
     def __init__(self, optimizer, last_epoch=-1):
         if not isinstance(optimizer, Optimizer):
@@ -82,12 +109,17 @@ class LRScheduler:
         self._step_count += 1
         if epoch is None:
             self.last_epoch += 1
-            rates = self.get_lr()
+            self._apply(self._next_rates(self.get_lr))
         else:
             self.last_epoch = epoch
-            closed = getattr(self, "_get_closed_form_lr", self.get_lr)
-            rates = closed()
-        self._apply(rates)
+            self._apply(self._next_rates(getattr(self, "_get_closed_form_lr", self.get_lr)))
+
+    def _next_rates(self, get_lr):
+        self._get_lr_called_within_step = True
+        try:
+            return get_lr()
+        finally:
+            self._get_lr_called_within_step = False
 
     def _apply(self, rates):
         for group, rate in zip(self.optimizer.param_groups, rates):

@@ -301,7 +301,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_i *= self.T_mult
             self.T_cur = epoch - start
         self.last_epoch = math.floor(epoch)
-        self._apply(self.get_lr())
+        self._apply(self._next_rates(self.get_lr))
 
 
 class SequentialLR(LRScheduler):
@@ -434,8 +434,10 @@ class ReduceLROnPlateau(LRScheduler):
         if isinstance(min_lr, (list, tuple)):
             if len(min_lr) != groups:
                 raise ValueError(f"expected {groups} min_lrs, got {len(min_lr)}")
+            self.default_min_lr = None
             self.min_lrs = list(min_lr)
         else:
+            self.default_min_lr = min_lr
             self.min_lrs = [min_lr] * groups
         self.patience = patience
         self.cooldown = cooldown
@@ -473,6 +475,17 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = self._rates()
 
     def _reduce_lr(self):
+        added = len(self.optimizer.param_groups) - len(self.min_lrs)
+        if added > 0:  # groups that came after the schedule
+            if self.default_min_lr is None:
+                raise RuntimeError(
+                    "The number of param groups in the `optimizer` "
+                    f"({len(self.optimizer.param_groups)}) differs from when `ReduceLROnPlateau` "
+                    f"was initialized ({len(self.min_lrs)}), usually due to a new param group "
+                    "being added to the optimizer. Please modify the `min_lrs` field to match "
+                    "the length of the `optimizer` param groups."
+                )
+            self.min_lrs = self.min_lrs + [self.default_min_lr] * added
         for group, least in zip(self.optimizer.param_groups, self.min_lrs):
             old = number(group["lr"])
             new = max(old * self.factor, least)

@@ -75,6 +75,12 @@ def register_module_module_registration_hook(hook):
     return _register(_global_module_registration_hooks, hook)
 
 
+_MIXED = (
+    "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use "
+    "only one of them."
+)
+
+
 class HooksMixin:
     """The part of Module that keeps hooks and calls them."""
 
@@ -109,8 +115,18 @@ class HooksMixin:
 
     def register_full_backward_hook(self, hook, prepend=False):
         """Calls ``hook(module, grad_input, grad_output)`` once the input gradients are there."""
+        if self._is_full_backward_hook is False:
+            raise RuntimeError(_MIXED)
         self._is_full_backward_hook = True
         return _register(self._backward_hooks, hook, prepend=prepend)
+
+    def register_backward_hook(self, hook):
+        """Calls ``hook(module, grad_input, grad_output)`` with what the last operation of forward
+        has: the older form of `register_full_backward_hook`, which sees the module's inputs."""
+        if self._is_full_backward_hook is True:
+            raise RuntimeError(_MIXED)
+        self._is_full_backward_hook = False
+        return _register(self._backward_hooks, hook)
 
     def _call_with_hooks(self, args, kwargs):
         called = set()
@@ -126,6 +142,8 @@ class HooksMixin:
                 new = hook(self, args, *extra, result)
                 if new is not None:
                     result = new
+            if self._backward_hooks and self._is_full_backward_hook is False:
+                self._hook_last_node(result)
             return result if gradients is None else gradients.wrap_outputs(result)
         except Exception:
             self._run_always_called(called, args, kwargs)
@@ -154,13 +172,26 @@ class HooksMixin:
         return args, kwargs
 
     def _gradient_hooks(self):
-        hooks = [*_global_backward_hooks.values(), *self._backward_hooks.values()]
+        hooks = [*_global_backward_hooks.values()]
+        if self._is_full_backward_hook is not False:
+            hooks += self._backward_hooks.values()
         pre_hooks = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
         if not hooks and not pre_hooks:
             return None
         from ._backward import ModuleGradients
 
         return ModuleGradients(self, hooks, pre_hooks)
+
+    def _hook_last_node(self, result):
+        """Hangs the older backward hooks on the node of the first tensor in the result."""
+        while not hasattr(result, "grad_fn"):
+            result = next(iter(result.values())) if isinstance(result, dict) else result[0]
+        if result.grad_fn is None:
+            return
+        for hook in self._backward_hooks.values():
+            result.grad_fn.register_hook(
+                lambda grad_inputs, grad_outputs, hook=hook: hook(self, grad_inputs, grad_outputs)
+            )
 
     def _output_hooks(self):
         """(key, hook, takes keyword arguments) of all forward hooks, in the order of the calls."""

@@ -94,6 +94,7 @@ class Module(HooksMixin, StateMixin):
 
     _version = 1
     call_super_init = False
+    _compiled_call_impl = None
 
     def __init__(self, *args, **kwargs):
         if not self.call_super_init:
@@ -124,9 +125,15 @@ class Module(HooksMixin, StateMixin):
             or self._backward_hooks
             or self._backward_pre_hooks
             or _global_call_hooks
+            or self._compiled_call_impl
         ):
+            if self._compiled_call_impl is not None:
+                return self._compiled_call_impl(*args, **kwargs)
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)
+
+    def _call_impl(self, *args, **kwargs):
+        return self._call_with_hooks(args, kwargs)
 
     # -- attributes ------------------------------------------------------------------------
 
@@ -211,6 +218,15 @@ class Module(HooksMixin, StateMixin):
         names = {*dir(type(self)), *self.__dict__}
         names.update(self._parameters, self._modules, self._buffers)
         return sorted(name for name in names if not name[:1].isdigit())
+
+    def compile(self, *args, **kwargs):
+        """Compiles the calls of this module, in place; the arguments are `torch.compile`'s."""
+        self._compiled_call_impl = torch.compile(self._call_impl, *args, **kwargs)
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        state.pop("_compiled_call_impl", None)
+        return state
 
     def __setstate__(self, state):
         self.__dict__.update(_fresh_state())
@@ -428,19 +444,23 @@ class Module(HooksMixin, StateMixin):
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for param in self._parameters.values():
+        for name, param in self._parameters.items():
             if param is None:
                 continue
+            grad = param.grad
             with torch.no_grad():
                 new = fn(param)
             if new is not param:
-                param.data = new
-            if param.grad is not None:
+                if new.device.type == param.device.type:
+                    param.data = new
+                else:  # memory of another kind is that of another parameter
+                    param = self._parameters[name] = Parameter(new, param.requires_grad)
+            if grad is not None:
                 with torch.no_grad():
-                    new = fn(param.grad)
+                    new = fn(grad)
                 if new is not param.grad:
                     # The gradient goes by another object: its type must match the new data's.
-                    param.grad = new.requires_grad_(param.grad.requires_grad)
+                    param.grad = new.requires_grad_(grad.requires_grad)
         for name, buffer in self._buffers.items():
             if buffer is not None:
                 self._buffers[name] = fn(buffer)
