@@ -48,7 +48,7 @@ _ops.load_composites()
 globals().update(_ops.plain())
 
 # After the operators: these have a form of their own.
-from . import _tensor, storage  # noqa: E402
+from . import _private, _tensor, storage  # noqa: E402
 from ._creation import asarray, from_dlpack, from_numpy  # noqa: E402
 from ._settings import (  # noqa: E402
     are_deterministic_algorithms_enabled,
@@ -117,9 +117,15 @@ _ELSEWHERE = {
     "get_printoptions": "_tensor_str",
     "finfo": "_numeric_limits",
     "iinfo": "_numeric_limits",
+    "PyTorchFileReader": "_zip",
     "TypedStorage": "storage",
     "return_types": "_return_types",
     "as_torch": "_alias",
+    "Future": "futures",
+    "ScriptFunction": "jit",
+    "ScriptModule": "jit",
+    "fork": "jit",
+    "wait": "jit",
     "autocast": "amp",
     "GradScaler": "amp",
     **{

@@ -111,6 +111,10 @@ class Reader:
     def __contains__(self, name):
         return self._root + name in self._members
 
+    def names(self):
+        """The names of all members."""
+        return [n[len(self._root) :] for n in self._members if n.startswith(self._root)]
+
     def size(self, name):
         """The number of bytes of a member."""
         return self._members[self._root + name].file_size
@@ -163,3 +167,45 @@ class Reader:
 
 def _is_root(name):
     return name.endswith("/data.pkl") and name.count("/") == 1
+
+
+class PyTorchFileReader:
+    """A checkpoint's members by name, as PyTorch's reader of that name gives them.
+
+    name_or_buffer: a path or a readable, seekable file.
+    """
+
+    def __init__(self, name_or_buffer):
+        self._owned = isinstance(name_or_buffer, (str, os.PathLike))
+        self._file = open(name_or_buffer, "rb") if self._owned else name_or_buffer
+        self._reader = Reader(self._file)
+
+    def has_record(self, name):
+        """Whether there is a member of that name."""
+        return name in self._reader
+
+    def get_record(self, name):
+        """A member's bytes."""
+        return self._reader.read(name)
+
+    def get_storage_from_record(self, name, numel, dtype):
+        """A member's bytes as a tensor of so many elements."""
+        import flambeau
+
+        return flambeau.frombuffer(bytearray(self.get_record(name)), dtype=dtype, count=numel)
+
+    def get_all_records(self):
+        """The names of all members."""
+        return self._reader.names()
+
+    def get_record_offset(self, name):
+        """Where a member's bytes begin in the file."""
+        return self._reader.start(name)
+
+    def version(self):
+        """The version of the format."""
+        return int(self._reader.read("version")) if "version" in self._reader else 1
+
+    def __del__(self):
+        if getattr(self, "_owned", False) and hasattr(self, "_file"):
+            self._file.close()

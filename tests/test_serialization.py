@@ -567,3 +567,12 @@ def test_old_files():
             torch.load(wrong)
     with pytest.raises(RuntimeError, match="magic"):
         torch.load(io.BytesIO(pickle.dumps(3)))
+
+
+def test_members_by_name(tmp_path):
+    torch.save({"w": torch.arange(4.0)}, tmp_path / "c.pt")
+    reader = torch.PyTorchFileReader(str(tmp_path / "c.pt"))
+    assert {"data.pkl", "data/0", "version"} <= set(reader.get_all_records())
+    assert reader.has_record("data/0") and not reader.has_record("data/1")
+    assert reader.get_storage_from_record("data/0", 4, torch.float32).tolist() == [0, 1, 2, 3]
+    assert reader.version() >= 3

@@ -33,7 +33,7 @@ def __getattr__(name):
 
     if name == "Variable":
         return import_module(".variable", __name__).Variable
-    if name in ("functional", "graph", "variable"):
+    if name in ("functional", "graph", "profiler", "variable"):
         return import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -6,15 +6,16 @@ device raises AssertionError.
 
 from collections import OrderedDict
 
-__all__ = """Event Stream StreamContext amp can_device_access_peer current_device current_stream
-default_stream device device_count empty_cache get_arch_list get_device_capability
-get_device_name get_device_properties get_rng_state get_rng_state_all init initial_seed
-ipc_collect is_available is_bf16_supported is_current_stream_capturing is_initialized manual_seed
-manual_seed_all max_memory_allocated max_memory_cached max_memory_reserved mem_get_info
-memory_allocated memory_cached memory_reserved memory_stats memory_summary
+__all__ = """CUDAGraph Event Stream StreamContext amp can_device_access_peer current_device
+current_stream default_stream device device_count empty_cache get_arch_list
+get_device_capability get_device_name get_device_properties get_rng_state
+get_rng_state_all graph graph_pool_handle init initial_seed ipc_collect is_available
+is_bf16_supported is_current_stream_capturing is_initialized make_graphed_callables
+manual_seed manual_seed_all max_memory_allocated max_memory_cached max_memory_reserved
+mem_get_info memory_allocated memory_cached memory_reserved memory_stats memory_summary
 reset_accumulated_memory_stats reset_max_memory_allocated reset_max_memory_cached
-reset_peak_memory_stats seed seed_all set_device set_per_process_memory_fraction set_rng_state
-set_rng_state_all set_stream stream synchronize utilization""".split()
+reset_peak_memory_stats seed seed_all set_device set_per_process_memory_fraction
+set_rng_state set_rng_state_all set_stream stream synchronize utilization""".split()
 
 
 def is_available():
@@ -158,6 +159,23 @@ class StreamContext:
 
 
 stream = StreamContext
+
+
+class CUDAGraph:
+    """Work on a device recorded to run again: an error, as there is no device."""
+
+    def __init__(self, keep_graph=False):
+        _absent()
+
+
+class graph:
+    """Records what runs within into a CUDAGraph, which cannot be made."""
+
+    def __init__(self, cuda_graph, pool=None, stream=None, capture_error_mode="global"):
+        _absent()
+
+
+graph_pool_handle = make_graphed_callables = _absent
 
 
 def __getattr__(name):

@@ -4,7 +4,7 @@ import importlib
 
 
 def __getattr__(name):
-    if not name.startswith("_"):
+    if not name.startswith("__"):
         path = f"{__name__}.{name}"
         try:
             return importlib.import_module(path)

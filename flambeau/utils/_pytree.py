@@ -100,6 +100,22 @@ def _enter():
 
 
 _enter()
+
+
+# Names that libraries register containers like dictionaries with.
+def _dict_flatten(d):
+    return list(d.values()), list(d)
+
+
+def _dict_unflatten(values, context):
+    return dict(zip(context, values, strict=True))
+
+
+def _dict_flatten_with_keys(d):
+    values, context = _dict_flatten(d)
+    return list(zip(_mapping_keys(d), values, strict=True)), context
+
+
 _NAMED = NodeDef(
     namedtuple,
     lambda x: (list(x), type(x)),
@@ -107,6 +123,11 @@ _NAMED = NodeDef(
     lambda x: [GetAttrKey(n) for n in x._fields],
 )
 _STRUCT = NodeDef(tuple, lambda x: (list(x), type(x)), lambda c, cls: cls(tuple(c)), _sequence_keys)
+
+
+def _get_node_type(tree):
+    """The type under which a container is registered."""
+    return namedtuple if hasattr(tree, "_fields") and isinstance(tree, tuple) else type(tree)
 
 
 def _node_of(x):

@@ -23,7 +23,7 @@ import flambeau
 
 from . import _info, _transport
 from ._fetch import Exhausted, make_fetch
-from .dataloader import LengthWatch
+from .dataloader import LengthWatch, _BaseDataLoaderIter
 from .sampler import draw_seed
 
 _SPARE_SEGMENTS = 4  # beyond those in flight: batches that the program still holds
@@ -157,10 +157,11 @@ class _Worker:
         self.ended = False  # its copy of an iterable dataset has no more
 
 
-class WorkerPool:
+class WorkerPool(_BaseDataLoaderIter):
     """Passes over a dataset with batches made by worker processes."""
 
     def __init__(self, loader):
+        super().__init__(loader)
         self.closed = False
         self._owner = os.getpid()
         self._workers = []
@@ -170,7 +171,6 @@ class WorkerPool:
         self._in_order = loader.in_order
         self._prefetch = loader.prefetch_factor
         self._persistent = loader.persistent_workers
-        self._loader = loader
         seed = draw_seed(loader.generator)
         context = loader.multiprocessing_context
         if context is None:

@@ -124,7 +124,7 @@ class DataLoader:
 
     def __iter__(self):
         if self.num_workers == 0:
-            return _InProcess(self)
+            return _SingleProcessDataLoaderIter(self)
         from ._worker import WorkerPool
 
         if not self.persistent_workers:
@@ -153,11 +153,24 @@ class DataLoader:
         return whole + (rest > 0 and not self.drop_last)
 
 
-class _InProcess:
-    """One pass made in the calling process."""
+class _BaseDataLoaderIter:
+    """One pass over a loader's dataset; libraries ask for it by this name."""
 
     def __init__(self, loader):
         self._loader = loader
+
+    def __iter__(self):
+        return self
+
+    def __len__(self):
+        return len(self._loader)
+
+
+class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
+    """A pass made in the calling process."""
+
+    def __init__(self, loader):
+        super().__init__(loader)
         draw_seed(loader.generator)  # PyTorch's base seed: spent here too, so that shuffles agree
         batched = loader._auto_collation
         self._fetch = make_fetch(loader.dataset, batched, loader.collate_fn, loader.drop_last)
@@ -168,12 +181,6 @@ class _InProcess:
         if self._indices is None:
             self._indices = iter(loader._index_sampler)
         self._watch = LengthWatch(loader)
-
-    def __iter__(self):
-        return self
-
-    def __len__(self):
-        return len(self._loader)
 
     def __next__(self):
         indices = next(self._indices)
@@ -277,3 +284,11 @@ def _context(context):
         "multiprocessing_context option should be a valid context object or a string specifying "
         f"the start method, but got multiprocessing_context={context}"
     )
+
+
+def __getattr__(name):
+    if name == "_MultiProcessingDataLoaderIter":
+        from ._worker import WorkerPool
+
+        return WorkerPool
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

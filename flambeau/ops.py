@@ -1,0 +1,72 @@
+"""torch.ops: operators by namespace, `torch.ops.aten.relu` and those of `flambeau.library`."""
+
+import sys
+import types
+
+
+class _Namespace:
+    """The operators of one namespace."""
+
+    def __init__(self, name):
+        self.__name__ = name
+
+    def __getattr__(self, name):
+        from .library import _operators
+
+        found = _operators.get(f"{self.__name__}::{name}")
+        if found is None:
+            found = self._builtin(name)
+        if found is None:
+            raise AttributeError(
+                f"'_OpNamespace' '{self.__name__}' object has no attribute '{name}'"
+            )
+        return found
+
+    def _builtin(self, name):
+        import flambeau
+
+        if self.__name__ == "torchvision":
+            return getattr(flambeau.vision.ops, name, None)
+        if self.__name__ not in ("aten", "prims"):
+            return None
+        table = flambeau._ops
+        for prefix in ("", "nn.functional.", "special.", "linalg.", "fft."):
+            found = table.functions.get(prefix + name) or table.methods.get(name)
+            if found is not None:
+                return _Packet(name, found)
+        return None
+
+
+class _Packet:
+    """An operator with its overloads, which one function serves: `add`, `add.Tensor`."""
+
+    def __init__(self, name, function):
+        self.__name__ = name
+        self._function = function
+
+    def __call__(self, *args, **kwargs):
+        return self._function(*args, **kwargs)
+
+    def __getattr__(self, overload):
+        if overload.startswith("_"):
+            raise AttributeError(overload)
+        return self._function
+
+    def __repr__(self):
+        return f"<OpOverloadPacket(op='aten.{self.__name__}')>"
+
+
+class _Operators(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        made = _Namespace(name)
+        setattr(self, name, made)
+        return made
+
+    def load_library(self, path):
+        """Raises RuntimeError: operators compiled for PyTorch cannot be loaded."""
+        raise RuntimeError(f"load_library(): {path} is compiled for PyTorch, not for flambeau")
+
+
+sys.modules[__name__].__class__ = _Operators

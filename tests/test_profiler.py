@@ -1,0 +1,69 @@
+"""What the profiler records."""
+
+import json
+
+import pytest
+
+import flambeau as torch
+from flambeau.profiler import ProfilerActivity, profile, record_function, schedule
+
+
+def test_operators_are_counted():
+    x = torch.ones(8, 8)
+    with (
+        profile(
+            activities=[ProfilerActivity.CPU], record_shapes=True, profile_memory=True
+        ) as found,
+        record_function("block"),
+    ):
+        for _ in range(3):
+            y = torch.mm(x, x).relu()
+        y += 1
+    averages = {event.key: event for event in found.key_averages()}
+    assert averages["mm"].count == 3 and averages["relu"].count == 3
+    assert averages["block"].cpu_time_total >= averages["mm"].cpu_time_total
+    assert averages["block"].self_cpu_time_total < averages["block"].cpu_time_total
+    assert averages["mm"].cpu_memory_usage >= 3 * 256
+    grouped = found.key_averages(group_by_input_shape=True)
+    assert [[8, 8], [8, 8]] in [event.input_shapes for event in grouped]
+    text = grouped.table(sort_by="self_cpu_time_total", row_limit=2)
+    assert "Self CPU" in text and "Input Shapes" in text
+    assert found.events().total_average().key == "Total"
+
+
+def test_nothing_is_recorded_outside():
+    with profile() as found:
+        pass
+    torch.ones(1).exp()
+    assert len(found.events()) == 0
+
+
+def test_schedules_and_traces(tmp_path):
+    saved = []
+
+    def ready(one):
+        saved.append(one.step_num)
+        one.export_chrome_trace(str(tmp_path / f"{one.step_num}.json"))
+
+    steps = schedule(wait=1, warmup=1, active=2, repeat=1)
+    with profile(schedule=steps, on_trace_ready=ready, with_stack=True) as found:
+        for _ in range(6):
+            torch.ones(2).exp()
+            found.step()
+    assert saved == [3]
+    trace = json.loads((tmp_path / "3.json").read_text())
+    names = [event["name"] for event in trace["traceEvents"]]
+    assert names.count("exp") == 2 and trace["traceEvents"][0]["args"]["Call stack"]
+    found.export_stacks(str(tmp_path / "stacks"), "self_cpu_time_total")
+    with pytest.raises(AssertionError):
+        schedule(wait=-1, warmup=0, active=1)
+
+
+def test_a_decorated_function_is_a_range():
+    @record_function("named")
+    def f(x):
+        return x + 1
+
+    with torch.autograd.profiler.profile() as found:
+        f(torch.ones(1))
+    assert "named" in found.table()
