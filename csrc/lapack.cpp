@@ -4,18 +4,41 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 #include <vector>
 
 namespace flambeau::lapack {
 namespace {
 
+// While it lives, a library that is loaded finds one thread asked for, and starts no others.
+class OneThread {
+ public:
+  OneThread() {
+    if (const char* text = std::getenv(kName)) before_ = text;
+    setenv(kName, "1", 1);
+  }
+  ~OneThread() {
+    if (before_)
+      setenv(kName, before_->c_str(), 1);
+    else
+      unsetenv(kName);
+  }
+  OneThread(const OneThread&) = delete;
+
+ private:
+  static constexpr const char* kName = "OPENBLAS_NUM_THREADS";
+  std::optional<std::string> before_;
+};
+
 void* library() {
   static void* const handle = [] {
     check(lapack_library != nullptr, "linear algebra: no library was named");
     const std::string path = lapack_library();
+    // Its own threads would make results depend on their number; batches run on ours.
+    OneThread scope;
     void* h = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     check(h != nullptr, "linear algebra: ", dlerror());
-    // Its own threads would make results depend on their number; batches run on ours.
     auto* set_threads = reinterpret_cast<void (*)(int)>(dlsym(h, "scipy_openblas_set_num_threads"));
     if (set_threads) set_threads(1);
     return h;

@@ -50,15 +50,30 @@ T* vector(const Tensor& a, int64_t i) {
   return a.data<T>() + (a.dim() ? i * a.sizes()[a.dim() - 1] : 0);
 }
 
+// Others may run Python meanwhile.
+struct WithoutGil {
+  void* state = gil_hooks.release ? gil_hooks.release() : nullptr;
+  WithoutGil() = default;
+  WithoutGil(const WithoutGil&) = delete;
+  ~WithoutGil() {
+    if (gil_hooks.acquire) gil_hooks.acquire(state);
+  }
+};
+
 // f(i) for each of n matrices that take about `work` operations each, over the pool. A call of
 // LAPACK takes as long as a thousand operations besides.
 template <class F>
 void for_each_matrix(int64_t n, double work, const F& f) {
   lapack::load();
   const auto grain = static_cast<int64_t>(2e5 / (work + 1e3)) + 1;
-  parallel_for(0, n, grain, [&](int64_t begin, int64_t end) {
+  auto range = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) f(i);
-  });
+  };
+  if (n == 1 && work > 1e6) {
+    WithoutGil scope;
+    return range(0, 1);
+  }
+  parallel_for(0, n, grain, range);
 }
 
 // f(Type<T>) for the types that LAPACK knows.
