@@ -20,10 +20,14 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeDims& dims, bool ke
         "linalg.vector_norm: the dtype of the input ", input.dtype(), " should be convertible ",
         "without narrowing to the specified dtype ", t);
   const bool wide = itemsize(t) < 4;  // sums of float16 and bfloat16 are float32's
-  const Tensor v = in_type(input, wide ? DType::float32 : t);
+  const DType in = wide ? DType::float32 : t;
+  if ((p == 1 || p == 2) && !is_complex(t)) {  // in one pass
+    const Reduction kind = p == 1 ? Reduction::sum_abs : Reduction::sum_squares;
+    const Tensor s = reduce_raw(input, kind, dims, keepdim, in, in, "linalg.vector_norm");
+    return in_type(p == 1 ? s : sqrt(s), t);
+  }
   const Value d = dims ? Value(*dims) : Value();
-  if (p == 2 && !is_complex(t)) return in_type(sqrt(call_sum(v * v, d, keepdim)), t);
-  const Tensor x = abs(v);
+  const Tensor x = abs(in_type(input, in));
   Tensor y;
   if (std::isinf(p))
     y = (p > 0 ? high : low)(x, dims ? *dims : Ints{}, keepdim);

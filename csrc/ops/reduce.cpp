@@ -437,6 +437,11 @@ Tensor sum_to_size(const Tensor& x, const Ints& size) {
 
 }  // namespace
 
+Tensor reduce_raw(const Tensor& x, Reduction kind, const std::optional<Ints>& dims, bool keepdim,
+                  DType in, DType result, const char* op) {
+  return reduce(x, kind, dim_bits(dims, x.dim(), op), keepdim, in, result);
+}
+
 #define DIMS "int[1]? dim=None, bool keepdim=False"
 #define FLAMBEAU_WITH_MEAN(name, spread, text)                                                     \
   {.schema = name                                                                                  \

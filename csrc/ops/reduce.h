@@ -17,4 +17,9 @@ inline Tensor in_type(const Tensor& g, DType t) {
   return g.dtype() == t ? g : to(g, t);
 }
 
+// A reduction without history, over all dimensions when `dims` is empty or not there; x is read as
+// `in` on the way.
+Tensor reduce_raw(const Tensor& x, Reduction kind, const std::optional<Ints>& dims, bool keepdim,
+                  DType in, DType result, const char* op);
+
 }  // namespace flambeau
