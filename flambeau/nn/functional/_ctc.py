@@ -1,6 +1,7 @@
 """The connectionist temporal classification loss."""
 
 import flambeau as torch
+from flambeau._ops import internal
 
 from ._reduction import reduce_loss
 
@@ -19,7 +20,8 @@ def ctc_loss(
     """The loss between a sequence and an unaligned, shorter target sequence (Graves, 2006).
 
     Shapes: log_probs (T, N, C) or (T, C), targets (N, S) or all of them in a row. "mean" divides
-    each loss by its target's length first.
+    each loss by its target's length first. The gradient is that of log_probs out of a log-softmax;
+    as in PyTorch it cannot be differentiated again.
 
     >>> import flambeau as torch
     >>> log_probs = torch.zeros(3, 1, 2).log_softmax(2)
@@ -41,15 +43,9 @@ def ctc_loss(
             f"{int(input_lengths.max())}"
         )
     labels = _labels(targets, target_lengths, number, blank)
-    loss = _negative_log_likelihood(log_probs, labels, input_lengths, target_lengths, blank)
-    # The gradient is defined for normalized log_probs, through whose softmax it passes: it has
-    # the probabilities themselves as a further term, of which the value of the loss knows nothing.
-    steps = torch.arange(times, device=device).reshape(times, 1, 1)
-    inside = steps < input_lengths.reshape(1, number, 1)
-    mass = torch.where(inside, log_probs.exp(), torch.zeros_like(log_probs)).sum((0, 2))
-    loss = loss + (mass - mass.detach())
-    if zero_infinity:
-        loss = torch.where(loss == float("inf"), torch.zeros_like(loss), loss)
+    loss, _ = internal["_ctc_loss"](
+        log_probs, labels, input_lengths, target_lengths, blank, zero_infinity
+    )
     if reduction == "mean":
         return (loss / target_lengths.clamp(min=1).to(loss.dtype)).mean()
     return reduce_loss(loss if batched else loss.squeeze(0), reduction)
@@ -86,38 +82,3 @@ def _labels(targets, lengths, number, blank):
         )
     targets = targets[:, :longest]
     return torch.where(inside, targets, torch.full_like(targets, blank))
-
-
-def _negative_log_likelihood(log_probs, labels, input_lengths, target_lengths, blank):
-    """Forward recursion over time on targets with blanks between them."""
-    times, number, _ = log_probs.shape
-    longest = labels.shape[1]
-    states = labels.new_full((number, 2 * longest + 1), blank)
-    states[:, 1::2] = labels
-    # A state may be reached past a blank when the label before it is another one.
-    skips = torch.zeros_like(states, dtype=torch.bool)
-    if longest > 1:
-        skips[:, 3::2] = labels[:, 1:] != labels[:, :-1]
-    low = torch.finfo(log_probs.dtype).min / 4  # stands for log 0; its sums stay finite
-    at_state = log_probs.gather(2, states.unsqueeze(0).expand(times, -1, -1))
-    first = torch.zeros_like(states, dtype=torch.bool)
-    first[:, :2] = True
-    alpha = torch.where(first, at_state[0], torch.full_like(at_state[0], low))
-    pad = torch.nn.functional.pad
-    for t in range(1, times):
-        width = states.shape[1]
-        one = pad(alpha, (1, 0), value=low)[:, :width]
-        two = pad(alpha, (2, 0), value=low)[:, :width]
-        two = torch.where(skips, two, torch.full_like(two, low))
-        new = torch.logsumexp(torch.stack([alpha, one, two]), 0) + at_state[t]
-        alpha = torch.where((t < input_lengths).unsqueeze(1), new, alpha)
-    last = 2 * target_lengths.unsqueeze(1)
-    end = alpha.gather(1, last)
-    before = alpha.gather(1, (last - 1).clamp(min=0))
-    before = torch.where(last > 0, before, torch.full_like(before, low))
-    total = torch.logsumexp(torch.cat([end, before], 1), 1)
-    impossible = torch.full_like(total, float("-inf"))
-    # No input at all spells the empty target only.
-    empty = torch.where(target_lengths == 0, torch.zeros_like(total), impossible)
-    total = torch.where(input_lengths == 0, empty, total)
-    return -torch.where(total < low / 2, impossible, total)
