@@ -87,8 +87,10 @@ N beta_fraction(N a, N b, double x) {
   return h;
 }
 
-// mu - log(1 + mu) without cancellation.
-double log1p_gap(double mu) {
+// mu - log(1 + mu) without cancellation, mu being (x - a) / a.
+double log1p_gap(double a, double x) {
+  const double mu = (x - a) / a;
+  if (__builtin_fabs(mu) > 0.5) return mu - __builtin_log(x / a);
   if (__builtin_fabs(mu) > 0.1) return mu - __builtin_log1p(mu);
   double sum = 0;
   for (int k = 18; k >= 2; --k) sum = (k % 2 ? -1.0 : 1.0) / k + sum * mu;
@@ -103,14 +105,13 @@ double gamma_prefix(double a, double x) {
       (1.0 / 12 - s * (1.0 / 360 -
                        s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188 - s * 691 / 360360))))) /
       a;
-  const double decay = a * log1p_gap((x - a) / a);
+  const double decay = a * log1p_gap(a, x);
   return __builtin_sqrt(a / (2 * kPi)) * __builtin_exp(-decay - stirling);
 }
 
 // Q(a, x) for large a: Temme's uniform expansion (DLMF 8.12.3, 8.12.7).
 double upper_uniform(double a, double x) {
-  const double mu = (x - a) / a;
-  const double gap = log1p_gap(mu), eta = __builtin_copysign(__builtin_sqrt(2 * gap), mu);
+  const double gap = log1p_gap(a, x), eta = __builtin_copysign(__builtin_sqrt(2 * gap), x - a);
   double sum = 0;
   for (int k = 4; k >= 0; --k) {
     double c = 0;
@@ -121,12 +122,31 @@ double upper_uniform(double a, double x) {
          __builtin_exp(-a * gap) / __builtin_sqrt(2 * kPi * a) * sum;
 }
 
+// P and Q for small a and x, where Q is a difference of numbers close to one: with
+// u = log(x^a / Gamma(1 + a)), P = exp(u) (1 + a sum of (-x)^n / ((a + n) n!)) (DLMF 8.7.1).
+double small_incomplete_gamma(double a, double x, bool lower) {
+  double sum = 0, power = 1;
+  for (int n = 1; n < 30; ++n) {
+    power *= -x / n;
+    sum += power / (a + n);
+  }
+  const double near_one =  // log Gamma(1 + a), by its series (DLMF 5.7.3) where 1 + a is rounded
+      a < 1e-3 ? a * (-0.5772156649015329 +
+                      a * (0.8224670334241132 -
+                           a * (0.40068563438653143 -
+                                a * (0.27058080842778454 - a * 0.20738555102867398))))
+               : log_gamma(1 + a);
+  const double u = a * __builtin_log(x) - near_one, rest = __builtin_exp(u) * a * sum;
+  return lower ? __builtin_exp(u) + rest : -__builtin_expm1(u) - rest;
+}
+
 // P (lower) or Q of the regularized incomplete gamma functions, inside their domain.
 double incomplete_gamma(double a, double x, bool lower) {
   if (a > 1e4 && __builtin_fabs(x - a) < 0.4 * a) {
     const double q = upper_uniform(a, x);
     return lower ? 1 - q : q;
   }
+  if (a < 1 && x < 1.1) return small_incomplete_gamma(a, x, lower);
   if (x < a + 1) {
     const double p = gamma_prefix(a, x) * lower_series(a, x);
     return lower ? p : 1 - p;
