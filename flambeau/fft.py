@@ -1,6 +1,6 @@
 """Discrete Fourier transforms: the operators whose names begin with fft."""
 
-from flambeau import Tensor, _ops
+from flambeau import _ops
 
 globals().update(_ops.namespace("fft"))
 __all__ = sorted([*_ops.namespace("fft"), "Tensor"])

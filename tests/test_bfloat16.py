@@ -18,7 +18,9 @@ def close(got, wanted):
     assert float((got.double() - wanted).abs().max()) <= 2**-8 * float(wanted.abs().max())
 
 
-@pytest.mark.parametrize("size", [(1, 7, 5), (5, 16, 2), (14, 33, 31), (30, 17, 64), (100, 70, 129)])
+@pytest.mark.parametrize(
+    "size", [(1, 7, 5), (5, 16, 2), (14, 33, 31), (30, 17, 64), (100, 70, 129)]
+)
 def test_products(size):
     m, n, k = size
     for a in (draw(m, k), draw(k, m).t(), draw(m, 2 * k)[:, ::2]):
@@ -48,6 +50,10 @@ def test_infinities_stay():
 @pytest.mark.parametrize("case", [(3, 16, 5, 7, 1), (2, 33, 20, 10, 1), (2, 6, 4, 9, 3)])
 def test_convolutions(case):
     n, channels, filters, size, kernel = case
-    x, w, bias = draw(n, channels, size, size), draw(filters, channels, kernel, kernel), draw(filters)
+    x, w, bias = (
+        draw(n, channels, size, size),
+        draw(filters, channels, kernel, kernel),
+        draw(filters),
+    )
     conv = torch.nn.functional.conv2d
     close(conv(x, w, bias), conv(x.double(), w.double(), bias.double()))

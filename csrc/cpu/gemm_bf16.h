@@ -75,8 +75,8 @@ constexpr PairTileTable<NV> kPairTiles;
 
 // dst[i * width + j] = the pair of numbers 2i and 2i + 1 along k of column j, 0 beyond the end.
 // Like pack(), whole vectors are stored in an order that puts right what they spoil.
-inline void pack_pairs(float* dst, int64_t width, const uint16_t* src, int64_t step,
-                       int64_t k_step, int64_t valid, int64_t k) {
+inline void pack_pairs(float* dst, int64_t width, const uint16_t* src, int64_t step, int64_t k_step,
+                       int64_t valid, int64_t k) {
   constexpr int64_t W = Vec<float>::size;
   const int64_t pairs = ceil_div(k, 2), whole = k / 2;
   for (int64_t j = (width - 1) / W * W; j >= 0; j -= W) {
@@ -158,8 +158,8 @@ struct PairGemm {
   void compute(int64_t t0, int64_t t1, int64_t p0, int64_t p1) const {
     float* packed_a = scratch_for<float>(Scratch::packed_a, (t1 - t0) * rows * pairs + W);
     for (int64_t t = t0; t < t1; ++t)
-      pack_pairs(packed_a + (t - t0) * rows * pairs, rows, a + t * rows * x.a_row, x.a_row,
-                 x.a_col, min(rows, x.m - t * rows), x.k);
+      pack_pairs(packed_a + (t - t0) * rows * pairs, rows, a + t * rows * x.a_row, x.a_row, x.a_col,
+                 min(rows, x.m - t * rows), x.k);
     for (int64_t p = p0; p < p1; ++p)
       for (int64_t t = t0; t < t1; ++t) {
         PairTile tile;
@@ -183,13 +183,12 @@ struct PairGemm {
     const bool split = flops >= 2 * kParallelFlops;
     parallel_for(0, panels, split ? 1 + (32 << 10) / (NR * pairs + 1) : panels,
                  [&](int64_t begin, int64_t end) { pack_panels(begin, end); });
-    parallel_for(0, blocks * groups, split ? 1 : blocks * groups,
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) {
-                     const int64_t t = i / groups * block, p = i % groups * group;
-                     compute(t, min(t + block, tiles), p, min(p + group, panels));
-                   }
-                 });
+    parallel_for(0, blocks * groups, split ? 1 : blocks * groups, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t t = i / groups * block, p = i % groups * group;
+        compute(t, min(t + block, tiles), p, min(p + group, panels));
+      }
+    });
   }
 };
 
