@@ -2,7 +2,7 @@
 
 from .. import _C
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
-from .function import Function, FunctionCtx
+from .function import Function, FunctionCtx, NestedIOFunction
 from .grad_mode import (
     enable_grad,
     inference_mode,
@@ -14,10 +14,12 @@ from .gradcheck import gradcheck, gradgradcheck
 __all__ = [
     "Function",
     "FunctionCtx",
+    "NestedIOFunction",
     "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "enforce_grad_layout_policy",
     "grad",
     "gradcheck",
     "gradgradcheck",
@@ -25,6 +27,7 @@ __all__ = [
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 
@@ -33,7 +36,7 @@ def __getattr__(name):
 
     if name == "Variable":
         return import_module(".variable", __name__).Variable
-    if name in ("functional", "graph", "profiler", "variable"):
+    if name in ("forward_ad", "functional", "graph", "profiler", "variable"):
         return import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -47,12 +50,32 @@ def _tuple(x):
     return tuple(x)
 
 
-def _is_batched(grads, is_grads_batched):
-    if is_grads_batched:
-        raise NotImplementedError(
-            "autograd.grad(): is_grads_batched=True needs vmap, which flambeau does not have yet"
-        )
-    return grads
+class set_multithreading_enabled:
+    """Whether backward may use threads of its own; here it runs on the calling one in any case.
+
+    Taken for programs that pass it, as a function or as a context manager.
+    """
+
+    def __init__(self, mode):
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_multithreading_enabled(): mode must be a bool, got {type(mode)}")
+        self.mode = mode
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc):
+        pass
+
+
+class enforce_grad_layout_policy(set_multithreading_enabled):
+    """Whether gradients of leaves get their strides; here they always do.
+
+    Taken for programs that pass it, as a function or as a context manager.
+    """
+
+    def __init__(self, enable=True):
+        super().__init__(enable)
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None):
@@ -78,6 +101,28 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     if retain_graph is None:
         retain_graph = create_graph
     _C._run_backward(tensors, grads, retain_graph, create_graph, _tuple(inputs), True, True)
+
+
+def _batched(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
+    """Gradients for several grad_outputs at once, which lie along their first dimension."""
+    from ..func import vmap
+
+    given = [i for i, g in enumerate(grads) if g is not None]
+    there = []
+
+    def pull(*examples):
+        full = list(grads)
+        for i, g in zip(given, examples, strict=True):
+            full[i] = g
+        found = _C._run_backward(
+            outputs, tuple(full), retain_graph, create_graph, inputs, False, allow_unused
+        )
+        there[:] = [g is not None for g in found]
+        return tuple(g for g in found if g is not None)
+
+    found = iter(vmap(pull)(*(grads[i] for i in given)))
+    out = tuple(next(found) if t else None for t in there)
+    return out if create_graph else tuple(g if g is None else g.detach() for g in out)
 
 
 def grad(
@@ -107,13 +152,16 @@ def grad(
     if not only_inputs:
         raise NotImplementedError("autograd.grad(): only_inputs=False is not supported")
     outputs, inputs = _tuple(outputs), _tuple(inputs)
-    grads = _is_batched(_tuple(grad_outputs), is_grads_batched) or (None,) * len(outputs)
+    grads = _tuple(grad_outputs) or (None,) * len(outputs)
     if not inputs:
         raise ValueError("grad requires non-empty inputs.")
     if retain_graph is None:
         retain_graph = create_graph
     unused = bool(allow_unused) or materialize_grads
-    found = _C._run_backward(outputs, grads, retain_graph, create_graph, inputs, False, unused)
+    if is_grads_batched:
+        found = _batched(outputs, grads, retain_graph, create_graph, inputs, unused)
+    else:
+        found = _C._run_backward(outputs, grads, retain_graph, create_graph, inputs, False, unused)
     if materialize_grads:
         from .. import zeros_like
 

@@ -8,6 +8,7 @@ __all__ = [
     "FunctionCtx",
     "FunctionMeta",
     "InplaceFunction",
+    "NestedIOFunction",
     "once_differentiable",
 ]
 
@@ -110,6 +111,40 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
 class InplaceFunction(Function):
     """A Function that may work in place: `apply(x, ..., inplace)` is its business."""
+
+
+class NestedIOFunction(Function):
+    """A Function as older programs write it, whose arguments and results may be nested.
+
+    Its methods are not static: `forward(self, *args)` and `backward(self, *grads)` (or
+    `forward_extended`, `backward_extended`) work on the nested containers.
+    """
+
+    @classmethod
+    def apply(cls, *args):
+        from ..utils._pytree import tree_flatten, tree_unflatten
+
+        leaves, spec = tree_flatten(args)
+        shapes = {}
+
+        class Flat(Function):
+            @staticmethod
+            def forward(ctx, *leaves):
+                nested = tree_unflatten(leaves, spec)
+                run = getattr(cls, "forward_extended", None) or cls.forward
+                found, shapes["out"] = tree_flatten(run(ctx, *nested))
+                return tuple(found)
+
+            @staticmethod
+            def backward(ctx, *grads):
+                run = getattr(cls, "backward_extended", None) or cls.backward
+                given = tree_unflatten(grads, shapes["out"])
+                single = shapes["out"].is_leaf() or not isinstance(given, tuple)
+                found = run(ctx, given) if single else run(ctx, *given)
+                return tuple(tree_flatten(found)[0])
+
+        Flat.__name__ = Flat.__qualname__ = cls.__name__
+        return tree_unflatten(Flat.apply(*leaves), shapes["out"])
 
 
 class _Once(Function):

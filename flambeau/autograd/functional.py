@@ -107,14 +107,76 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     )
 
 
+def _check_strategy(name, create_graph, strict, vectorize, strategy):
+    if strategy not in ("reverse-mode", "forward-mode"):
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your '
+            'function has more outputs than inputs, "forward-mode" tends to be more performant. '
+            'Otherwise, prefer to use "reverse-mode".'
+        )
+    if strict and vectorize:
+        raise RuntimeError(
+            f"torch.autograd.functional.{name}: `strict=True` and `vectorize=True` are not "
+            "supported together. Please either set `strict=False` or `vectorize=False`."
+        )
+    if strategy == "forward-mode":
+        if create_graph:
+            raise NotImplementedError(
+                f"torch.autograd.functional.{name}: `create_graph=True` and "
+                '`strategy="forward-mode"` are not supported together (yet). Please either set '
+                '`create_graph=False` or `strategy="reverse-mode"`.'
+            )
+        if not vectorize:
+            raise NotImplementedError(
+                "Computing Jacobian using forward-AD or forward-over-reverse Hessian is only "
+                "implemented for `vectorize=True`."
+            )
+
+
+def _forward_jacobian(func, inputs):
+    from ..func import jacfwd
+    from ..utils._pytree import tree_map
+
+    items, single = _as_tuple(inputs, "inputs")
+    items = tuple(x.detach() for x in items)
+    numbers = 0 if single else tuple(range(len(items)))
+    return tree_map(lambda t: t.detach(), jacfwd(func, numbers)(*items))
+
+
+def _all_rows(output, flat, inputs, create_graph):
+    """A block for each input, the gradients of all elements of the output at once."""
+    from .. import eye
+    from . import grad
+
+    if not output.requires_grad or flat.numel() == 0:
+        return [output.new_zeros((*output.shape, *x.shape)) for x in inputs]
+    units = eye(flat.numel(), dtype=flat.dtype, device=flat.device)
+    found = grad(
+        flat,
+        inputs,
+        units,
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
+        is_grads_batched=True,
+    )
+    return [
+        output.new_zeros((*output.shape, *x.shape))
+        if g is None
+        else g.reshape((*output.shape, *x.shape))
+        for g, x in zip(found, inputs, strict=True)
+    ]
+
+
 def jacobian(
     func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"
 ):
     """The Jacobian of func: for an output of shape S and an input of shape T, shape S + T.
 
     Args:
-        vectorize: taken; rows are computed one after another.
-        strategy: "reverse-mode", the only one there is.
+        strict: whether an output that does not depend on an input is an error.
+        vectorize: all rows at once, by vmap.
+        strategy: "reverse-mode", or with vectorize "forward-mode", column by column.
 
     >>> import flambeau as torch
     >>> torch.autograd.functional.jacobian(lambda x: x * x, torch.tensor([1., 2.]))
@@ -123,8 +185,9 @@ def jacobian(
     """
     from .. import stack
 
-    if strategy != "reverse-mode":
-        raise NotImplementedError(f"jacobian(): strategy={strategy!r} is not there yet")
+    _check_strategy("jacobian", create_graph, strict, vectorize, strategy)
+    if strategy == "forward-mode":
+        return _forward_jacobian(func, inputs)
     with enable_grad():
         inputs, single_in = _as_tuple(inputs, "inputs")
         inputs = _prepare(inputs, create_graph)
@@ -132,6 +195,10 @@ def jacobian(
         result = []
         for o in outputs:
             flat = o.reshape(-1)
+            if vectorize:
+                blocks = _all_rows(o, flat, inputs, create_graph)
+                result.append(_unpack(_finish(blocks, create_graph), single_in))
+                continue
             rows = [[] for _ in inputs]
             for k in range(flat.numel()):
                 v = flat.detach().new_zeros(flat.shape)
@@ -174,6 +241,12 @@ def hessian(
     """
     _, single = _as_tuple(inputs, "inputs")
     func = _scalar(func, "hessian")
+    _check_strategy("hessian", create_graph, strict, vectorize, outer_jacobian_strategy)
+    if outer_jacobian_strategy == "forward-mode":
+        from ..func import jacrev
+
+        numbers = 0 if single else tuple(range(len(inputs)))
+        return _forward_jacobian(jacrev(func, numbers), inputs)
 
     def gradient(*args):
         found = jacobian(func, args if not single else args[0], create_graph=True, strict=strict)

@@ -76,7 +76,8 @@ def make_tensor(
         )
     if requires_grad and not (dtype.is_floating_point or dtype.is_complex):
         raise ValueError(
-            f"`requires_grad=True` is not supported for boolean and integral dtypes, but got {dtype}"
+            "`requires_grad=True` is not supported for boolean and integral dtypes, but got "
+            f"{dtype}"
         )
     numel = 1
     for n in shape:
