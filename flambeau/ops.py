@@ -27,33 +27,11 @@ class _Namespace:
 
         if self.__name__ == "torchvision":
             return getattr(flambeau.vision.ops, name, None)
-        if self.__name__ not in ("aten", "prims"):
+        if self.__name__ not in ("aten", "prim", "prims"):
             return None
-        table = flambeau._ops
-        for prefix in ("", "nn.functional.", "special.", "linalg.", "fft."):
-            found = table.functions.get(prefix + name) or table.methods.get(name)
-            if found is not None:
-                return _Packet(name, found)
-        return None
+        from ._dispatch import OpOverloadPacket, is_known
 
-
-class _Packet:
-    """An operator with its overloads, which one function serves: `add`, `add.Tensor`."""
-
-    def __init__(self, name, function):
-        self.__name__ = name
-        self._function = function
-
-    def __call__(self, *args, **kwargs):
-        return self._function(*args, **kwargs)
-
-    def __getattr__(self, overload):
-        if overload.startswith("_"):
-            raise AttributeError(overload)
-        return self._function
-
-    def __repr__(self):
-        return f"<OpOverloadPacket(op='aten.{self.__name__}')>"
+        return OpOverloadPacket(self.__name__, name) if is_known(name) else None
 
 
 class _Operators(types.ModuleType):

@@ -1,12 +1,116 @@
 """Trading time for memory: parts of a model are run again in backward instead of being kept."""
 
+import warnings
 from contextlib import contextmanager, nullcontext
 
 from .. import _C
 from ..autograd.function import Function
 from ..autograd.grad_mode import enable_grad
 
-__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential", "noop_context_fn"]
+__all__ = [
+    "CheckpointError",
+    "CheckpointFunction",
+    "CheckpointPolicy",
+    "DefaultDeviceType",
+    "GraphExecGroup",
+    "SAC_IGNORED_OPS",
+    "SelectiveCheckpointContext",
+    "check_backward_validity",
+    "checkpoint",
+    "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
+    "detach_variable",
+    "get_device_states",
+    "noop_context_fn",
+    "set_checkpoint_debug_enabled",
+    "set_checkpoint_early_stop",
+    "set_device_states",
+]
+
+_SELECTIVE = (
+    "CheckpointPolicy", "SAC_IGNORED_OPS", "SelectiveCheckpointContext",
+    "create_selective_checkpoint_contexts",
+)  # fmt: skip
+
+
+def __getattr__(name):
+    if name in _SELECTIVE:
+        from . import _selective
+
+        return getattr(_selective, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# -- settings --------------------------------------------------------------------------------------
+_settings = {"early_stop": True, "debug": None}
+
+
+@contextmanager
+def _setting(name, value):
+    before, _settings[name] = _settings[name], value
+    try:
+        yield
+    finally:
+        _settings[name] = before
+
+
+def set_checkpoint_early_stop(enable):
+    """Within the block: whether the second run ends with the last tensor that is needed."""
+    return _setting("early_stop", enable)
+
+
+def set_checkpoint_debug_enabled(enabled):
+    """Within the block: whether errors list the operators of both runs; None: as checkpoint()."""
+    return _setting("debug", enabled)
+
+
+class DefaultDeviceType:
+    """The kind of device whose random state is kept where the arguments have none."""
+
+    _type = "cuda"
+
+    @staticmethod
+    def set_device_type(device="cuda"):
+        DefaultDeviceType._type = device
+
+    @staticmethod
+    def get_device_type():
+        return DefaultDeviceType._type
+
+
+def get_device_states(*args):
+    """(device numbers, states) of the generators of the arguments' devices, the CPU's not."""
+    return [], []
+
+
+def set_device_states(devices, states, *, device_type=None):
+    """Sets what get_device_states() gave."""
+    if list(devices):
+        raise RuntimeError(f"set_device_states(): there are no devices {list(devices)}")
+
+
+def detach_variable(inputs):
+    """A tuple with its tensors cut off from the graph, requiring a gradient as before."""
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(
+            f"Only tuple of tensors is supported. Got Unsupported input type: "
+            f"{type(inputs).__name__}"
+        )
+    return tuple(
+        x.detach().requires_grad_(x.requires_grad) if isinstance(x, _C.Tensor) else x
+        for x in inputs
+    )
+
+
+def check_backward_validity(inputs):
+    """Warns when no tensor requires a gradient: the reentrant form would give none."""
+    if not any(x.requires_grad for x in inputs if isinstance(x, _C.Tensor)):
+        warnings.warn(
+            "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2
+        )
+
+
+# -- the reentrant form ----------------------------------------------------------------------------
 
 
 class CheckpointError(RuntimeError):
@@ -42,12 +146,27 @@ def _rng_state(preserve):
     return get_rng_state()
 
 
-class _Reentrant(Function):
+def _autocast():
+    """Makes contexts with the autocast of now."""
+    if not _C._autocasting():
+        return nullcontext
+    import flambeau
+
+    state = {
+        "device_type": "cpu",
+        "dtype": flambeau.get_autocast_dtype("cpu"),
+        "cache_enabled": flambeau.is_autocast_cache_enabled(),
+    }
+    return lambda: flambeau.amp.autocast(**state)
+
+
+class CheckpointFunction(Function):
     """Runs forward without a graph; backward runs it again with one, and walks that."""
 
     @staticmethod
     def forward(ctx, run, preserve, *args):
-        ctx.run, ctx.state = run, _rng_state(preserve)
+        check_backward_validity(args)
+        ctx.run, ctx.state, ctx.autocast = run, _rng_state(preserve), _autocast()
         ctx.places = [i for i, a in enumerate(args) if isinstance(a, _C.Tensor)]
         ctx.args = [None if isinstance(a, _C.Tensor) else a for a in args]
         ctx.save_for_backward(*(args[i] for i in ctx.places))
@@ -58,7 +177,7 @@ class _Reentrant(Function):
         args = list(ctx.args)
         for i, t in zip(ctx.places, ctx.saved_tensors, strict=True):
             args[i] = t.detach().requires_grad_(t.requires_grad)
-        with _same_draws(ctx.state), enable_grad():
+        with _same_draws(ctx.state), enable_grad(), ctx.autocast():
             outputs = ctx.run(*args)
         if isinstance(outputs, _C.Tensor):
             outputs = (outputs,)
@@ -77,27 +196,58 @@ class _Reentrant(Function):
         return (None, None, *(a.grad if isinstance(a, _C.Tensor) else None for a in args))
 
 
+# -- the other form --------------------------------------------------------------------------------
+class _Stop(Exception):
+    """The second run has kept all that is needed."""
+
+
+class GraphExecGroup:
+    """Within the block, a checkpointed call runs again at most once, for several backwards.
+
+    >>> import flambeau as torch
+    >>> from flambeau.utils.checkpoint import GraphExecGroup, checkpoint
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> y = checkpoint(torch.exp, x, use_reentrant=False)
+    >>> with GraphExecGroup():
+    ...     y.sum().backward(retain_graph=True)
+    ...     y.sum().backward()
+    """
+
+    _current = None
+
+    def __enter__(self):
+        if GraphExecGroup._current is not None:
+            raise RuntimeError("GraphExecGroup contexts cannot be nested")
+        GraphExecGroup._current = self
+        return self
+
+    def __exit__(self, *exc):
+        GraphExecGroup._current = None
+
+
 class _Frame:
     """The tensors that one checkpointed call would have kept: made again when one is asked for."""
 
-    def __init__(self, run, again):
-        self.run, self.again = run, again
+    def __init__(self, again, check, early_stop):
+        self.again, self.check, self.early_stop = again, check, early_stop
         self.count = 0
-        self.kept = []
+        self.kept, self.group = [], None
         self.shapes = []
+        self.logs = [None, None]
 
     def pack(self, tensor):
-        self.shapes.append((tensor.shape, tensor.dtype))
+        self.shapes.append((tuple(tensor.shape), tensor.dtype, tensor.device))
         self.count += 1
         return self.count - 1
 
     def unpack(self, index):
-        if not self.kept:
-            self._run_again()
-        tensor, self.kept[index] = self.kept[index], None
-        if tensor is None:  # a second backward through the graph
-            self._run_again()
-            tensor, self.kept[index] = self.kept[index], None
+        group = GraphExecGroup._current
+        if not self.kept or self.kept[index] is None or (group and group is not self.group):
+            self._run_again()  # the first time, or a second backward through the graph
+            self.group = group
+        tensor = self.kept[index]
+        if group is None:
+            self.kept[index] = None
         return tensor
 
     def _run_again(self):
@@ -105,29 +255,84 @@ class _Frame:
 
         def pack(tensor):
             if len(kept) >= self.count:
-                raise CheckpointError(
-                    f"checkpoint(): the second run keeps more than the {self.count} tensors of the "
-                    "first"
+                raise self._error(
+                    "trying to save more tensors during recomputation than during the original "
+                    "forward pass."
                 )
-            kept.append(tensor)
+            kept.append(tensor.detach() if tensor.requires_grad else tensor)
+            if self.early_stop and len(kept) == self.count:
+                raise _Stop
             return len(kept) - 1
 
         from ..autograd.graph import saved_tensors_hooks
 
-        with saved_tensors_hooks(pack, lambda i: kept[i]), enable_grad():
-            self.again()
-        found = [(t.shape, t.dtype) for t in kept]
-        if found != self.shapes:
-            raise CheckpointError(
-                "checkpoint(): the second run kept other tensors than the first: "
-                f"{len(kept)} of {self.count}"
-                + "".join(
-                    f"; tensor {i} was {a}, now {b}"
-                    for i, (a, b) in enumerate(zip(self.shapes, found, strict=False))
-                    if a != b
-                )
-            )
+        try:
+            with saved_tensors_hooks(pack, lambda i: kept[i]), enable_grad():
+                self.again()
+        except _Stop:
+            pass
+        self._compare([(tuple(t.shape), t.dtype, t.device) for t in kept])
         self.kept = kept
+
+    def _compare(self, found):
+        if len(found) != self.count:
+            raise self._error(
+                "A different number of tensors was saved during the original forward and "
+                f"recomputation.\nNumber of tensors saved during forward: {self.count}\n"
+                f"Number of tensors saved during recomputation: {len(found)}."
+            )
+        if not self.check or found == self.shapes:
+            return
+        names = ("shape", "dtype", "device")
+        lines = [
+            f"tensor at position {i}:\n"
+            f"saved metadata: {dict(zip(names, a, strict=True))}\n"
+            f"recomputed metadata: {dict(zip(names, b, strict=True))}"
+            for i, (a, b) in enumerate(zip(self.shapes, found, strict=True))
+            if a != b
+        ]
+        raise self._error(
+            "Recomputed values for the following tensors have different metadata than during the "
+            "forward pass.\n" + "\n".join(lines)
+        )
+
+    def _error(self, text):
+        text = "torch.utils.checkpoint: " + text
+        if self.logs[0] is None:
+            return CheckpointError(
+                text + "\n\nTip: To see a more detailed error message, either pass `debug=True` to "
+                "`torch.utils.checkpoint.checkpoint(...)` or wrap the code block with `with "
+                "torch.utils.checkpoint.set_checkpoint_debug_enabled(True):` to enable "
+                "checkpoint-debug mode globally."
+            )
+        first, second = ("\n".join(log or ()) for log in self.logs)
+        return CheckpointError(
+            f"{text}\n\nOperations executed during the original forward:\n\n{first}\n\n"
+            f"Operations executed during recomputation:\n\n{second}"
+        )
+
+
+def _logging(log):
+    """A mode that notes the operators, their arguments' shapes and where they were called."""
+    import traceback
+
+    from ._python_dispatch import TorchDispatchMode
+
+    class Log(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            shapes = ", ".join(
+                f"{a.dtype}{list(a.shape)}" if isinstance(a, _C.Tensor) else repr(a) for a in args
+            )
+            where = next(
+                (f"{f.filename}:{f.lineno}" for f in reversed(traceback.extract_stack())
+                 if "/flambeau/" not in f.filename),
+                "?",
+            )  # fmt: skip
+            log.append(f"{func}({shapes})  at {where}")
+            return out
+
+    return Log()
 
 
 def checkpoint(
@@ -144,10 +349,12 @@ def checkpoint(
 
     Args:
         use_reentrant: True runs a backward inside of the backward, over tensors in `args` only;
-            False (the default) fills saved tensors in as they are asked for.
+            False, which is better, fills saved tensors in as they are asked for. It should be
+            given: without it a warning says so, and the reentrant form runs.
         context_fn: gives two context managers, for the forward and for the second run.
-        determinism_check: "default" compares shapes and dtypes of both runs, "none" is the same.
-        debug, early_stop: taken; errors always name the tensors, the second run is always whole.
+        determinism_check: "default" compares shapes, dtypes and devices of both runs, "none" not.
+        debug: errors list the operators of both runs.
+        early_stop: the second run ends with the last tensor that is needed.
         preserve_rng_state: in kwargs, True by default: both runs draw the same random numbers.
 
     >>> import flambeau as torch
@@ -157,30 +364,51 @@ def checkpoint(
     >>> x.grad
     tensor([2., 4.])
     """
+    if use_reentrant is None:
+        warnings.warn(
+            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. "
+            "use_reentrant=False is recommended, but if you need to preserve the current default "
+            "behavior, you can pass use_reentrant=True.",
+            stacklevel=2,
+        )
+        use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if determinism_check not in ("default", "none"):
         raise ValueError(
-            f"determinism_check should be one of ['default', 'none'], got {determinism_check!r}"
+            f"determinism_check should be one of ['default', 'none'], but got {determinism_check}"
         )
     if use_reentrant:
         if kwargs:
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
-        if context_fn is not noop_context_fn:
-            raise ValueError("Passing `context_fn` is only supported when use_reentrant=False.")
-        return _Reentrant.apply(function, preserve, *args)
+        if context_fn is not noop_context_fn or debug is not False:
+            raise ValueError(
+                "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+            )
+        return CheckpointFunction.apply(function, preserve, *args)
+    first, second = context_fn()
     if not _C.is_grad_enabled():
-        return function(*args, **kwargs)
+        with first:
+            return function(*args, **kwargs)
     from ..autograd.graph import saved_tensors_hooks
 
-    first, second = context_fn()
-    state = _rng_state(preserve)
+    state, autocast = _rng_state(preserve), _autocast()
+    if _settings["debug"] is not None:
+        debug = _settings["debug"]
 
     def again():
-        with _same_draws(state), second:
+        log = nullcontext()
+        if debug:
+            frame.logs[1] = []
+            log = _logging(frame.logs[1])
+        with _same_draws(state), autocast(), second, log:
             function(*args, **kwargs)
 
-    frame = _Frame(function, again)
-    with saved_tensors_hooks(frame.pack, frame.unpack), first:
+    frame = _Frame(again, determinism_check == "default", early_stop and _settings["early_stop"])
+    log = nullcontext()
+    if debug:
+        frame.logs[0] = []
+        log = _logging(frame.logs[0])
+    with saved_tensors_hooks(frame.pack, frame.unpack), first, log:
         return function(*args, **kwargs)
 
 
