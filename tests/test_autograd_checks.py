@@ -110,5 +110,5 @@ def test_checkpoint_notices_another_second_run():
         times.append(1)
         return x.exp() if len(times) == 1 else x.exp() * x.exp()
 
-    with pytest.raises(CheckpointError, match="second run"):
-        checkpoint(f, x, use_reentrant=False).sum().backward()
+    with pytest.raises(CheckpointError, match="more tensors"):
+        checkpoint(f, x, use_reentrant=False, early_stop=False).sum().backward()

@@ -6,6 +6,12 @@ from contextlib import contextmanager, nullcontext
 from .. import _C
 from ..autograd.function import Function
 from ..autograd.grad_mode import enable_grad
+from ._selective import (
+    SAC_IGNORED_OPS,
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
 
 __all__ = [
     "CheckpointError",
@@ -26,20 +32,6 @@ __all__ = [
     "set_checkpoint_early_stop",
     "set_device_states",
 ]
-
-_SELECTIVE = (
-    "CheckpointPolicy", "SAC_IGNORED_OPS", "SelectiveCheckpointContext",
-    "create_selective_checkpoint_contexts",
-)  # fmt: skip
-
-
-def __getattr__(name):
-    if name in _SELECTIVE:
-        from . import _selective
-
-        return getattr(_selective, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
 
 # -- settings --------------------------------------------------------------------------------------
 _settings = {"early_stop": True, "debug": None}
