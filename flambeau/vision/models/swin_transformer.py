@@ -189,10 +189,8 @@ class ShiftedWindowAttention(nn.Module):
 
     def _look_up(self, table, tokens=None):
         tokens = tokens or math.prod(self.window_size)
-        index = self.relative_position_index
-        if tokens * tokens != index.numel():
-            side = math.prod(self.window_size)
-            index = index.reshape(side, side)[:tokens, :tokens].reshape(-1)
+        side = math.prod(self.window_size)
+        index = self.relative_position_index.reshape(side, side)[:tokens, :tokens].reshape(-1)
         return table[index].view(tokens, tokens, -1).permute(2, 0, 1).contiguous().unsqueeze(0)
 
     def get_relative_position_bias(self):

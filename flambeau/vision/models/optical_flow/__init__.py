@@ -1,0 +1,3 @@
+"""Networks that find how pixels move."""
+
+from .raft import *  # noqa: F403

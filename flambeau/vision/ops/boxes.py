@@ -1,0 +1,226 @@
+"""Boxes [N, 4], corners (x1, y1, x2, y2) unless said otherwise."""
+
+import flambeau
+
+from ._utils import upcast
+
+__all__ = [
+    "batched_nms",
+    "box_area",
+    "box_convert",
+    "box_iou",
+    "clip_boxes_to_image",
+    "complete_box_iou",
+    "distance_box_iou",
+    "generalized_box_iou",
+    "masks_to_boxes",
+    "nms",
+    "remove_small_boxes",
+]
+
+
+def nms(boxes, scores, iou_threshold):
+    """Indices of the boxes that overlap no better one by more than the threshold, best first.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.ops import nms
+    >>> boxes = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 5], [8, 8, 9, 9]])
+    >>> nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5)
+    tensor([1, 2])
+    """
+    return flambeau._C._nms(boxes.detach(), scores.detach(), float(iou_threshold))
+
+
+def batched_nms(boxes, scores, idxs, iou_threshold):
+    """`nms` among boxes of the same group `idxs`."""
+    if boxes.numel() == 0:
+        return flambeau.empty((0,), dtype=flambeau.int64, device=boxes.device)
+    # groups moved so far apart that they do not overlap
+    offsets = idxs.to(boxes) * (boxes.max() + 1)
+    return nms(boxes + offsets[:, None], scores, iou_threshold)
+
+
+def remove_small_boxes(boxes, min_size):
+    """Indices of the boxes with both sides of min_size at least."""
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    return flambeau.where((width >= min_size) & (height >= min_size))[0]
+
+
+def clip_boxes_to_image(boxes, size):
+    """Boxes within an image of size (height, width)."""
+    height, width = size
+    x = boxes[..., 0::2].clamp(min=0, max=width)
+    y = boxes[..., 1::2].clamp(min=0, max=height)
+    return flambeau.stack((x, y), dim=-1).reshape(boxes.shape)
+
+
+def _to_corners(boxes, fmt):
+    if fmt == "xyxy":
+        return boxes
+    a, b, c, d = boxes.unbind(-1)
+    if fmt == "xywh":
+        return flambeau.stack((a, b, a + c, b + d), dim=-1)
+    if fmt == "cxcywh":
+        parts = (a - 0.5 * c, b - 0.5 * d, a + 0.5 * c, b + 0.5 * d)
+        return flambeau.stack(parts, dim=-1).to(boxes.dtype)
+    if fmt == "xyxyxyxy":
+        x, y = boxes[..., 0::2], boxes[..., 1::2]
+        return flambeau.stack((x.amin(-1), y.amin(-1), x.amax(-1), y.amax(-1)), dim=-1)
+    return _rotated_to_corners(boxes, fmt)
+
+
+def _rotated_to_corners(boxes, fmt):
+    """Four corners [N, 8] of a box (xyxyr, xywhr, cxcywhr; degrees, counter-clockwise)."""
+    a, b, c, d, angle = boxes.unbind(-1)
+    angle = angle * (flambeau.pi / 180)
+    cos, sin = angle.cos(), angle.sin()
+    if fmt == "cxcywhr":
+        cx, cy, w, h = a, b, c, d
+    else:
+        w, h = (c, d) if fmt == "xywhr" else ((c - a) * cos - (d - b) * sin,
+                                              (c - a) * sin + (d - b) * cos)  # fmt: skip
+        cx = a + (w * cos + h * sin) / 2
+        cy = b + (h * cos - w * sin) / 2
+    across, down = (w * cos / 2, -w * sin / 2), (h * sin / 2, h * cos / 2)
+    corners = []
+    for u, v in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        corners += [cx + u * across[0] + v * down[0], cy + u * across[1] + v * down[1]]
+    return flambeau.stack(corners, dim=-1)
+
+
+def _from_rotated(corners, fmt):
+    """[N, 8] corners, clockwise from the first, to another notation of a turned box."""
+    x1, y1, x2, y2, x3, y3, _, _ = corners.unbind(-1)
+    width = ((x2 - x1) ** 2 + (y2 - y1) ** 2).sqrt()
+    height = ((x3 - x2) ** 2 + (y3 - y2) ** 2).sqrt()
+    angle = flambeau.atan2(y1 - y2, x2 - x1) * (180 / flambeau.pi)
+    if fmt == "xyxyr":
+        parts = (x1, y1, x3, y3, angle)
+    elif fmt == "xywhr":
+        parts = (x1, y1, width, height, angle)
+    else:
+        parts = ((x1 + x3) / 2, (y1 + y3) / 2, width, height, angle)
+    return flambeau.stack(parts, dim=-1)
+
+
+_UPRIGHT = ("xyxy", "xywh", "cxcywh")
+_TURNED = ("xyxyr", "xywhr", "cxcywhr", "xyxyxyxy")
+
+
+def box_convert(boxes, in_fmt, out_fmt):
+    """Boxes in another notation: xyxy, xywh, cxcywh; turned ones xywhr, cxcywhr, xyxyxyxy.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.ops import box_convert
+    >>> box_convert(torch.tensor([[1.0, 2, 5, 8]]), "xyxy", "cxcywh")
+    tensor([[3., 5., 4., 6.]])
+    """
+    for fmt in (in_fmt, out_fmt):
+        if fmt not in _UPRIGHT + _TURNED:
+            raise ValueError(
+                f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and "
+                f"out_fmt {out_fmt}"
+            )
+    if in_fmt == out_fmt:
+        return boxes.clone()
+    if (in_fmt in _TURNED) != (out_fmt in _TURNED):
+        raise ValueError(
+            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and "
+            f"out_fmt {out_fmt}"
+        )
+    if in_fmt in _TURNED:
+        whole = not boxes.is_floating_point()
+        given = boxes.float() if whole else boxes
+        corners = given if in_fmt == "xyxyxyxy" else _rotated_to_corners(given, in_fmt)
+        made = corners if out_fmt == "xyxyxyxy" else _from_rotated(corners, out_fmt)
+        return made.round().to(boxes.dtype) if whole else made
+    corners = _to_corners(boxes, in_fmt)
+    x1, y1, x2, y2 = corners.unbind(-1)
+    if out_fmt == "xyxy":
+        return corners
+    if out_fmt == "xywh":
+        return flambeau.stack((x1, y1, x2 - x1, y2 - y1), dim=-1)
+    parts = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+    return flambeau.stack(parts, dim=-1).to(boxes.dtype)
+
+
+def box_area(boxes, fmt="xyxy"):
+    """[N]"""
+    boxes = upcast(boxes)
+    if fmt == "xyxy":
+        return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    if fmt not in ("xywh", "cxcywh"):
+        raise ValueError(f"Unsupported Box Area for given format {fmt}")
+    return boxes[..., 2] * boxes[..., 3]
+
+
+def _overlap(boxes1, boxes2, fmt="xyxy"):
+    """(intersections, unions) of all pairs."""
+    boxes1, boxes2 = _to_corners(boxes1, fmt), _to_corners(boxes2, fmt)
+    low = flambeau.max(boxes1[..., None, :2], boxes2[..., None, :, :2])
+    high = flambeau.min(boxes1[..., None, 2:], boxes2[..., None, :, 2:])
+    sides = upcast(high - low).clamp(min=0)
+    both = sides[..., 0] * sides[..., 1]
+    return both, box_area(boxes1)[..., None] + box_area(boxes2)[..., None, :] - both
+
+
+def box_iou(boxes1, boxes2, fmt="xyxy"):
+    """[N, M]: intersection over union of each pair (Jaccard's index)."""
+    if fmt not in _UPRIGHT:
+        raise ValueError(f"Unsupported Box IoU Calculation for given format {fmt}.")
+    both, union = _overlap(boxes1, boxes2, fmt)
+    return both / union
+
+
+def _hull(boxes1, boxes2):
+    """Sides [N, M, 2] of the smallest box around each pair."""
+    low = flambeau.min(boxes1[:, None, :2], boxes2[:, :2])
+    high = flambeau.max(boxes1[:, None, 2:], boxes2[:, 2:])
+    return upcast(high - low).clamp(min=0)
+
+
+def generalized_box_iou(boxes1, boxes2):
+    """[N, M], by Rezatofighi et al. (arXiv 1902.09630)."""
+    both, union = _overlap(boxes1, boxes2)
+    sides = _hull(boxes1, boxes2)
+    area = sides[:, :, 0] * sides[:, :, 1]
+    return both / union - (area - union) / area
+
+
+def _distance_iou(boxes1, boxes2, eps):
+    iou = box_iou(boxes1, boxes2)
+    sides = _hull(boxes1, boxes2)
+    diagonal = sides[:, :, 0] ** 2 + sides[:, :, 1] ** 2 + eps
+    centres1 = (boxes1[:, :2] + boxes1[:, 2:]) / 2
+    centres2 = (boxes2[:, :2] + boxes2[:, 2:]) / 2
+    apart = (upcast(centres1[:, None] - centres2[None]) ** 2).sum(-1)
+    return iou - apart / diagonal, iou
+
+
+def distance_box_iou(boxes1, boxes2, eps=1e-7):
+    """[N, M], by Zheng et al. (arXiv 1911.08287)."""
+    return _distance_iou(upcast(boxes1), upcast(boxes2), eps)[0]
+
+
+def complete_box_iou(boxes1, boxes2, eps=1e-7):
+    """[N, M]: distance IoU that looks at the boxes' shapes too (arXiv 1911.08287)."""
+    boxes1, boxes2 = upcast(boxes1), upcast(boxes2)
+    diou, iou = _distance_iou(boxes1, boxes2, eps)
+    shape1, shape2 = (
+        flambeau.atan((b[:, 2] - b[:, 0]) / (b[:, 3] - b[:, 1])) for b in (boxes1, boxes2)
+    )
+    v = 4 / flambeau.pi**2 * (shape1[:, None] - shape2[None]) ** 2
+    with flambeau.no_grad():
+        alpha = v / (1 - iou + v + eps)
+    return diou - alpha * v
+
+
+def masks_to_boxes(masks):
+    """[N, 4]: the smallest boxes around the pixels of masks [N, H, W]."""
+    if masks.numel() == 0:
+        return flambeau.zeros((0, 4), device=masks.device, dtype=flambeau.float)
+    boxes = flambeau.zeros((masks.shape[0], 4), device=masks.device, dtype=flambeau.float)
+    for i, mask in enumerate(masks):
+        y, x = flambeau.where(mask != 0)
+        boxes[i] = flambeau.stack((x.min(), y.min(), x.max(), y.max()))
+    return boxes
