@@ -19,7 +19,8 @@ Tensor nms(const Tensor& boxes, const Tensor& scores, double threshold) {
   if (n == 0 || boxes.is_meta()) return order;
   Tensor sorted = index_select(boxes.to_raw(DType::float64), int64_t{0}, order);
   sorted = sorted.contiguous_raw();
-  Tensor areas = empty(Ints{n}, sorted.options()), keep = empty(Ints{n}, DType::uint8);
+  Tensor areas = empty(Ints{n}, sorted.options()),
+         keep = empty(Ints{n}, sorted.options(DType::uint8));
   nms_kernel(boxes.device_type(), {.boxes = sorted.data<double>(),
                                    .areas = areas.data<double>(),
                                    .keep = keep.data<uint8_t>(),
@@ -90,8 +91,8 @@ Tensor roi_align(const Tensor& input, const Tensor& rois, const Ints& size, doub
                  .transposed = transposed,
                  .is_double = input.dtype() == DType::float64};
   a.per_roi = most_samples(box, count, a);
-  Tensor taps =
-      empty(Ints{count * a.per_roi * static_cast<int64_t>(sizeof(RoiTap))}, DType::uint8);
+  const int64_t bytes = count * a.per_roi * static_cast<int64_t>(sizeof(RoiTap));
+  Tensor taps = empty(Ints{bytes}, input.options(DType::uint8));
   a.taps = reinterpret_cast<RoiTap*>(taps.data());
   roi_align_kernel(input.device_type(), a);
   return out;
@@ -103,23 +104,20 @@ void roi_align_back(Backward& b) {
                  !b.arg(7).as_bool()));
 }
 
-FLAMBEAU_OPS({
-    .schema = "_nms(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor",
-    .forward = native<nms>,
-    .flags = kInternal | kNotDifferentiable,
-    .doc = "Indices of boxes that overlap no better one by more than the threshold.",
-});
-
-FLAMBEAU_OPS({
-    .schema = "_roi_align(Tensor input, Tensor rois, int[] size, float scale, int[] pooled, int "
-              "ratio, bool aligned, bool transposed) -> Tensor",
-    .forward = native<roi_align>,
-    .backward = roi_align_back,
-    .saves = "rois",
-    .flags = kInternal,
-    .node = "RoiAlignBackward0",
-    .doc = "The means of bilinear samples in cells of regions, or the gradient of that.",
-});
+FLAMBEAU_OPS{
+    {.schema = "_nms(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor",
+     .forward = native<nms>,
+     .flags = kInternal | kNotDifferentiable,
+     .doc = "Indices of boxes that overlap no better one by more than the threshold."},
+    {.schema = "_roi_align(Tensor input, Tensor rois, int[] size, float scale, int[] pooled, int "
+               "ratio, bool aligned, bool transposed) -> Tensor",
+     .forward = native<roi_align>,
+     .backward = roi_align_back,
+     .saves = "rois",
+     .flags = kInternal,
+     .node = "RoiAlignBackward0",
+     .doc = "The means of bilinear samples in cells of regions, or the gradient of that."},
+};
 
 }  // namespace
 }  // namespace flambeau

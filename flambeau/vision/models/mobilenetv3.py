@@ -17,6 +17,8 @@ __all__ = [
     "mobilenet_v3_small",
 ]
 
+_SQUEEZE = partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid)
+
 
 class InvertedResidualConfig:
     """A line of the paper's tables 1 and 2."""
@@ -54,7 +56,7 @@ class InvertedResidual(nn.Module):
         self,
         cnf,
         norm_layer,
-        se_layer=partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid),
+        se_layer=_SQUEEZE,
     ):
         super().__init__()
         if cnf.stride not in (1, 2):

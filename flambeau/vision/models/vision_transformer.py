@@ -16,6 +16,8 @@ ConvStemConfig = namedtuple(
     defaults=[nn.BatchNorm2d, nn.ReLU],
 )
 
+_NORM = partial(nn.LayerNorm, eps=1e-6)
+
 
 class MLPBlock(MLP):
     """Two linear layers with GELU."""
@@ -51,7 +53,7 @@ class EncoderBlock(nn.Module):
         mlp_dim,
         dropout,
         attention_dropout,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        norm_layer=_NORM,
     ):
         super().__init__()
         self.num_heads = num_heads
@@ -86,7 +88,7 @@ class Encoder(nn.Module):
         mlp_dim,
         dropout,
         attention_dropout,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        norm_layer=_NORM,
     ):
         super().__init__()
         self.pos_embedding = nn.Parameter(
@@ -136,7 +138,7 @@ class VisionTransformer(nn.Module):
         attention_dropout=0.0,
         num_classes=1000,
         representation_size=None,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        norm_layer=_NORM,
         conv_stem_configs=None,
     ):
         super().__init__()

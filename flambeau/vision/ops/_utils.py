@@ -13,9 +13,7 @@ def check_rois(boxes):
                 )
     elif isinstance(boxes, flambeau.Tensor):
         if boxes.size(1) != 5:
-            raise ValueError(
-                "The boxes tensor shape is not correct as Tensor[K, 5]"
-            )
+            raise ValueError("The boxes tensor shape is not correct as Tensor[K, 5]")
     else:
         raise TypeError("boxes is expected to be a Tensor[L, 5] or a List[Tensor[K, 4]]")
 

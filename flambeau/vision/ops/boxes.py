@@ -1,6 +1,7 @@
 """Boxes [N, 4], corners (x1, y1, x2, y2) unless said otherwise."""
 
 import flambeau
+from flambeau._ops import internal
 
 from ._utils import upcast
 
@@ -28,7 +29,7 @@ def nms(boxes, scores, iou_threshold):
     >>> nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5)
     tensor([1, 2])
     """
-    return flambeau._C._nms(boxes.detach(), scores.detach(), float(iou_threshold))
+    return internal["_nms"](boxes.detach(), scores.detach(), float(iou_threshold))
 
 
 def batched_nms(boxes, scores, idxs, iou_threshold):
@@ -125,8 +126,7 @@ def box_convert(boxes, in_fmt, out_fmt):
         return boxes.clone()
     if (in_fmt in _TURNED) != (out_fmt in _TURNED):
         raise ValueError(
-            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and "
-            f"out_fmt {out_fmt}"
+            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}"
         )
     if in_fmt in _TURNED:
         whole = not boxes.is_floating_point()

@@ -67,9 +67,7 @@ def deform_conv2d(
         )
     out_size = [
         (size + 2 * p - d * (k - 1) - 1) // s + 1
-        for size, k, s, p, d in zip(
-            (height, width), kernel, stride, padding, dilation, strict=True
-        )
+        for size, k, s, p, d in zip((height, width), kernel, stride, padding, dilation, strict=True)
     ]
     if list(offset.shape[2:]) != out_size:
         raise RuntimeError(

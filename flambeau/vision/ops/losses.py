@@ -70,8 +70,7 @@ def complete_box_iou_loss(boxes1, boxes2, reduction="none", eps=1e-7):
     boxes1, boxes2 = upcast(boxes1), upcast(boxes2)
     loss, iou = _distance_loss(boxes1, boxes2, eps)
     shapes = [
-        flambeau.atan((b[..., 2] - b[..., 0]) / (b[..., 3] - b[..., 1]))
-        for b in (boxes1, boxes2)
+        flambeau.atan((b[..., 2] - b[..., 0]) / (b[..., 3] - b[..., 1])) for b in (boxes1, boxes2)
     ]
     v = 4 / flambeau.pi**2 * (shapes[1] - shapes[0]) ** 2
     with flambeau.no_grad():

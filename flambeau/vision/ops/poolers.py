@@ -44,9 +44,7 @@ class MultiScaleRoIAlign(nn.Module):
         """[regions of all images, C, *output_size] from maps by name and a list of boxes."""
         features = [v for k, v in x.items() if k in self.featmap_names]
         self._setup(features, image_shapes)
-        index = flambeau.cat(
-            [flambeau.full_like(b[:, :1], i) for i, b in enumerate(boxes)]
-        )
+        index = flambeau.cat([flambeau.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
         rois = flambeau.cat([index, flambeau.cat(list(boxes))], dim=1)
         if len(features) == 1:
             return roi_align(

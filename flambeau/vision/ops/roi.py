@@ -4,6 +4,7 @@ import math
 
 import flambeau
 from flambeau import nn
+from flambeau._ops import internal
 
 from ._utils import as_rois, pair
 
@@ -19,9 +20,7 @@ __all__ = [
 ]
 
 
-def roi_align(
-    input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False
-):
+def roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
     """[K, C, *output_size]: means of bilinear samples in each cell of each region.
 
     He et al., arXiv 1703.06870. `boxes` are [K, 5] (image, x1, y1, x2, y2) or a list of [L, 4];
@@ -34,9 +33,18 @@ def roi_align(
     """
     rois = as_rois(boxes).to(input.dtype)
     height, width = pair(output_size)
-    return flambeau._C._roi_align(
-        input, rois, float(spatial_scale), height, width, sampling_ratio, aligned
+    narrow = input.dtype not in (flambeau.float32, flambeau.float64)
+    pooled = internal["_roi_align"](
+        input.float() if narrow else input,
+        rois.float() if narrow else rois,
+        list(input.shape),
+        float(spatial_scale),
+        [height, width],
+        max(sampling_ratio, 0),
+        aligned,
+        False,
     )
+    return pooled.to(input.dtype) if narrow else pooled
 
 
 def ps_roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1):
@@ -163,9 +171,7 @@ class PSRoIAlign(_Pooling):
         self.sampling_ratio = sampling_ratio
 
     def forward(self, input, rois):
-        return ps_roi_align(
-            input, rois, self.output_size, self.spatial_scale, self.sampling_ratio
-        )
+        return ps_roi_align(input, rois, self.output_size, self.spatial_scale, self.sampling_ratio)
 
 
 class PSRoIPool(_Pooling):

@@ -1,9 +1,9 @@
 """Networks that find objects."""
 
-from .faster_rcnn import *  # noqa: F403
-from .fcos import *  # noqa: F403
-from .keypoint_rcnn import *  # noqa: F403
-from .mask_rcnn import *  # noqa: F403
-from .retinanet import *  # noqa: F403
-from .ssd import *  # noqa: F403
-from .ssdlite import *  # noqa: F403
+from .faster_rcnn import *
+from .fcos import *
+from .keypoint_rcnn import *
+from .mask_rcnn import *
+from .retinanet import *
+from .ssd import *
+from .ssdlite import *

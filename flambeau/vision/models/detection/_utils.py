@@ -39,18 +39,21 @@ def _centres(boxes):
     return boxes[:, 0] + 0.5 * width, boxes[:, 1] + 0.5 * height, width, height
 
 
+_LARGEST = math.log(1000.0 / 16)  # a size is at most this many times the anchor's
+
+
 class BoxCoder:
     """Boxes as shifts and logarithms of sizes beside anchors (R-CNN, arXiv 1311.2524)."""
 
-    def __init__(self, weights, bbox_xform_clip=math.log(1000.0 / 16)):
+    def __init__(self, weights, bbox_xform_clip=_LARGEST):
         self.weights = weights
         self.bbox_xform_clip = bbox_xform_clip
 
     def encode(self, reference_boxes, proposals):
         counts = [len(boxes) for boxes in reference_boxes]
-        return self.encode_single(
-            flambeau.cat(reference_boxes), flambeau.cat(proposals)
-        ).split(counts, 0)
+        return self.encode_single(flambeau.cat(reference_boxes), flambeau.cat(proposals)).split(
+            counts, 0
+        )
 
     def encode_single(self, reference_boxes, proposals):
         x, y, w, h = _centres(reference_boxes)
@@ -127,9 +130,7 @@ class Matcher:
         """[objects, anchors] overlaps to [anchors] indices."""
         if match_quality_matrix.numel() == 0:
             empty = "ground-truth" if match_quality_matrix.shape[0] == 0 else "proposal"
-            raise ValueError(
-                f"No {empty} boxes available for one of the images during training"
-            )
+            raise ValueError(f"No {empty} boxes available for one of the images during training")
         best, matches = match_quality_matrix.max(dim=0)
         found = matches.clone()
         matches[best < self.low_threshold] = self.BELOW_LOW_THRESHOLD
@@ -213,8 +214,7 @@ def check_boxes(targets, images):
             raise TypeError(f"Expected target boxes to be of type Tensor, got {type(boxes)}.")
         if boxes.dim() != 2 or boxes.shape[-1] != 4:
             raise ValueError(
-                "Expected target boxes to be a tensor of shape [N, 4], "
-                f"got {tuple(boxes.shape)}."
+                f"Expected target boxes to be a tensor of shape [N, 4], got {tuple(boxes.shape)}."
             )
         bad = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
         if bad.any():

@@ -31,9 +31,7 @@ class AnchorGenerator(nn.Module):
         return (flambeau.stack([-w, -h, w, h], dim=1) / 2).round()
 
     def num_anchors_per_location(self):
-        return [
-            len(s) * len(a) for s, a in zip(self.sizes, self.aspect_ratios, strict=True)
-        ]
+        return [len(s) * len(a) for s, a in zip(self.sizes, self.aspect_ratios, strict=True)]
 
     def grid_anchors(self, grid_sizes, strides):
         """For each map [H * W * anchors, 4]."""
@@ -83,9 +81,11 @@ class DefaultBoxGenerator(nn.Module):
         count = len(aspect_ratios)
         if scales is None:
             span = max_ratio - min_ratio
-            scales = [min_ratio + span * k / (count - 1.0) for k in range(count)] if (
-                count > 1
-            ) else [min_ratio, max_ratio]
+            scales = (
+                [min_ratio + span * k / (count - 1.0) for k in range(count)]
+                if (count > 1)
+                else [min_ratio, max_ratio]
+            )
             scales = [*scales, 1.0] if count > 1 else scales
         self.scales = scales
         self._wh_pairs = self._generate_wh_pairs(count)

@@ -51,9 +51,7 @@ def _resnet_fpn_extractor(
     backbone, trainable_layers, returned_layers=None, extra_blocks=None, norm_layer=None
 ):
     if not 0 <= trainable_layers <= 5:
-        raise ValueError(
-            f"Trainable layers should be in the range [0,5], got {trainable_layers}"
-        )
+        raise ValueError(f"Trainable layers should be in the range [0,5], got {trainable_layers}")
     trained = ["layer4", "layer3", "layer2", "layer1", "conv1"][:trainable_layers]
     if trainable_layers == 5:
         trained.append("bn1")
@@ -62,9 +60,7 @@ def _resnet_fpn_extractor(
             parameter.requires_grad_(False)
     returned_layers = returned_layers or [1, 2, 3, 4]
     if min(returned_layers) <= 0 or max(returned_layers) >= 5:
-        raise ValueError(
-            f"Each returned layer should be in the range [1,4]. Got {returned_layers}"
-        )
+        raise ValueError(f"Each returned layer should be in the range [1,4]. Got {returned_layers}")
     layers = {f"layer{k}": str(v) for v, k in enumerate(returned_layers)}
     channels = [backbone.inplanes // 8 * 2 ** (i - 1) for i in returned_layers]
     return BackboneWithFPN(backbone, layers, channels, 256, extra_blocks, norm_layer)

@@ -174,9 +174,7 @@ def v2_parts(width):
     return {
         "rpn_anchor_generator": anchors,
         "rpn_head": RPNHead(width, anchors.num_anchors_per_location()[0], conv_depth=2),
-        "box_head": FastRCNNConvFCHead(
-            (width, 7, 7), [256] * 4, [1024], norm_layer=nn.BatchNorm2d
-        ),
+        "box_head": FastRCNNConvFCHead((width, 7, 7), [256] * 4, [1024], norm_layer=nn.BatchNorm2d),
     }
 
 

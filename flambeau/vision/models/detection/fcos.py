@@ -107,13 +107,12 @@ class FCOSHead(nn.Module):
         truth[positive, classes[positive]] = 1.0
         class_loss = sigmoid_focal_loss(logits, truth, reduction="sum")
         predicted = self.box_coder.decode(head_outputs["bbox_regression"], anchors)
-        box_loss = generalized_box_iou_loss(
-            predicted[positive], boxes[positive], reduction="sum"
-        )
+        box_loss = generalized_box_iou_loss(predicted[positive], boxes[positive], reduction="sum")
         sides = self.box_coder.encode(boxes, anchors)
         across, down = sides[..., 0::2], sides[..., 1::2]
         centred = flambeau.sqrt(
-            across.min(dim=-1)[0] / across.max(dim=-1)[0]
+            across.min(dim=-1)[0]
+            / across.max(dim=-1)[0]
             * (down.min(dim=-1)[0] / down.max(dim=-1)[0])
         )
         found = head_outputs["bbox_ctrness"].squeeze(dim=2)
@@ -202,8 +201,7 @@ class FCOS(SingleStage):
 
     def compute_loss(self, targets, head_outputs, anchors, num_anchors_per_level):
         matched = [
-            self._match(a, t, num_anchors_per_level)
-            for a, t in zip(anchors, targets, strict=True)
+            self._match(a, t, num_anchors_per_level) for a, t in zip(anchors, targets, strict=True)
         ]
         return self.head.compute_loss(targets, head_outputs, anchors, matched)
 

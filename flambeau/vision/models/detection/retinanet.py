@@ -49,7 +49,6 @@ class _Head(nn.Module):
                 for _ in range(4)
             )
         )
-        det_utils.normal_init(self.conv)
 
     def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
         if local_metadata.get("version", None) in (None, 1):  # conv.0 conv.2 ... then
@@ -68,6 +67,7 @@ class RetinaNetClassificationHead(_Head):
         self, in_channels, num_anchors, num_classes, prior_probability=0.01, norm_layer=None
     ):
         super().__init__(in_channels, norm_layer)
+        det_utils.normal_init(self.conv)
         self.cls_logits = nn.Conv2d(in_channels, num_anchors * num_classes, 3, 1, 1)
         nn.init.normal_(self.cls_logits.weight, std=0.01)
         bias = -math.log((1 - prior_probability) / prior_probability)
@@ -101,6 +101,7 @@ class RetinaNetRegressionHead(_Head):
         self.bbox_reg = nn.Conv2d(in_channels, num_anchors * 4, 3, 1, 1)
         nn.init.normal_(self.bbox_reg.weight, std=0.01)
         nn.init.zeros_(self.bbox_reg.bias)
+        det_utils.normal_init(self.conv)
         self.box_coder = det_utils.BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
         self._loss_type = "l1"
 
@@ -233,9 +234,7 @@ def resnet_p7(weights_backbone, progress, trainable, trained, p6_channels=256, *
     )
 
 
-def _resnet50_fpn(
-    weights_backbone, progress, trainable, trained, num_classes, v2=False, **options
-):
+def _resnet50_fpn(weights_backbone, progress, trainable, trained, num_classes, v2=False, **options):
     body = partial(resnet_p7, weights_backbone, progress, trainable, trained)
     if not v2:
         return RetinaNet(body(), num_classes, **options)

@@ -71,9 +71,9 @@ def heatmaps_to_keypoints(maps, rois):
     places, scores = [], []
     for heat, roi, size, grid in zip(maps, rois, sizes, whole, strict=True):
         width, height = int(grid[0].item()), int(grid[1].item())
-        heat = F.interpolate(
-            heat[None], size=(height, width), mode="bicubic", align_corners=False
-        )[0].flatten(1)
+        heat = F.interpolate(heat[None], size=(height, width), mode="bicubic", align_corners=False)[
+            0
+        ].flatten(1)
         best = heat.argmax(dim=1)
         x = (best % width + 0.5) * (size[0] / width) + roi[0]
         y = (best // width + 0.5) * (size[1] / height) + roi[1]
@@ -224,9 +224,7 @@ class RoIHeads(nn.Module):
         dtype = proposals[0].dtype
         gt_boxes = [t["boxes"].to(dtype) for t in targets]
         gt_labels = [t["labels"] for t in targets]
-        proposals = [
-            flambeau.cat((p, truth)) for p, truth in zip(proposals, gt_boxes, strict=True)
-        ]
+        proposals = [flambeau.cat((p, truth)) for p, truth in zip(proposals, gt_boxes, strict=True)]
         matched, labels = self.assign_targets_to_proposals(proposals, gt_boxes, gt_labels)
         masks = self.fg_bg_sampler(labels)
         matched_boxes = []
@@ -323,9 +321,7 @@ class RoIHeads(nn.Module):
         for found, mask in zip(result, masks, strict=True):
             found["masks"] = mask
 
-    def _add_keypoints(
-        self, features, proposals, shapes, targets, matched, labels, result, losses
-    ):
+    def _add_keypoints(self, features, proposals, shapes, targets, matched, labels, result, losses):
         boxes, positive = [r["boxes"] for r in result], None
         if self.training:
             boxes, positive = self._positive(proposals, matched, labels)
@@ -335,8 +331,6 @@ class RoIHeads(nn.Module):
             truth = [t["keypoints"] for t in targets]
             losses["loss_keypoint"] = keypointrcnn_loss(logits, boxes, truth, positive)
             return
-        for found, place, score in zip(
-            result, *keypointrcnn_inference(logits, boxes), strict=True
-        ):
+        for found, place, score in zip(result, *keypointrcnn_inference(logits, boxes), strict=True):
             found["keypoints"] = place
             found["keypoints_scores"] = score

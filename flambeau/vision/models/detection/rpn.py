@@ -149,9 +149,12 @@ class RegionProposalNetwork(nn.Module):
         positive, negative = flambeau.where(positive)[0], flambeau.where(negative)[0]
         sampled = flambeau.cat([positive, negative])
         labels, targets = flambeau.cat(labels), flambeau.cat(regression_targets)
-        box_loss = F.smooth_l1_loss(
-            pred_bbox_deltas[positive], targets[positive], beta=1 / 9, reduction="sum"
-        ) / sampled.numel()
+        box_loss = (
+            F.smooth_l1_loss(
+                pred_bbox_deltas[positive], targets[positive], beta=1 / 9, reduction="sum"
+            )
+            / sampled.numel()
+        )
         score_loss = F.binary_cross_entropy_with_logits(
             objectness.flatten()[sampled], labels[sampled]
         )

@@ -113,12 +113,15 @@ def _ssdlite320(
 ):
     norm_layer = norm_layer or partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
     size = (320, 320)
-    features = mobilenetv3.mobilenet_v3_large(
+    net = mobilenetv3.mobilenet_v3_large(
         weights=weights_backbone,
         progress=progress,
         norm_layer=norm_layer,
         reduced_tail=weights_backbone is None,
-    ).features
+    )
+    if weights_backbone is None:
+        det_utils.normal_init(net, 0.03)
+    features = net.features
     stages = [*stage_indices(features), len(features) - 1]
     freeze(features, stages, trainable)
     backbone = SSDLiteFeatureExtractorMobileNet(features, stages[-2], norm_layer)

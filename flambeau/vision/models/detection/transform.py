@@ -126,9 +126,7 @@ class GeneralizedRCNNTransform(nn.Module):
     def postprocess(self, result, image_shapes, original_image_sizes):
         if self.training:
             return result
-        for found, shape, original in zip(
-            result, image_shapes, original_image_sizes, strict=True
-        ):
+        for found, shape, original in zip(result, image_shapes, original_image_sizes, strict=True):
             found["boxes"] = resize_boxes(found["boxes"], shape, original)
             if "masks" in found:
                 found["masks"] = paste_masks_in_image(found["masks"], found["boxes"], original)

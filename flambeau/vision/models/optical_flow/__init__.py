@@ -1,3 +1,3 @@
 """Networks that find how pixels move."""
 
-from .raft import *  # noqa: F403
+from .raft import *

@@ -103,7 +103,7 @@ class MotionEncoder(nn.Module):
             )
         if len(corr_layers) not in (1, 2):
             raise ValueError(
-                "The number of corr_layers should be 1 or 2, instead got " f"{len(corr_layers)}"
+                f"The number of corr_layers should be 1 or 2, instead got {len(corr_layers)}"
             )
         unit = partial(Conv2dNormActivation, norm_layer=None)
         self.convcorr1 = unit(in_channels_corr, corr_layers[0], kernel_size=1)
@@ -261,9 +261,7 @@ class CorrBlock(nn.Module):
         """[N, levels * side^2, H, W]"""
         n, _, h, w = centroids_coords.shape
         side = 2 * self.radius + 1
-        steps = flambeau.linspace(
-            -self.radius, self.radius, side, device=centroids_coords.device
-        )
+        steps = flambeau.linspace(-self.radius, self.radius, side, device=centroids_coords.device)
         around = flambeau.stack(flambeau.meshgrid(steps, steps, indexing="ij"), dim=-1)
         centres = centroids_coords.permute(0, 2, 3, 1).reshape(n * h * w, 1, 1, 2)
         found = []
@@ -334,22 +332,24 @@ class RAFT(nn.Module):
 
 # Encoders' layers and blocks, correlations' radius, the update's widths and kernels, of both sizes.
 _LARGE = {
-    "features": dict(layers=(64, 64, 96, 128, 256), block=ResidualBlock),
-    "context": dict(layers=(64, 64, 96, 128, 256), block=ResidualBlock, norm_layer=nn.BatchNorm2d),
+    "features": {"layers": (64, 64, 96, 128, 256), "block": ResidualBlock},
+    "context": {
+        "layers": (64, 64, 96, 128, 256),
+        "block": ResidualBlock,
+        "norm_layer": nn.BatchNorm2d,
+    },
     "radius": 4,
-    "motion": dict(corr_layers=(256, 192), flow_layers=(128, 64), out_channels=128),
-    "recurrent": dict(
-        hidden_size=128, kernel_size=((1, 5), (5, 1)), padding=((0, 2), (2, 0))
-    ),
+    "motion": {"corr_layers": (256, 192), "flow_layers": (128, 64), "out_channels": 128},
+    "recurrent": {"hidden_size": 128, "kernel_size": ((1, 5), (5, 1)), "padding": ((0, 2), (2, 0))},
     "flow_hidden": 256,
     "mask": True,
 }
 _SMALL = {
-    "features": dict(layers=(32, 32, 64, 96, 128), block=BottleneckBlock),
-    "context": dict(layers=(32, 32, 64, 96, 160), block=BottleneckBlock, norm_layer=None),
+    "features": {"layers": (32, 32, 64, 96, 128), "block": BottleneckBlock},
+    "context": {"layers": (32, 32, 64, 96, 160), "block": BottleneckBlock, "norm_layer": None},
     "radius": 3,
-    "motion": dict(corr_layers=(96,), flow_layers=(64, 32), out_channels=82),
-    "recurrent": dict(hidden_size=96, kernel_size=(3,), padding=(1,)),
+    "motion": {"corr_layers": (96,), "flow_layers": (64, 32), "out_channels": 82},
+    "recurrent": {"hidden_size": 96, "kernel_size": (3,), "padding": (1,)},
     "flow_hidden": 128,
     "mask": False,
 }
@@ -359,17 +359,13 @@ def _raft(shape, **parts):
     """`parts` may replace the five parts of the network."""
     hidden = shape["recurrent"]["hidden_size"]
     if "feature_encoder" not in parts:
-        parts["feature_encoder"] = FeatureEncoder(
-            norm_layer=nn.InstanceNorm2d, **shape["features"]
-        )
+        parts["feature_encoder"] = FeatureEncoder(norm_layer=nn.InstanceNorm2d, **shape["features"])
     if "context_encoder" not in parts:
         parts["context_encoder"] = FeatureEncoder(**shape["context"])
     if "corr_block" not in parts:
         parts["corr_block"] = CorrBlock(num_levels=4, radius=shape["radius"])
     if "update_block" not in parts:
-        motion = MotionEncoder(
-            in_channels_corr=parts["corr_block"].out_channels, **shape["motion"]
-        )
+        motion = MotionEncoder(in_channels_corr=parts["corr_block"].out_channels, **shape["motion"])
         context = parts["context_encoder"].output_dim - hidden
         parts["update_block"] = UpdateBlock(
             motion_encoder=motion,

@@ -1,5 +1,5 @@
 """Networks that name each pixel."""
 
-from .deeplabv3 import *  # noqa: F403
-from .fcn import *  # noqa: F403
-from .lraspp import *  # noqa: F403
+from .deeplabv3 import *
+from .fcn import *
+from .lraspp import *

@@ -356,9 +356,7 @@ def _settings(widths, next_widths, pool_all):
         half = i in _HALVING
         kernel_q = [3, 3, 3] if half or pool_all else []
         stride_q = [1, 2, 2] if half else [1, 1, 1] if pool_all else []
-        settings.append(
-            MSBlockConfig(heads, inp, out, kernel_q, [3, 3, 3], stride_q, [1, kv, kv])
-        )
+        settings.append(MSBlockConfig(heads, inp, out, kernel_q, [3, 3, 3], stride_q, [1, kv, kv]))
     return settings
 
 

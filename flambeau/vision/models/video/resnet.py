@@ -70,9 +70,7 @@ class BasicBlock(nn.Module):
             nn.BatchNorm3d(planes),
             nn.ReLU(inplace=True),
         )
-        self.conv2 = nn.Sequential(
-            conv_builder(planes, planes, midplanes), nn.BatchNorm3d(planes)
-        )
+        self.conv2 = nn.Sequential(conv_builder(planes, planes, midplanes), nn.BatchNorm3d(planes))
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
         self.stride = stride
@@ -136,9 +134,7 @@ class R2Plus1dStem(nn.Sequential):
 class VideoResNet(nn.Module):
     """A stem, four stages, each with its kind of convolution, and a linear layer."""
 
-    def __init__(
-        self, block, conv_makers, layers, stem, num_classes=400, zero_init_residual=False
-    ):
+    def __init__(self, block, conv_makers, layers, stem, num_classes=400, zero_init_residual=False):
         super().__init__()
         self.inplanes = 64
         self.stem = stem()

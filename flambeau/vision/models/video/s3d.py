@@ -26,9 +26,7 @@ class TemporalSeparableConv(nn.Sequential):
 class SepInceptionBlock3D(nn.Module):
     """1x1x1, two separable convolutions and pooling, side by side."""
 
-    def __init__(
-        self, in_planes, b0_out, b1_mid, b1_out, b2_mid, b2_out, b3_out, norm_layer
-    ):
+    def __init__(self, in_planes, b0_out, b1_mid, b1_out, b2_mid, b2_out, b3_out, norm_layer):
         super().__init__()
         point = partial(Conv3dNormActivation, in_planes, kernel_size=1, norm_layer=norm_layer)
 

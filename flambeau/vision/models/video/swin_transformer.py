@@ -60,9 +60,7 @@ class PatchEmbed3d(nn.Module):
     def __init__(self, patch_size, in_channels=3, embed_dim=96, norm_layer=None):
         super().__init__()
         self.tuple_patch_size = tuple(patch_size)
-        self.proj = nn.Conv3d(
-            in_channels, embed_dim, self.tuple_patch_size, self.tuple_patch_size
-        )
+        self.proj = nn.Conv3d(in_channels, embed_dim, self.tuple_patch_size, self.tuple_patch_size)
         self.norm = nn.Identity() if norm_layer is None else norm_layer(embed_dim)
 
     def forward(self, x):

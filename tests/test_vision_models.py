@@ -1,0 +1,102 @@
+"""Networks: names of their states, initial weights, outputs, and how they are found."""
+
+import pytest
+
+import flambeau as torch
+from flambeau.vision import models, ops
+
+# Parameters as published for each architecture, and entries of the state.
+SIZES = {
+    "squeezenet1_1": (1_235_496, 52),
+    "resnet18": (11_689_512, 122),
+    "mobilenet_v3_small": (2_542_856, 244),
+    "shufflenet_v2_x0_5": (1_366_792, 338),
+    "mnasnet0_5": (2_218_512, 314),
+    "regnet_x_400mf": (5_495_976, 428),
+    "efficientnet_b0": (5_288_548, 360),
+    "raft_small": (990_162, 106),
+    "lraspp_mobilenet_v3_large": (3_221_538, 319),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes(name):
+    options = {"weights_backbone": None} if name.startswith("lraspp") else {}
+    net = models.get_model(name, weights=None, **options)
+    assert (sum(p.numel() for p in net.parameters()), len(net.state_dict())) == SIZES[name]
+
+
+def test_every_weight_has_facts():
+    assert len(models.list_models()) == 109
+    for name in models.list_models():
+        for weights in models.get_model_weights(name):
+            assert weights.url.startswith("https://")
+            assert weights.meta["num_params"] > 0
+    best = models.ResNet50_Weights.DEFAULT
+    assert best is models.get_weight("ResNet50_Weights.IMAGENET1K_V2")
+    assert best.meta["categories"][0] == "tench"
+    assert best.transforms()(torch.zeros(3, 300, 400, dtype=torch.uint8)).shape == (3, 224, 224)
+
+
+def test_names_and_errors():
+    assert models.list_models(module=models.segmentation, include="fcn*") == [
+        "fcn_resnet101",
+        "fcn_resnet50",
+    ]
+    with pytest.raises(ValueError, match="Unknown model"):
+        models.get_model("resnet17")
+    with pytest.raises(TypeError, match="Invalid Weight class"):
+        models.resnet18(weights=models.ResNet50_Weights.DEFAULT)
+
+
+def test_resnet_trains():
+    torch.manual_seed(0)
+    net = models.resnet.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=3)
+    loss = net(torch.randn(2, 3, 32, 32)).sum()
+    loss.backward()
+    assert net.conv1.weight.grad.abs().sum() > 0
+
+
+def test_small_transformers():
+    vit = models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=5).eval()
+    assert vit(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+    swin = models.SwinTransformer([4, 4], 12, [2, 2], [2, 3], [4, 4], num_classes=5).eval()
+    assert swin(torch.zeros(1, 3, 40, 36)).shape == (1, 5)
+
+
+def detector():
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 16, 1), torch.nn.ReLU())
+    body.out_channels = 8
+    anchors = models.detection.anchor_utils.AnchorGenerator(((16, 32),), ((1.0,),))
+    pool = ops.MultiScaleRoIAlign(["0"], 3, 2)
+    return models.detection.FasterRCNN(
+        body,
+        num_classes=3,
+        min_size=64,
+        max_size=96,
+        rpn_anchor_generator=anchors,
+        box_roi_pool=pool,
+    )
+
+
+def test_detector():
+    torch.manual_seed(0)
+    net = detector()
+    images = [torch.rand(3, 50, 60), torch.rand(3, 60, 40)]
+    targets = [
+        {"boxes": torch.tensor([[5.0, 5, 30, 30]]), "labels": torch.tensor([1])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+    ]
+    losses = net(images, targets)
+    assert set(losses) == {
+        "loss_classifier",
+        "loss_box_reg",
+        "loss_objectness",
+        "loss_rpn_box_reg",
+    }
+    sum(losses.values()).backward()
+    assert net.backbone[0].weight.grad is not None
+    found = net.eval()(images)
+    assert [set(f) for f in found] == [{"boxes", "labels", "scores"}] * 2
+    with pytest.raises(ValueError, match="positive height and width"):
+        net.train()(images[:1], [{"boxes": torch.tensor([[5.0, 5, 5, 9]]), "labels": [1]}])

@@ -1,0 +1,93 @@
+"""Operators of vision models against arithmetic done by hand."""
+
+import pytest
+
+import flambeau as torch
+from flambeau.autograd import gradcheck
+from flambeau.vision import ops
+
+BOXES = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 5], [2, 2, 6, 6]])
+
+
+def test_iou():
+    found = ops.box_iou(BOXES, BOXES)
+    assert found[0].tolist() == pytest.approx([1.0, 0.8, 4 / 28])
+    assert ops.generalized_box_iou(BOXES[:1], BOXES[2:]).item() == pytest.approx(4 / 28 - 8 / 36)
+    loss = ops.generalized_box_iou_loss(BOXES[:1], BOXES[2:])
+    assert loss.item() == pytest.approx(1 - 4 / 28 + 8 / 36)
+    distance = ops.distance_box_iou(BOXES[:1], BOXES[2:])
+    assert distance.item() == pytest.approx(4 / 28 - 8 / 72)
+
+
+def test_nms():
+    scores = torch.tensor([0.5, 0.9, 0.7])
+    assert ops.nms(BOXES, scores, 0.5).tolist() == [1, 2]
+    assert ops.nms(BOXES, scores, 0.9).tolist() == [1, 2, 0]
+    groups = torch.tensor([0, 1, 1])
+    assert ops.batched_nms(BOXES, scores, groups, 0.5).tolist() == [1, 2, 0]
+    assert ops.nms(BOXES[:0], scores[:0], 0.5).tolist() == []
+    with pytest.raises((RuntimeError, ValueError)):
+        ops.nms(BOXES, scores[:2], 0.5)
+
+
+@pytest.mark.parametrize("fmt", ["xywh", "cxcywh"])
+def test_convert_there_and_back(fmt):
+    assert ops.box_convert(ops.box_convert(BOXES, "xyxy", fmt), fmt, "xyxy").equal(BOXES)
+
+
+def test_roi_align_of_a_plane():
+    # a linear image: the mean of samples is the value at the cell's centre
+    y, x = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
+    image = (2 * x + 3 * y)[None, None]
+    rois = torch.tensor([[0.0, 2, 3, 6, 9]])
+    found = ops.roi_align(image, rois, (2, 2), aligned=False, sampling_ratio=2)
+    assert found.flatten().tolist() == pytest.approx([19.5, 23.5, 28.5, 32.5])
+    assert ops.roi_align(image, rois[:0], 2).shape == (0, 1, 2, 2)
+
+
+@pytest.mark.parametrize("ratio", [-1, 2])
+def test_roi_align_gradient(ratio):
+    torch.manual_seed(0)
+    image = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    rois = torch.tensor([[0, 0.3, 0.2, 4.1, 3.7], [1, -2.0, 1.0, 3.0, 7.0]], dtype=torch.float64)
+    assert gradcheck(lambda v: ops.roi_align(v, rois, 2, 0.9, ratio, True), (image,))
+
+
+def test_roi_pool():
+    image = torch.arange(36.0).reshape(1, 1, 6, 6)
+    found = ops.roi_pool(image, [torch.tensor([[0.0, 0, 3, 3]])], 2)
+    assert found.flatten().tolist() == [7, 9, 19, 21]
+    wide = image.repeat(1, 4, 1, 1)
+    assert ops.ps_roi_pool(wide, [torch.tensor([[0.0, 0, 4, 4]])], 2).flatten().tolist() == [
+        3.5, 5.5, 15.5, 17.5,
+    ]  # fmt: skip
+
+
+def test_deform_conv_without_offsets_is_a_convolution():
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 4, 7, 6), torch.randn(6, 2, 3, 3)
+    offset = torch.zeros(2, 18, 4, 3)
+    found = ops.deform_conv2d(x, offset, weight, stride=2, padding=1)
+    wanted = torch.nn.functional.conv2d(x, weight, stride=2, padding=1, groups=2)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert torch.allclose(
+        ops.deform_conv2d(x, offset, weight, stride=2, padding=1, mask=torch.zeros(2, 9, 4, 3)),
+        torch.zeros(()),
+    )
+
+
+def test_focal_loss_without_focus_is_cross_entropy():
+    x, y = torch.randn(5, 3), torch.ones(5, 3)
+    found = ops.sigmoid_focal_loss(x, y, alpha=-1, gamma=0, reduction="mean")
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(x, y)
+    assert found.item() == pytest.approx(wanted.item())
+
+
+def test_dropped_parts():
+    torch.manual_seed(0)
+    x = torch.ones(64, 2, 8, 8)
+    rows = ops.stochastic_depth(x, 0.5, "row")
+    assert set(rows.unique().tolist()) == {0.0, 2.0}
+    squares = ops.drop_block2d(x, 0.2, 3)
+    assert squares.mean().item() == pytest.approx(1, abs=1e-4) and (squares == 0).any()
+    assert ops.masks_to_boxes(torch.eye(4)[None]).tolist() == [[0, 0, 3, 3]]
