@@ -287,3 +287,41 @@ def test_positions_changed_by_hand_are_not_followed_out_of_bounds():
     x.indices()[1, 0] = 1000
     with pytest.raises(IndexError):
         x @ torch.ones(4, 2, dtype=torch.float64)
+
+
+def test_older_constructors():
+    x = torch.sparse.FloatTensor(torch.tensor(AT), torch.ones(4), torch.Size((2, 4)))
+    assert isinstance(x, torch.sparse.FloatTensor) and not isinstance(x, torch.sparse.LongTensor)
+    assert torch.sparse.DoubleTensor(2, 3).shape == (2, 3)
+    with pytest.raises(TypeError):
+        torch.sparse.LongTensor(torch.tensor(AT), torch.ones(4))
+
+
+def test_in_modules_and_functions():
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("a", sample(torch.float32))
+            self.w = torch.nn.Parameter(torch.ones(4, 2))
+
+        def forward(self):
+            return Product.apply(self.a, self.w)
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a, w):
+            ctx.save_for_backward(a)
+            return a @ w
+
+        @staticmethod
+        def backward(ctx, grad):
+            (a,) = ctx.saved_tensors
+            return None, a.t() @ grad
+
+    net = Net()
+    net().sum().backward()
+    assert torch.equal(net.w.grad[:, 0].double(), DENSE.sum(0))
+    other = Net()
+    other.load_state_dict(net.double().state_dict())
+    same(other.a, DENSE.float())
+    assert net.a.dtype == torch.float64

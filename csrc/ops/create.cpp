@@ -237,8 +237,9 @@ Tensor spaced(const char* op, const Scalar& start, const Scalar& end, int64_t st
   a.dtype = o.dtype;
   a.n = steps;
   a.half = std::max<int64_t>(steps / 2, 1);
-  a.first = start.to<double>();
-  a.last = end.to<double>();
+  bool whole = is_integral(o.dtype);  // then the ends are cut first
+  a.first = whole ? static_cast<double>(start.to<int64_t>()) : start.to<double>();
+  a.last = whole ? static_cast<double>(end.to<int64_t>()) : end.to<double>();
   a.step = steps > 1 ? (a.last - a.first) / static_cast<double>(steps - 1) : 0;
   a.powers = base;
   a.base = base ? *base : 0;

@@ -430,7 +430,7 @@ void logsumexp_backward(Backward& b) {
 Tensor sum_to_size(const Tensor& x, const Ints& size) {
   Ints shape = broadcast_shapes(x.sizes(), size, "sum_to_size");
   check(shape == x.sizes(), "sum_to_size(): size ", size, " is not expandable to size ", x.sizes());
-  if (!is_inexact(x.dtype()) && x.dtype() != DType::int64 && !(size == x.sizes()))
+  if (!is_inexact(x.dtype()) && x.dtype() != DType::int64 && (size.empty() || !(size == x.sizes())))
     return sum_to_size(x.to_raw(DType::int64), size);
   return reduce_gradient(x, size, x.dtype());
 }

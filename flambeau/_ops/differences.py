@@ -43,10 +43,10 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
                     f"diff(): expected {name} to have the sizes of input but for dimension {dim}, "
                     f"got {tuple(ends.shape)} and {tuple(input.shape)}"
                 )
+    if n == 0:
+        return input.clone()
     parts = [x for x in (prepend, input, append) if x is not None]
     x = flambeau.cat(parts, dim) if len(parts) > 1 else input
-    if n == 0:
-        return x.clone()
     for _ in range(min(n, x.shape[dim])):
         length = max(x.shape[dim] - 1, 0)
         after, before = x.narrow(dim, x.shape[dim] - length, length), x.narrow(dim, 0, length)

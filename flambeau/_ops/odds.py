@@ -126,7 +126,7 @@ def unravel_index(indices, shape):
             raise TypeError(f"unravel_index(): expected 'shape' to be ints, got {type(n).__name__}")
         if n < 0:
             raise ValueError(f"unravel_index(): 'shape' cannot have negative values, got {shape}")
-    found, rest = [], indices
+    found, rest = [], indices.to(flambeau.int64)
     for n in reversed(shape):
         found.append(rest % n if n else rest)
         rest = rest // n if n else rest

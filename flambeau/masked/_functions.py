@@ -262,7 +262,7 @@ def _variance(input, dim, unbiased, correction, keepdim, dtype, mask, root):
     if correction:
         count = count - correction
         count = count.clamp(min=0) if isinstance(count, torch.Tensor) else max(count, 0)
-    result = total / count
+    result = (total / count).to(dtype)
     return result.sqrt() if root else result
 
 

@@ -7,6 +7,17 @@ tensor([[2.],
         [1.]])
 """
 
+from ._constructors import (
+    BFloat16Tensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from ._create import (
     sparse_compressed_tensor,
     sparse_coo_tensor,
@@ -19,6 +30,15 @@ from ._products import addmm, mm, sampled_addmm, spdiags
 from ._sum import sum
 
 __all__ = [
+    "BFloat16Tensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
     "addmm",
     "as_sparse_gradcheck",
     "check_sparse_tensor_invariants",
