@@ -119,7 +119,6 @@ _ELSEWHERE = {
     "iinfo": "_numeric_limits",
     "PyTorchFileReader": "_zip",
     "TypedStorage": "storage",
-    "return_types": "_return_types",
     "as_torch": "_alias",
     "Future": "futures",
     "ScriptFunction": "jit",

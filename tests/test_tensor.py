@@ -317,3 +317,14 @@ def test_rarely_used_names():
     torch.set_default_tensor_type("torch.FloatTensor")
     with pytest.raises(RuntimeError, match="removed"):
         torch.symeig(x)
+
+
+def test_named_results_print_by_lines_and_pickle():
+    found = torch.max(torch.ones(2, 2), 0)
+    assert repr(found) == (
+        "torch.return_types.max(\nvalues=tensor([1., 1.]),\nindices=tensor([0, 0]))"
+    )
+    again = pickle.loads(pickle.dumps(found))
+    assert type(again) is torch.return_types.max and torch.equal(again.values, found.values)
+    same = torch.ones(2, requires_grad=True)
+    assert torch.broadcast_tensors(same, torch.zeros(2))[0] is same

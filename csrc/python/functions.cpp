@@ -20,6 +20,19 @@ PyObject* return_types;  // named-tuple classes by operator name
 
 // -- results
 // -----------------------------------------------------------------------------------------
+// "torch.return_types.max(\nvalues=...,\nindices=...)": a line for each result, as they are long.
+PyObject* result_text(PyObject* self) {
+  return guarded([&] {
+    const PyTypeObject* type = Py_TYPE(self);
+    Py text = Py::steal(checked(PyUnicode_FromFormat("%s(", type->tp_name)));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); ++i)
+      text = Py::steal(
+          checked(PyUnicode_FromFormat("%U%s\n%s=%R", text.get(), i ? "," : "",
+                                       type->tp_members[i].name, PyTuple_GET_ITEM(self, i))));
+    return checked(PyUnicode_FromFormat("%U)", text.get()));
+  });
+}
+
 // The class of that name; names live for ever, as classes do.
 PyTypeObject* make_result_class(const std::string& name, const std::vector<std::string>& names) {
   PyObject* known = PyDict_GetItemString(return_types, name.c_str());
@@ -31,6 +44,7 @@ PyTypeObject* make_result_class(const std::string& name, const std::vector<std::
   PyStructSequence_Desc desc = {full->c_str(), nullptr, fields, static_cast<int>(n)};
   PyTypeObject* cls = PyStructSequence_NewType(&desc);
   if (!cls) throw PythonError{};
+  cls->tp_repr = result_text;
   // Printed under PyTorch's name, found by pickle under ours.
   Py home = Py::steal(checked(PyUnicode_FromString("flambeau.return_types")));
   if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(cls), "__module__", home.get()) < 0)

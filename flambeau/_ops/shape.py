@@ -17,7 +17,7 @@ def _listed(tensors):
 
 @op("broadcast_tensors(Tensor[] tensors) -> Tensor[]", method=False)
 def broadcast_tensors(*tensors):
-    """Views of the tensors in their common shape.
+    """Views of the tensors in their common shape; those that have it already as they are.
 
     >>> import flambeau as torch
     >>> [x.shape for x in torch.broadcast_tensors(torch.ones(3, 1), torch.ones(2))]
@@ -25,7 +25,7 @@ def broadcast_tensors(*tensors):
     """
     tensors = _listed(tensors)
     shape = flambeau.broadcast_shapes(*(x.shape for x in tensors))
-    return tuple(x.expand(shape) for x in tensors)
+    return tuple(x if x.shape == shape else x.expand(shape) for x in tensors)
 
 
 @op("broadcast_shapes(int[][] shapes) -> int[]", method=False)

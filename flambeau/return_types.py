@@ -1,8 +1,5 @@
 """flambeau.return_types: the named tuples that operators with several results give."""
 
-import sys
-import types
-
 from flambeau import _C
 
 # The fields of those that no native operator has made.
@@ -39,18 +36,14 @@ def pytree_register_structseq(cls):
 
 
 def _make():
-    module = types.ModuleType("flambeau.return_types", __doc__)
     for name, fields in _FIELDS.items():
         _C._return_type(name, fields)
     classes = dict(_C._return_types)
     for name, cls in classes.items():
-        setattr(module, name, cls)
+        globals()[name] = cls
         if name != "histogramdd":
-            setattr(module, name + "_out", cls)  # what the call with out= gives
-    module.all_return_types = list(classes.values())
-    module.pytree_register_structseq = pytree_register_structseq
-    sys.modules[module.__name__] = module
-    return module
+            globals()[name + "_out"] = cls  # what the call with out= gives
+    return list(classes.values())
 
 
-return_types = _make()
+all_return_types = _make()
