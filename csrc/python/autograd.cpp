@@ -25,7 +25,7 @@ TensorList tensors_from(PyObject* o, const char* what) {
 // A tensor, or a GradientEdge (node, output_nr).
 Edge edge_from(PyObject* o) {
   if (is_tensor(o)) return gradient_edge(unwrap(o));
-  check_type(PyTuple_Check(o) && PyTuple_GET_SIZE(o) == 2 && node_from(PyTuple_GET_ITEM(o, 0)),
+  check_type(PyTuple_Check(o) && PyTuple_GET_SIZE(o) >= 2 && node_from(PyTuple_GET_ITEM(o, 0)),
              "expected a Tensor or a GradientEdge, got ", Py_TYPE(o)->tp_name);
   long number = PyLong_AsLong(PyTuple_GET_ITEM(o, 1));
   if (number == -1 && PyErr_Occurred()) throw PythonError{};

@@ -8,16 +8,23 @@ from .. import _C
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
+    "draw",
     "get_gradient_edge",
     "increment_version",
+    "region_activation_memory_budget",
     "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
+    "set_override_stale_capture_stream",
+    "set_warn_on_accumulate_grad_stream_mismatch",
 ]
 
 Node = _C.Node
-GradientEdge = namedtuple("GradientEdge", ("node", "output_nr"))
+GradientEdge = namedtuple(
+    "GradientEdge", ("node", "output_nr", "ownership_token"), defaults=(None,)
+)
 GradientEdge.__doc__ = "Where a gradient enters the graph: result `output_nr` of `node`."
 
 
@@ -83,6 +90,111 @@ class save_on_cpu(saved_tensors_hooks):
             return tensor.to(device)
 
         super().__init__(pack, unpack)
+
+
+class _Mutations:
+    """What allow_mutation_on_saved_tensors() gives: the copies of the block."""
+
+    def __init__(self):
+        self.copies = []
+
+    def clear(self):
+        """Forgets the copies; backward through what was recorded in the block is over then."""
+        self.copies.clear()
+
+
+@contextmanager
+def allow_mutation_on_saved_tensors():
+    """Within the block, tensors kept for backward may be written: the graph has copies of its own.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+    ...     y = x * 2
+    ...     z = y.sin().sum()
+    ...     _ = y.mul_(0)
+    >>> z.backward()
+    """
+    if _mutations:
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+    state = _Mutations()
+
+    def pack(tensor):
+        state.copies.append(tensor.detach().clone())
+        return len(state.copies) - 1, state.copies
+
+    def unpack(packed):
+        at, copies = packed
+        if at >= len(copies):
+            raise RuntimeError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context in "
+                "which the graph was originally recorded."
+            )
+        return copies[at]
+
+    _mutations.append(state)
+    try:
+        with saved_tensors_hooks(pack, unpack):
+            yield state
+    finally:
+        _mutations.pop()
+
+
+_mutations = []
+
+
+@contextmanager
+def region_activation_memory_budget(budget):
+    """A budget for what a compiled region keeps for backward: an error, as nothing is compiled.
+
+    Use utils.checkpoint to trade time for memory.
+    """
+    if not 0 <= budget <= 1:
+        raise ValueError(
+            f"region_activation_memory_budget(): expected 0 <= budget <= 1, got {budget}"
+        )
+    raise RuntimeError(
+        "region_activation_memory_budget can only be used in a region compiled by torch.compile"
+    )
+    yield
+
+
+_streams = {"mismatch": True, "stale": False}  # how CUDA streams would be watched
+
+
+def set_warn_on_accumulate_grad_stream_mismatch(enabled):
+    """Whether gradients from another CUDA stream are warned about; the CPU has no streams."""
+    _streams["mismatch"] = bool(enabled)
+
+
+def set_override_stale_capture_stream(enabled):
+    """Whether a stale CUDA stream is overridden in a capture; the CPU has no streams."""
+    _streams["stale"] = bool(enabled)
+
+
+def draw(outputs, file=None, *, names=None):
+    """A picture of the graph that leads to `outputs`, as SVG text; written to `file` if given.
+
+    Args:
+        outputs: a tensor or several.
+        file: a path, or something with write().
+        names: {name: tensor} for leaves, as dict(model.named_parameters()) has them.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> "SinBackward0" in torch.autograd.graph.draw((x * 2).sin().sum())
+    True
+    """
+    from ._draw import picture
+
+    text = picture(outputs, names)
+    if file is not None:
+        if hasattr(file, "write"):
+            file.write(text)
+        else:
+            with open(file, "w", encoding="utf-8") as out:
+                out.write(text)
+    return text
 
 
 @contextmanager

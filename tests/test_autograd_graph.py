@@ -1,0 +1,115 @@
+"""autograd.graph: pictures, edges, writes to saved tensors; nodes seen from Python; anomaly mode."""
+
+import io
+import warnings
+from xml.etree import ElementTree
+
+import pytest
+
+import flambeau as torch
+from flambeau.autograd import graph
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(svg):
+    return [t.text for t in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_draw(tmp_path):
+    x, w = torch.ones(2, 3, requires_grad=True), torch.ones(3, 2, requires_grad=True)
+    loss = ((x @ w).relu() + x.sum()).mean()
+    svg = graph.draw(loss, names={"x": x})
+    found = texts(svg)
+    for name in ("MmBackward0", "ReluBackward0", "SumBackward0", "MeanBackward0", "x", "leaf"):
+        assert name in found
+    assert "(2, 3)" in found and found.count("result") == 1
+    boxes = ElementTree.fromstring(svg).iter(f"{SVG}rect")
+    places = [(float(b.get("x")), float(b.get("y")), float(b.get("width"))) for b in boxes]
+    for i, (x0, y0, w0) in enumerate(places):  # no two boxes overlap
+        for x1, y1, w1 in places[i + 1 :]:
+            assert y0 != y1 or x0 + w0 <= x1 or x1 + w1 <= x0
+    graph.draw([loss, x.exp()], tmp_path / "graph.svg")
+    assert "ExpBackward0" in (tmp_path / "graph.svg").read_text()
+    out = io.StringIO()
+    graph.draw(x, out)
+    assert "leaf" in out.getvalue()
+    with pytest.raises(RuntimeError, match="require grad"):
+        graph.draw(torch.ones(1))
+
+
+def test_draw_of_a_long_chain():
+    x = torch.ones(1, requires_grad=True)
+    y = x
+    for _ in range(3000):
+        y = y + 1
+    assert texts(graph.draw(y)).count("AddBackward0") == 3000
+
+
+def test_a_chain_of_100000_nodes():
+    x = torch.ones(1, requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y * 1
+    y.backward()
+    assert x.grad.item() == 1
+    del y
+
+
+def test_edges():
+    x = torch.ones(2, requires_grad=True)
+    y = x * 3
+    edge = graph.get_gradient_edge(y)
+    assert edge.node is y.grad_fn and edge.output_nr == 0 and edge.ownership_token is None
+    z = (y * y).sum()
+    (g,) = torch.autograd.grad(z, [edge])
+    assert g.tolist() == [6, 6]
+
+
+def test_nodes():
+    x, w = torch.ones(2, 3, requires_grad=True), torch.ones(3, 4)
+    node = (x @ w).grad_fn
+    assert node.name() == "MmBackward0" and type(node).__name__ == "MmBackward0"
+    assert node._saved_mat2.equal(w) and node.next_functions[0][0].variable is x
+    node.metadata["note"] = 1
+    assert node.metadata == {"note": 1}
+    assert x.sum(0).grad_fn._saved_dim == (0,)
+    with pytest.raises(AttributeError):
+        print(node._saved_nothing)
+
+
+def test_mutation_of_saved_tensors():
+    x = torch.tensor([0.5, 1.0], requires_grad=True)
+    with graph.allow_mutation_on_saved_tensors() as state:
+        y = x * 2
+        z = y.sin().sum()
+        y.mul_(0)
+        with pytest.raises(RuntimeError, match="nested"), graph.allow_mutation_on_saved_tensors():
+            pass
+    z.backward(retain_graph=True)
+    assert torch.allclose(x.grad, 2 * (2 * x.detach()).cos())
+    state.clear()
+    with pytest.raises(RuntimeError, match="context"):
+        z.backward()
+
+
+def test_switches_for_devices_that_are_not_there():
+    graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+    graph.set_override_stale_capture_stream(True)
+    with pytest.raises(RuntimeError, match="compile"), graph.region_activation_memory_budget(0.5):
+        pass
+    with pytest.raises(ValueError, match="budget"), graph.region_activation_memory_budget(2):
+        pass
+
+
+def test_anomaly_mode_shows_the_forward():
+    def forward(x):
+        return (x * 0).log().sum() * 0  # the line to be found
+
+    x = torch.zeros(2, requires_grad=True)
+    with torch.autograd.detect_anomaly(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        y = forward(x)
+        with pytest.raises(RuntimeError, match="returned nan values"):
+            y.backward()
+    assert any("the line to be found" in str(w.message) for w in caught)
