@@ -222,3 +222,37 @@ def test_plateau_knows_groups_that_came_later():
     schedule.step(1.0)
     schedule.step(2.0)
     assert [group["lr"] for group in opt.param_groups] == [0.5, 2.0]
+
+
+# -- clipping --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_clipping_in_one_pass(dtype, transposed):
+    torch.manual_seed(0)
+    shapes = [(3,), (100, 200), (0,), (8193,), (5, 7)]
+    params = [nn.Parameter(torch.zeros(shape, dtype=dtype)) for shape in shapes]
+    for p in params:
+        p.grad = torch.randn(p.shape, dtype=dtype)
+    if transposed:  # not for the native pass
+        params[-1].grad = torch.randn(7, 5, dtype=dtype).t()
+    before = [p.grad.clone() for p in params]
+    want = sum(g.double().pow(2).sum() for g in before).sqrt()
+    total = nn.utils.clip_grad_norm_(params, 2.0)
+    assert total.dtype == dtype and torch.allclose(total.double(), want, rtol=1e-6)
+    for p, g in zip(params, before):
+        assert torch.allclose(p.grad, g * (2.0 / want).to(dtype), rtol=1e-5)
+    after = [p.grad.clone() for p in params]
+    nn.utils.clip_grad_norm_(params, 5.0)  # small enough already
+    assert all(torch.equal(p.grad, g) for p, g in zip(params, after))
+
+
+def test_clipping_of_what_is_not_finite():
+    w = nn.Parameter(torch.ones(2))
+    w.grad = torch.tensor([float("inf"), 1.0])
+    with pytest.raises(RuntimeError, match="non-finite"):
+        nn.utils.clip_grad_norm_([w], 1.0, error_if_nonfinite=True)
+    assert nn.utils.clip_grad_norm_([w], 1.0).item() == float("inf")
+    assert w.grad[1].item() == 0.0 and w.grad[0].isnan()
+    assert nn.utils.clip_grad_norm_([nn.Parameter(torch.ones(1))], 1.0).item() == 0.0

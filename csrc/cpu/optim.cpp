@@ -84,7 +84,53 @@ void step(Formula formula, const StepArgs& a) {
   a.is_double ? step_as<double>(formula, a) : step_as<float>(formula, a);
 }
 
+template <class T>
+double square_sum(const T* x, int64_t n) {
+  using V = Vec<T>;
+  V sums[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
+  int64_t i = 0;
+  for (; i + 4 * V::size <= n; i += 4 * V::size)
+    for (int k = 0; k < 4; ++k) {
+      const V v = V::load(x + i + k * V::size);
+      sums[k] = fma(v, v, sums[k]);
+    }
+  for (; i < n; i += V::size) {
+    const V v = V::load_n(x + i, n - i);
+    sums[0] = fma(v, v, sums[0]);
+  }
+  return static_cast<double>(sum((sums[0] + sums[1]) + (sums[2] + sums[3])));
+}
+
+template <class T>
+void scale(T* x, int64_t n, T factor) {
+  for (int64_t i = 0; i < n; i += Vec<T>::size)
+    (Vec<T>::load_n(x + i, n - i) * Vec<T>(factor)).store_n(x + i, n - i);
+}
+
+template <class F>
+void over_blocks(const Blocks& b, const F& body) {
+  parallel_for(0, b.count, kGrain / kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(b.blocks[i], i);
+  });
+}
+
+void square_sums(const Blocks& b, double* sums) {
+  over_blocks(b, [&](const Block& x, int64_t i) {
+    sums[i] = b.is_double ? square_sum(static_cast<const double*>(x.data), x.n)
+                          : square_sum(static_cast<const float*>(x.data), x.n);
+  });
+}
+
+void scale_blocks(const Blocks& b, double factor) {
+  over_blocks(b, [&](const Block& x, int64_t) {
+    b.is_double ? scale(static_cast<double*>(x.data), x.n, factor)
+                : scale(static_cast<float*>(x.data), x.n, static_cast<float>(factor));
+  });
+}
+
 FLAMBEAU_REGISTER(step_kernel, step);
+FLAMBEAU_REGISTER(square_sums_kernel, square_sums);
+FLAMBEAU_REGISTER(scale_blocks_kernel, scale_blocks);
 
 }  // namespace
 }  // namespace FLAMBEAU_ISA

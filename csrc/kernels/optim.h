@@ -34,4 +34,19 @@ enum class Formula : uint8_t {
 
 inline Kernel<void(Formula, const StepArgs&)> step_kernel{"Optimizer.step"};
 
+// A part of a list of tensors, of at most kBlock elements; parts are of equal length but the last
+// of each tensor, whatever the number of threads.
+struct Block {
+  void* data;
+  int64_t n;
+};
+constexpr int64_t kBlock = 8192;
+struct Blocks {
+  const Block* blocks;
+  int64_t count;
+  bool is_double;
+};
+inline Kernel<void(const Blocks&, double*)> square_sums_kernel{"clip_grad_norm_"};  // of each
+inline Kernel<void(const Blocks&, double)> scale_blocks_kernel{"clip_grad_norm_"};
+
 }  // namespace flambeau

@@ -193,7 +193,51 @@ void optimizer_step(const std::string& name, const TensorList& params, const Ten
   steps.run(formula, args);
 }
 
+// -- the norm of many gradients, and scaling them
+// ------------------------------------------------------------------------------------
+std::vector<Block> blocks_of(const TensorList& tensors, Blocks* all) {
+  std::vector<Block> blocks;
+  for (const Tensor& t : tensors) {
+    check(t.dtype() == tensors[0].dtype() && is_dense(t) && t.device() == tensors[0].device() &&
+              (t.dtype() == DType::float32 || t.dtype() == DType::float64),
+          "clip_grad_norm_(): wanted dense tensors, all of float32 or all of float64");
+    auto* data = static_cast<char*>(t.data());
+    const int64_t n = t.numel(), size = t.dtype() == DType::float64 ? 8 : 4;
+    for (int64_t i = 0; i < n; i += kBlock)
+      blocks.push_back({data + i * size, std::min(kBlock, n - i)});
+  }
+  *all = {blocks.data(), static_cast<int64_t>(blocks.size()), tensors[0].dtype() == DType::float64};
+  return blocks;
+}
+
+Scalar total_norm(const TensorList& tensors) {
+  if (tensors.empty()) return Scalar(0.0);
+  Blocks all;
+  const std::vector<Block> blocks = blocks_of(tensors, &all);
+  std::vector<double> sums(blocks.size());
+  square_sums_kernel(tensors[0].device_type(), all, sums.data());
+  double sum = 0;
+  for (double s : sums) sum += s;
+  return Scalar(std::sqrt(sum));
+}
+
+void scale_all(const TensorList& tensors, double factor) {
+  if (tensors.empty()) return;
+  Blocks all;
+  const std::vector<Block> blocks = blocks_of(tensors, &all);
+  for (const Tensor& t : tensors) t.bump_version();
+  scale_blocks_kernel(tensors[0].device_type(), all, factor);
+}
+
 FLAMBEAU_OPS{
+    {.schema = "_total_norm(Tensor[] tensors) -> Scalar",
+     .forward = native<total_norm>,
+     .flags = kInternal | kNotDifferentiable,
+     .doc = "The 2-norm of dense tensors of one type, as if they were one vector."},
+    {.schema = "_scale_all(Tensor[] tensors, float factor) -> ()",
+     .forward = native<scale_all>,
+     .flags = kInternal | kNotDifferentiable,
+     .doc = "Multiplies dense tensors of one type by a number, in place."},
     {.schema = "_optimizer_step(str name, Tensor[] params, Tensor[] grads, Tensor[] state0, "
                "Tensor[] state1, Tensor[] state2, Tensor[] counts, Tensor[] extra0, Tensor[] "
                "extra1, float[] options, float weight_decay, bool maximize) -> ()",

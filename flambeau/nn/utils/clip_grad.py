@@ -1,13 +1,26 @@
 """Limits on the size of gradients."""
 
 import flambeau as torch
-from flambeau import Tensor
+from flambeau import _C, Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 
 def _listed(tensors):
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _native(tensors):
+    """Whether one native pass takes these tensors: dense, of one type, without a history."""
+    dtype = tensors[0].dtype
+    return dtype in (torch.float32, torch.float64) and all(
+        t.dtype is dtype
+        and t.is_cpu
+        and t.layout is torch.strided
+        and not t.requires_grad
+        and t.is_contiguous()
+        for t in tensors
+    )
 
 
 def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
@@ -23,8 +36,11 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     if not tensors:
         return torch.tensor(0.0)
     norm_type = float(norm_type)
-    norms = [torch.linalg.vector_norm(t, norm_type) for t in tensors]
-    total = torch.linalg.vector_norm(torch.stack(norms), norm_type)
+    if norm_type == 2.0 and _native(tensors):
+        total = torch.tensor(_C._internal["_total_norm"](tensors), dtype=tensors[0].dtype)
+    else:
+        norms = [torch.linalg.vector_norm(t, norm_type) for t in tensors]
+        total = torch.linalg.vector_norm(torch.stack(norms), norm_type)
     if error_if_nonfinite and not bool(torch.isfinite(total)):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is "
@@ -36,11 +52,17 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
 
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """Scales gradients down so that a total norm known already becomes at most `max_norm`."""
+    grads = [param.grad for param in _listed(parameters) if param.grad is not None]
+    if not grads:
+        return
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    if _native(grads) and not factor.requires_grad:
+        if factor.item() != 1.0:
+            _C._internal["_scale_all"](grads, factor.item())
+        return
     with torch.no_grad():
-        for param in _listed(parameters):
-            if param.grad is not None:
-                param.grad.mul_(factor)
+        for grad in grads:
+            grad.mul_(factor)
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
