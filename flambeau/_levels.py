@@ -67,8 +67,8 @@ def split_batch(tensor, level):
 
 
 def holds(mask):
-    """Whether a mask is true anywhere; of examples of a batch nobody can tell: False."""
-    return batch_of(mask) is None and bool(mask.any())
+    """Whether a mask is true anywhere; False where nobody can tell."""
+    return mask.device.type != "meta" and batch_of(mask) is None and bool(mask.any())
 
 
 def like(tensor, *others):

@@ -93,3 +93,31 @@ def test_checked_arguments():
 def test_circular_padding_cuts_first():
     x = torch.arange(5.0).reshape(1, 1, 5)
     assert F.pad(x, (-1, 2), mode="circular").flatten().tolist() == [1, 2, 3, 4, 1, 2]
+
+
+META = {
+    "unpool": lambda x: F.max_unpool2d(x, torch.zeros(2, 3, 4, 4, dtype=torch.int64).to("meta"), 2),
+    "fractional": lambda x: F.fractional_max_pool2d(x, 2, 2),
+    "bce": lambda x: F.binary_cross_entropy(x, x),
+    "margin": lambda x: F.multi_margin_loss(x[0, 0], torch.empty(4, device="meta").long()),
+    "bag": lambda x: F.embedding_bag(
+        torch.empty(2, 2, device="meta").long(),
+        x[0, 0],
+        per_sample_weights=x[0, 0, :2, :2],
+        mode="sum",
+    ),
+    "norm": lambda x: F.group_norm(x, 3),
+    "interpolate": lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"),
+    "cross entropy": lambda x: F.cross_entropy(x, torch.empty(2, 4, 4, device="meta").long()),
+    "grid": lambda x: F.grid_sample(x, torch.empty(2, 5, 6, 2, device="meta"), align_corners=True),
+    "ctc": lambda x: F.ctc_loss(x[0], torch.empty(4, 2, device="meta").long(), (3,) * 4, (2,) * 4),
+}
+
+
+@pytest.mark.parametrize("name", META)
+def test_meta_tensors_have_shapes_only(name):
+    x = torch.empty(2, 3, 4, 4, device="meta", requires_grad=True)
+    y = META[name](x)
+    assert y.is_meta
+    (g,) = torch.autograd.grad(y.sum(), x)
+    assert g.is_meta and g.shape == x.shape

@@ -75,6 +75,7 @@ void find(Taps<T>& taps, const T* grid, int count, const GridSampleArgs& a,
   using V = Vec<T>;
   using Int = typename V::Int;
   const T width = static_cast<T>(a.width), height = static_cast<T>(a.height);
+  const int64_t last = a.width * a.height - 1;
   for (int i = 0; i < kBlock; i += V::size) {
     const int64_t left_over = 2 * (count - i), half = left_over - V::size;
     V x = V::load_n(grid + 2 * i, left_over < 0 ? 0 : left_over);
@@ -89,13 +90,15 @@ void find(Taps<T>& taps, const T* grid, int count, const GridSampleArgs& a,
     const Mask<T> near = (x > T(-2)) & (y > T(-2)) & (x < width + 1) & (y < height + 1);
     x = where(near, x, V(T(-2)));
     y = where(near, y, V(T(-2)));
+    // Taps outside stand at places of their own: adding to one and the same would be a long chain.
+    const Vec<Int> spare = min(Vec<Int>::arange(i), Vec<Int>(static_cast<Int>(last)));
     const V left = floor(x), top = floor(y), fx = x - left, fy = y - top;
     for (int k = 0; k < 4; ++k) {
       const V c = left + T(k & 1), r = top + T(k >> 1);
       const Mask<T> inside = (c >= T(0)) & (c < width) & (r >= T(0)) & (r < height);
       const V weight = (k & 1 ? fx : V(T(1)) - fx) * (k >> 1 ? fy : V(T(1)) - fy);
       const Vec<Int> at = convert<Int>(r) * static_cast<Int>(a.width) + convert<Int>(c);
-      Vec<Int>(at.v & inside.m).store(taps.at[k] + i);
+      Vec<Int>(inside.m ? at.v : spare.v).store(taps.at[k] + i);
       where(inside, weight, V(T(0))).store(taps.weight[k] + i);
       if (!slopes) continue;
       const V along_x = (k & 1 ? dx : -dx) * (k >> 1 ? fy : V(T(1)) - fy);
@@ -143,8 +146,10 @@ void run(const GridSampleArgs& a) {
 // Each channel of each image by one task: its pixels take what their points give in order.
 template <class T>
 void image_gradient(const GridSampleArgs& a, const T* g, T* image) {
+  using V = Vec<T>;
   const T* grid = static_cast<const T*>(a.grid);
-  const int64_t area = a.height * a.width, taken = a.nearest ? 1 : 4;
+  const int64_t area = a.height * a.width;
+  const int taken = a.nearest ? 1 : 4;
   constexpr int64_t kChannels = 8;  // that share the taps
   const int64_t groups = (a.channels + kChannels - 1) / kChannels;
   parallel_for(0, a.batch * groups, 1, [&](int64_t begin, int64_t end) {
@@ -156,10 +161,18 @@ void image_gradient(const GridSampleArgs& a, const T* g, T* image) {
       for (int64_t p = 0; p < a.points; p += kBlock) {
         const int count = static_cast<int>(a.points - p < kBlock ? a.points - p : kBlock);
         find(taps, grid + 2 * (n * a.points + p), count, a);
-        for (int64_t c = first; c < last; ++c)
-          for (int64_t k = 0; k < taken; ++k)
-            for (int j = 0; j < count; ++j)
-              image[c * area + taps.at[k][j]] += g[c * a.points + p + j] * taps.weight[k][j];
+        for (int64_t c = first; c < last; ++c) {
+          T* to = image + c * area;
+          const T* from = g + c * a.points + p;
+          alignas(kVecBytes) T parts[4][kBlock];
+          for (int k = 0; k < taken; ++k)
+            for (int j = 0; j < count; j += V::size) {
+              V w = V::load(taps.weight[k] + j);  // 0 outside, whatever the gradient
+              where(w != T(0), V::load_n(from + j, count - j) * w, w).store(parts[k] + j);
+            }
+          for (int k = 0; k < taken; ++k)
+            for (int j = 0; j < count; ++j) to[taps.at[k][j]] += parts[k][j];
+        }
       }
     }
   });
@@ -177,20 +190,24 @@ void grid_gradient(const GridSampleArgs& a, const T* g, T* out) {
       const int64_t n = i / blocks, first = i % blocks * kBlock, rest = a.points - first;
       const int count = static_cast<int>(rest < kBlock ? rest : kBlock);
       find(taps, grid + 2 * (n * a.points + first), count, a, &slopes);
-      alignas(kVecBytes) T x[kBlock] = {}, y[kBlock] = {}, values[kBlock];
-      for (int64_t c = n * a.channels; c < (n + 1) * a.channels; ++c)
-        for (int k = 0; k < 4; ++k) {
+      for (int j = 0; j < count; j += V::size) {
+        V x(T(0)), y(T(0));
+        for (int64_t c = n * a.channels; c < (n + 1) * a.channels; ++c) {
+          const V d = V::load_n(g + c * a.points + first + j, count - j);
           const T* src = image + c * area;
-          for (int j = 0; j < kBlock; ++j) values[j] = src[taps.at[k][j]];
-          for (int j = 0; j < count; j += V::size) {
-            const V v = V::load(values + j) * V::load_n(g + c * a.points + first + j, count - j);
+          for (int k = 0; k < 4; ++k) {
+            alignas(kVecBytes) T picked[V::size];
+            for (int l = 0; l < V::size; ++l) picked[l] = src[taps.at[k][j + l]];
             const V sx = V::load(slopes.x[k] + j), sy = V::load(slopes.y[k] + j);
-            where(sx != T(0), V::load(x + j) + v * sx, V::load(x + j)).store(x + j);
-            where(sy != T(0), V::load(y + j) + v * sy, V::load(y + j)).store(y + j);
+            // Without a slope the tap may lie outside, and what was picked be infinite.
+            const V v = where((sx != T(0)) | (sy != T(0)), V::load(picked) * d, V(T(0)));
+            x += v * sx;
+            y += v * sy;
           }
         }
-      T* to = out + 2 * (n * a.points + first);
-      for (int j = 0; j < count; ++j) to[2 * j] = x[j], to[2 * j + 1] = y[j];
+        T* to = out + 2 * (n * a.points + first + j);
+        for (int l = 0; l < V::size && j + l < count; ++l) to[2 * l] = x[l], to[2 * l + 1] = y[l];
+      }
     }
   });
 }

@@ -99,7 +99,7 @@ int64_t padding_row(std::optional<int64_t> padding, int64_t rows, const char* op
 void renorm_rows(const Tensor& weight, const Tensor& indices, double max_norm, double norm_type) {
   static const OpCall unique("unique"), power("pow"), abs("abs"), clamp("clamp"), div("div");
   NoGrad off;
-  check(!weight.is_meta(), "embedding(): max_norm needs data, which a meta tensor does not have");
+  if (weight.is_meta()) return;
   Tensor rows = unique(plain_index(indices, "embedding"));
   check_bounds(rows, 0, weight.sizes()[0], "embedding");
   Tensor used = call_index_select(weight, 0, rows);
@@ -258,6 +258,11 @@ void bag_back(Backward& b) {
     Tensor winners = b.out(1), none = lower(winners, 0);
     b.set(0, scatter_add(zeros(Ints{rows, width}, g.options()), 0, clamp(winners, 0),
                          zero_where(g, none, 0)));
+    return;
+  }
+  if (g.is_meta()) {
+    if (b.needs(0)) b.set(0, zeros(b.sizes(0), g.options()));
+    if (b.needs(4)) b.set(4, zeros(b.sizes(4), g.options()));
     return;
   }
   auto [bag, position] = bag_members(index, offsets, b.arg(5).as_int());

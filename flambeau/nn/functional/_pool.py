@@ -147,7 +147,8 @@ def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_siz
 
 def _starts(samples, length, wanted, window):
     """Where the windows of one dimension begin, [planes, wanted], for samples between 0 and 1."""
-    last = torch.full((samples.shape[0], 1), length - window, dtype=torch.int64)
+    place = {"dtype": torch.int64, "device": samples.device}
+    last = torch.full((samples.shape[0], 1), length - window, **place)
     if wanted == 1:
         return last
     alpha = (length - window) / (wanted - 1)
@@ -196,12 +197,13 @@ def _places(samples, size, output, kernel):
     dims = len(size)
     # The samples come last dimension first in two dimensions, in order in three.
     order = range(dims) if dims == 3 else reversed(range(dims))
-    flat = torch.zeros((), dtype=torch.int64)
+    flat = torch.zeros((), dtype=torch.int64, device=samples.device)
     for d, s in enumerate(order):
         starts = _starts(samples[:, s], size[d], output[d], kernel[d])
         before, after = [1] * d, [1] * (dims - d - 1)
         starts = starts.reshape(-1, *[1] * dims, *before, output[d], *after)
-        within = torch.arange(kernel[d]).reshape(1, *before, kernel[d], *after, *[1] * dims)
+        within = torch.arange(kernel[d], device=samples.device)
+        within = within.reshape(1, *before, kernel[d], *after, *[1] * dims)
         flat = flat * size[d] + (starts + within)
     return flat.reshape(samples.shape[0], math.prod(kernel), math.prod(output))
 
