@@ -214,6 +214,7 @@ Tensor scalar_tensor(const Scalar& value, const Options& o) {
 Tensor Tensor::alias() const { return as_strided_raw(sizes(), strides(), p_->offset); }
 
 Tensor Tensor::as_strided_raw(IntSpan sizes, IntSpan strides, int64_t offset) const {
+  check(p_->layout == Layout::strided, "a sparse tensor has no strided views: use to_dense()");
   auto* p = new TensorImpl;
   p->dtype = p_->dtype;
   p->device = p_->device;
@@ -274,6 +275,8 @@ bool may_overlap(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 void copy(const Tensor& dst, const Tensor& src) {
+  check(src->layout == Layout::strided && dst->layout == Layout::strided,
+        "the elements of a sparse tensor are not copied like this: use to_dense()");
   if (dst.numel() == 0 && src.numel() <= 1) return;
   Ints shape = broadcast_shapes(dst.sizes(), src.sizes(), "copy_");
   check(shape == dst.sizes(), "The expanded size of the tensor ", dst.sizes(),
@@ -298,6 +301,7 @@ Scalar item(const Tensor& t) {
     check_readable(t, kCallsItem);
   check(t.numel() == 1, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
   check(!t.is_meta(), "Tensor.item() cannot be called on meta tensors");
+  check(t->layout == Layout::strided, "the elements of a sparse tensor are not read like this");
   return visit(t.dtype(), [&](auto tag) -> Scalar {
     using T = typename decltype(tag)::type;
     T v = *t.data<T>();

@@ -325,3 +325,19 @@ def test_in_modules_and_functions():
     other.load_state_dict(net.double().state_dict())
     same(other.a, DENSE.float())
     assert net.a.dtype == torch.float64
+
+
+def test_dense_doors_are_closed():
+    x = sample()
+    for wrong in (
+        lambda: memoryview(x),
+        lambda: torch.tensor(x),
+        lambda: torch.from_dlpack(x),
+        lambda: x.set_(torch.ones(2)),
+        lambda: x.as_subclass(torch.Tensor),
+        lambda: torch.ones(2, 4)[x],
+    ):
+        with pytest.raises((RuntimeError, BufferError, TypeError)):
+            wrong()
+    x.data = 2 * sample()
+    same(x, 2 * DENSE)

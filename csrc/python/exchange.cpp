@@ -146,6 +146,8 @@ bool refuse_buffer(Py_buffer* view, const char* why) {
 
 bool can_export(const Tensor& t, Py_buffer* view, int flags) {
   if (t.is_meta()) return refuse_buffer(view, "a meta tensor has no data");
+  if (t->layout != Layout::strided)
+    return refuse_buffer(view, "a sparse tensor has no such data: use to_dense()");
   if (t.requires_grad()) return refuse_buffer(view, "the tensor requires grad: use detach()");
   if (!buffer_format(t.dtype()))
     return refuse_buffer(view, "the buffer protocol has no such element type");
@@ -201,7 +203,8 @@ PyObject* array_source(PyObject*, PyObject* o) {
   return guarded([&] {
     check_type(is_tensor(o), "expected a tensor, got ", Py_TYPE(o)->tp_name);
     const Tensor& t = unwrap(o);
-    check(t.device_type() == DeviceType::cpu && buffer_format(t.dtype()),
+    check(t.device_type() == DeviceType::cpu && buffer_format(t.dtype()) &&
+              t->layout == Layout::strided,
           "NumPy has no such arrays");
     std::unique_ptr<Export> memory(export_memory(t));
     auto* array = new ExportedArray{{}, std::move(*memory)};
@@ -320,7 +323,8 @@ PyObject* to_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
                       "Can't export tensors that require gradient, use tensor.detach()");
       return nullptr;
     }
-    if (t.device_type() != DeviceType::cpu || (stream != Py_None && !PyLong_Check(stream))) {
+    if (t.device_type() != DeviceType::cpu || t->layout != Layout::strided ||
+        (stream != Py_None && !PyLong_Check(stream))) {
       PyErr_Format(PyExc_BufferError, "__dlpack__(): cannot export a tensor on %s",
                    device_type_name(t.device_type()));
       return nullptr;

@@ -24,6 +24,7 @@ def _out(result, out):
     return out.copy_(to_dense(result))
 
 
+@handles("assign")
 def assign(x, value):
     """Makes x, in place, the tensor that value is."""
     if tuple(x.shape) != tuple(value.shape):

@@ -91,6 +91,10 @@ class SparseTensor(Tensor):
         """The same elements without history."""
         return self.detach()
 
+    @data.setter
+    def data(self, value):
+        HANDLERS["assign"](self, value.detach())
+
     def detach(self):
         """The same elements without history."""
         return self._with_values(self._v.detach())
@@ -141,11 +145,11 @@ class SparseTensor(Tensor):
         """An error: the elements are in several tensors."""
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
 
-    def storage(self):
+    def storage(self, *args, **kwargs):
         """An error: the elements are in several tensors."""
         raise NotImplementedError("Cannot access storage of a sparse tensor")
 
-    untyped_storage = storage
+    untyped_storage = set_ = as_subclass = __dlpack__ = storage
 
     def stride(self, dim=None):
         """An error: sparse tensors have no strides."""
