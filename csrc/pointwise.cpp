@@ -137,19 +137,20 @@ Ints broadcast_all(const Operands& o, const char* name) {
   return shape;
 }
 
+// A number, as a tensor on the CPU, goes with tensors of any device.
 Device common_device(const Operands& o, const char* name) {
   Device device;
-  bool seen = false, dims = false;
+  bool seen = false, numbers = false;  // numbers: so far all were
   for (int k = 1; k < o.n; ++k) {
     if (!o.tensors[k]) continue;
     const Tensor& t = *o.tensors[k];
-    if (!seen || (t.dim() > 0 && !dims)) {
+    const bool number = t.device().type == DeviceType::cpu && t.dim() == 0;
+    if (!seen || (numbers && !number)) {
       device = t.device();
+      numbers = number;
       seen = true;
-      dims = t.dim() > 0;
     } else {
-      bool good = t.device().type == device.type || t.dim() == 0;
-      check(good, name,
+      check(t.device().type == device.type || number, name,
             "(): Expected all tensors to be on the same device, but found at least two "
             "devices, ",
             device, " and ", t.device());

@@ -253,7 +253,7 @@ class TestGradients:
         check_gradients(lambda a, b: linalg.solve(a, b.mT, left=False), a, b)
         check_gradients(lambda a, b: linalg.solve_triangular(a, b, upper=True), a, b)
         check_gradients(lambda a, b: linalg.lu_solve(*linalg.lu_factor(a), b, adjoint=True), a, b)
-        check_gradients(lambda a, b: linalg.lstsq(a[:, :2], b)[0], a, b)
+        check_gradients(lambda a, b: linalg.lstsq(a[:, :2].expand(2, 3, 2), b)[0], a, b)
         check_gradients(lambda a, b: torch.cholesky_solve(b, a.tril()), a, b[0])
         check_gradients(lambda a: torch.cholesky_inverse(a.triu(), upper=True), a)
 
@@ -438,3 +438,23 @@ def test_losses_that_depend_on_the_phase():
     for f in (lambda x: linalg.eig(x)[1], lambda x: linalg.eigh(x)[1], lambda x: linalg.svd(x)[0]):
         with pytest.raises(RuntimeError, match="phase"):
             (f(a) * random(3, 3, dtype=torch.complex128)).sum().abs().backward()
+
+
+def test_devices_do_not_mix():
+    one, far = torch.eye(3), torch.empty(3, 3, device="meta")
+    pivots = torch.tensor([1, 2, 3], dtype=torch.int32)
+    for call in (
+        lambda: linalg.solve(one, far),
+        lambda: linalg.lu_solve(one, pivots.to("meta"), one),
+        lambda: linalg.ldl_solve(far, pivots, one),
+        lambda: torch.lu_unpack(far, pivots),
+        lambda: linalg.lstsq(one, far),
+        lambda: linalg.cross(one, far),
+        lambda: one + far,
+        lambda: one + far[0, 0],
+    ):
+        with pytest.raises(RuntimeError, match="same device"):
+            call()
+    assert torch.maximum(torch.tensor(1.0), far[0, 0]).is_meta
+    with pytest.raises(TypeError):
+        linalg.inv(one, out=[])

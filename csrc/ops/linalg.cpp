@@ -48,12 +48,16 @@ void check_full_precision(const Tensor& a, const char* op) {
         type_name(a.dtype()));
 }
 
+void check_same_device(const Tensor& a, const Tensor& b, const char* op) {
+  check(a.device() == b.device(), op, ": Expected all tensors to be on the same device, but found ",
+        a.device(), " and ", b.device());
+}
+
 void check_same_type(const Tensor& a, const Tensor& b, const char* op) {
   check(a.dtype() == b.dtype(), op,
         ": Expected A and B to have the same dtype, but found A of type ", type_name(a.dtype()),
         " and B of type ", type_name(b.dtype()), " instead");
-  check(a.device() == b.device(), op, ": Expected all tensors to be on the same device, but found ",
-        a.device(), " and ", b.device());
+  check_same_device(a, b, op);
 }
 
 void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t), ErrorKind kind) {
@@ -95,8 +99,9 @@ Tensor identity_columns(const Ints& batch, int64_t n, const Options& o) {
   return out;
 }
 
-Tensor copy_pivots(const Tensor& pivots, const Ints& batch, int64_t n, int64_t limit,
-                   const char* op) {
+Tensor copy_pivots(const Tensor& pivots, const Ints& batch, const Tensor& factors, const char* op) {
+  const int64_t limit = rows(factors), n = std::min(limit, columns(factors));
+  check_same_device(factors, pivots, op);
   check(pivots.dtype() == DType::int32, op, ": Expected pivots to be of torch.int32 dtype, got ",
         type_name(pivots.dtype()));
   check(pivots.dim() >= 1 && pivots.size(-1) == n, op, ": Expected pivots to have ", n,

@@ -14,7 +14,8 @@ void check_matrix(const Tensor& a, const char* op, const char* name = "A");
 void check_square(const Tensor& a, const char* op, const char* name = "A");
 void check_inexact(const Tensor& a, const char* op);
 void check_full_precision(const Tensor& a, const char* op);  // not float16 or bfloat16
-void check_same_type(const Tensor& a, const Tensor& b, const char* op);
+void check_same_type(const Tensor& a, const Tensor& b, const char* op);  // and device
+void check_same_device(const Tensor& a, const Tensor& b, const char* op);
 // Throws a LinAlgError that names the first matrix of the batch whose info is not 0:
 // "op: (Batch element 1): The ..."; `what` gives the sentence for such an info.
 void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t info),
@@ -36,9 +37,8 @@ Tensor copy_columns(const Tensor& a);
 Tensor copy_columns(const Tensor& a, const Ints& batch);  // expanded to those batches
 Tensor identity_columns(const Ints& batch, int64_t n, const Options& o);
 int64_t count(const Ints& batch);
-// LAPACK's list of row exchanges, n for each matrix, checked to lie within `limit` rows.
-Tensor copy_pivots(const Tensor& pivots, const Ints& batch, int64_t n, int64_t limit,
-                   const char* op);
+// LAPACK's list of row exchanges of `factors`, checked to lie within its rows.
+Tensor copy_pivots(const Tensor& pivots, const Ints& batch, const Tensor& factors, const char* op);
 
 // Matrix i of a batch that one of the above made, or row i of a list of vectors of that length.
 template <class T>

@@ -219,11 +219,12 @@ Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b, bool h
   check_matrix(b, op, "B");
   check(ld.dtype() == b.dtype(), op, ": LD and B must have the same dtype, but got ", ld.dtype(),
         " and ", b.dtype());
+  check_same_device(ld, b, op);
   check(rows(ld) == rows(b), op, ": Incompatible shapes of A and B for the equation AX = B (",
         rows(ld), "x", columns(ld), " and ", rows(b), "x", columns(b), ")");
   const Ints batch = broadcast_shapes(batch_sizes(ld), batch_sizes(b), op);
   const Tensor x = copy_columns(b, batch), f = copy_columns(ld, batch);
-  const Tensor p = copy_pivots(pivots, batch, rows(ld), rows(ld), op);
+  const Tensor p = copy_pivots(pivots, batch, ld, op);
   check_blocks(p, op);
   with_type(b.dtype(), op, [&](auto type) {
     using T = typename decltype(type)::type;

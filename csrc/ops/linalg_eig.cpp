@@ -306,7 +306,7 @@ FLAMBEAU_OPS{
             "numbers."},
     {.schema = "linalg.eigvals(Tensor input) -> Tensor",
      .forward = native<eigvals>,
-     .flags = kComposite,
+     .flags = kComposite | kCastsOut,
      .doc = "Eigenvalues of square matrices, as complex numbers."},
     {.schema = "_linalg_svd(Tensor A, bool full_matrices, bool compute_uv) -> (Tensor U, Tensor S, "
                "Tensor Vh)",

@@ -102,7 +102,7 @@ Tensor permutation(const Tensor& pivots, const Tensor& lu) {
   const int64_t m = rows(lu), k = std::min(m, columns(lu));
   const Ints batch = batch_sizes(lu);
   Tensor out = zeros(with(batch, {m, m}), lu.options());
-  const Tensor exchanges = copy_pivots(pivots, batch, k, m, "lu_unpack");
+  const Tensor exchanges = copy_pivots(pivots, batch, lu, "lu_unpack");
   if (out.is_meta()) return out;
   std::vector<int64_t> order(m);
   for (int64_t i = 0; i < count(batch); ++i) {
@@ -164,7 +164,7 @@ void solve_factored(char trans, const Tensor& lu, const Tensor& pivots, const Te
 Tensor lu_left_solve(const Tensor& lu, const Tensor& pivots, const Tensor& b, bool adjoint) {
   const Ints batch = broadcast_shapes(batch_sizes(lu), batch_sizes(b), "linalg.lu_solve");
   const Tensor x = copy_columns(b, batch);
-  const Tensor p = copy_pivots(pivots, batch, rows(lu), rows(lu), "linalg.lu_solve");
+  const Tensor p = copy_pivots(pivots, batch, lu, "linalg.lu_solve");
   solve_factored(adjoint ? 'C' : 'N', copy_columns(lu, batch), p, x);
   return x;
 }
@@ -183,6 +183,7 @@ Tensor lu_solve(const Tensor& lu, const Tensor& pivots, const Tensor& b, bool le
   check_matrix(b, op, "B");
   check(lu.dtype() == b.dtype(), op, ": Expected LU and B to have the same dtype, but found LU of ",
         "type ", lu.dtype(), " and B of type ", b.dtype(), " instead");
+  check_same_device(lu, b, op);
   check(rows(lu) == (left ? rows(b) : columns(b)), op, ": Incompatible shapes of A and B for the ",
         "equation ", left ? "AX = B" : "XA = B", " (", rows(lu), "x", columns(lu), " and ", rows(b),
         "x", columns(b), ")");

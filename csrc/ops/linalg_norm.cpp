@@ -11,6 +11,19 @@ const OpCall call_sum("sum");
 
 using MaybeDims = std::optional<Ints>;
 
+// The least of nothing is no number.
+void check_not_empty(const Tensor& x, double p, const MaybeDims& dims) {
+  if (dims && !dims->empty()) {
+    for (int64_t d : *dims)
+      check(x.dim() == 0 || x.size(d) != 0, "linalg.vector_norm cannot compute the ", p,
+            " norm on the dimension ", d, " because this dimension is empty and the operation ",
+            "does not have an identity");
+  } else {
+    check(x.numel() != 0, "linalg.vector_norm cannot compute the ", p, " norm on an empty tensor ",
+          "because the operation does not have an identity");
+  }
+}
+
 Tensor vector_norm(const Tensor& input, double p, const MaybeDims& dims, bool keepdim,
                    const MaybeType& dtype) {
   static const OpCall low("amin"), high("amax");
@@ -26,6 +39,7 @@ Tensor vector_norm(const Tensor& input, double p, const MaybeDims& dims, bool ke
     const Tensor s = reduce_raw(input, kind, dims, keepdim, in, in, "linalg.vector_norm");
     return in_type(p == 1 ? s : sqrt(s), t);
   }
+  if (p < 0 || std::isinf(p)) check_not_empty(input, p, dims);
   const Value d = dims ? Value(*dims) : Value();
   const Tensor x = abs(in_type(input, in));
   Tensor y;

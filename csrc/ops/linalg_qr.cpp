@@ -195,8 +195,10 @@ Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
   check_full_precision(a, op);
   check(a.dtype() == given.dtype(), op, ": Expected input and other to have the same dtype, but ",
         "got input's dtype ", a.dtype(), " and other's dtype ", given.dtype());
+  check_same_device(a, given, op);
   const int64_t gap = a.dim() - given.dim();
-  check(gap <= 1, op, ": input.dim() must be greater or equal to other.dim() and (input.dim() - ",
+  check(gap >= 0 && gap <= 1, op,
+        ": input.dim() must be greater or equal to other.dim() and (input.dim() - ",
         "other.dim()) <= 1");
   const bool vector =
       gap == 1 && batch_sizes(a) == Ints(IntSpan(given.sizes().data(), given.dim() - 1));

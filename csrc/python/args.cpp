@@ -245,7 +245,7 @@ int find_keyword(const Op& op, PyObject* key) {
   return -1;
 }
 
-bool read_outs(ParsedCall& call, PyObject* o) {
+bool read_outs(ParsedCall& call, const Op& op, PyObject* o) {
   if (o == Py_None) return true;
   call.has_out = true;
   if (is_tensor(o)) {
@@ -254,7 +254,7 @@ bool read_outs(ParsedCall& call, PyObject* o) {
   }
   if (!PyTuple_Check(o) && !PyList_Check(o)) return false;
   Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
-  if (n > kMaxResults) return false;
+  if (n != op.nresults()) return false;
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* x = PySequence_Fast_GET_ITEM(o, i);
     if (!is_tensor(x)) return false;
@@ -268,7 +268,7 @@ bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) 
   if (keyword_is(key, "out")) {
     bool returns_tensor =
         !op.schema.result_types.empty() && op.schema.result_types[0] == ArgType::tensor;
-    return returns_tensor && read_outs(call, value);
+    return returns_tensor && read_outs(call, op, value);
   }
   if (!(op.flags & kFactory)) return false;
   if (keyword_is(key, "requires_grad")) {

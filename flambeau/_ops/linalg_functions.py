@@ -140,6 +140,11 @@ def linalg_cross(input, other, *, dim=-1):
         )
     if input.dtype != other.dtype:
         raise RuntimeError(f"expected scalar type {input.dtype} but found {other.dtype}")
+    if input.device != other.device:
+        raise RuntimeError(
+            "linalg.cross: expected all tensors to be on the same device, but found "
+            f"{input.device} and {other.device}"
+        )
     input, other = flambeau.broadcast_tensors(input, other)
     (a, b, c), (x, y, z) = input.unbind(dim), other.unbind(dim)
     return flambeau.stack([b * z - c * y, c * x - a * z, a * y - b * x], dim)
