@@ -1,6 +1,19 @@
 """Transforms of images: tensors of shape [..., channels, height, width], and PIL images."""
 
 from . import functional
+from ._augment import (
+    ColorJitter,
+    ElasticTransform,
+    GaussianBlur,
+    LinearTransformation,
+    RandomAdjustSharpness,
+    RandomAutocontrast,
+    RandomEqualize,
+    RandomInvert,
+    RandomPerspective,
+    RandomPosterize,
+    RandomSolarize,
+)
 from ._random import (
     RandomAffine,
     RandomApply,
@@ -14,6 +27,7 @@ from ._random import (
     RandomRotation,
     RandomVerticalFlip,
 )
+from .autoaugment import AugMix, AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugmentWide
 from .functional import InterpolationMode
 from .transforms import (
     CenterCrop,
@@ -32,30 +46,54 @@ from .transforms import (
 )
 
 __all__ = [
+    "AugMix",
+    "AutoAugment",
+    "AutoAugmentPolicy",
     "CenterCrop",
+    "ColorJitter",
     "Compose",
     "ConvertImageDtype",
+    "ElasticTransform",
     "FiveCrop",
+    "GaussianBlur",
     "Grayscale",
     "InterpolationMode",
     "Lambda",
+    "LinearTransformation",
     "Normalize",
     "PILToTensor",
     "Pad",
+    "RandAugment",
+    "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
+    "RandomAutocontrast",
     "RandomChoice",
     "RandomCrop",
+    "RandomEqualize",
     "RandomErasing",
     "RandomGrayscale",
     "RandomHorizontalFlip",
+    "RandomInvert",
     "RandomOrder",
+    "RandomPerspective",
+    "RandomPosterize",
     "RandomResizedCrop",
     "RandomRotation",
+    "RandomSolarize",
     "RandomVerticalFlip",
     "Resize",
     "TenCrop",
     "ToPILImage",
     "ToTensor",
+    "TrivialAugmentWide",
     "functional",
 ]
+
+
+def __getattr__(name):
+    if name == "v2":
+        from importlib import import_module
+
+        return import_module(f"{__name__}.v2")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

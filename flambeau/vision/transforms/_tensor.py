@@ -100,60 +100,24 @@ def _border(size, before, after, mode):
 
 
 def resize(image, size, mode, antialias):
-    height, width = image.shape[-2:]
-    if [height, width] == list(size):
+    if list(image.shape[-2:]) == list(size):
         return image
-    if mode in ("nearest", "nearest-exact"):
-        rows = _nearest(height, size[0], mode == "nearest-exact")
-        columns = _nearest(width, size[1], mode == "nearest-exact")
-        return image.index_select(-2, rows).index_select(-1, columns)
-    if mode not in ("bilinear", "bicubic"):
+    if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
         raise ValueError(f"resize(): tensors have no interpolation {mode!r}")
-    made = image if image.is_floating_point() else image.to(flambeau.float32)
-    if height != size[0]:
-        made = flambeau.matmul(_weights(height, size[0], mode, antialias, made.dtype), made)
-    if width != size[1]:
-        made = flambeau.matmul(made, _weights(width, size[1], mode, antialias, made.dtype).mT)
-    return _back(made, image.dtype)
-
-
-def _nearest(source, target, exact):
-    at = (flambeau.arange(target, dtype=flambeau.float32) + (0.5 if exact else 0)) * (
-        source / target
+    smooth = mode in ("bilinear", "bicubic")
+    batch = image[None, None] if image.dim() == 2 else image.reshape(-1, *image.shape[-3:])
+    # bicubic overshoots between its two passes, which bytes cannot hold
+    native = image.is_floating_point() or (image.dtype == flambeau.uint8 and mode != "bicubic")
+    if image.numel() == 0:
+        return image.new_empty((*image.shape[:-2], *size))
+    made = F.interpolate(
+        batch if native else batch.to(flambeau.float32),
+        size=list(size),
+        mode=mode,
+        align_corners=False if smooth else None,
+        antialias=antialias and smooth,
     )
-    return at.to(flambeau.int64).clamp(max=source - 1)
-
-
-def _weights(source, target, mode, antialias, dtype):
-    """[target, source]: how much of each source row goes into each target row."""
-    scale = source / target
-    stretch = max(scale, 1.0) if antialias else 1.0
-    centre = (flambeau.arange(target, dtype=flambeau.float64) + 0.5) * scale - 0.5
-    if mode == "bilinear":
-        reach, a = 1, None
-    else:
-        reach, a = 2, (-0.5 if antialias else -0.75)
-    if not antialias:  # taps beyond the border repeat it
-        taps = flambeau.arange(-reach, source + reach, dtype=flambeau.float64)
-        weights = _kernel(taps - centre.unsqueeze(1), a)
-        inner = weights[:, reach : reach + source].clone()
-        inner[:, 0] += weights[:, :reach].sum(1)
-        inner[:, -1] += weights[:, reach + source :].sum(1)
-        return inner.to(dtype)
-    taps = flambeau.arange(source, dtype=flambeau.float64)
-    weights = _kernel((taps - centre.unsqueeze(1)) / stretch, a)
-    return (weights / weights.sum(1, keepdim=True)).to(dtype)
-
-
-def _kernel(x, a):
-    """The triangle, or with `a` Keys' cubic, at x."""
-    x = x.abs()
-    if a is None:
-        return (1 - x).clamp(min=0)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    zero = flambeau.zeros_like(x)
-    return flambeau.where(x <= 1, near, flambeau.where(x < 2, far, zero))
+    return _back(made.reshape(*image.shape[:-2], *size), image.dtype)
 
 
 def _back(image, dtype):
@@ -194,7 +158,13 @@ def warp(image, matrix, size, mode, fill):
         1
     )
     grid = flambeau.matmul(base.view(-1, 3), theta.T).view(*size, 2)
-    batch = image.reshape(1, -1, height, width)
+    return sample(image, grid, mode, fill)
+
+
+def sample(image, grid, mode, fill):
+    """Pixels at a grid [H, W, 2] of places from -1 to 1."""
+    size = grid.shape[:2]
+    batch = image.reshape(1, -1, *image.shape[-2:])
     if not batch.is_floating_point():
         batch = batch.to(flambeau.float32)
     if fill is not None:  # how much of each output pixel lies inside
