@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
 #include <unordered_map>
 
 #include "pointwise.h"
@@ -226,7 +227,50 @@ void link_views(const Value* args, const Value* results) {
   }
 }
 
+// -- devices --------------------------------------------------------------------------------------
+// Meta tensors have no memory for a kernel to read. Besides what takes shapes alone, only numbers
+// and indices may lie on the CPU, beside a first tensor that does not.
+[[gnu::cold]] void refuse_mixed(const Op& op, const Value* args) {
+  static const std::string_view kShapes[] = {"copy_",     "set_",    "to",         "type_as",
+                                             "expand_as", "view_as", "reshape_as", "resize_as_"};
+  const std::string& name = op.schema.name;
+  if (std::find(std::begin(kShapes), std::end(kShapes), name) != std::end(kShapes)) return;
+  bool first = true, meta = false;
+  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
+    const Value& v = args[__builtin_ctzll(m)];
+    const TensorList list = v.tag() == Value::tensors ? v.as_tensors() : TensorList{v.as_tensor()};
+    for (const Tensor& t : list) {
+      if (!t.defined()) continue;
+      if (first) meta = t.is_meta();
+      const bool same = t.is_meta() == meta;
+      first = false;
+      check(same || (meta && (t.dim() == 0 || name.starts_with("index"))), name,
+            "(): Expected all tensors to be on the same device, but found at least two devices, "
+            "cpu and meta");
+    }
+  }
+}
+
+void check_devices(const Op& op, const Value* args) {
+  if (op.pointwise || !(op.tensor_args & (op.tensor_args - 1))) return;
+  bool meta = false, other = false;
+  auto see = [&](const Tensor& t) {
+    if (t.defined()) (t.is_meta() ? meta : other) = true;
+  };
+  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
+    const Value& v = args[__builtin_ctzll(m)];
+    if (v.tag() == Value::tensor) {
+      see(v.as_tensor());
+    } else if (v.tag() == Value::tensors) {
+      for (const Tensor& t : v.as_tensors()) see(t);
+    }
+  }
+  if (meta && other) [[unlikely]]
+    refuse_mixed(op, args);
+}
+
 void run_forward(const Op& op, Value* args, Value* results) {
+  check_devices(op, args);
   if (op.forward) {
     op.forward(args, results);
     return;
@@ -314,6 +358,7 @@ void call_inplace(const Op& op, Value* args) {
     copy_into(self, r);
     return;
   }
+  check_devices(op, args);
   bool recording = records(op, args);
   check_inplace(self, recording, op.schema.name.c_str());
   check_no_internal_overlap(self, op.schema.name.c_str());

@@ -1,0 +1,33 @@
+"""Tensors of different devices in one call: an error, never a read of memory that is not there."""
+
+import pytest
+
+import flambeau as torch
+
+CALLS = {
+    "isin": lambda x, far: torch.isin(x, far),
+    "searchsorted": lambda x, far: torch.searchsorted(far[0], x),
+    "take_along_dim": lambda x, far: x.take_along_dim(far.long(), 0),
+    "gather": lambda x, far: x.gather(0, far.long()),
+    "scatter": lambda x, far: x.scatter(0, far.long(), x),
+    "index_select": lambda x, far: x.index_select(0, far[0].long()),
+    "index_add_": lambda x, far: x.clone().index_add_(0, torch.arange(3), far),
+    "mm": lambda x, far: x @ far,
+    "conv1d": lambda x, far: torch.nn.functional.conv1d(x[None], far[None]),
+    "add": lambda x, far: x + far,
+    "bincount": lambda x, far: torch.bincount(x[0].long(), far[0]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_devices_do_not_mix(name):
+    with pytest.raises(RuntimeError, match="device| is on cpu"):
+        CALLS[name](torch.ones(3, 3), torch.ones(3, 3, device="meta"))
+
+
+def test_numbers_and_shapes_may_come_from_elsewhere():
+    x, far = torch.ones(3, 3), torch.ones(3, 3, device="meta")
+    assert (far * torch.tensor(2.0)).is_meta
+    assert far[torch.tensor([0, 2])].shape == (2, 3)
+    assert far.copy_(x).is_meta
+    assert x.view_as(far).shape == (3, 3)
