@@ -179,7 +179,8 @@ class Lines {
     } else if (a_.kind == FftArgs::from_real) {
       each_point(first, s, inner, n, n, [&](int64_t k, int64_t q, int64_t at) {
         if (half_) {
-          (k & 1 ? x.im : x.re)[(k >> 1) * s + q] = in_[at];
+          T* part = k & 1 ? x.im : x.re;
+          part[(k >> 1) * s + q] = in_[at];
         } else {
           x.re[k * s + q] = in_[at];
           x.im[k * s + q] = 0;
@@ -218,7 +219,8 @@ class Lines {
     } else {
       x = swapped(x);
       each_point(first, s, inner, n, n, [&](int64_t k, int64_t q, int64_t at) {
-        out_[at] = scale_ * (half_ ? (k & 1 ? x.im : x.re)[(k >> 1) * s + q] : x.re[k * s + q]);
+        const T* part = half_ && k & 1 ? x.im : x.re;
+        out_[at] = scale_ * part[(half_ ? k >> 1 : k) * s + q];
       });
     }
   }
