@@ -1,4 +1,4 @@
-"""autograd.graph: pictures, edges, writes to saved tensors; nodes seen from Python; anomaly mode."""
+"""autograd.graph: pictures, edges, writes to saved tensors; nodes; anomaly mode."""
 
 import io
 import warnings

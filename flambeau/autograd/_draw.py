@@ -31,7 +31,7 @@ def _shape_text(shape):
 
 
 def _collect(outputs, names):
-    """Boxes of all nodes that lead to the outputs, linked; roots first, each before what is below."""
+    """Boxes of the outputs, and of all nodes that lead to them, linked."""
     from .. import _C
 
     outputs = (outputs,) if isinstance(outputs, _C.Tensor) else tuple(outputs)
