@@ -227,7 +227,17 @@ def never(self):
     return False
 
 
+def _init_subclass(cls, **kwargs):
+    object.__init_subclass__(**kwargs)
+    # flambeau's own classes say what they do with each method.
+    if "__torch_function__" in cls.__dict__ and not cls.__module__.startswith("flambeau."):
+        from . import overrides
+
+        overrides._prepare_subclass(cls)
+
+
 _SPECIAL = {
+    "__init_subclass__": classmethod(_init_subclass),
     "__repr__": _repr,
     "__format__": _format,
     "__contains__": _contains,

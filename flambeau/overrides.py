@@ -368,3 +368,38 @@ def get_testing_overrides():
     -1
     """
     return dict(_testing_overrides())
+
+
+# -- methods of subclasses that are no operators ---------------------------------------------------
+_PLAIN_METHODS = (
+    "size", "stride", "dim", "ndimension", "numel", "nelement", "item", "tolist", "is_contiguous",
+    "data_ptr", "storage_offset", "element_size", "get_device", "is_floating_point", "is_complex",
+    "is_signed", "requires_grad_", "detach_", "backward", "register_hook", "retain_grad",
+    "numpy", "type", "new_tensor", "cuda", "is_pinned", "pin_memory", "untyped_storage",
+    "__len__", "__bool__", "__int__", "__float__", "__complex__", "__index__", "__iter__",
+    "__repr__", "__format__", "__reversed__", "__contains__", "__array__",
+)  # fmt: skip
+
+
+def _asking(name):
+    plain = getattr(Tensor, name)
+
+    def method(self, *args, **kwargs):
+        if not _C._has_torch_function(self):
+            return plain(self, *args, **kwargs)
+        found = _C._handle_torch_function(plain, (self, *args), kwargs)
+        return plain(self, *args, **kwargs) if found is NotImplemented else found
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = getattr(plain, "__doc__", None)
+    return method
+
+
+def _prepare_subclass(cls):
+    """Gives a class with a __torch_function__ of its own the methods that ask it."""
+    own = cls.__dict__.get("__torch_function__")
+    if own is None or own is _C._disabled_torch_function_impl:
+        return
+    for name in _PLAIN_METHODS:
+        if hasattr(Tensor, name) and getattr(cls, name) is getattr(Tensor, name):
+            setattr(cls, name, _asking(name))

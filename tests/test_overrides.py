@@ -38,6 +38,9 @@ def x():
         (lambda x: torch.block_diag(x, x), torch.block_diag),
         (lambda x: F.pad(x, (1, 1)), F.pad),
         (lambda x: x[0], torch.Tensor.__getitem__),
+        (lambda x: x.size(0), torch.Tensor.size),
+        (lambda x: x.numpy(), torch.Tensor.numpy),
+        (lambda x: len(x), torch.Tensor.__len__),
     ],
 )
 def test_what_comes_to_a_subclass(x, run, func):

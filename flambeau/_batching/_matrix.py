@@ -73,6 +73,44 @@ def linear(call):
     return out + (padded(bias, rank - vector) if call.on[2] else bias)
 
 
+@rule(
+    "linalg.solve", "linalg.solve_ex", "linalg.lu_solve", "linalg.solve_triangular",
+    "cholesky_solve",
+)  # fmt: skip
+def solve(call):
+    """Systems of one matrix each: a vector on the right is a matrix of one column."""
+    from . import one_by_one
+
+    tensors = call.record.tensors
+    first, last = tensors[0], tensors[-1]
+    a = call.rank(0) if call.record.name != "cholesky_solve" else call.rank(1)
+    b = call.rank(last) if call.record.name != "cholesky_solve" else call.rank(0)
+    if a != 2 or b not in (1, 2):
+        return one_by_one(call)
+    changes = {call.record.arguments[i][0]: call.whole(i) for i in tensors}
+    right = call.record.arguments[first if call.record.name == "cholesky_solve" else last][0]
+    if b == 1:
+        changes[right] = changes[right].unsqueeze(-1)
+    out = call.run(**changes)
+    if b == 2:
+        return out
+    if isinstance(out, _C.Tensor):
+        return out.squeeze(-1)
+    return [out[0].squeeze(-1), *out[1:]]
+
+
+@rule("cholesky", "cholesky_inverse")
+def one_matrix(call):
+    return call.run()
+
+
+@rule("_fft_complex", "_fft_from_real", "_fft_to_real")
+def fourier(call):
+    dim = call["dim"]
+    many = isinstance(dim, (tuple, list))
+    return call.run(dim=tuple(map(call.dim, dim)) if many else call.dim(dim))
+
+
 def leading(call):
     """Operators on matrices take any leading dimensions."""
     from . import one_by_one

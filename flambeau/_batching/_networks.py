@@ -2,7 +2,7 @@
 
 import flambeau
 
-from . import fold, one_by_one, rule, unfold
+from . import fold, one_by_one, padded, rule, unfold
 
 _NONE, _MEAN = 0, 1  # reductions, as operators number them
 
@@ -141,13 +141,16 @@ def cross_entropy(call):
     x, target, weight, ignored, smoothing, reduction = call.args
     if call.on[2]:
         return one_by_one(call)
-    rows = [fold(call.whole(0), 0), fold(call.whole(1), 0)]
+    if call.rank() == 1:  # one row
+        rows = [call.whole(0), call.whole(1)]
+    else:
+        rows = [fold(call.whole(0), 0), fold(call.whole(1), 0)]
     found = call.record.call([*rows, weight, ignored, smoothing, _NONE])
-    loss = unfold(found[0], 0, size)
+    loss = found[0] if call.rank() == 1 else unfold(found[0], 0, size)
     if reduction != _NONE:
-        loss = loss.flatten(1).sum(1)
+        loss = loss.reshape(size, -1).sum(1)
     if reduction == _MEAN:
-        labels = call.whole(1).flatten(1)
+        labels = call.whole(1).reshape(size, -1)
         kept = labels != ignored
         share = kept if weight is None else kept * weight[flambeau.where(kept, labels, 0)]
         loss = loss / share.sum(1)
@@ -167,6 +170,12 @@ def prelu(call):
     return unfold(call.run(input=fold(call.args[0], 0)), 0, call.size)
 
 
-@rule("scaled_dot_product_attention")
+@rule("_attention")
 def attention(call):
-    return flambeau.nn.functional.scaled_dot_product_attention(*map(call.whole, range(3)))
+    size, mask = call.size, call["mask"]
+    if mask is not None and (call.on[3] or mask.dim() == 4):
+        mask = padded(call.whole(3), 4)
+        mask = fold(mask.expand(size, call.args[0].shape[-4], *mask.shape[2:]), 0)
+    query, key, value = (fold(call.whole(i), 0) for i in range(3))
+    found = call.run(query=query, key=key, value=value, mask=mask)
+    return [unfold(t, 0, size) for t in found]
