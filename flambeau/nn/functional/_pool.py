@@ -182,7 +182,8 @@ def _fractional(input, kernel_size, output_size, output_ratio, random_samples, d
     number, channels = batch.shape[:2]
     if random_samples is None:
         random_samples = torch.rand(number, channels, dims, dtype=input.dtype, device=input.device)
-    index = _places(random_samples.flatten(0, 1), size, output, kernel)
+    # Samples for a larger batch serve a smaller one.
+    index = _places(random_samples[:number].flatten(0, 1), size, output, kernel)
     values = batch.reshape(number * channels, 1, math.prod(size))
     values = values.expand(-1, index.shape[1], -1).gather(2, index)  # [planes, window, outputs]
     shape = (*input.shape[:-dims], *output)
