@@ -56,13 +56,17 @@ class _OfMatrix(Distribution):
             )
         batch = torch.broadcast_shapes(matrix.shape[:-2], batch_of)
         setattr(self, name, matrix.expand(batch + matrix.shape[-2:]))
-        if name == "scale_tril":
-            self._unbroadcasted_scale_tril = matrix
-        elif name == "covariance_matrix":
-            self._unbroadcasted_scale_tril = torch.linalg.cholesky(matrix)
-        else:
-            self._unbroadcasted_scale_tril = _precision_to_scale_tril(matrix)
+        self._given = name, matrix
         return batch
+
+    def _factorize(self):
+        """The Cholesky factor, once the matrix is known to have one."""
+        name, matrix = self.__dict__.pop("_given")
+        if name == "covariance_matrix":
+            matrix = torch.linalg.cholesky(matrix)
+        elif name == "precision_matrix":
+            matrix = _precision_to_scale_tril(matrix)
+        self._unbroadcasted_scale_tril = matrix
 
     def _expand_rest(self, new, batch_shape):
         new._unbroadcasted_scale_tril = self._unbroadcasted_scale_tril
@@ -123,6 +127,7 @@ class MultivariateNormal(_OfMatrix):
         )
         self.loc = loc.expand(batch + loc.shape[-1:])
         super().__init__(batch, self.loc.shape[-1:], validate_args=validate_args)
+        self._factorize()
 
     @property
     def mean(self):
@@ -327,6 +332,7 @@ class Wishart(_OfMatrix, ExponentialFamily):
                 f"Value of df={df} expected to be greater than ndim - 1 = {event[0] - 1}."
             )
         super().__init__(batch, event, validate_args=validate_args)
+        self._factorize()
         self._make_chi2()
 
     def _make_chi2(self):
