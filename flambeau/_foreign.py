@@ -1,7 +1,8 @@
-"""Functions of PyTorch that are called with flambeau's tensors, by the __torch_function__ protocol.
+"""Where PyTorch and flambeau meet in one program: functions and layers of PyTorch's own.
 
-Both packages can be imported in one program; ``torch.relu(flambeau_tensor)`` then asks the tensor
-what to do, and the answer is flambeau's function of the same name.
+``torch.relu(flambeau_tensor)`` asks the tensor what to do, by the __torch_function__ protocol, and
+the answer is flambeau's function of the same name. A layer of PyTorch that becomes the child of one
+of flambeau's is copied into flambeau's class of the same name.
 """
 
 import sys
@@ -38,3 +39,60 @@ def _find(name):
         if callable(found):
             return found
     return None
+
+
+# -- modules ---------------------------------------------------------------------------------------
+
+
+def module_twin(module):
+    """A copy of one of PyTorch's own layers as flambeau's; None for anything else.
+
+    Both keep their state under the same names, so the class of that name is given the state.
+    """
+    cls = _class_twin(type(module))
+    if cls is None:
+        return None
+    made = cls.__new__(cls)
+    made.__setstate__({name: _value_twin(value) for name, value in vars(module).items()})
+    return made
+
+
+def _class_twin(cls):
+    root, _, path = cls.__module__.partition(".")
+    if root != "torch" or not path.startswith("nn.modules") or sys.modules.get("torch") is flambeau:
+        return None
+    found = getattr(flambeau.nn, cls.__name__, None)
+    if found is None:  # not public, but in the file of the same name
+        file = getattr(flambeau.nn.modules, path.rpartition(".")[2], None)
+        found = getattr(file, cls.__name__, None)
+    return found if isinstance(found, type) and issubclass(found, flambeau.nn.Module) else None
+
+
+def _value_twin(value):
+    cls = type(value)
+    if cls.__module__.partition(".")[0] == "torch":
+        if hasattr(value, "detach"):
+            return _tensor_twin(value)
+        if cls.__name__ == "dtype":
+            return getattr(flambeau, str(value).rpartition(".")[2])
+        if cls.__name__ == "device":
+            return flambeau.device(str(value))
+        if cls.__name__ == "Size":
+            return flambeau.Size(value)
+        made = module_twin(value)
+        return value if made is None else made
+    if isinstance(value, dict):
+        return cls((key, _value_twin(item)) for key, item in value.items())
+    if cls in (list, tuple, set):
+        return cls(_value_twin(item) for item in value)
+    if callable(value) and not isinstance(value, type) and hasattr(value, "__name__"):
+        found = twin(value)
+        return value if found is None else found
+    return value
+
+
+def _tensor_twin(tensor):
+    plain = flambeau.from_numpy(tensor.detach().cpu().numpy().copy())
+    if type(tensor).__name__ == "Parameter":
+        return flambeau.nn.Parameter(plain, tensor.requires_grad)
+    return plain.requires_grad_(tensor.requires_grad)

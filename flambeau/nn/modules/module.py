@@ -287,9 +287,17 @@ class Module(HooksMixin, StateMixin):
         self._parameters[name] = param
 
     def add_module(self, name, module):
-        """Adds a child under a name that need not be an attribute's."""
+        """Adds a child under a name that need not be an attribute's.
+
+        A layer of PyTorch, where both are imported, is taken as a copy.
+        """
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{_type_name(module)} is not a Module subclass")
+            from flambeau._foreign import module_twin
+
+            twin = module_twin(module)
+            if twin is None:
+                raise TypeError(f"{_type_name(module)} is not a Module subclass")
+            module = twin
         _check_name("module", name, f", got: {name}")
         if hasattr(self, name) and name not in self._modules:
             raise KeyError(f"attribute '{name}' already exists")
