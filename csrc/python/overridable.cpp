@@ -4,6 +4,8 @@
 // After Python.h.
 #include <structmember.h>
 
+#include <string_view>
+
 namespace flambeau {
 
 namespace {
@@ -40,6 +42,29 @@ bool any_asks(PyObject* const* args, size_t n) {
   return false;
 }
 
+// A missing attribute of something that is no tensor, where the schema wants one first, is a wrong
+// argument.
+void blame_argument(PyObject* function, PyObject* first) {
+  if (is_tensor(first) || !PyErr_ExceptionMatches(PyExc_AttributeError)) return;
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  Py schema = Py::steal(PyObject_GetAttrString(function, "schema"));
+  const char* text = schema ? PyUnicode_AsUTF8(schema.get()) : nullptr;
+  std::string_view view = text ? text : "";
+  const size_t open = view.find('('), end = view.find_first_of(",)=", open + 1);
+  constexpr std::string_view kTensor = "(Tensor ";
+  if (open != view.npos && end != view.npos && view.substr(open).starts_with(kTensor)) {
+    const size_t from = open + kTensor.size();
+    const std::string name(view.substr(0, open)), argument(view.substr(from, end - from));
+    Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
+    PyErr_Format(PyExc_TypeError, "%s(): argument '%s' (position 1) must be Tensor, not %s",
+                 name.c_str(), argument.c_str(), Py_TYPE(first)->tp_name);
+    return;
+  }
+  PyErr_Clear();
+  PyErr_Restore(type, value, trace);
+}
+
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   auto nargs = static_cast<size_t>(PyVectorcall_NARGS(nargsf));
   size_t total = nargs + (kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0);
@@ -47,7 +72,10 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     PyObject* r = guarded([&] { return torch_function(self, args, nargs, kwnames); });
     if (r || PyErr_Occurred()) return r;
   }
-  return PyObject_Vectorcall(function_of(self), args, nargsf, kwnames);
+  PyObject* result = PyObject_Vectorcall(function_of(self), args, nargsf, kwnames);
+  if (!result && nargs > 0) [[unlikely]]
+    blame_argument(function_of(self), args[0]);
+  return result;
 }
 
 PyObject* bind(PyObject* self, PyObject* object, PyObject*) {

@@ -1,4 +1,4 @@
-"""Tensors of different devices in one call: an error, never a read of memory that is not there."""
+"""Tensors of different devices in one call, or none at all: an error, never a crash."""
 
 import pytest
 
@@ -31,3 +31,9 @@ def test_numbers_and_shapes_may_come_from_elsewhere():
     assert far[torch.tensor([0, 2])].shape == (2, 3)
     assert far.copy_(x).is_meta
     assert x.view_as(far).shape == (3, 3)
+
+
+@pytest.mark.parametrize("name", ["trace", "logdet", "allclose", "kron"])
+def test_what_is_no_tensor_is_a_type_error(name):
+    with pytest.raises(TypeError, match="must be Tensor, not str"):
+        getattr(torch, name)(*["x"] * (2 if name in ("allclose", "kron") else 1))
