@@ -159,6 +159,100 @@ void input_mirrored(const Conv<T>& c) {
   output(Conv<T>(a));
 }
 
+// With a stride every phase of the input is a convolution of the output with the taps that reach
+// it. What one dimension gives phase `a`: its first tap, how many there are, and the padding.
+struct Phase {
+  int64_t first, taps, padding, size;
+};
+template <class T>
+Phase phase_of(const Conv<T>& c, int d, int64_t a) {
+  const int64_t s = c.a.stride[d], at = a + c.a.padding[d], first = at % s;
+  const int64_t taps = first < c.a.kernel[d] ? ceil_div(c.a.kernel[d] - first, s) : 0;
+  return {first, taps, taps - 1 - (at - first) / s, a < c.a.in[d] ? ceil_div(c.a.in[d] - a, s) : 0};
+}
+template <class T>
+bool has_phases(const Conv<T>& c) {
+  for (int d = 0; d < 3; ++d) {
+    if (c.a.stride[d] > 1 && c.a.dilation[d] > 1) return false;
+    for (int64_t a = 0; a < c.a.stride[d]; ++a) {
+      const Phase p = phase_of(c, d, a);
+      if (p.taps <= 0 || p.padding < 0 || p.size <= 0) return false;
+    }
+  }
+  return c.a.dilation[0] == 1 && c.a.dilation[1] == 1 && c.a.dilation[2] == 1;
+}
+
+// [groups][channel][filter][taps of the phase], mirrored.
+template <class T>
+void take_phase(const Conv<T>& c, const Phase (&p)[3], T* dst) {
+  const int64_t *k = c.a.kernel, *s = c.a.stride;
+  const int64_t taps = p[0].taps * p[1].taps * p[2].taps;
+  parallel_for(0, c.a.in_channels, 1 + (16 << 10) / (c.filters * taps), [&](int64_t b, int64_t e) {
+    for (int64_t ch = b; ch < e; ++ch)
+      for (int64_t f = 0; f < c.filters; ++f) {
+        const T* src = c.weight(ch / c.channels * c.filters + f) + ch % c.channels * c.taps;
+        T* out = dst + (ch * c.filters + f) * taps;
+        for (int64_t i = p[0].taps - 1; i >= 0; --i)
+          for (int64_t j = p[1].taps - 1; j >= 0; --j)
+            for (int64_t w = p[2].taps - 1; w >= 0; --w)
+              *out++ = src[((p[0].first + i * s[0]) * k[1] + p[1].first + j * s[1]) * k[2] +
+                           p[2].first + w * s[2]];
+      }
+  });
+}
+
+// Planes of one phase to their places in planes of the input.
+template <class T>
+void put_phase(const Conv<T>& c, const Phase (&p)[3], const int64_t (&a)[3], int64_t n0,
+               int64_t count, const T* src) {
+  const int64_t size = p[0].size * p[1].size * p[2].size, s = c.a.stride[2];
+  const int64_t *in = c.a.in, *step = c.a.stride;
+  parallel_for(0, count * c.a.in_channels, 1 + 16384 / size, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* from = src + i * size;
+      T* x = c.input(n0 + i / c.a.in_channels, i % c.a.in_channels);
+      for (int64_t d = 0; d < p[0].size; ++d)
+        for (int64_t h = 0; h < p[1].size; ++h, from += p[2].size) {
+          T* to = x + ((a[0] + d * step[0]) * in[1] + a[1] + h * step[1]) * in[2] + a[2];
+          if (s == 2)
+            for (int64_t j = 0; j < p[2].size; ++j) to[2 * j] = from[j];
+          else
+            for (int64_t j = 0; j < p[2].size; ++j) to[s * j] = from[j];
+        }
+    }
+  });
+}
+
+template <class T>
+void input_phases(const Conv<T>& c) {
+  const int64_t *stride = c.a.stride, phases = stride[0] * stride[1] * stride[2];
+  const int64_t each = c.a.in_channels * ceil_div(c.in_size(), phases) * 2;
+  const int64_t fit = max(int64_t{1}, (8 << 20) / (each * static_cast<int64_t>(sizeof(T))));
+  const int64_t images = ceil_div(c.a.batch, ceil_div(c.a.batch, fit));
+  const int64_t weights = ceil_div(c.a.out_channels * c.depth, 16) * 16;
+  for (int64_t n = 0; n < c.a.batch; n += images)
+    for (int64_t i = 0; i < phases; ++i) {
+      const int64_t at[3] = {i / stride[2] / stride[1], i / stride[2] % stride[1], i % stride[2]};
+      Phase p[3];
+      ConvArgs a = c.a;
+      a.batch = min(images, c.a.batch - n);
+      a.in_channels = c.a.out_channels, a.out_channels = c.a.in_channels;
+      int64_t size = a.batch * a.out_channels;
+      for (int d = 0; d < 3; ++d) {
+        p[d] = phase_of(c, d, at[d]);
+        a.in[d] = c.a.out[d], a.out[d] = p[d].size, a.kernel[d] = p[d].taps;
+        a.stride[d] = 1, a.padding[d] = p[d].padding;
+        size *= p[d].size;
+      }
+      T* scratch_memory = scratch_for<T>(Scratch::shared, weights + size + Vec<T>::size);
+      a.weight = scratch_memory, a.output = scratch_memory + weights;
+      a.input = c.output(n, 0);
+      take_phase(c, p, scratch_memory);
+      output(Conv<T>(a));
+      put_phase(c, p, at, n, a.batch, scratch_memory + weights);
+    }
+}
+
 // Adds what one row of columns holds to where it was read from.
 template <class T>
 void scatter(const Conv<T>& c, const T* row, T* x, const int64_t (&tap)[3], int64_t first,
@@ -230,6 +324,7 @@ void input(const Conv<T>& c) {
                       [&](int64_t i) { d.input(i / channels, i % channels); });
   }
   if (mirrors(c)) return input_mirrored(c);
+  if (has_phases(c)) return input_phases(c);
   const int64_t wanted = ceil_div(256, c.taps);  // rows of columns worth a block
   const int64_t blocks = ceil_div(c.channels, wanted), block = ceil_div(c.channels, blocks);
   const double flops = c.flops() / static_cast<double>(blocks) + 1;
