@@ -106,6 +106,7 @@ void each_plane(const Conv<T>& c, int64_t planes, const F& f) {
 
 template <class T>
 void output(const Conv<T>& c) {
+  if (c.whole()) return output_whole(c);
   if (c.pointwise()) return output_pointwise(c);
   if (Depthwise<T>::fits(c)) {
     const Depthwise<T> d(c);
@@ -172,6 +173,7 @@ Phase phase_of(const Conv<T>& c, int d, int64_t a) {
 }
 template <class T>
 bool has_phases(const Conv<T>& c) {
+  if (c.channels < kTileRows) return false;  // half-empty tiles, once for each phase
   for (int d = 0; d < 3; ++d) {
     if (c.a.stride[d] > 1 && c.a.dilation[d] > 1) return false;
     for (int64_t a = 0; a < c.a.stride[d]; ++a) {
@@ -187,18 +189,24 @@ template <class T>
 void take_phase(const Conv<T>& c, const Phase (&p)[3], T* dst) {
   const int64_t *k = c.a.kernel, *s = c.a.stride;
   const int64_t taps = p[0].taps * p[1].taps * p[2].taps;
-  parallel_for(0, c.a.in_channels, 1 + (16 << 10) / (c.filters * taps), [&](int64_t b, int64_t e) {
-    for (int64_t ch = b; ch < e; ++ch)
+  constexpr int64_t kBlock = 16;  // channels at a time, as in input_mirrored
+  const int64_t blocks = ceil_div(c.channels, kBlock);
+  const auto turn = [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n)
       for (int64_t f = 0; f < c.filters; ++f) {
-        const T* src = c.weight(ch / c.channels * c.filters + f) + ch % c.channels * c.taps;
-        T* out = dst + (ch * c.filters + f) * taps;
-        for (int64_t i = p[0].taps - 1; i >= 0; --i)
-          for (int64_t j = p[1].taps - 1; j >= 0; --j)
-            for (int64_t w = p[2].taps - 1; w >= 0; --w)
-              *out++ = src[((p[0].first + i * s[0]) * k[1] + p[1].first + j * s[1]) * k[2] +
-                           p[2].first + w * s[2]];
+        const int64_t group = n / blocks, from = n % blocks * kBlock;
+        for (int64_t ch = from; ch < min(from + kBlock, c.channels); ++ch) {
+          const T* src = c.weight(group * c.filters + f) + ch * c.taps;
+          T* out = dst + ((group * c.channels + ch) * c.filters + f) * taps;
+          for (int64_t i = p[0].taps - 1; i >= 0; --i)
+            for (int64_t j = p[1].taps - 1; j >= 0; --j)
+              for (int64_t w = p[2].taps - 1; w >= 0; --w)
+                *out++ = src[((p[0].first + i * s[0]) * k[1] + p[1].first + j * s[1]) * k[2] +
+                             p[2].first + w * s[2]];
+        }
       }
-  });
+  };
+  parallel_for(0, c.a.groups * blocks, 1 + (16 << 10) / (kBlock * c.filters * taps), turn);
 }
 
 // Planes of one phase to their places in planes of the input.
@@ -316,6 +324,7 @@ void input_block(const Conv<T>& c, int64_t n, int64_t group, int64_t ch0, int64_
 
 template <class T>
 void input(const Conv<T>& c) {
+  if (c.whole()) return input_whole(c);
   if (c.pointwise()) return input_pointwise(c);
   if (Depthwise<T>::fits(c)) {
     const Depthwise<T> d(c);
@@ -438,6 +447,7 @@ void weight_spans(const Conv<T>& c) {
 
 template <class T>
 void weight(const Conv<T>& c) {
+  if (c.whole()) return weight_whole(c);
   if (c.pointwise()) return weight_pointwise(c);
   if (!Depthwise<T>::fits(c)) return weight_spans(c);
   const Depthwise<T> d(c);

@@ -41,6 +41,12 @@ struct Conv {
         return false;
     return true;
   }
+  // A kernel as large as the input: one product of images by filters.
+  bool whole() const {
+    for (int i = 0; i < 3; ++i)
+      if (a.kernel[i] != a.in[i] || a.padding[i] != 0 || a.out[i] != 1) return false;
+    return a.groups == 1;
+  }
   bool strided() const { return positions != in_size(); }
 };
 
@@ -95,24 +101,28 @@ class PaddedLines {
     const ConvArgs& a = c_.a;
     constexpr int64_t W = Vec<T>::size;
     const Vec<T> zero = T(0);
-    const int64_t s = a.stride[2], p = a.padding[2];
+    const int64_t s = a.stride[2], p = a.padding[2], phase = phase_;
     if (s == 1) {
-      const int64_t lo = min(p, phase_), hi = src ? max(lo, min(a.in[2] + p, phase_)) : lo;
+      const int64_t lo = min(p, phase), hi = src ? max(lo, min(a.in[2] + p, phase)) : lo;
       for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
       for (int64_t q = lo; q < hi; q += W) Vec<T>::load_n(src + q - p, hi - q).store(dst + q);
-      for (int64_t q = hi; q < phase_; q += W) zero.store(dst + q);
+      for (int64_t q = hi; q < phase; q += W) zero.store(dst + q);
       return;
     }
-    for (int64_t f = 0; f < s; ++f, dst += phase_) {
+    for (int64_t f = 0; f < s; ++f, dst += phase) {
       // dst[q] = src[q * s + f - p]
-      int64_t lo = min(max(ceil_div(p - f, s), 0), phase_);
+      int64_t lo = min(max(ceil_div(p - f, s), 0), phase);
       if (p - f <= 0) lo = 0;
       const int64_t end = a.in[2] + p - f;  // q * s < end
-      const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase_));
+      const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase));
       // Whole vectors: what a store spoils behind it is written next, or is the slack at the end.
       for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
-      for (int64_t q = lo; q < hi; ++q) dst[q] = src[q * s + f - p];
-      for (int64_t q = hi; q < phase_; q += W) zero.store(dst + q);
+      const T* from = src + f - p;
+      if (s == 2)
+        for (int64_t q = lo; q < hi; ++q) dst[q] = from[2 * q];
+      else
+        for (int64_t q = lo; q < hi; ++q) dst[q] = from[s * q];
+      for (int64_t q = hi; q < phase; q += W) zero.store(dst + q);
     }
   }
 
@@ -173,18 +183,26 @@ void lay_columns(const Conv<T>& c, const PaddedLines<T>& lines, int64_t channels
                  int64_t last, T* out, int64_t step) {
   constexpr int64_t W = Vec<T>::size;
   const ConvArgs& a = c.a;
-  const int64_t next = lines.line_step(), channel = lines.channel_step();
+  // Copies of what the stores of vectors might, for all the compiler knows, change.
+  const int64_t next = lines.line_step(), channel = lines.channel_step(), width = c.width;
+  const int64_t below = c.taps * step;
   for (int64_t k = 0; k < c.taps; ++k) {
     const int64_t kw = k % a.kernel[2], kh = k / a.kernel[2] % a.kernel[1];
     for (int64_t l = first; l < last;) {
       // Lines that follow each other in the input, too: those of one plane.
       const int64_t stop = min(last, (l / a.out[1] + 1) * a.out[1]);
       const T* src = lines.at(k / a.kernel[2] / a.kernel[1], kh, kw, l);
-      T* row = out + k * step + (l - first) * c.width;
-      for (int64_t ch = 0; ch < channels; ++ch, src += channel, row += c.taps * step)
-        for (int64_t i = 0; i < stop - l; ++i)
-          for (int64_t j = 0; j < c.width; j += W)
-            Vec<T>::load(src + i * next + j).store(row + i * c.width + j);
+      T* row = out + k * step + (l - first) * width;
+      const int64_t count = stop - l;
+      for (int64_t ch = 0; ch < channels; ++ch, src += channel, row += below) {
+        const T* from = src;
+        T* to = row;
+        if (width <= W)
+          for (int64_t i = 0; i < count; ++i, from += next, to += width) Vec<T>::load(from).store(to);
+        else
+          for (int64_t i = 0; i < count; ++i, from += next, to += width)
+            for (int64_t j = 0; j < width; j += W) Vec<T>::load(from + j).store(to + j);
+      }
       l = stop;
     }
   }
