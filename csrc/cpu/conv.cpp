@@ -67,7 +67,8 @@ void output_span(const Conv<T>& c, const Filters<T>& f, const Span& s, int64_t g
 // A task is a group of one span, and where there are few such, some of its filters.
 template <class T>
 void output_spans(const Conv<T>& c, const Filters<T>& f) {
-  const Spans<T> spans(c, 0, c.a.batch);
+  // Short spans, where images fill them, so that tasks need not share the columns of one.
+  const Spans<T> spans(c, 0, c.a.batch, kSpan / 2 % c.positions == 0 ? kSpan / 2 : kSpan);
   const int64_t tiles = ceil_div(c.filters, f.rows), tasks = spans.count() * c.a.groups;
   int64_t parts = min(ceil_div(16, tasks), max(int64_t{1}, tiles / 8));
   const int64_t part = ceil_div(tiles, parts);

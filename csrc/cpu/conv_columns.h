@@ -145,8 +145,9 @@ struct Spans {
   int64_t n0, n1, lines;
   int64_t images, block, per_image;  // images of a span or else lines; spans of an image
 
-  Spans(const Conv<T>& c, int64_t from, int64_t to) : n0(from), n1(to), lines(c.lines) {
-    images = max(int64_t{1}, min(kSpan / c.positions, to - from));
+  Spans(const Conv<T>& c, int64_t from, int64_t to, int64_t span = kSpan)
+      : n0(from), n1(to), lines(c.lines) {
+    images = max(int64_t{1}, min(span / c.positions, to - from));
     images = ceil_div(to - from, ceil_div(to - from, images));
     per_image = c.positions <= kSpan ? 1 : ceil_div(lines, max(int64_t{1}, kSpan / c.width));
     block = ceil_div(lines, per_image);
