@@ -58,11 +58,6 @@ def grid_sampler_3d(input, grid, interpolation_mode, padding_mode, align_corners
     return grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
 
 
-def constant_pad_nd(input, pad, value=0):
-    """`nn.functional.pad` with a value."""
-    return F.pad(input, list(pad), "constant", value)
-
-
 # -- normalizations ------------------------------------------------------------------------------
 def batch_norm(
     input,
@@ -334,7 +329,6 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cdist",
     "channel_shuffle",
-    "constant_pad_nd",
     "conv_tbc",
     "cosine_embedding_loss",
     "cosine_similarity",

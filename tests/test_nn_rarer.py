@@ -1,5 +1,6 @@
 """Rarer layers and functions: matrices in groups, synchronized batches, older names."""
 
+import numpy as np
 import pytest
 
 import flambeau as torch
@@ -121,3 +122,72 @@ def test_meta_tensors_have_shapes_only(name):
     assert y.is_meta
     (g,) = torch.autograd.grad(y.sum(), x)
     assert g.is_meta and g.shape == x.shape
+
+
+PADS = {
+    "constant": [(1, 2), (-1, 2, 0, 3), (2, -3), (1, 1, 1, 1, 1, 1)],
+    "reflect": [(1, 2), (3, 0, 1, 2), (-1, 2, 2, 0)],
+    "replicate": [(1, 2), (4, 0, 1, 2), (-1, 5, 2, 0)],
+    "circular": [(1, 2), (4, 0, 1, 2), (-1, 2, 2, 0)],
+}
+
+
+def padded(x, pad, mode):
+    """By NumPy, one dimension after another."""
+    names = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    for i in range(len(pad) // 2):
+        d, (before, after) = x.ndim - 1 - i, pad[2 * i : 2 * i + 2]
+        cut = [slice(None)] * d
+        stop = x.shape[d] + after if mode == "circular" and after < 0 else None
+        if mode == "circular":
+            x = x[(*cut, slice(max(-before, 0), stop))]
+            before, after = max(before, 0), max(after, 0)
+        sides = [(0, 0)] * x.ndim
+        sides[d] = (max(before, 0), max(after, 0))
+        options = {"constant_values": 7} if mode == "constant" else {}
+        x = np.pad(x, sides, names.get(mode, "constant"), **options)
+        x = x[(*cut, slice(max(-before, 0), after if after < 0 else None))]
+    return x
+
+
+@pytest.mark.parametrize("mode, pad", [(m, p) for m, pads in PADS.items() for p in pads])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int16, torch.complex64, torch.bfloat16])
+def test_padding(mode, pad, dtype):
+    x = np.arange(120).reshape(2, 3, 4, 5)[:, :, :, : 4 + len(pad) % 3]
+    if mode != "constant" and len(pad) == 2:
+        x = x[0]
+    value = 7 if mode == "constant" else None
+    got = F.pad(torch.tensor(x.tolist(), dtype=dtype), pad, mode, value)
+    assert got.dtype == dtype
+    assert got.tolist() == torch.tensor(padded(x, pad, mode).tolist(), dtype=dtype).tolist()
+    if dtype == torch.float64:
+        t = torch.tensor(x.tolist(), dtype=dtype, requires_grad=True)
+        f = lambda t: F.pad(t, pad, mode, value)  # noqa: E731
+        assert torch.autograd.gradcheck(f, (t,))
+        assert torch.autograd.gradgradcheck(f, (t,))
+
+
+def test_padding_keeps_channels_last():
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    for mode in PADS:
+        y = F.pad(x, (1, 1, 2, 0), mode)
+        assert y.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(y, F.pad(x.contiguous(), (1, 1, 2, 0), mode))
+
+
+@pytest.mark.parametrize(
+    "error, call",
+    [
+        (RuntimeError, lambda x: F.pad(x, (1,))),
+        (RuntimeError, lambda x: F.pad(x, (1,) * 10)),
+        (RuntimeError, lambda x: F.pad(x, (-3, -3))),
+        (RuntimeError, lambda x: F.pad(x, (0, 5), "reflect")),
+        (RuntimeError, lambda x: F.pad(x, (0, 6), "circular")),
+        (RuntimeError, lambda x: F.pad(x, (0, 1), "reflect", 2.0)),
+        (NotImplementedError, lambda x: F.pad(x, (0, 1), "other")),
+        (NotImplementedError, lambda x: F.pad(x, (0, 1) * 3, "reflect")),
+    ],
+)
+def test_padding_errors(error, call):
+    with pytest.raises(error):
+        call(torch.ones(2, 3, 5))
