@@ -241,11 +241,48 @@ void copy_converted(const Loop& loop) {
   });
 }
 
+// Short rows in registers: a call for each would take longer than the bytes.
+FLAMBEAU_INLINE void move_row(char* dst, const char* src, int64_t n) {
+  using V = Vec<int32_t>;
+  if (n < kVecBytes || n > 16 * kVecBytes) {
+    __builtin_memcpy(dst, src, static_cast<size_t>(n));
+    return;
+  }
+  const auto piece = [&](int64_t i) {
+    V::Reg r;
+    __builtin_memcpy(&r, src + i, kVecBytes);
+    __builtin_memcpy(dst + i, &r, kVecBytes);
+  };
+  for (int64_t i = 0; i + kVecBytes <= n; i += kVecBytes) piece(i);
+  piece(n - kVecBytes);
+}
+
+// Dense rows, those of the second dimension without looking for each where it stands.
+void copy_rows(const Loop& loop, int64_t bytes) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  const int64_t width = loop.sizes[0], rows = loop.numel / width;
+  parallel_for(0, rows, 64 * kRun / width, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e;) {
+      const Cursor c(loop, i * width);
+      int64_t n = loop.sizes[1] - c.index[1];
+      if (n > e - i) n = e - i;
+      char* dst = c.at(loop, 0);
+      const char* src = c.at(loop, 1);
+      for (int64_t k = 0; k < n; ++k)
+        move_row(dst + k * d.strides[1], src + k * s.strides[1], bytes);
+      i += n;
+    }
+  });
+}
+
 void copy(const Loop& loop) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   if (d.dtype == s.dtype) {
     int64_t size = item_size(d.dtype);
     if (transposed(loop, size)) return copy_transposed(loop, size);
+    const bool rows = d.strides[0] == size && s.strides[0] == size;
+    if (rows && loop.ndim > 1 && loop.sizes[0] <= kRun && loop.sizes[1] >= 8)
+      return copy_rows(loop, loop.sizes[0] * size);
     each_row(loop, [&](const Cursor& c, int64_t n) {
       move(c.at(loop, 0), d.strides[0], c.at(loop, 1), s.strides[0], n, size);
     });

@@ -24,9 +24,9 @@ std::vector<Side> sides_of(const Tensor& x, const Ints& pad) {
 
 // In the order that x is in.
 Tensor empty_of(const Tensor& x, const Ints& sizes) {
-  const bool last = !x.is_contiguous() &&
-                    ((x.dim() == 4 && x.is_contiguous(MemoryFormat::channels_last)) ||
-                     (x.dim() == 5 && x.is_contiguous(MemoryFormat::channels_last_3d)));
+  const bool last =
+      !x.is_contiguous() && ((x.dim() == 4 && x.is_contiguous(MemoryFormat::channels_last)) ||
+                             (x.dim() == 5 && x.is_contiguous(MemoryFormat::channels_last_3d)));
   return last ? empty_strided(sizes, channels_last_strides(sizes), x.options())
               : empty(sizes, x.options());
 }
