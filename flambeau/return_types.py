@@ -2,32 +2,21 @@
 
 from flambeau import _C
 
-# The fields of those that no native operator has made.
+# Of those whose operators are written in Python.
 _FIELDS = {
     "frexp": ("mantissa", "exponent"),
-    "geqrf": ("a", "tau"),
     "histogram": ("hist", "bin_edges"),
     "histogramdd": ("hist", "bin_edges"),
-    "linalg_cholesky_ex": ("L", "info"),
-    "linalg_eig": ("eigenvalues", "eigenvectors"),
-    "linalg_eigh": ("eigenvalues", "eigenvectors"),
-    "linalg_inv_ex": ("inverse", "info"),
-    "linalg_ldl_factor": ("LD", "pivots"),
-    "linalg_ldl_factor_ex": ("LD", "pivots", "info"),
-    "linalg_lstsq": ("solution", "residuals", "rank", "singular_values"),
-    "linalg_lu": ("P", "L", "U"),
-    "linalg_lu_factor": ("LU", "pivots"),
-    "linalg_lu_factor_ex": ("LU", "pivots", "info"),
-    "linalg_qr": ("Q", "R"),
-    "linalg_slogdet": ("sign", "logabsdet"),
-    "linalg_solve_ex": ("result", "info"),
-    "linalg_svd": ("U", "S", "Vh"),
-    "lu_unpack": ("P", "L", "U"),
-    "qr": ("Q", "R"),
-    "slogdet": ("sign", "logabsdet"),
-    "svd": ("U", "S", "V"),
-    "triangular_solve": ("solution", "cloned_coefficient"),
 }
+
+
+def _native():
+    """Names and fields of the native operators whose schema names its results."""
+    for name, function in _C._functions.items():
+        results = function.schemas[0].rpartition("-> ")[2]
+        fields = [result.split() for result in results.strip("()").split(",")]
+        if len(fields) > 1 and all(len(field) == 2 for field in fields):
+            yield name.replace(".", "_"), tuple(field[1] for field in fields)
 
 
 def pytree_register_structseq(cls):
@@ -36,7 +25,7 @@ def pytree_register_structseq(cls):
 
 
 def _make():
-    for name, fields in _FIELDS.items():
+    for name, fields in (*_FIELDS.items(), *_native()):
         _C._return_type(name, fields)
     classes = dict(_C._return_types)
     for name, cls in classes.items():
