@@ -4,10 +4,28 @@ A tensor inside of a transform may be an example of batches (vmap) and have deri
 batches lie outside, sorted by level, the dual numbers inside. `push` and `pull` keep that order.
 """
 
+from threading import local
+
 from . import _C
 
 _numbers = 1  # level 1 is forward_ad.dual_level
-vmaps = []  # open levels of vmap: (level, size, randomness), the innermost last
+
+
+class Stack(local):
+    """A list that every thread has for itself."""
+
+    def __init__(self):
+        self.items = []
+        self.append, self.pop = self.items.append, self.items.pop
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+vmaps = Stack()  # open levels of vmap: (level, size, randomness), the innermost last
 
 
 def new_level():

@@ -200,11 +200,23 @@ def _text(tensor, contents):
     return _join(name + "(" + numbers, suffixes, indent)
 
 
+def _transformed_text(transformed, contents):
+    """An example of a batch with all of it, a dual number with its tangent."""
+    batch, level, value, other = transformed
+    if batch:
+        inner = text(value).replace("\n", "\n    ")
+        return f"BatchedTensor(lvl={level}, bdim={other}, value=\n    {inner}\n)"
+    return f"{text(value, contents)[:-1]}, tangent={text(other)})"
+
+
 def text(tensor, contents=None):
     """What repr(tensor) gives; `contents` stands in for the numbers."""
     _C._disable_torch_function(1)
     grad = _C._exchange_grad_enabled(False)
     try:
+        transformed = _C._transformed(tensor)
+        if transformed is not None:
+            return _transformed_text(transformed, contents)
         return _text(tensor, contents)
     finally:
         _C._exchange_grad_enabled(grad)

@@ -10,6 +10,7 @@ from functools import lru_cache, wraps
 import flambeau
 
 from . import _C
+from ._levels import Stack as _Stack
 
 __all__ = [
     "enable_reentrant_dispatch",
@@ -121,7 +122,7 @@ def enable_reentrant_dispatch():
 
 
 # -- modes -----------------------------------------------------------------------------------------
-_modes = []
+_modes = _Stack()
 
 
 def _in_mode(func, types, args, kwargs):

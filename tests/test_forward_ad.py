@@ -71,6 +71,12 @@ def test_pieces():
     assert fwAD.unpack_dual(d).tangent is None
 
 
+def test_printing():
+    with fwAD.dual_level():
+        d = fwAD.make_dual(torch.ones(2), torch.zeros(2))
+        assert repr(d) == "tensor([1., 1.], tangent=tensor([0., 0.]))"
+
+
 def test_errors():
     with pytest.raises(RuntimeError, match="no level"):
         fwAD.make_dual(tensor(), tensor())

@@ -196,6 +196,30 @@ def test_errors():
         vmap(torch.sin, chunk_size=0)
 
 
+def test_printing():
+    seen = []
+    vmap(lambda x: seen.append(repr(x)) or x)(torch.ones(2))
+    assert seen[0].startswith("BatchedTensor(lvl=") and "tensor([1., 1.])" in seen[0]
+
+
+def test_threads_have_their_own_levels():
+    import threading
+
+    out = {}
+
+    def work(k):
+        x = torch.full((3,), float(k))
+        for _ in range(50):
+            out[k] = vmap(lambda x: vmap(lambda y: x * y)(torch.ones(2)))(x)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert all(out[k].equal(torch.full((3, 2), float(k))) for k in range(4))
+
+
 def test_under_an_outer_graph():
     w = randn(2, 3).requires_grad_()
     x = randn(4, 3)

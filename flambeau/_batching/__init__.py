@@ -6,6 +6,8 @@ what has no rule runs on one example after another. The innermost level goes fir
 rules' own operators meet the next one.
 """
 
+from threading import local
+
 import flambeau
 from flambeau import _C, _levels
 
@@ -59,13 +61,12 @@ class Call:
     def dim(self, d, rank=None):
         """A dimension of the example as one of the batch."""
         rank = self.rank() if rank is None else rank
-        limit = max(rank, 1)
-        if not -limit <= d < limit:
+        n = max(rank, 1)
+        if not -n <= d < n:
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but "
-                f"got {d})"
+                f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})"
             )
-        return d % limit + 1
+        return d % n + 1
 
 
 def padded(t, rank):
@@ -89,11 +90,17 @@ def unfold(t, dim, size):
 
 
 # -- the entry -------------------------------------------------------------------------------------
-limit = None  # rules run below a level: only vmaps outside of it exist
+class _Limit(local):
+    """Rules run below a level: only vmaps outside of it exist."""
+
+    level = None
+
+
+limit = _Limit()
 
 
 def open_vmaps():
-    return [v for v in _levels.vmaps if limit is None or v[0] < limit]
+    return [v for v in _levels.vmaps if limit.level is None or v[0] < limit.level]
 
 
 def _tensors(record, args):
@@ -142,12 +149,11 @@ def wrap_up(found, level):
 
 
 def _below(level, function, *args):
-    global limit
-    before, limit = limit, level
+    before, limit.level = limit.level, level
     try:
         return function(*args)
     finally:
-        limit = before
+        limit.level = before
 
 
 def choose(record):

@@ -1,6 +1,7 @@
 """Forward-mode differentiation: dual numbers, whose tangents every operator passes on."""
 
 from collections import namedtuple
+from threading import local
 
 from .. import _C
 
@@ -14,7 +15,13 @@ __all__ = [
 ]
 
 _LEVEL = 1  # of dual_level; those of func.jvp are above
-_open = 0
+
+
+class _State(local):
+    open = False
+
+
+_state = _State()
 
 
 class UnpackedDualTensor(namedtuple("UnpackedDualTensor", ("primal", "tangent"))):
@@ -23,24 +30,22 @@ class UnpackedDualTensor(namedtuple("UnpackedDualTensor", ("primal", "tangent"))
 
 def enter_dual_level():
     """Begins a level by hand; `dual_level` is the safer way."""
-    global _open
-    if _open:
+    if _state.open:
         raise RuntimeError(
             "Nested forward mode AD is not supported at the moment: use torch.func.jvp."
         )
-    _open = 1
+    _state.open = True
     _C._open_levels(1, 0)
     return 0
 
 
 def exit_dual_level(*, level=None):
     """Ends the level that enter_dual_level() began: the tangents are gone with it."""
-    global _open
-    if not _open:
+    if not _state.open:
         raise RuntimeError("Trying to exit a forward AD level but there is none that is open")
     if level not in (None, 0):
         raise RuntimeError(f"Trying to exit a forward AD level that was not the last one: {level}")
-    _open = 0
+    _state.open = False
     _C._open_levels(-1, 0)
 
 
@@ -99,7 +104,7 @@ def make_dual(tensor, tangent, *, level=None):
     ...     fwAD.unpack_dual(x.sin()).tangent
     tensor(-0.9900)
     """
-    if not _open:
+    if not _state.open:
         raise RuntimeError(
             "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
             "enter_dual_level() first."
@@ -112,7 +117,7 @@ def make_dual(tensor, tangent, *, level=None):
 
 def unpack_dual(tensor, *, level=None):
     """(a view of the tensor without its derivative, the derivative or None)."""
-    if not _open:
+    if not _state.open:
         return UnpackedDualTensor(tensor, None)
     from .. import _levels
 

@@ -7,8 +7,9 @@ taken apart. Writes in place and out= are not among them.
 from contextlib import contextmanager
 
 from .. import _C, _dispatch
+from .._levels import Stack
 
-_modes = []
+_modes = Stack()
 
 
 def _dispatch_call(record, args):
@@ -104,12 +105,12 @@ def is_in_torch_dispatch_mode(include_infra_modes=True):
 @contextmanager
 def _disable_current_modes():
     """Within the block no mode is on."""
-    kept, _modes[:] = list(_modes), []
+    kept, _modes.items[:] = list(_modes), []
     before = _C._exchange_dispatch(False)
     try:
         yield kept
     finally:
-        _modes[:] = kept
+        _modes.items[:] = kept
         _C._exchange_dispatch(before)
 
 
