@@ -110,7 +110,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
         x, weight, bias = (None if t is None else t.float() for t in (input, weight, bias))
         return layer_norm(x, normalized_shape, weight, bias, eps).to(input.dtype)
     n = math.prod(normalized_shape)
-    rows = input.reshape(-1, n) if input.numel() and input.is_contiguous() else input
+    rows = input.contiguous().reshape(-1, n) if input.numel() else input
     if all(p is None or p.shape == normalized_shape for p in (weight, bias)):
         flat = [p if p is None or dims == 1 else p.reshape(-1) for p in (weight, bias)]
         if rows.shape[1:] == (n,) and fusible(rows, n, *flat):

@@ -48,14 +48,17 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
                 f"input, but got {name} of shape {list(tensor.shape)} and input of shape "
                 f"{list(input.shape)}"
             )
-    if fusible(input, input.shape[1], weight, bias):
+    if input.dtype in (torch.float16, torch.bfloat16):
+        x, weight, bias = (None if t is None else t.float() for t in (input, weight, bias))
+        return group_norm(x, num_groups, weight, bias, eps).to(input.dtype)
+    if fusible(input, input.shape[1], weight, bias, layout=True):
         return internal["_group_norm"](input, weight, bias, num_groups, eps)[0]
     if input.numel() == 0:
         return _affine(input * 1, weight, bias)
     size = math.prod(input.shape[1:]) // num_groups
     groups = input.reshape(input.shape[0], num_groups, size)
     output = torch.nn.functional.layer_norm(groups, (size,), eps=eps)
-    return _affine(output.reshape(input.shape), weight, bias).to(input.dtype)
+    return _affine(output.reshape(input.shape), weight, bias)
 
 
 def instance_norm(
@@ -83,7 +86,8 @@ def instance_norm(
             "Expected running_mean and running_var to be defined when use_input_stats is False"
         )
     number, channels = input.shape[:2]
-    if use_input_stats and running_mean is None and fusible(input, channels, weight, bias):
+    plain = use_input_stats and running_mean is None
+    if plain and fusible(input, channels, weight, bias, layout=True):
         return internal["_group_norm"](input, weight, bias, channels, eps)[0]
     # Each channel of each sample as a channel of one sample.
     flat = input.reshape(1, number * channels, *input.shape[2:])
@@ -130,8 +134,12 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
         eps = torch.finfo(wide.dtype).eps
     n = math.prod(normalized_shape)
     flat = weight if weight is None or dims == 1 else weight.reshape(-1)
-    if input.numel() and input.is_contiguous() and fusible(input.reshape(-1, n), n, flat):
-        return internal["_rms_norm"](input.reshape(-1, n), flat, eps)[0].reshape(input.shape)
+    rows = wide.contiguous().reshape(-1, n) if input.numel() else input
+    if flat is not None and wide is not input:
+        flat = flat.float()
+    if fusible(rows, n, flat):
+        output = internal["_rms_norm"](rows, flat, eps)[0]
+        return output.reshape(input.shape).to(input.dtype)
     square = wide * wide
     mean = square.mean(tuple(range(-dims, 0)), keepdim=True)
     output = (wide * (mean + eps).rsqrt()).to(input.dtype)
