@@ -217,6 +217,7 @@ Tensor polygamma_of(int64_t n, const Tensor& x) {
 Tensor mvlgamma(const Tensor& x, int64_t p) {
   static const OpCall minus("sub"), plus("add"), log_gamma("lgamma");
   check(p >= 1, "p has to be greater than or equal to 1");
+  check(p <= 1 << 24, "mvlgamma(): p is ", p, ", too many dimensions");
   const double order = static_cast<double>(p), log_pi = 1.1447298858494002;
   Tensor sum;
   for (int64_t k = 0; k < p; ++k) {
