@@ -311,3 +311,15 @@ def test_every_operator_takes_nothing_badly():
                 assert not isinstance(error, SystemError), name
     with pytest.raises(TypeError):
         torch.add()
+
+
+def test_found_by_nonsense():
+    one, meta = torch.ones(2), torch.zeros(1, dtype=torch.int32, device="meta")
+    with pytest.raises(TypeError):
+        torch.log1p(one, out=[])
+    with pytest.raises(TypeError):
+        torch.nonzero(one, as_tuple=True, out=torch.ones(1))
+    with pytest.raises(RuntimeError, match="meta"):
+        torch.take_along_dim(one, meta.long())
+    with pytest.raises(RuntimeError, match="meta"):
+        torch.remainder(one.int(), meta[0])
