@@ -99,7 +99,7 @@ def _border(size, before, after, mode):
     return flambeau.minimum(at, 2 * size - 1 - at)
 
 
-def resize(image, size, mode, antialias):
+def resize(image, size, mode, antialias, bytes_between=False):
     if list(image.shape[-2:]) == list(size):
         return image
     if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
@@ -107,7 +107,8 @@ def resize(image, size, mode, antialias):
     smooth = mode in ("bilinear", "bicubic")
     batch = image[None, None] if image.dim() == 2 else image.reshape(-1, *image.shape[-3:])
     # bicubic overshoots between its two passes, which bytes cannot hold
-    native = image.is_floating_point() or (image.dtype == flambeau.uint8 and mode != "bicubic")
+    as_bytes = image.dtype == flambeau.uint8 and (bytes_between or mode != "bicubic")
+    native = image.is_floating_point() or as_bytes
     if image.numel() == 0:
         return image.new_empty((*image.shape[:-2], *size))
     made = F.interpolate(
@@ -126,6 +127,8 @@ def _back(image, dtype):
         return image
     if dtype.is_floating_point:
         return image.to(dtype)
+    if dtype == flambeau.bool:
+        return image != 0
     return image.round().clamp(flambeau.iinfo(dtype).min, flambeau.iinfo(dtype).max).to(dtype)
 
 

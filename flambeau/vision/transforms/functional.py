@@ -83,6 +83,8 @@ _BY_NUMBER = {0: "nearest", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming",
 def _mode(interpolation):
     if isinstance(interpolation, int):  # PIL's numbers
         return InterpolationMode(_BY_NUMBER[interpolation])
+    if isinstance(interpolation, str) and interpolation in _BY_NUMBER.values():
+        return InterpolationMode(interpolation)
     if not isinstance(interpolation, InterpolationMode):
         raise TypeError(
             "Argument interpolation should be a InterpolationMode or a corresponding Pillow "

@@ -1,0 +1,344 @@
+"""Containers, mixtures, boxes and labels, version 2."""
+
+import flambeau
+from flambeau import nn
+from flambeau.vision import tv_tensors
+
+from . import functional as F
+from ._transform import _PICTURES, Transform, check_type, flatten, query_chw
+
+
+class Identity(Transform):
+    """The sample as it is."""
+
+    def transform(self, inpt, params):
+        return inpt
+
+
+class Lambda(Transform):
+    """A function of one's own, for values of the given types or all."""
+
+    def __init__(self, lambd, *types):
+        super().__init__()
+        self.lambd = lambd
+        self.types = types or (object,)
+        self._transformed_types = self.types
+
+    def transform(self, inpt, params):
+        return self.lambd(inpt)
+
+
+class Compose(Transform):
+    """One transform after the other, on whole samples."""
+
+    def __init__(self, transforms):
+        super().__init__()
+        if not isinstance(transforms, (list, tuple)) or not transforms:
+            raise TypeError("Argument transforms should be a sequence of callables")
+        self.transforms = transforms
+
+    def forward(self, *inputs):
+        for transform in self.transforms:
+            made = transform(*inputs)
+            inputs = made if len(inputs) > 1 else (made,)
+        return made
+
+    def extra_repr(self):
+        return "\n".join(f"    {transform}" for transform in self.transforms)
+
+
+class RandomApply(Transform):
+    """All of a list of transforms, with probability p."""
+
+    def __init__(self, transforms, p=0.5):
+        super().__init__()
+        if not isinstance(transforms, (list, tuple, nn.ModuleList)):
+            raise TypeError("Argument transforms should be a sequence of callables")
+        if not 0.0 <= p <= 1.0:
+            raise ValueError("`p` should be a floating point value in the interval [0.0, 1.0].")
+        self.transforms = transforms
+        self.p = p
+
+    def forward(self, *inputs):
+        if flambeau.rand(1) >= self.p:
+            return inputs if len(inputs) > 1 else inputs[0]
+        return Compose(list(self.transforms))(*inputs)
+
+
+class RandomChoice(Transform):
+    """One of a list of transforms."""
+
+    def __init__(self, transforms, p=None):
+        super().__init__()
+        if p is not None and len(p) != len(transforms):
+            raise ValueError(f"Length of p doesn't match the number of transforms: {len(p)}")
+        self.transforms = transforms
+        p = p or [1] * len(transforms)
+        self.p = [v / sum(p) for v in p]
+
+    def forward(self, *inputs):
+        which = int(flambeau.multinomial(flambeau.tensor(self.p), 1))
+        return self.transforms[which](*inputs)
+
+
+class RandomOrder(Transform):
+    """All of a list of transforms in random order."""
+
+    def __init__(self, transforms):
+        super().__init__()
+        self.transforms = transforms
+
+    def forward(self, *inputs):
+        order = flambeau.randperm(len(self.transforms)).tolist()
+        return Compose([self.transforms[i] for i in order])(*inputs)
+
+
+class UniformTemporalSubsample(Transform):
+    """Frames evenly spread over a video."""
+
+    def __init__(self, num_samples):
+        super().__init__()
+        self.num_samples = num_samples
+
+    def transform(self, inpt, params):
+        return self._call_kernel(F.uniform_temporal_subsample, inpt, self.num_samples)
+
+
+# -- boxes and keypoints ---------------------------------------------------------------------------
+class ConvertBoundingBoxFormat(Transform):
+    """Boxes in another format."""
+
+    _transformed_types = (tv_tensors.BoundingBoxes,)
+
+    def __init__(self, format):
+        super().__init__()
+        self.format = format
+
+    def transform(self, inpt, params):
+        return F.convert_bounding_box_format(inpt, new_format=self.format)
+
+
+class ClampBoundingBoxes(Transform):
+    """Boxes within the image."""
+
+    _transformed_types = (tv_tensors.BoundingBoxes,)
+
+    def __init__(self, clamping_mode="auto"):
+        super().__init__()
+        self.clamping_mode = clamping_mode
+
+    def transform(self, inpt, params):
+        return F.clamp_bounding_boxes(inpt, clamping_mode=self.clamping_mode)
+
+
+class SetClampingMode(Transform):
+    """How boxes are clamped from here on."""
+
+    _transformed_types = (tv_tensors.BoundingBoxes,)
+
+    def __init__(self, clamping_mode):
+        super().__init__()
+        if clamping_mode not in ("soft", "hard", None):
+            raise ValueError(f"clamping_mode must be soft, hard or None, got {clamping_mode}")
+        self.clamping_mode = clamping_mode
+
+    def transform(self, inpt, params):
+        made = inpt.clone()
+        made.clamping_mode = self.clamping_mode
+        return made
+
+
+class ClampKeyPoints(Transform):
+    """Points within the image."""
+
+    _transformed_types = (tv_tensors.KeyPoints,)
+
+    def transform(self, inpt, params):
+        return F.clamp_keypoints(inpt)
+
+
+def _named_like_labels(sample):
+    """What a dictionary calls "labels", or something like it."""
+    if isinstance(sample, (tuple, list)) and len(sample) == 2:
+        sample = sample[1]
+    if isinstance(sample, flambeau.Tensor):
+        return sample
+    if not isinstance(sample, dict):
+        raise ValueError(f"no labels in a sample of type {type(sample)}; pass labels_getter")
+    for name in ("label", "labels"):
+        for key in sample:
+            if str(key).lower() == name:
+                return sample[key]
+    for key in sample:
+        if "label" in str(key).lower():
+            return sample[key]
+    raise ValueError("Could not infer where the labels are in the sample; pass labels_getter")
+
+
+def _getter(labels_getter):
+    if labels_getter == "default":
+        return _named_like_labels
+    if labels_getter is None:
+        return lambda sample: None
+    if isinstance(labels_getter, str):
+        return lambda sample: (sample if isinstance(sample, dict) else sample[1])[labels_getter]
+    if not callable(labels_getter):
+        raise ValueError(
+            "labels_getter should either be 'default', a string, None, or a callable, "
+            f"but got {labels_getter}"
+        )
+    return labels_getter
+
+
+class _Sanitizing(Transform):
+    """Removes items of one kind, and the labels and masks that belong to them."""
+
+    def _sanitize(self, inputs, kind, valid_of):
+        sample = inputs if len(inputs) > 1 else inputs[0]
+        labels = self._labels_getter(sample)
+        labels = list(labels) if isinstance(labels, (tuple, list)) else [labels]
+        labels = [x for x in labels if x is not None]
+        if any(not isinstance(x, flambeau.Tensor) for x in labels):
+            raise ValueError("The labels in the input to forward() must be a tensor or None")
+        leaves, build = flatten(sample)
+        found = [x for x in leaves if isinstance(x, kind)]
+        if not found:
+            raise ValueError(f"No {kind.__name__} were found in the sample")
+        valid = valid_of(found[0])
+        if any(x.shape[0] != valid.shape[0] for x in labels):
+            raise ValueError(
+                f"Number of items (shape={tuple(found[0].shape)}) and labels do not match."
+            )
+
+        def keep(x):
+            is_label = any(x is label for label in labels)
+            if not (is_label or isinstance(x, (kind, tv_tensors.Mask))):
+                return x
+            plain = x.as_subclass(flambeau.Tensor)
+            if isinstance(x, tv_tensors.Mask) and len(x) != len(valid):
+                return x
+            made = plain[valid]
+            return tv_tensors.wrap(made, like=x) if isinstance(x, tv_tensors.TVTensor) else made
+
+        return build([keep(x) for x in leaves])
+
+
+class SanitizeBoundingBoxes(_Sanitizing):
+    """Removes boxes that are too small or outside, with their labels and masks."""
+
+    def __init__(self, min_size=1.0, min_area=1.0, labels_getter="default"):
+        super().__init__()
+        if min_size < 1:
+            raise ValueError(f"min_size must be >= 1, got {min_size}.")
+        if min_area < 1:
+            raise ValueError(f"min_area must be >= 1, got {min_area}.")
+        self.min_size = min_size
+        self.min_area = min_area
+        self.labels_getter = labels_getter
+        self._labels_getter = _getter(labels_getter)
+
+    def forward(self, *inputs):
+        def valid(boxes):
+            return F.sanitize_bounding_boxes(boxes, min_size=self.min_size, min_area=self.min_area)[
+                1
+            ]
+
+        return self._sanitize(inputs, tv_tensors.BoundingBoxes, valid)
+
+
+class SanitizeKeyPoints(_Sanitizing):
+    """Removes points outside the image, with their labels."""
+
+    def __init__(self, labels_getter=None):
+        super().__init__()
+        self.labels_getter = labels_getter
+        self._labels_getter = _getter(labels_getter)
+
+    def forward(self, *inputs):
+        return self._sanitize(
+            inputs, tv_tensors.KeyPoints, lambda points: F.sanitize_keypoints(points)[1]
+        )
+
+
+# -- mixtures of a batch ---------------------------------------------------------------------------
+class _Mixing(Transform):
+    def __init__(self, *, alpha=1.0, num_classes=None, labels_getter="default"):
+        super().__init__()
+        self.alpha = float(alpha)
+        self.num_classes = num_classes
+        self._labels_getter = _getter(labels_getter)
+
+    def _draw(self):
+        alpha = flambeau.tensor([self.alpha, self.alpha])
+        return float(flambeau._sample_dirichlet(alpha)[0])
+
+    def forward(self, *inputs):
+        sample = inputs if len(inputs) > 1 else inputs[0]
+        leaves, build = flatten(sample)
+        labels = self._labels_getter(sample)
+        if not isinstance(labels, flambeau.Tensor):
+            raise ValueError(f"The labels must be a tensor, but got {type(labels)} instead.")
+        if labels.ndim not in (1, 2):
+            raise ValueError(
+                f"labels should be index based with shape (batch_size,) or probability based with "
+                f"shape (batch_size, num_classes), but got {tuple(labels.shape)} instead."
+            )
+        if labels.ndim == 1 and self.num_classes is None:
+            raise ValueError("num_classes must be passed if the labels are index-based")
+        pictures = [x for x in leaves if x is not labels and check_type(x, _PICTURES)]
+        if any(x.ndim < 4 for x in pictures):
+            raise ValueError("Expected a batch of images, as this mixes samples with each other")
+        params = self.make_params(pictures)
+        params["labels"] = labels
+        params["batch_size"] = labels.shape[0]
+
+        def change(x):
+            if x is labels:
+                return self._mix_labels(x, params["lam"])
+            return self.transform(x, params) if any(x is p for p in pictures) else x
+
+        return build([change(x) for x in leaves])
+
+    def _mix_labels(self, labels, lam):
+        if labels.ndim == 1:
+            labels = nn.functional.one_hot(labels, num_classes=self.num_classes)
+        if not labels.dtype.is_floating_point:
+            labels = labels.float()
+        return labels.roll(1, 0).mul_(1.0 - lam).add_(labels.mul(lam))
+
+    @staticmethod
+    def _wrap(made, inpt):
+        return tv_tensors.wrap(made, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else made
+
+
+class MixUp(_Mixing):
+    """Pairs of samples and labels averaged (Zhang et al., arXiv 1710.09412)."""
+
+    def make_params(self, flat_inputs):
+        return {"lam": self._draw()}
+
+    def transform(self, inpt, params):
+        plain, lam = inpt.as_subclass(flambeau.Tensor), params["lam"]
+        return self._wrap(plain.roll(1, 0).mul_(1.0 - lam).add_(plain.mul(lam)), inpt)
+
+
+class CutMix(_Mixing):
+    """A rectangle of each image from another (Yun et al., arXiv 1905.04899)."""
+
+    def make_params(self, flat_inputs):
+        lam = self._draw()
+        _, height, width = query_chw(flat_inputs)
+        x = int(flambeau.randint(width, size=(1,)))
+        y = int(flambeau.randint(height, size=(1,)))
+        r = 0.5 * (1.0 - lam) ** 0.5
+        half_w, half_h = int(r * width), int(r * height)
+        x1, y1 = max(x - half_w, 0), max(y - half_h, 0)
+        x2, y2 = min(x + half_w, width), min(y + half_h, height)
+        return {"box": (x1, y1, x2, y2), "lam": 1 - (x2 - x1) * (y2 - y1) / (width * height)}
+
+    def transform(self, inpt, params):
+        x1, y1, x2, y2 = params["box"]
+        plain = inpt.as_subclass(flambeau.Tensor)
+        made = plain.clone()
+        made[..., y1:y2, x1:x2] = plain.roll(1, 0)[..., y1:y2, x1:x2]
+        return self._wrap(made, inpt)

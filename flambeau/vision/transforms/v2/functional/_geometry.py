@@ -1,0 +1,311 @@
+"""Where points go under each change of shape; boxes and keypoints follow from that."""
+
+import flambeau
+from flambeau.vision import ops, tv_tensors
+from flambeau.vision.tv_tensors import BoundingBoxFormat
+
+from ... import _tensor
+from ... import functional as F1
+from ..._color import perspective_coefficients
+
+
+# Each gives (function of points [..., 2], new canvas size) for a canvas (height, width).
+def horizontal_flip(canvas):
+    return lambda p: flambeau.stack((canvas[1] - p[..., 0], p[..., 1]), -1), canvas
+
+
+def vertical_flip(canvas):
+    return lambda p: flambeau.stack((p[..., 0], canvas[0] - p[..., 1]), -1), canvas
+
+
+def _pair(x, y, like):
+    return flambeau.tensor([x, y], dtype=like.dtype, device=like.device)
+
+
+def resize(canvas, size, interpolation=None, max_size=None, antialias=True):
+    new = tuple(F1._target_size(*canvas, size, max_size))
+    across, down = new[1] / canvas[1], new[0] / canvas[0]
+    return lambda p: p * _pair(across, down, p), new
+
+
+def crop(canvas, top, left, height, width):
+    return lambda p: p - _pair(left, top, p), (height, width)
+
+
+def center_crop(canvas, output_size):
+    height, width = F1._pair(output_size)
+    top = int(round((canvas[0] - height) / 2.0))
+    left = int(round((canvas[1] - width) / 2.0))
+    return crop(canvas, top, left, height, width)
+
+
+def resized_crop(canvas, top, left, height, width, size, interpolation=None, antialias=True):
+    cut, inner = crop(canvas, top, left, height, width)
+    grown, new = resize(inner, F1._pair(size))
+    return lambda p: grown(cut(p)), new
+
+
+def pad(canvas, padding, fill=0, padding_mode="constant"):
+    if padding_mode not in ("constant", "edge", "reflect", "symmetric"):
+        raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
+    if padding_mode != "constant":
+        raise ValueError(
+            f"Padding mode '{padding_mode}' is not supported with bounding boxes or keypoints"
+        )
+    sides = [padding] if isinstance(padding, (int, float)) else list(padding)
+    left, top, right, bottom = sides * (4 // len(sides))
+    new = (canvas[0] + top + bottom, canvas[1] + left + right)
+    return lambda p: p + _pair(left, top, p), new
+
+
+def _forward_affine(centre, angle, translate, scale, shear):
+    """The 2x3 map from input to output."""
+    a, b, c, d, e, f = F1._inverse_affine(centre, angle, translate, scale, shear)
+    det = a * e - b * d
+    ia, ib, id_, ie = e / det, -b / det, -d / det, a / det
+    return [ia, ib, -(ia * c + ib * f), id_, ie, -(id_ * c + ie * f)]
+
+
+def _apply(matrix):
+    a, b, c, d, e, f = matrix
+
+    def move(p):
+        x, y = p[..., 0], p[..., 1]
+        return flambeau.stack((a * x + b * y + c, d * x + e * y + f), -1)
+
+    return move
+
+
+def affine(canvas, angle, translate, scale, shear, interpolation=None, fill=None, center=None):
+    shear = [float(shear), 0.0] if isinstance(shear, (int, float)) else [float(s) for s in shear]
+    shear = shear * 2 if len(shear) == 1 else shear
+    centre = [canvas[1] * 0.5, canvas[0] * 0.5] if center is None else center
+    translate = [float(v) for v in translate]
+    return _apply(_forward_affine(centre, angle, translate, scale, shear)), canvas
+
+
+def rotate(canvas, angle, interpolation=None, expand=False, center=None, fill=None):
+    about = None if expand else center
+    move, _ = affine(canvas, -angle, [0.0, 0.0], 1.0, [0.0, 0.0], center=about)
+    if not expand:
+        return move, canvas
+    matrix = F1._inverse_affine([0.0, 0.0], -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
+    new = tuple(_tensor.rotated_size(canvas[1], canvas[0], matrix))
+    shift_x, shift_y = (new[1] - canvas[1]) / 2, (new[0] - canvas[0]) / 2
+    return lambda p: move(p) + _pair(shift_x, shift_y, p), new
+
+
+def perspective(canvas, startpoints, endpoints, interpolation=None, fill=None, coefficients=None):
+    if coefficients is None:
+        a, b, c, d, e, f, g, h = perspective_coefficients(endpoints, startpoints)
+        i = 1.0
+    else:
+        import numpy
+
+        inverse = numpy.linalg.inv(numpy.array([*coefficients, 1.0]).reshape(3, 3))
+        a, b, c, d, e, f, g, h, i = inverse.reshape(-1).tolist()
+
+    def move(p):
+        x, y = p[..., 0], p[..., 1]
+        below = g * x + h * y + i
+        return flambeau.stack(((a * x + b * y + c) / below, (d * x + e * y + f) / below), -1)
+
+    return move, canvas
+
+
+def elastic(canvas, displacement, interpolation=None, fill=None):
+    height, width = canvas
+
+    def move(p):
+        x = p[..., 0].ceil().long().clamp(0, width - 1)
+        y = p[..., 1].ceil().long().clamp(0, height - 1)
+        size = _pair(width, height, p)
+        place = flambeau.stack((x, y), -1).to(p.dtype) + 0.5
+        shift = displacement[0].to(p.dtype)[y, x]
+        return place - shift * size / 2 - 0.5
+
+    return move, canvas
+
+
+POINTS = {
+    f.__name__: f
+    for f in (
+        horizontal_flip, vertical_flip, resize, crop, center_crop, resized_crop, pad, affine,
+        rotate, perspective, elastic,
+    )
+}  # fmt: skip
+
+
+# -- keypoints and boxes ---------------------------------------------------------------------------
+def clamp_keypoints(keypoints, canvas_size=None):
+    """Points within the image."""
+    canvas = canvas_size or keypoints.canvas_size
+    plain = keypoints.as_subclass(flambeau.Tensor)
+    made = flambeau.stack(
+        (plain[..., 0].clamp(0, canvas[1] - 1), plain[..., 1].clamp(0, canvas[0] - 1)), -1
+    )
+    return _like(made, keypoints, canvas_size=canvas)
+
+
+def _like(made, given, **changes):
+    if isinstance(given, tv_tensors.TVTensor):
+        return tv_tensors.wrap(made, like=given, **changes)
+    return made
+
+
+def move_keypoints(name, keypoints, canvas, *args, **kwargs):
+    """(moved points, new canvas)"""
+    dtype = keypoints.dtype
+    move, new = POINTS[name](tuple(canvas), *args, **kwargs)
+    wide = keypoints if keypoints.is_floating_point() else keypoints.float()
+    moved = move(wide)
+    if name.endswith("_flip"):  # pixels, not places between them
+        axis = 0 if name == "horizontal_flip" else 1
+        shift = [0.0, 0.0]
+        shift[axis] = 1.0
+        moved = moved - _pair(*shift, moved)
+    if not dtype.is_floating_point:
+        moved = moved.round()
+    return moved.to(dtype), new
+
+
+def convert_bounding_box_format(inpt, old_format=None, new_format=None, inplace=False):
+    """Boxes in another format; `old_format` is needed for plain tensors only."""
+    if new_format is None:
+        raise TypeError("convert_bounding_box_format() requires argument 'new_format'")
+    is_boxes = isinstance(inpt, tv_tensors.BoundingBoxes)
+    if is_boxes == (old_format is not None):
+        raise ValueError(
+            "For bounding box tv_tensor inputs, `old_format` must not be passed; for pure tensor "
+            "inputs, `old_format` has to be passed."
+        )
+    old, new = (
+        BoundingBoxFormat[f.upper()] if isinstance(f, str) else f
+        for f in (inpt.format if is_boxes else old_format, new_format)
+    )
+    plain = inpt.as_subclass(flambeau.Tensor)
+    made = plain if old == new else ops.box_convert(plain, old.value.lower(), new.value.lower())
+    made = made.to(plain.dtype)
+    if inplace:
+        made = plain.copy_(made)
+    return _like(made, inpt, format=new)
+
+
+def clamp_bounding_boxes(inpt, format=None, canvas_size=None, clamping_mode="auto"):
+    """Boxes within the image; `format` and `canvas_size` are needed for plain tensors only."""
+    if isinstance(inpt, tv_tensors.BoundingBoxes):
+        format, canvas_size = inpt.format, inpt.canvas_size
+        clamping_mode = inpt.clamping_mode if clamping_mode == "auto" else clamping_mode
+    elif format is None or canvas_size is None:
+        raise ValueError("For pure tensor inputs, `format` and `canvas_size` have to be passed.")
+    plain = inpt.as_subclass(flambeau.Tensor)
+    return _like(_clamped(plain, _format(format), canvas_size, clamping_mode), inpt)
+
+
+def _format(format):
+    return BoundingBoxFormat[format.upper()] if isinstance(format, str) else format
+
+
+def _clamped(boxes, format, canvas, mode):
+    # turned boxes keep their angle, so only the hard mode cuts them, to their upright hull
+    turned = tv_tensors.is_rotated_bounding_format(format)
+    if mode is None or (turned and mode != "hard"):
+        return boxes
+    name = format.value.lower()
+    if turned:
+        corners = ops.box_convert(boxes, name, "xyxyxyxy")
+        x = corners[..., 0::2].clamp(0, canvas[1])
+        y = corners[..., 1::2].clamp(0, canvas[0])
+        made = flambeau.stack((x, y), -1).flatten(-2)
+        return ops.box_convert(made, "xyxyxyxy", name).to(boxes.dtype)
+    corners = ops.clip_boxes_to_image(ops.box_convert(boxes, name, "xyxy"), canvas)
+    return ops.box_convert(corners, "xyxy", name).to(boxes.dtype)
+
+
+def move_boxes(name, boxes, format, canvas, *args, clamping_mode="soft", **kwargs):
+    """(moved boxes, new canvas)"""
+    format, dtype = _format(format), boxes.dtype
+    move, new = POINTS[name](tuple(canvas), *args, **kwargs)
+    wide = boxes if boxes.is_floating_point() else boxes.float()
+    short = format.value.lower()
+    if tv_tensors.is_rotated_bounding_format(format):
+        corners = ops.box_convert(wide, short, "xyxyxyxy").reshape(-1, 4, 2)
+        moved = move(corners)
+        if name.endswith("_flip"):  # keep the corners' order clockwise
+            moved = moved[:, [1, 0, 3, 2]]
+        made = ops.box_convert(moved.reshape(-1, 8), "xyxyxyxy", short)
+    else:
+        x1, y1, x2, y2 = ops.box_convert(wide, short, "xyxy").unbind(-1)
+        parts = (x1, y1, x2, y1, x2, y2, x1, y2)
+        moved = move(flambeau.stack(parts, -1).reshape(-1, 4, 2))
+        corners = flambeau.cat((moved.amin(1), moved.amax(1)), -1)
+        made = ops.box_convert(corners, "xyxy", short)
+    made = made.reshape(boxes.shape)
+    if dtype != made.dtype:
+        made = made.round().to(dtype) if not dtype.is_floating_point else made.to(dtype)
+    if name not in ("horizontal_flip", "vertical_flip", "resize", "pad"):
+        made = _clamped(made, format, new, clamping_mode)
+    return made, new
+
+
+def sanitize_bounding_boxes(
+    bounding_boxes, format=None, canvas_size=None, min_size=1.0, min_area=1.0
+):
+    """(boxes that are large enough and within the image, which those are)"""
+    given = bounding_boxes
+    if isinstance(given, tv_tensors.BoundingBoxes):
+        format, canvas_size = given.format, given.canvas_size
+    elif format is None or canvas_size is None:
+        raise ValueError("format and canvas_size cannot be None if bounding_boxes is a pure tensor")
+    plain = given.as_subclass(flambeau.Tensor)
+    short = _format(format).value.lower()
+    if tv_tensors.is_rotated_bounding_format(_format(format)):
+        corners = ops.box_convert(plain, short, "xyxyxyxy")
+        x, y = corners[..., 0::2], corners[..., 1::2]
+        boxes = flambeau.stack((x.amin(-1), y.amin(-1), x.amax(-1), y.amax(-1)), -1)
+    else:
+        boxes = ops.box_convert(plain, short, "xyxy")
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    valid = (width >= min_size) & (height >= min_size) & (boxes >= 0).all(dim=-1)
+    valid &= width * height >= min_area
+    valid &= (boxes[:, 0] <= canvas_size[1]) & (boxes[:, 2] <= canvas_size[1])
+    valid &= (boxes[:, 1] <= canvas_size[0]) & (boxes[:, 3] <= canvas_size[0])
+    return plain[valid], valid
+
+
+def sanitize_keypoints(key_points, canvas_size=None):
+    """(points within the image, which those are)"""
+    canvas = canvas_size or getattr(key_points, "canvas_size", None)
+    if canvas is None:
+        raise ValueError("canvas_size cannot be None if key_points is a pure tensor")
+    plain = key_points.as_subclass(flambeau.Tensor)
+    x, y = plain[..., 0], plain[..., 1]
+    valid = (x >= 0) & (x < canvas[1]) & (y >= 0) & (y < canvas[0])
+    while valid.dim() > 1:
+        valid = valid.all(dim=-1)
+    return plain[valid], valid
+
+
+def boxes_kernel(name):
+    """What the dispatcher calls for `BoundingBoxes`."""
+
+    def kernel(inpt, *args, **kwargs):
+        mode = inpt.clamping_mode
+        plain = inpt.as_subclass(flambeau.Tensor)
+        made, canvas = move_boxes(
+            name, plain, inpt.format, inpt.canvas_size, *args, clamping_mode=mode, **kwargs
+        )
+        return tv_tensors.wrap(made, like=inpt, canvas_size=canvas)
+
+    return kernel
+
+
+def keypoints_kernel(name):
+    """What the dispatcher calls for `KeyPoints`."""
+
+    def kernel(inpt, *args, **kwargs):
+        plain = inpt.as_subclass(flambeau.Tensor)
+        made, canvas = move_keypoints(name, plain, inpt.canvas_size, *args, **kwargs)
+        return tv_tensors.wrap(made, like=inpt, canvas_size=canvas)
+
+    return kernel

@@ -1,0 +1,117 @@
+"""Kernels for images and videos that the first version of the transforms does not have."""
+
+import flambeau
+
+from ... import _color, _pil, _tensor
+from ... import functional as F1
+
+
+def resize(image, size=None, interpolation="bilinear", max_size=None, antialias=True):
+    """The image in another size; one number is the length of the shorter side."""
+    if not isinstance(image, flambeau.Tensor):
+        return F1.resize(image, size, F1._mode(interpolation), max_size, antialias)
+    target = F1._target_size(*image.shape[-2:], size, max_size)
+    mode = F1._mode(interpolation).value
+    return _tensor.resize(image, target, mode, antialias, bytes_between=True)
+
+
+def pad(image, padding, fill=None, padding_mode="constant"):
+    """Borders: one width, [horizontal, vertical] or [left, top, right, bottom]."""
+    fill = 0 if fill is None else fill
+    if isinstance(fill, (list, tuple)) and len(fill) == 1:
+        fill = fill[0]
+    if not isinstance(fill, (list, tuple)) or padding_mode != "constant":
+        return F1.pad(image, padding, fill, padding_mode)
+    planes = [
+        F1.pad(image[..., c : c + 1, :, :], padding, v, "constant") for c, v in enumerate(fill)
+    ]
+    return flambeau.cat(planes, -3)
+
+
+def perspective(
+    image, startpoints, endpoints, interpolation="bilinear", fill=None, coefficients=None
+):
+    """The image with four points [x, y] moved to four others, or by eight coefficients."""
+    if coefficients is None:
+        return F1.perspective(image, startpoints, endpoints, F1._mode(interpolation), fill)
+    mode = F1._mode(interpolation)
+    if isinstance(image, flambeau.Tensor):
+        return _color.warp_perspective(image, coefficients, mode.value, F1._fill_list(image, fill))
+    from PIL import Image
+
+    return image.transform(
+        image.size,
+        Image.Transform.PERSPECTIVE,
+        coefficients,
+        _pil.resampling(mode),
+        fillcolor=_pil.fill_of(image, fill),
+    )
+
+
+def permute_channels(image, permutation):
+    """Channels in another order."""
+    channels = F1.get_dimensions(image)[0]
+    if len(permutation) != channels:
+        raise ValueError(
+            f"Length of permutation does not match number of channels: {len(permutation)} != "
+            f"{channels}"
+        )
+    if not isinstance(image, flambeau.Tensor):
+        return F1.to_pil_image(permute_channels(F1.pil_to_tensor(image), permutation))
+    return image[..., permutation, :, :]
+
+
+def grayscale_to_rgb(image):
+    """Three equal channels of one."""
+    if not isinstance(image, flambeau.Tensor):
+        return image.convert("RGB")
+    if image.shape[-3] >= 3:
+        return image
+    return image.expand(*image.shape[:-3], 3, *image.shape[-2:]).clone()
+
+
+def rgb_to_grayscale(image, num_output_channels=1):
+    """The image in grey, in 1 or 3 equal channels."""
+    if num_output_channels not in (1, 3):
+        raise ValueError(f"num_output_channels must be 1 or 3, got {num_output_channels}.")
+    return F1.rgb_to_grayscale(image, num_output_channels)
+
+
+def gaussian_noise(image, mean=0.0, sigma=0.1, clip=True):
+    """Normal noise added; `sigma` and `mean` as for values from 0 to 1."""
+    if sigma < 0:
+        raise ValueError(f"sigma shouldn't be negative. Got {sigma}")
+    if image.is_floating_point():
+        made = image + mean + flambeau.randn_like(image) * sigma
+        return made.clamp(0, 1) if clip else made
+    if image.dtype != flambeau.uint8:
+        raise ValueError(
+            f"Input tensor is expected to be in uint8 or float dtype, got {image.dtype}"
+        )
+    noise = flambeau.randn_like(image.float()) * sigma + mean
+    made = image.to(flambeau.int32) + (noise * 255).to(flambeau.int32)
+    return (made.clamp(0, 255) if clip else made).to(flambeau.uint8)
+
+
+def jpeg(image, quality):
+    """What compression leaves of the image."""
+    from flambeau.vision.io import decode_jpeg, encode_jpeg
+
+    if not isinstance(image, flambeau.Tensor):
+        return F1.to_pil_image(jpeg(F1.pil_to_tensor(image), quality), mode=image.mode)
+    if image.shape[0] == 0:
+        return image.clone()
+    flat = image.reshape(-1, *image.shape[-3:])
+    return flambeau.stack([decode_jpeg(encode_jpeg(i, quality)) for i in flat]).reshape(image.shape)
+
+
+def to_dtype(image, dtype=flambeau.float32, scale=False):
+    """Another dtype; with `scale` black stays black and white white."""
+    return _tensor.convert_dtype(image, dtype) if scale else image.to(dtype)
+
+
+def uniform_temporal_subsample(video, num_samples):
+    """Frames evenly spread over the video."""
+    last = video.shape[-4] - 1
+    index = flambeau.linspace(0, last, num_samples).long()
+    return video.index_select(-4, index)

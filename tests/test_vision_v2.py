@@ -1,0 +1,92 @@
+"""Transforms of samples with boxes, masks and keypoints."""
+
+import pytest
+
+import flambeau as torch
+from flambeau.vision import tv_tensors
+from flambeau.vision.transforms import v2
+
+F = v2.functional
+
+
+def sample():
+    return {
+        "image": tv_tensors.Image(
+            (torch.arange(3 * 10 * 20) % 256).to(torch.uint8).view(3, 10, 20)
+        ),
+        "boxes": tv_tensors.BoundingBoxes(
+            [[3.0, 4, 9, 8], [0, 0, 2, 2]], format="XYXY", canvas_size=(10, 20)
+        ),
+        "mask": tv_tensors.Mask(torch.ones(2, 10, 20, dtype=torch.bool)),
+        "points": tv_tensors.KeyPoints([[3.0, 4.0]], canvas_size=(10, 20)),
+        "labels": torch.tensor([1, 2]),
+    }
+
+
+def test_flip_moves_everything():
+    made = v2.RandomHorizontalFlip(p=1)(sample())
+    assert {k: type(v) for k, v in made.items()} == {k: type(v) for k, v in sample().items()}
+    assert made["boxes"].tolist() == [[11, 4, 17, 8], [18, 0, 20, 2]]
+    assert made["points"].tolist() == [[16, 4]]
+    assert made["image"][0, 0, 0] == 19
+    assert made["labels"].tolist() == [1, 2]
+
+
+def test_shapes_follow():
+    made = v2.Compose([v2.Resize((5, 30)), v2.Pad([1, 2]), v2.ToDtype(torch.float32, scale=True)])(
+        sample()
+    )
+    assert made["image"].shape == (3, 9, 32) and made["image"].dtype == torch.float32
+    assert made["mask"].shape == (2, 9, 32) and made["mask"].dtype == torch.bool
+    assert made["boxes"].canvas_size == (9, 32)
+    assert made["boxes"][0].tolist() == pytest.approx([5.5, 4, 14.5, 6])
+    assert made["points"][0].tolist() == pytest.approx([5.5, 4])
+
+
+def test_boxes_turn_and_are_cut():
+    boxes = sample()["boxes"]
+    turned = F.rotate(boxes, 90.0, expand=True)
+    assert turned.canvas_size == (20, 10)
+    assert torch.allclose(turned[0], torch.tensor([4.0, 11, 8, 17]), atol=1e-4)
+    assert F.crop(boxes, 2, 3, 5, 6)[0].tolist() == [0, 2, 6, 5]
+    sizes = F.convert_bounding_box_format(boxes, new_format="XYWH")
+    assert sizes[0].tolist() == [3, 4, 6, 4] and sizes.format.value == "XYWH"
+
+
+def test_sanitize():
+    given = F.crop(sample()["boxes"], 2, 3, 5, 6)
+    made = v2.SanitizeBoundingBoxes()({"boxes": given, "labels": torch.tensor([7, 8])})
+    assert made["boxes"].tolist() == [[0, 2, 6, 5]] and made["labels"].tolist() == [7]
+
+
+def test_operators_return_plain_tensors():
+    image = sample()["image"]
+    assert type(image + 1) is torch.Tensor and type(image[0]) is torch.Tensor
+    assert type(image.clone()) is tv_tensors.Image and type(image.to(torch.float32)) is type(image)
+    assert type(tv_tensors.wrap(image + 1, like=image)) is tv_tensors.Image
+    with tv_tensors.set_return_type("TVTensor"):
+        assert type(image + 1) is tv_tensors.Image
+    assert type(image + 1) is torch.Tensor
+
+
+def test_mixtures():
+    torch.manual_seed(0)
+    images, labels = torch.rand(4, 3, 8, 8), torch.arange(4)
+    for kind in (v2.CutMix, v2.MixUp):
+        mixed, shares = kind(num_classes=5)(images, labels)
+        assert mixed.shape == images.shape
+        assert torch.allclose(shares.sum(1), torch.ones(4))
+
+
+def test_own_kernel():
+    class Sound(tv_tensors.TVTensor):
+        pass
+
+    @F.register_kernel(F.invert, Sound)
+    def invert_sound(inpt):
+        return tv_tensors.wrap(-inpt, like=inpt)
+
+    made = v2.RandomInvert(p=1)(Sound([1.0, 2.0]))
+    assert type(made) is Sound and made.tolist() == [-1, -2]
+    with pytest.raises(TypeError, match="supports inputs of type"):
+        F.horizontal_flip(Sound([1.0]))
