@@ -328,3 +328,15 @@ def test_named_results_print_by_lines_and_pickle():
     assert type(again) is torch.return_types.max and torch.equal(again.values, found.values)
     same = torch.ones(2, requires_grad=True)
     assert torch.broadcast_tensors(same, torch.zeros(2))[0] is same
+
+
+def test_tensors_without_data_do_not_mix_with_others():
+    x, meta = torch.ones(3), torch.ones((), device="meta")
+    for wrong in (
+        lambda: x + meta,
+        lambda: torch.isin(x, meta),
+        lambda: x.index_select(0, meta.long()),
+    ):
+        with pytest.raises(RuntimeError, match="device"):
+            wrong()
+    assert (meta + torch.tensor(1.0)).is_meta and (torch.ones(2, device="meta") * 2).is_meta

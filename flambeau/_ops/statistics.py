@@ -283,7 +283,9 @@ def dist(input, other, p=2):
         raise RuntimeError(
             f"dist(): expected a floating point or complex tensor, got {apart.dtype}"
         )
-    return _norms(apart, p, 0) if p >= 0 else functions["linalg.vector_norm"](apart, p)
+    wide = apart.float() if apart.dtype in (flambeau.float16, flambeau.bfloat16) else apart
+    found = _norms(wide, p, 0) if p >= 0 else functions["linalg.vector_norm"](wide, p)
+    return found.to((wide.real if wide.is_complex() else apart).dtype)
 
 
 def _by_products(x1, x2):

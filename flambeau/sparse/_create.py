@@ -227,6 +227,9 @@ def to_coo(x):
     """A sparse tensor in coordinate format."""
     if isinstance(x, CooTensor):
         return x
+    if not isinstance(x, CompressedTensor):
+        got = x.layout if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"expected a sparse tensor, got {got}")
     rows = flambeau.repeat_interleave(x._c.diff())
     pair = (rows, x._p) if x.layout == flambeau.sparse_csr else (x._p, rows)
     indices = flambeau.stack([t.to(flambeau.int64) for t in pair])

@@ -9,6 +9,9 @@ from ._tensor import CompressedTensor, coo, handles
 
 
 def _check(a, b, name):
+    for x in (a, b):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): expected a tensor, got {type(x).__name__}")
     if a.dim() != 2 or b.dim() != 2:
         raise RuntimeError(f"{name}(): expected matrices, got {a.dim()}-D and {b.dim()}-D")
     if a.shape[1] != b.shape[0]:
