@@ -256,3 +256,14 @@ def test_clipping_of_what_is_not_finite():
     assert nn.utils.clip_grad_norm_([w], 1.0).item() == float("inf")
     assert w.grad[1].item() == 0.0 and w.grad[0].isnan()
     assert nn.utils.clip_grad_norm_([nn.Parameter(torch.ones(1))], 1.0).item() == 0.0
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_ways_that_exclude_each_other(name):
+    params = [nn.Parameter(torch.ones(1))]
+    for wrong in ({"fused": True, "foreach": True}, {"fused": True, "differentiable": True}):
+        with pytest.raises(RuntimeError):
+            getattr(optim, name)(params, **wrong)
+    if "Adam" in name:
+        with pytest.raises(ValueError):
+            getattr(optim, name)(params, lr=torch.tensor(0.1), foreach=True)

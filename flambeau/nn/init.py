@@ -288,11 +288,8 @@ def sparse_(tensor, sparsity, std=0.01, generator=None):
 
 def _older(function):
     """A function under its name without the underscore, which says that it is out of date."""
-    import functools
-
     old, new = function.__name__[:-1], function.__name__
 
-    @functools.wraps(function)
     def older(*args, **kwargs):
         import warnings
 
@@ -304,6 +301,7 @@ def _older(function):
         return function(*args, **kwargs)
 
     older.__name__ = older.__qualname__ = old
+    older.__doc__ = f"The older name of `{new}`."
     return older
 
 

@@ -2,7 +2,7 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, new_count
+from .optimizer import EachParameter, check_options, check_ways, new_count
 
 __all__ = ["Adagrad"]
 
@@ -40,6 +40,7 @@ class Adagrad(EachParameter):
             raise ValueError(
                 f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
             )
+        check_ways(foreach, fused, differentiable)
         super().__init__(
             params,
             {

@@ -2,7 +2,7 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, new_count
+from .optimizer import EachParameter, check_options, check_ways, new_count
 
 __all__ = ["Adam"]
 
@@ -36,8 +36,11 @@ class Adam(EachParameter):
         decoupled_weight_decay=False,
     ):
         check_options(lr, eps, weight_decay, betas)
-        if foreach and fused:
-            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+        if isinstance(lr, torch.Tensor) and foreach and not capturable:
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
+        check_ways(foreach, fused, differentiable)
         super().__init__(
             params,
             {

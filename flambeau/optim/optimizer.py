@@ -328,6 +328,14 @@ def check_options(lr, eps=0.0, weight_decay=0.0, betas=()):
         raise ValueError(f"Invalid weight_decay value: {weight_decay}")
 
 
+def check_ways(foreach, fused, differentiable):
+    """Complains about ways to step that exclude each other; there is one here, which serves all."""
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
 class EachParameter(Optimizer):
     """The base of optimizers that treat each parameter by itself.
 

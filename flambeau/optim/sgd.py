@@ -2,7 +2,7 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options
+from .optimizer import EachParameter, check_options, check_ways
 
 __all__ = ["SGD"]
 
@@ -39,6 +39,7 @@ class SGD(EachParameter):
         check_options(lr, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_ways(foreach, fused, differentiable)
         super().__init__(
             params,
             {

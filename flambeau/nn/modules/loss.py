@@ -125,6 +125,16 @@ class NLLLoss(_WeightedLoss):
 class NLLLoss2d(NLLLoss):
     """The older name of NLLLoss for images."""
 
+    def __init__(self, *args, **kwargs):
+        import warnings
+
+        warnings.warn(
+            "NLLLoss2d has been deprecated. Please use NLLLoss instead as a drop-in replacement.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(*args, **kwargs)
+
 
 class CrossEntropyLoss(_WeightedLoss):
     """Log-softmax and negative log-likelihood in one: the loss of classification.
