@@ -23,7 +23,9 @@ def test_older_names():
     x = torch.randn(2, 3, 4, 4)
     assert torch.equal(nn.CrossMapLRN2d(2)(x), nn.LocalResponseNorm(2)(x))
     target = torch.randint(0, 3, (2, 4, 4))
-    assert torch.equal(nn.NLLLoss2d()(x, target), nn.NLLLoss()(x, target))
+    with pytest.warns(FutureWarning):
+        older = nn.NLLLoss2d()
+    assert torch.equal(older(x, target), nn.NLLLoss()(x, target))
     with pytest.warns(FutureWarning):
         held = nn.Container(a=nn.Linear(1, 1))
     assert list(held.state_dict()) == ["a.weight", "a.bias"]
