@@ -1,11 +1,25 @@
-"""Pictures of many images: make_grid and save_image."""
+"""Pictures of many images, and drawing on them."""
 
 import math
 import os
 
 import flambeau
 
-__all__ = ["make_grid", "save_image"]
+from ._drawing import (
+    draw_bounding_boxes,
+    draw_keypoints,
+    draw_segmentation_masks,
+    flow_to_image,
+)
+
+__all__ = [
+    "draw_bounding_boxes",
+    "draw_keypoints",
+    "draw_segmentation_masks",
+    "flow_to_image",
+    "make_grid",
+    "save_image",
+]
 
 
 def make_grid(
