@@ -8,6 +8,8 @@
 #include <optional>
 #include <vector>
 
+#include "small_lu.h"
+
 namespace flambeau::lapack {
 namespace {
 
@@ -117,6 +119,8 @@ void trsm(char side, char uplo, char trans, char diag, Int m, Int n, const T* a,
 
 template <class T>
 Int getrf(Int m, Int n, T* a, Int lda, Int* pivots) {
+  if constexpr (!is_complex_type<T>)
+    if (m <= kSmallLu && n <= kSmallLu) return small_getrf(m, n, a, lda, pivots);
   Int info = 0;
   invoke(FLAMBEAU_ROUTINE(T, "getrf", "getrf"), m, n, a, lda, pivots, &info);
   return info;
@@ -124,6 +128,13 @@ Int getrf(Int m, Int n, T* a, Int lda, Int* pivots) {
 
 template <class T>
 Int getrs(char trans, Int n, Int nrhs, const T* lu, Int lda, const Int* pivots, T* b, Int ldb) {
+  if constexpr (!is_complex_type<T>) {
+    if (n <= kSmallLu && nrhs <= kSmallLu) {
+      for (Int j = 0; j < nrhs; ++j)
+        small_getrs(trans != 'N', n, lu, lda, pivots, b + int64_t(j) * ldb);
+      return 0;
+    }
+  }
   Int info = 0;
   invoke(FLAMBEAU_ROUTINE(T, "getrs", "getrs"), trans, n, nrhs, lu, lda, pivots, b, ldb, &info);
   return info;

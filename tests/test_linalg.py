@@ -143,6 +143,18 @@ def test_broadcast_batches():
     close(a.tril() @ linalg.solve_triangular(a, b, upper=False), b.expand(3, 2, 4, 2), 1e3)
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 20])
+def test_lu_of_each_size(n):
+    a, b = random(5, n, n), random(5, n, 3)
+    P, L, U = linalg.lu(a)
+    close(P @ L @ U, a)
+    assert (L.abs() <= 1).all()
+    close(a @ linalg.solve(a, b), b, 1e3)
+    factors = linalg.lu_factor(a)
+    close(a.mT @ linalg.lu_solve(*factors, b, adjoint=True), b, 1e3)
+    close(linalg.lu_solve(*factors, b.mT, left=False) @ a, b.mT, 1e3)
+
+
 def test_known_values():
     a = torch.tensor([[4.0, 2.0], [2.0, 3.0]], dtype=torch.float64)
     close(linalg.det(a), torch.tensor(8.0, dtype=torch.float64))
