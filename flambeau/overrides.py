@@ -304,7 +304,7 @@ def is_tensor_method_or_property(func):
 
 def is_tensor_like(inp):
     """Whether an object is a tensor or has a `__torch_function__`."""
-    return type(inp) is Tensor or hasattr(inp, "__torch_function__")
+    return hasattr(inp, "__torch_function__") and not isinstance(inp, _C.dtype)
 
 
 def _signature_of(function):

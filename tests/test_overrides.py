@@ -162,3 +162,25 @@ def test_functions_made_of_operators_are_ordinary_ones():
     assert "mode" in inspect.signature(F.pad).parameters and F.pad.__name__ == "pad"
     for f in (F.pad, torch.block_diag):
         assert pickle.loads(pickle.dumps(f)) is f
+
+
+def test_a_dtype_is_no_argument_that_wants_calls():
+    assert not torch.overrides.has_torch_function((torch.float32,))
+    assert not torch.overrides.is_tensor_like(torch.float32)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        torch.zeros(2, dtype=torch.float32, bogus=1)
+    with pytest.raises(TypeError):
+        torch.ones(2) + torch.float32
+
+
+def test_pytorchs_functions_with_a_dtype_go_to_their_twins():
+    def zeros_like():
+        raise AssertionError("PyTorch's own")
+
+    zeros_like.__module__ = "torch"  # what such a function looks like to the protocol
+    x = torch.ones(2)
+    call = torch.dtype.__torch_function__
+    made = call(zeros_like, (torch.dtype, torch.Tensor), (x,), {"dtype": torch.float64})
+    assert made.dtype == torch.float64 and made.tolist() == [0, 0]
+    assert call(zeros_like, (torch.dtype, int), (x,), {}) is NotImplemented
+    assert call(len, (torch.dtype,), ([],), {}) is NotImplemented

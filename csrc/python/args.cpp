@@ -425,7 +425,7 @@ std::string misfit_text(const Op& op, const Misfit& why, size_t nargs) {
 bool wants_torch_function(PyObject* const* args, size_t n) {
   for (size_t i = 0; i < n; ++i) {
     PyObject* o = args[i];
-    if (is_tensor(o)) continue;
+    if (is_tensor(o) || Py_TYPE(o) == DTypeType) continue;
     if (PyTuple_Check(o) || PyList_Check(o)) {
       auto size = static_cast<size_t>(PySequence_Fast_GET_SIZE(o));
       if (wants_torch_function(PySequence_Fast_ITEMS(o), size)) return true;

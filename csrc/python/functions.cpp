@@ -137,6 +137,7 @@ void collect_types(PyObject* o, std::vector<PyObject*>& found, PyObject* plain) 
   }
   auto* type = reinterpret_cast<PyObject*>(Py_TYPE(o));
   if (is_tensor_exact(o) || PyLong_Check(o) || PyFloat_Check(o) || o == Py_None) return;
+  if (Py_TYPE(o) == DTypeType) return;  // its __torch_function__ is for PyTorch's functions
   Py attr = Py::steal(PyObject_GetAttrString(type, "__torch_function__"));
   if (!attr) {
     PyErr_Clear();
