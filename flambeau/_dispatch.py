@@ -7,6 +7,7 @@ _ALIASES = {  # records whose operator PyTorch calls otherwise
     "_conv_output": "convolution",
     "_conv_input": "convolution",
     "_cross_entropy": "cross_entropy_loss",
+    "_nll_loss": "nll_loss",
     "_layer_norm": "native_layer_norm",
     "_batch_norm": "native_batch_norm",
     "_batched_products": "bmm",

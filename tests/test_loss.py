@@ -185,3 +185,30 @@ def test_names_of_torch_itself():
     assert same(bags, torch.stack([x[0], torch.maximum(x[1], x[2])]))
     assert where.tolist() == [0, 1, 1, 1] and sizes.tolist() == [1, 3]
     assert winners[0].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 4), (6,)])
+def test_nll_loss_is_the_second_half_of_cross_entropy(reduction, shape):
+    x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+    dim = 0 if len(shape) == 1 else 1
+    target = torch.arange(x.numel() // shape[dim]).remainder(shape[dim])
+    target = target.reshape(() if len(shape) == 1 else (shape[0], *shape[2:]))
+    weight = torch.rand(shape[dim], dtype=torch.float64)
+    args = (target, weight, None, 2, None, reduction)
+    got = F.nll_loss(x.log_softmax(dim), *args)
+    assert torch.allclose(got, F.cross_entropy(x, *args))
+    assert torch.autograd.gradcheck(lambda x: F.nll_loss(x, *args), (x,))
+    assert torch.autograd.gradgradcheck(lambda x: F.nll_loss(x * x, *args), (x,))
+
+
+def test_errors_of_nll_loss():
+    x = torch.zeros(2, 3)
+    with pytest.raises(IndexError):
+        F.nll_loss(x, torch.tensor([0, 3]))
+    with pytest.raises(ValueError):
+        F.nll_loss(x, torch.tensor([0]))
+    with pytest.raises(ValueError):
+        F.nll_loss(x, torch.tensor([0, 1]), reduction="all")
+    with pytest.raises(RuntimeError):
+        F.nll_loss(x, torch.tensor([0.0, 1.0]))

@@ -138,9 +138,32 @@ struct Entropy {
   }
 };
 
+// Of log-probabilities: one number of each place counts.
+template <class T>
+void run_picked(const CrossEntropyArgs& a, const Entropy<T>& e) {
+  const int64_t image = a.classes * a.inner, work = a.dx ? image : a.inner;
+  parallel_for(0, a.outer, 8192 / (work + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      T* dx = a.dx ? static_cast<T*>(a.dx) + o * image : nullptr;
+      if (dx) __builtin_memset(dx, 0, static_cast<size_t>(image) * sizeof(T));
+      for (int64_t j = 0; j < a.inner; ++j) {
+        const int64_t i = o * a.inner + j, t = e.target(i), at = t * a.inner + j;
+        const T w = t < 0 ? T(0) : e.of(t);
+        if (dx) {
+          if (t >= 0) dx[at] = -e.gradient(i) * w;
+          continue;
+        }
+        static_cast<T*>(a.loss)[i] = t < 0 ? T(0) : -w * static_cast<const T*>(a.x)[o * image + at];
+        static_cast<T*>(a.share)[i] = w;
+      }
+    }
+  });
+}
+
 template <class T>
 void run(const CrossEntropyArgs& a) {
   const Entropy<T> e(a);
+  if (a.log_probs) return run_picked(a, e);
   constexpr int64_t W = Vec<T>::size;
   if (a.inner == 1) {
     parallel_for(0, a.outer, 8192 / (a.classes + 1) + 1, [&](int64_t begin, int64_t end) {

@@ -21,6 +21,7 @@ struct CrossEntropyArgs {
   void* dx;      // backward
   int64_t* bad;  // forward: where a target is no class number
   bool f64;
+  bool log_probs;  // x holds logarithms of probabilities: nothing is normalized, lse not used
 };
 inline Kernel<void(const CrossEntropyArgs&)> cross_entropy_kernel{"cross_entropy"};
 

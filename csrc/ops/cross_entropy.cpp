@@ -42,9 +42,10 @@ void check_shapes(const Tensor& x, const Tensor& target, const Tensor& weight) {
         " classes");
 }
 
-std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& input, const Tensor& target,
-                                           const Tensor& weight, int64_t ignored, double smoothing,
-                                           int64_t reduction) {
+std::tuple<Tensor, Tensor, Tensor> run_forward(const Tensor& input, const Tensor& target,
+                                               const Tensor& weight, int64_t ignored,
+                                               double smoothing, int64_t reduction,
+                                               bool log_probs) {
   static const OpCall call_sum("sum"), call_div("div");
   check_shapes(input, target, weight);
   const Tensor x = working(input), w = working(weight), t = target.contiguous_raw();
@@ -54,6 +55,7 @@ std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& input, const Tensor& ta
     int64_t bad = -1;
     CrossEntropyArgs a = arguments(x, t, w, ignored, smoothing);
     a.loss = loss.data(), a.lse = lse.data(), a.share = share.data(), a.bad = &bad;
+    a.log_probs = log_probs;
     cross_entropy_kernel(x.device_type(), a);
     check_index(bad < 0, "Target ", bad < 0 ? 0 : t.data<int64_t>()[bad], " is out of bounds.");
   }
@@ -63,8 +65,19 @@ std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& input, const Tensor& ta
   return {loss.to_raw(input.dtype()), lse, total};
 }
 
+std::tuple<Tensor, Tensor, Tensor> cross_entropy(const Tensor& input, const Tensor& target,
+                                                 const Tensor& weight, int64_t ignored,
+                                                 double smoothing, int64_t reduction) {
+  return run_forward(input, target, weight, ignored, smoothing, reduction, false);
+}
+std::tuple<Tensor, Tensor> nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
+                                    int64_t ignored, int64_t reduction) {
+  const auto [loss, lse, total] = run_forward(input, target, weight, ignored, 0, reduction, true);
+  return {loss, total};
+}
+
 // The target's share of every class, as a tensor of the input's shape.
-Tensor shares(Backward& b, const Tensor& x) {
+Tensor shares(Backward& b, const Tensor& x, double smoothing) {
   static const OpCall ne("ne"), mul("mul"), unsqueeze("unsqueeze"), scatter_add("scatter_add"),
       index_select("index_select"), expand("expand"), reshape("reshape");
   NoGrad off;
@@ -72,8 +85,7 @@ Tensor shares(Backward& b, const Tensor& x) {
   const Tensor target = b.in(1), kept = ne(target, b.arg(3));
   const Tensor at = target * kept.to_raw(DType::int64);
   Tensor own = kept.to_raw(x.dtype());
-  Tensor all =
-      full(Ints{}, b.arg(4).as_double() / static_cast<double>(x.sizes()[dim]), x.options());
+  Tensor all = full(Ints{}, smoothing / static_cast<double>(x.sizes()[dim]), x.options());
   if (b.has(2)) {
     Ints column(static_cast<size_t>(x.dim()), 1);
     column[static_cast<size_t>(dim)] = -1;
@@ -81,15 +93,14 @@ Tensor shares(Backward& b, const Tensor& x) {
     own = own * reshape(index_select(b.in(2), 0, reshape(at, Ints{-1})), target.sizes());
   }
   const Tensor base = expand(all, x.sizes()) * unsqueeze(kept.to_raw(x.dtype()), dim);
-  return scatter_add(base, dim, unsqueeze(at, dim),
-                     unsqueeze(own * (1 - b.arg(4).as_double()), dim));
+  return scatter_add(base, dim, unsqueeze(at, dim), unsqueeze(own * (1 - smoothing), dim));
 }
 
 void recorded(Backward& b, const Tensor& g) {
   static const OpCall softmax("softmax"), total("sum"), unsqueeze("unsqueeze");
   const Tensor x = b.in(0);
   const int64_t dim = x.dim() > 1;
-  const Tensor t = shares(b, x), each = g.dim() ? unsqueeze(g, dim) : g;
+  const Tensor t = shares(b, x, b.arg(4).as_double()), each = g.dim() ? unsqueeze(g, dim) : g;
   b.set(0, each * (softmax(x, dim) * total(t, Ints{dim}, true) - t));
 }
 
@@ -112,15 +123,48 @@ void backward(Backward& b) {
   b.set(0, dx.to_raw(b.dtype(0)));
 }
 
+// The gradient does not depend on the input, only on its shape.
+void nll_backward(Backward& b) {
+  static const OpCall unsqueeze("unsqueeze");
+  const int64_t reduction = b.arg(4).as_int();
+  Tensor g = b.grad();
+  if (reduction == mean) g = g / b.out(1).to_raw(g.dtype()).alias();  // a constant
+  Tensor dx = empty(b.sizes(0), g.options());
+  if (modes().grad) {
+    const Tensor t = shares(b, dx, 0);
+    return b.set(0, (g.dim() ? unsqueeze(g, int64_t(t.dim() > 1)) : g) * -t);
+  }
+  dx = working(dx);
+  if (!dx.is_meta() && dx.numel()) {
+    const Tensor t = b.in(1).contiguous_raw(), grads = working(g);
+    const Tensor w = b.has(2) ? working(b.in(2)) : Tensor();
+    int64_t bad;
+    CrossEntropyArgs a = arguments(dx, t, w, b.arg(3).as_int(), 0);
+    a.log_probs = true;
+    a.g = grads.data(), a.one_g = reduction != none;
+    a.dx = dx.data(), a.bad = &bad;
+    cross_entropy_kernel(dx.device_type(), a);
+  }
+  b.set(0, dx.to_raw(b.dtype(0)));
+}
+
 FLAMBEAU_OPS{
     {.schema = "_cross_entropy(Tensor input, Tensor target, Tensor? weight, int ignore_index, "
                "float label_smoothing, int reduction) -> (Tensor, Tensor, Tensor)",
-     .forward = native<forward>,
+     .forward = native<cross_entropy>,
      .backward = backward,
      .saves = "input, target, weight, result1, result2",
      .flags = kInternal,
      .node = "CrossEntropyBackward0",
      .doc = "The loss, the logarithms of the sums of exponentials, and the sum of weights."},
+    {.schema = "_nll_loss(Tensor input, Tensor target, Tensor? weight, int ignore_index, "
+               "int reduction) -> (Tensor, Tensor)",
+     .forward = native<nll_loss>,
+     .backward = nll_backward,
+     .saves = "target, weight, result1",
+     .flags = kInternal,
+     .node = "NllLossBackward0",
+     .doc = "The loss of log-probabilities, and the sum of weights."},
 };
 
 }  // namespace

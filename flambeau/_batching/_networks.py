@@ -147,6 +147,24 @@ def cross_entropy(call):
         rows = [fold(call.whole(0), 0), fold(call.whole(1), 0)]
     found = call.record.call([*rows, weight, ignored, smoothing, _NONE])
     loss = found[0] if call.rank() == 1 else unfold(found[0], 0, size)
+    loss = _reduced(call, loss, weight, ignored, reduction)
+    return [loss, loss.detach(), loss.detach()]
+
+
+@rule("_nll_loss")
+def nll_loss(call):
+    x, target, weight, ignored, reduction = call.args
+    if call.on[2] or call.rank() == 1:
+        return one_by_one(call)
+    rows = [fold(call.whole(0), 0), fold(call.whole(1), 0)]
+    loss, _ = call.record.call([*rows, weight, ignored, _NONE])
+    loss = _reduced(call, unfold(loss, 0, call.size), weight, ignored, reduction)
+    return [loss, loss.detach()]
+
+
+def _reduced(call, loss, weight, ignored, reduction):
+    """Losses of places, reduced for each example."""
+    size = call.size
     if reduction != _NONE:
         loss = loss.reshape(size, -1).sum(1)
     if reduction == _MEAN:
@@ -154,7 +172,14 @@ def cross_entropy(call):
         kept = labels != ignored
         share = kept if weight is None else kept * weight[flambeau.where(kept, labels, 0)]
         loss = loss / share.sum(1)
-    return [loss, loss.detach(), loss.detach()]
+    return loss
+
+
+@rule("constant_pad_nd", "_pad_edges", "_fold_edges")
+def padding(call):
+    """Operators on the last dimensions, whatever stands before."""
+    name = call.record.arguments[0][0]
+    return call.run(**{name: call.args[0]})
 
 
 @rule("_grid_sample")

@@ -1,7 +1,6 @@
 """Softmax and the losses of classification, made of other operators."""
 
 import flambeau as torch
-from flambeau import _levels
 from flambeau._ops import internal
 
 from ._reduction import REDUCTIONS, reduction_name
@@ -51,13 +50,6 @@ def _check_target(input, target):
     return class_dim, target.long()
 
 
-def _check_bounds(input, target, class_dim, ignore_index):
-    classes = input.shape[class_dim]
-    outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if input.device.type != "meta" and _levels.holds(outside):
-        raise IndexError(f"Target {int(target[outside][0])} is out of bounds.")
-
-
 def nll_loss(
     input,
     target,
@@ -76,22 +68,15 @@ def nll_loss(
     tensor(2.)
     """
     reduction = reduction_name(size_average, reduce, reduction)
-    class_dim, target = _check_target(input, target)
-    _check_bounds(input, target, class_dim, ignore_index)
-    kept = target != ignore_index
-    index = torch.where(kept, target, torch.zeros_like(target))
-    picked = input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
-    share = kept.to(input.dtype)
-    if weight is not None:
-        share = share * weight[index]
-    loss = torch.where(kept, -picked * share, torch.zeros_like(picked))
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
-    if reduction != "mean":
+    _, target = _check_target(input, target)
+    number = _number(reduction)
+    return internal["_nll_loss"](input, target, weight, ignore_index, number)[0]
+
+
+def _number(reduction):
+    if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
-    return loss.sum() / share.sum()
+    return REDUCTIONS[reduction]
 
 
 def _weighted_mean(weight, class_dim, input):
@@ -127,9 +112,7 @@ def cross_entropy(
         log_p = torch.log_softmax(input, class_dim)
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim)
     _, target = _check_target(input, target)
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction")
-    number = REDUCTIONS[reduction]
+    number = _number(reduction)
     return internal["_cross_entropy"](input, target, weight, ignore_index, label_smoothing, number)[
         0
     ]
