@@ -9,11 +9,13 @@
 import sys as _sys
 
 from . import (
+    _categories,
     _discrete,
     _gamma,
     _location_scale,
     _multivariate,
     _relaxed,
+    _tails,
     _transformed,
     constraint_registry,
     constraints,
@@ -22,18 +24,29 @@ from . import (
     transforms,
     utils,
 )
+from ._categories import *
 from ._discrete import *
 from ._gamma import *
 from ._location_scale import *
 from ._multivariate import *
 from ._relaxed import *
+from ._tails import *
 from ._transformed import *
 from .constraint_registry import biject_to, transform_to
 from .distribution import Distribution, ExponentialFamily
 from .kl import kl_divergence, register_kl
 from .transforms import *
 
-_FAMILIES = (_discrete, _gamma, _location_scale, _multivariate, _relaxed, _transformed)
+_FAMILIES = (
+    _categories,
+    _discrete,
+    _gamma,
+    _location_scale,
+    _multivariate,
+    _relaxed,
+    _tails,
+    _transformed,
+)
 
 __all__ = sorted(
     ["Distribution", "ExponentialFamily", "biject_to", "kl_divergence", "register_kl"]

@@ -5,7 +5,8 @@ import math
 import flambeau as torch
 
 from . import constraints
-from ._discrete import Categorical, _Odds, _OverCategories
+from ._categories import Categorical, _OverCategories
+from ._discrete import _Odds
 from ._transformed import TransformedDistribution
 from .distribution import Distribution
 from .transforms import ExpTransform, SigmoidTransform

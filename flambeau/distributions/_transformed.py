@@ -217,7 +217,7 @@ class MixtureSameFamily(Distribution):
     has_rsample = False
 
     def __init__(self, mixture_distribution, component_distribution, validate_args=None):
-        from ._discrete import Categorical
+        from ._categories import Categorical
 
         if not isinstance(mixture_distribution, Categorical):
             raise ValueError(

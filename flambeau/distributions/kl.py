@@ -4,10 +4,12 @@ import math
 
 import flambeau as torch
 
+from . import _categories as categories
 from . import _discrete as discrete
 from . import _gamma as gamma
 from . import _location_scale as loc_scale
 from . import _multivariate as multivariate
+from ._tails import Pareto
 from ._transformed import Independent, TransformedDistribution
 from .distribution import Distribution, ExponentialFamily
 from .utils import euler_constant, sum_rightmost
@@ -17,18 +19,17 @@ __all__ = ["kl_divergence", "register_kl"]
 _REGISTRY = {}
 _MEMO = {}
 
-Bernoulli, Binomial, Categorical = discrete.Bernoulli, discrete.Binomial, discrete.Categorical
+Bernoulli, Binomial, Categorical = discrete.Bernoulli, discrete.Binomial, categories.Categorical
 ContinuousBernoulli, Geometric, Poisson = (
     discrete.ContinuousBernoulli,
     discrete.Geometric,
     discrete.Poisson,
 )
-Beta, Dirichlet, Exponential, Gamma, Pareto = (
+Beta, Dirichlet, Exponential, Gamma = (
     gamma.Beta,
     gamma.Dirichlet,
     gamma.Exponential,
     gamma.Gamma,
-    gamma.Pareto,
 )
 Cauchy, Gumbel, HalfNormal, Laplace, Normal, Uniform = (
     loc_scale.Cauchy,
@@ -286,7 +287,7 @@ def _(p, q):
     return _weighted_log_ratio(p.probs, p.logits - q.logits, q.probs).sum(-1)
 
 
-@register_kl(discrete.OneHotCategorical, discrete.OneHotCategorical)
+@register_kl(categories.OneHotCategorical, categories.OneHotCategorical)
 def _(p, q):
     return kl_divergence(p._categorical, q._categorical)
 
