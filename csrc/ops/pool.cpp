@@ -88,6 +88,21 @@ Axis adaptive_axis(int64_t in, int64_t out) {
   return a;
 }
 
+// Windows that an operator is given directly: one of each number for every dimension.
+void check_windows(const Tensor& x, const Ints& size, std::initializer_list<const Ints*> windows) {
+  const auto dims = static_cast<int64_t>(size.size());
+  bool fits = dims >= 1 && dims <= 3 && x.dim() >= dims;
+  for (int64_t n : size) fits = fits && n >= 0;
+  for (const Ints* w : windows) fits = fits && w->size() == size.size();
+  check(fits, "pooling: windows of ", dims, " dimensions over an input of shape ", x.sizes());
+}
+void check_steps(const Pooling& g) {
+  for (size_t d = 0; d < g.kernel.size(); ++d)
+    check(g.kernel[d] > 0 && g.stride[d] > 0 && g.dilation[d] > 0 && g.padding[d] >= 0,
+          "pooling: kernel ", g.kernel, ", stride ", g.stride, ", dilation ", g.dilation,
+          " and padding ", g.padding);
+}
+
 // -- averages: a linear map, whose gradient is its transpose -------------------------------------
 Axis average_axis(int64_t in, int64_t out, int64_t k, int64_t s, int64_t p, bool include_pad,
                   bool divide) {
@@ -103,6 +118,8 @@ Axis average_axis(int64_t in, int64_t out, int64_t k, int64_t s, int64_t p, bool
 
 Tensor average(const Tensor& x, const Ints& size, const Ints& kernel, const Ints& stride,
                const Ints& padding, bool include_pad, int64_t divisor, bool transposed) {
+  check_windows(x, size, {&kernel, &stride, &padding});
+  check_steps({kernel, stride, padding, Ints(size.size(), 1), size});
   const auto dims = static_cast<int64_t>(size.size());
   std::vector<Axis> axes;
   for (size_t d = 0; d < size.size(); ++d) {
@@ -137,6 +154,7 @@ Tensor avg_pool1d(const Tensor& input, const Ints& kernel, const std::optional<I
 }
 
 Tensor adaptive_average(const Tensor& x, const Ints& size, bool transposed) {
+  check_windows(x, size, {});
   const auto dims = static_cast<int64_t>(size.size());
   std::vector<Axis> axes;
   for (size_t d = 0; d < size.size(); ++d) {
@@ -166,10 +184,14 @@ std::vector<Axis> max_axes(const Tensor& x, const Pooling& g) {
 
 std::tuple<Tensor, Tensor> maxima(const Tensor& x, const Ints& size, const Ints& kernel,
                                   const Ints& stride, const Ints& padding, const Ints& dilation) {
-  return run_max_windows(x, max_axes(x, {kernel, stride, padding, dilation, size}), true);
+  check_windows(x, size, {&kernel, &stride, &padding, &dilation});
+  const Pooling g{kernel, stride, padding, dilation, size};
+  check_steps(g);
+  return run_max_windows(x, max_axes(x, g), true);
 }
 
 std::tuple<Tensor, Tensor> adaptive_maxima(const Tensor& x, const Ints& size) {
+  check_windows(x, size, {});
   std::vector<Axis> axes;
   const size_t lead = static_cast<size_t>(x.dim()) - size.size();
   for (size_t d = 0; d < size.size(); ++d)
