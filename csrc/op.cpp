@@ -430,7 +430,8 @@ void call_out(const Op& op, Value* args, Value* outs) {
         outs[r] = results[r];
         continue;
       }
-      check_type(results[r].tag() == Value::tensor, name, "(): out= cannot take a tuple of results");
+      check_type(results[r].tag() == Value::tensor, name,
+                 "(): out= cannot take a tuple of results");
       const Tensor& got = results[r].as_tensor();
       bool casts = op.pointwise || op.flags & (kCastsOut | kFactory);
       check(casts || got.dtype() == o.dtype(), name, "(): Expected out tensor to have dtype ",

@@ -154,3 +154,14 @@ def deepcopy_tensor(tensor, memo):
 
 
 flambeau.UntypedStorage.__reduce_ex__ = reduce_storage
+
+
+def _flatten_dense_tensors(tensors):
+    """One flat tensor of all elements, in order."""
+    return flambeau.cat([t.reshape(-1) for t in tensors])
+
+
+def _unflatten_dense_tensors(flat, tensors):
+    """Views of a flat tensor with the shapes of these tensors."""
+    parts = flat.split([t.numel() for t in tensors])
+    return tuple(part.view_as(t) for part, t in zip(parts, tensors, strict=True))

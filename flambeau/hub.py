@@ -13,6 +13,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
+from urllib.parse import urlparse
 
 import flambeau
 
@@ -20,7 +21,7 @@ __all__ = """download_url_to_file get_dir help list load load_state_dict_from_ur
 set_dir""".split()
 
 _chosen_dir = None
-_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]{8,})\.")
 _CONNECT_SECONDS = 30
 _TRUSTED_OWNERS = ("facebookresearch", "facebookincubator", "pytorch", "fairinternal")
 
@@ -120,15 +121,13 @@ def load_state_dict_from_url(
 
     check_hash: the file's name must end in -<first digits of its SHA-256>.<extension>.
     """
-    from urllib.parse import urlparse
-
     model_dir = model_dir or os.path.join(get_dir(), "checkpoints")
     os.makedirs(model_dir, exist_ok=True)
     name = file_name or os.path.basename(urlparse(url).path)
     path = os.path.join(model_dir, name)
     if not os.path.exists(path):
         sys.stderr.write(f'Downloading: "{url}" to {path}\n')
-        match = _HASH.search(name) if check_hash else None
+        match = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, path, match and match.group(1), progress=progress)
     if _is_zipped_legacy(path):
         warnings.warn("Falling back to the old format < 1.6: a zip of one checkpoint", stacklevel=2)

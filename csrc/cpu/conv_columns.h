@@ -199,7 +199,8 @@ void lay_columns(const Conv<T>& c, const PaddedLines<T>& lines, int64_t channels
         const T* from = src;
         T* to = row;
         if (width <= W)
-          for (int64_t i = 0; i < count; ++i, from += next, to += width) Vec<T>::load(from).store(to);
+          for (int64_t i = 0; i < count; ++i, from += next, to += width)
+            Vec<T>::load(from).store(to);
         else
           for (int64_t i = 0; i < count; ++i, from += next, to += width)
             for (int64_t j = 0; j < width; j += W) Vec<T>::load(from + j).store(to + j);

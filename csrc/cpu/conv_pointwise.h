@@ -137,11 +137,12 @@ void weight_pointwise(const Conv<T>& c) {
     }
 }
 
-// -- kernels as large as the input -----------------------------------------------------------------
+// -- kernels as large as the input
+// -----------------------------------------------------------------
 
 template <class T>
 void output_whole(const Conv<T>& c) {
-  Gemm<T> g{c.a.batch,   c.filters, c.depth,        c.input(0, 0), c.depth, 1,
+  Gemm<T> g{c.a.batch,   c.filters, c.depth, c.input(0, 0),  c.depth,  1,
             c.weight(0), 1,         c.depth, c.output(0, 0), c.filters};
   g.bias = static_cast<const T*>(c.a.bias);
   if (g.bias) g.start = Start::bias_cols;
@@ -154,8 +155,7 @@ void input_whole(const Conv<T>& c) {
             c.weight(0), c.depth, 1,         c.input(0, 0),  c.depth};
   if (c.a.bias) {
     const T* bias = static_cast<const T*>(c.a.bias);
-    for (int64_t i = 0; i < c.a.batch * c.depth; ++i)
-      c.input(0, 0)[i] = bias[i % c.depth / c.taps];
+    for (int64_t i = 0; i < c.a.batch * c.depth; ++i) c.input(0, 0)[i] = bias[i % c.depth / c.taps];
     g.start = Start::c;
   }
   gemm(g);
@@ -163,8 +163,8 @@ void input_whole(const Conv<T>& c) {
 
 template <class T>
 void weight_whole(const Conv<T>& c) {
-  gemm(Gemm<T>{c.filters,     c.depth, c.a.batch, c.output(0, 0), 1, c.filters,
-               c.input(0, 0), c.depth, 1,         c.weight(0),    c.depth});
+  gemm(Gemm<T>{c.filters, c.depth, c.a.batch, c.output(0, 0), 1, c.filters, c.input(0, 0), c.depth,
+               1, c.weight(0), c.depth});
 }
 
 }  // namespace FLAMBEAU_ISA

@@ -1,5 +1,5 @@
 """What computes: flags that programs for other back ends set, and what is available."""
 
-from . import cuda, cudnn, mps
+from . import cpu, cuda, cudnn, mkl, mkldnn, mps, openmp, opt_einsum
 
-__all__ = ["cuda", "cudnn", "mps"]
+__all__ = "cpu cuda cudnn mkl mkldnn mps openmp opt_einsum".split()

@@ -505,3 +505,6 @@ class ReduceLROnPlateau(LRScheduler):
         else:
             bound = best + sign * self.threshold
         return a < bound if self.mode == "min" else a > bound
+
+
+_LRScheduler = LRScheduler  # the older name, which programs derive from

@@ -1,0 +1,63 @@
+"""Names that libraries import, and the small tools behind some of them."""
+
+import importlib
+
+import pytest
+
+import flambeau as torch
+
+NAMES = """
+optim.lr_scheduler:_LRScheduler nn.modules.module:_IncompatibleKeys nn.modules.utils:_pair
+nn.modules.batchnorm:_BatchNorm nn.modules.conv:_ConvNd nn.modules.loss:_Loss
+utils.data._utils.collate:default_collate _utils:_flatten_dense_tensors autograd:Variable
+nn.common_types:_size_2_t types:_dtype utils.model_zoo:load_url utils.hooks:RemovableHandle
+backends.mkldnn:is_available backends.opt_einsum:enabled jit.annotations:List jit:Final
+hub:HASH_REGEX hub:urlparse nn.init:_calculate_correct_fan _dynamo:OptimizedModule
+utils.data.dataloader:_BaseDataLoaderIter utils.data.dataloader:_MultiProcessingDataLoaderIter
+utils._pytree:_dict_flatten_with_keys _C:_TensorMeta autograd.profiler:record_function
+nn.parallel:DistributedDataParallel nn.parallel.distributed:DistributedDataParallel
+multiprocessing:spawn futures:Future
+""".split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_there(name):
+    module, _, attribute = name.partition(":")
+    assert hasattr(importlib.import_module(f"flambeau.{module}"), attribute)
+
+
+def test_weak_dictionaries():
+    from flambeau.utils.weak import WeakTensorKeyDictionary
+
+    x, y = torch.ones(2), torch.ones(2)
+    notes = WeakTensorKeyDictionary({x: 1})
+    notes[y] = 2
+    assert notes[x] == 1 and len(notes) == 2 and x in notes and 3 not in notes
+    del y
+    assert list(notes) == [x]
+
+
+def test_flat_tensors():
+    from flambeau._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+    tensors = [torch.arange(3.0), torch.ones(2, 2)]
+    flat = _flatten_dense_tensors(tensors)
+    assert flat.shape == (7,)
+    assert all(torch.equal(a, b) for a, b in zip(_unflatten_dense_tensors(flat, tensors), tensors))
+
+
+def test_timers():
+    from flambeau.utils.benchmark import Compare, Timer
+
+    timer = Timer("x + 1", globals={"x": torch.ones(2)}, label="add", description="small")
+    made = timer.timeit(10)
+    assert made.number_per_run == 10 and made.median > 0 and "add" in repr(made)
+    made = timer.blocked_autorange(min_run_time=0.01)
+    assert made.mean > 0 and made.iqr >= 0
+    assert "small" in str(Compare([made]))
+
+
+def test_environment():
+    from flambeau.utils import collect_env
+
+    assert torch.version.flambeau in collect_env.get_pretty_env_info()
