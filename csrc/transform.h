@@ -38,6 +38,8 @@ TensorList apply_to_examples(Node& node, TensorList&& grads);
 inline constexpr const char* kCallsItem =
     "calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please "
     "try to rewrite what you're doing with other operations.";
+inline constexpr const char* kReads =
+    "reading the elements of a Tensor. We don't support that: an example's numbers are not known.";
 inline constexpr const char* kBranches =
     "attempting to use a Tensor in some data-dependent control flow. We don't support that yet: "
     "use torch.where or other operations instead.";

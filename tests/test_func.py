@@ -167,6 +167,18 @@ def test_functional_call():
         functional_call(net, {"a.weight": w, "b.weight": w * 2}, x)
 
 
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="must be Tensor"):
+        grad(lambda x: x)(3.0)
+    with pytest.raises(RuntimeError, match="requires_grad_"):
+        vmap(lambda x: x.requires_grad_())(X)
+    for f in (lambda x: x.tolist(), lambda x: x.numpy()):
+        with pytest.raises(RuntimeError, match="vmap"):
+            vmap(f)(torch.ones(2, 3))
+    net = nn.Linear(2, 2)
+    assert functional_call(net, {"other": X}, torch.ones(2)).shape == (2,)
+
+
 def test_functionalize_writes_the_arguments_back():
     x = torch.zeros(2)
     assert functionalize(lambda x: x.add_(1) * 2)(x).tolist() == [2, 2]

@@ -1,6 +1,7 @@
 // Python data into tensors and back: tensor(), as_tensor(), from_numpy(), frombuffer(), tolist().
 #include <cmath>
 
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
@@ -322,6 +323,7 @@ PyObject* tolist(PyObject*, PyObject* self) {
     check_type(is_tensor(self), "tolist(): expected a tensor, got ", Py_TYPE(self)->tp_name);
     const Tensor& t = unwrap(self);
     if (t.is_meta()) fail(ErrorKind::not_implemented, "Cannot copy out of meta tensor; no data!");
+    check_readable(t, kReads);
     return visit(t.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       return nested(t.data<T>(), t, 0);

@@ -1,5 +1,6 @@
 // Memory shared with others: NumPy arrays and buffers in, the buffer protocol and DLPack out and
 // in.
+#include "../transform.h"
 #include "python.h"
 
 namespace flambeau {
@@ -203,6 +204,7 @@ PyObject* array_source(PyObject*, PyObject* o) {
   return guarded([&] {
     check_type(is_tensor(o), "expected a tensor, got ", Py_TYPE(o)->tp_name);
     const Tensor& t = unwrap(o);
+    check_readable(t, kReads);
     check(t.device_type() == DeviceType::cpu && buffer_format(t.dtype()) &&
               t->layout == Layout::strided,
           "NumPy has no such arrays");

@@ -60,6 +60,12 @@ PyObject* requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
                                    &on))
     return nullptr;
   return guarded([&] {
+    check(!modes().transforms || !is_transformed(unwrap(self)),
+          "You are attempting to call Tensor.requires_grad_() (or perhaps using "
+          "torch.autograd.functional.* APIs) inside of a function being transformed. This is "
+          "unsupported, please attempt to use the transforms of torch.func (e.g. grad, vjp, "
+          "jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being "
+          "transformed instead.");
     set_requires_grad(unwrap(self), on);
     return Py_NewRef(self);
   });

@@ -134,6 +134,14 @@ def _tensors(tree, what):
     return flat, spec
 
 
+def _inputs(tree):
+    flat, spec = tree_flatten(tree)
+    for x in flat:
+        if not isinstance(x, _C.Tensor):
+            raise ValueError(f"Thing passed to transform API must be Tensor, got {type(x)}")
+    return flat, spec
+
+
 def _with_aux(output, name):
     if not (isinstance(output, tuple) and len(output) == 2):
         raise RuntimeError(
@@ -151,7 +159,7 @@ def vjp(func, *primals, has_aux=False):
     >>> pull(torch.ones(2))
     (tensor([2., 4.]),)
     """
-    flat, spec = _tensors(primals, "vjp(f, *primals): Expected all inputs to be Tensors")
+    flat, spec = _inputs(primals)
     tape = _Tape(flat)
     output, aux = tape.run(func, *tree_unflatten(tape.tracked, spec)), None
     if has_aux:
@@ -251,9 +259,7 @@ def _scalar(output):
 
 def _gradient(func, argnums, has_aux, args, kwargs):
     numbers = _chosen(args, argnums)
-    flat, spec = _tensors(
-        tuple(args[n] for n in numbers), "grad(f): Expected the arguments to be Tensors"
-    )
+    flat, spec = _inputs(tuple(args[n] for n in numbers))
     tape = _Tape(flat)
     tracked = replaced(args, numbers, tree_unflatten(tape.tracked, spec))
     output, aux = tape.run(functools.partial(func, *tracked, **kwargs)), None

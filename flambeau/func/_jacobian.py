@@ -4,7 +4,7 @@ import functools
 
 from .. import _C
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
-from ._grad import _chosen, _tensors, replaced, vjp
+from ._grad import _chosen, _inputs, replaced, vjp
 from ._jvp import jvp
 from ._vmap import vmap
 
@@ -51,7 +51,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
     def wrapped(*args, **kwargs):
         numbers = _chosen(args, argnums)
         chosen = tuple(args[n] for n in numbers)
-        flat, spec = _tensors(chosen, "jacrev: Expected the arguments to be Tensors")
+        flat, spec = _inputs(chosen)
 
         def of_chosen(*leaves):
             return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
@@ -94,7 +94,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
     def wrapped(*args, **kwargs):
         numbers = _chosen(args, argnums)
         chosen = tuple(args[n] for n in numbers)
-        flat, spec = _tensors(chosen, "jacfwd: Expected the arguments to be Tensors")
+        flat, spec = _inputs(chosen)
 
         def of_chosen(*leaves):
             return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)

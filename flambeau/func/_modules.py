@@ -52,16 +52,9 @@ def swapped(module, values):
     try:
         for name, value in values.items():
             owner, last = _owner(module, name)
-            for table in (owner._parameters, owner._buffers):
-                if last in table:
-                    saved.append((table, last, table[last]))
-                    table[last] = value
-                    break
-            else:
-                if not hasattr(owner, last):
-                    raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
-                saved.append((owner.__dict__, last, getattr(owner, last)))
-                owner.__dict__[last] = value
+            table = owner._parameters if last in owner._parameters else owner._buffers
+            saved.append((table, last, table[last]))
+            table[last] = value
         yield
     finally:
         for table, last, before in reversed(saved):
@@ -107,6 +100,8 @@ def functional_call(
         )
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     values = _spread_ties(module, values, tie_weights, strict)
+    known = _aliases(module)
+    values = {name: value for name, value in values.items() if name in known}
     with swapped(module, values):
         return module(*args, **(kwargs or {}))
 
