@@ -1,7 +1,8 @@
 """Shared by the benchmarks: times rows of (name, setup) in flambeau and, if asked, in PyTorch.
 
 Each setup takes the package and returns the function to time. Options: a regular expression to
-choose rows, `--threads N`, and `--against torch` for a second column and the ratio.
+choose rows, `--threads N`, and `--against torch` for a second column and the ratio. On a machine
+that others use, `--cpu --threads 1` takes the least processor time in place of the median.
 """
 
 import argparse
@@ -12,22 +13,23 @@ import statistics
 import time
 
 
-def measure(function, seconds=0.2):
-    """The median time of a call in microseconds."""
+def measure(function, cpu, seconds=0.2):
+    """The median time of a call, or its least processor time, in microseconds."""
+    clock = time.process_time if cpu else time.perf_counter
     calls = 1
-    while (spent := run(function, calls)) < 2e-3:
+    while (spent := run(function, calls, clock)) < 2e-3:
         calls = max(2 * calls, int(calls * 2.5e-3 / max(spent, 1e-7)))
-    samples, end = [], time.perf_counter() + seconds
-    while len(samples) < 5 or time.perf_counter() < end:
-        samples.append(run(function, calls) / calls)
-    return statistics.median(samples) * 1e6
+    samples, end = [], clock() + seconds
+    while len(samples) < 5 or clock() < end:
+        samples.append(run(function, calls, clock) / calls)
+    return (min if cpu else statistics.median)(samples) * 1e6
 
 
-def run(function, calls):
-    start = time.perf_counter()
+def run(function, calls, clock):
+    start = clock()
     for _ in range(calls):
         function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def main(rows):
@@ -35,6 +37,7 @@ def main(rows):
     parser.add_argument("only", nargs="?", default=".*", help="rows to run")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--against", default="", help="another package, such as torch")
+    parser.add_argument("--cpu", action="store_true", help="processor time, not the clock's")
     args = parser.parse_args()
     packages = [importlib.import_module(n) for n in ("flambeau", args.against) if n]
     for package in packages:
@@ -44,7 +47,7 @@ def main(rows):
     for name, setup in rows:
         if not re.fullmatch(args.only, name):
             continue
-        times = [measure(setup(package)) for package in packages]
+        times = [measure(setup(package), args.cpu) for package in packages]
         line = f"{name:32}" + "".join(f"{t:12.2f} us" for t in times)
         if len(times) == 2:
             ratios.append(times[1] / times[0])

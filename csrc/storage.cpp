@@ -14,8 +14,9 @@
 namespace flambeau {
 namespace {
 
-// Blocks are cached in size classes, four to each doubling. A class keeps what it gets back until
-// the whole cache passes kKeep bytes; then freed blocks go to the system.
+// Blocks are cached in size classes, four to each doubling. What is freed is kept while the cache
+// has less than kKeep bytes, and beyond that while no more is held than was once in use: a program
+// whose every step needs several GB gets the same pages again. The rest goes to the system.
 constexpr size_t kAlign = 64;
 constexpr size_t kSmallest = 64;
 constexpr int kClasses = 4 * 42;
@@ -121,7 +122,8 @@ void cpu_free(void* p, size_t nbytes) {
   Cache& c = cache();
   c.lock.lock();
   c.stats.in_use -= static_cast<int64_t>(bytes);
-  if (static_cast<size_t>(c.stats.cached) + bytes > kKeep) {
+  const auto kept = c.stats.cached + static_cast<int64_t>(bytes);
+  if (kept > static_cast<int64_t>(kKeep) && c.stats.in_use + kept > c.stats.peak) {
     c.lock.unlock();
     std::free(p);
     return;
