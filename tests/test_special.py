@@ -201,6 +201,8 @@ BINARY = {
         (2.0, 0.3, 12.245364546107732),
         (3.5, 20.0, 0.00023798942002684447),
         (45.0, 13.0, 7.734957053561201e-51),
+        (3.0, -7.3, -34.41058703179517),
+        (4.0, -100.25, 259.7575757647448),
     ],
     "igamma": [
         (0.01, 0.5, 0.9943732438060329),
@@ -428,6 +430,11 @@ def test_edges():
     assert torch.igamma(double([0.0, 2.0]), double([1.0, 0.0])).tolist() == [1.0, 0.0]
     assert torch.igammac(double([0.0, 2.0]), double([1.0, 0.0])).tolist() == [0.0, 1.0]
     assert torch.special.xlog1py(double([0.0]), double([nan])).isnan().all()
+
+
+def test_zeta_far_below_zero():
+    # as good as the sum over all integers: pi^2 / sin(pi q)^2
+    assert abs(torch.special.zeta(2.0, double(-1e15 - 0.5)).item() - torch.pi**2) < 1e-13
 
 
 def test_large_incomplete_gamma():

@@ -174,6 +174,7 @@ double igammac(double a, double x) { return regularized(a, x, false); }
 // Both from P(a, x(a)) = const: dx/da = -(dP/da) / (dP/dx).
 double gamma_sample_slope(double a, double x) {
   if (!(x > 0 && a > 0)) return x == 0 ? 0 : __builtin_nan("");
+  if (a > 1e8) return 1 + (x - a) / (2 * a);  // a normal distribution
   const double rate = __builtin_log(x) - digamma(a);
   if (x < a + 1) {
     const Dual s = lower_series(Dual(a, 1), x);
@@ -245,13 +246,17 @@ double zeta(double s, double q) {
   if (q <= 0) {
     if (q == __builtin_floor(q)) return __builtin_inf();
     if (s != __builtin_floor(s)) return __builtin_nan("");  // a power of a negative number
+    // With q = f - n the terms below zero are those of 1 - f, 2 - f, ..., n - f.
+    const double n = __builtin_ceil(-q), f = q + n;
+    const double below = zeta(s, 1 - f) - zeta(s, n + 1 - f);
+    return zeta(s, f) + (__builtin_fmod(s, 2) == 0 ? below : -below);
   }
   if (q != q) return q;
   double sum = 0;
   for (; q < 12 + s; q += 1) {
     const double term = __builtin_pow(q, -s);
     sum += term;
-    if (q > 0 && term <= kEps * kEps * sum) return sum;  // s is large: nothing else counts
+    if (term <= kEps * kEps * sum) return sum;  // s is large: nothing else counts
   }
   // B_2j / (2j)!
   static constexpr double c[] = {1.0 / 12,
