@@ -1,10 +1,8 @@
 """The type of `__version__`: text that compares as a version."""
 
-import re
-
 from . import version as _version
 
-_FORM = re.compile(r"v?(\d+(?:\.\d+)*)(?:[._-]?(a|b|rc|dev|post)[a-z]*\.?(\d*))?[^+]*(?:\+(.*))?")
+_FORM = r"v?(\d+(?:\.\d+)*)(?:[._-]?(a|b|rc|dev|post)[a-z]*\.?(\d*))?[^+]*(?:\+(.*))?"
 _RANK = {"dev": -4, "a": -3, "b": -2, "rc": -1, None: 0, "post": 1}
 
 
@@ -12,7 +10,9 @@ def _key(other):
     """What orders a version given as text, a tuple or a packaging.Version; None if it is none."""
     if isinstance(other, (tuple, list)):
         other = ".".join(map(str, other))
-    match = _FORM.fullmatch(str(other))
+    import re  # late: it takes longer to import than much of flambeau
+
+    match = re.fullmatch(_FORM, str(other))
     if match is None:
         return None
     numbers, stage, count, local = match.groups()
