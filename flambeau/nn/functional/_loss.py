@@ -234,11 +234,14 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
-    if pos_weight is None:
+    half = input.dtype in (torch.float16, torch.bfloat16)  # rounded step by step, as by PyTorch
+    if pos_weight is None and not half:
         loss = internal["_bce_with_logits"](input, target)
     else:
         log_p = torch.nn.functional.logsigmoid(input)
-        loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * log_p
+        if pos_weight is not None:
+            log_p = ((pos_weight - 1) * target + 1) * log_p
+        loss = (1 - target) * input - log_p
     if weight is not None:
         loss = loss * weight
     return reduce_loss(loss, reduction)
