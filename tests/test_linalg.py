@@ -288,6 +288,7 @@ def test_gradient_of_singular_determinant():
 
 def test_gradients_that_are_not_there():
     a = random(4, 2).requires_grad_()
+    assert not linalg.lstsq(a, random(4, 1), driver="gelsd").singular_values.requires_grad
     with pytest.raises(RuntimeError, match="complete"):
         linalg.qr(a, "complete").R.sum().backward()
     with pytest.raises(RuntimeError, match="mode='r'"):

@@ -188,7 +188,7 @@ Tensor residuals(const Tensor& a, const Tensor& b, const Tensor& x, const Tensor
 
 Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
            std::optional<std::string> driver) {
-  static const OpCall expand("expand"), squeeze("squeeze", 1);
+  static const OpCall expand("expand"), squeeze("squeeze", 1), detach("detach");
   const char* op = "torch.linalg.lstsq";
   check(a.dim() >= 2, op, ": input must have at least 2 dimensions.");
   check(given.dim() >= 1, op, ": other must have at least 1 dimension.");
@@ -218,7 +218,7 @@ Four lstsq(const Tensor& a, const Tensor& given, std::optional<double> rcond,
   TensorList f = call_lstsq.all(wide_a, wide_b, tolerance, name);
   Tensor rest =
       name == "gelsy" ? empty(Ints{0}, f[2].options()) : residuals(wide_a, wide_b, f[0], f[1]);
-  return {vector ? squeeze(f[0], Ints{-1}) : f[0], rest, f[1], f[2]};
+  return {vector ? squeeze(f[0], Ints{-1}) : f[0], rest, f[1], detach(f[2])};
 }
 
 FLAMBEAU_OPS{
