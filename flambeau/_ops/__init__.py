@@ -73,7 +73,11 @@ def _with_out(function, name):
     @_wraps(function)
     def with_out(*args, out=None, **kwargs):
         if out is None:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except AttributeError:
+                _refuse_others(name, args)
+                raise
         needs_grad = (x for x in (*args, *kwargs.values(), out) if isinstance(x, _C.Tensor))
         if _C.is_grad_enabled() and any(x.requires_grad for x in needs_grad):
             raise RuntimeError(
@@ -87,6 +91,14 @@ def _with_out(function, name):
         return tuple(written) if type(result) is tuple else type(result)(written)
 
     return with_out
+
+
+def _refuse_others(name, args):
+    """TypeError where something else stands for the first tensor."""
+    if args and not isinstance(args[0], _C.Tensor):
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(args[0]).__name__}"
+        ) from None
 
 
 def _in_place(function, name):
