@@ -1,6 +1,37 @@
-"""Image datasets."""
+"""Image datasets, read from their original files. Modules are imported on first use."""
 
-from .mnist import EMNIST, KMNIST, MNIST, FashionMNIST, MNISTSample
-from .vision import VisionDataset
+_WHERE = {
+    "mnist": "EMNIST KMNIST MNIST FashionMNIST MNISTSample QMNIST",
+    "vision": "VisionDataset",
+    "folder": "DatasetFolder ImageFolder",
+    "fakedata": "FakeData",
+    "arrays": "CIFAR10 CIFAR100 SEMEION STL10 SVHN USPS MovingMNIST",
+    "listed": "DTD FER2013 GTSRB SUN397 CLEVRClassification Country211 "
+    "EuroSAT FGVCAircraft Flowers102 Food101 Imagenette Omniglot OxfordIIITPet RenderedSST2 "
+    "StanfordCars",
+    "caltech": "Caltech101 Caltech256",
+    "scenes": "CelebA Cityscapes CocoCaptions CocoDetection Flickr8k Flickr30k Kitti SBDataset "
+    "VOCDetection VOCSegmentation WIDERFace",
+    "flow": "HD1K FlyingChairs FlyingThings3D Kitti2012Stereo Kitti2015Stereo KittiFlow Sintel",
+    "large": "PCAM ImageNet LFWPairs LFWPeople Places365",
+    "_wrapper": "wrap_dataset_for_transforms_v2",
+}
+_MODULES = {name: module for module, names in _WHERE.items() for name in names.split()}
 
-__all__ = ["EMNIST", "FashionMNIST", "KMNIST", "MNIST", "MNISTSample", "VisionDataset"]
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _MODULES:
+        value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name in _WHERE or name in ("utils", "_download"):
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

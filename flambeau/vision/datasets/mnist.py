@@ -8,7 +8,7 @@ import flambeau
 from . import _download
 from .vision import VisionDataset
 
-__all__ = ["EMNIST", "FashionMNIST", "KMNIST", "MNIST", "MNISTSample"]
+__all__ = ["EMNIST", "KMNIST", "MNIST", "QMNIST", "FashionMNIST", "MNISTSample"]
 
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _UINT8 = 8  # idx's code for the element type
@@ -218,6 +218,95 @@ class EMNIST(MNIST):
                     with open(os.path.join(self.raw_folder, name), "wb") as file:
                         file.write(members.read(member))
         os.remove(archive)
+
+
+class QMNIST(MNIST):
+    """MNIST with the 50,000 test images that were lost, and more labels (arXiv 1905.10498).
+
+    `what` is train, test, test10k, test50k or nist. With `compat` targets are classes, else rows
+    of eight numbers.
+    """
+
+    subsets = {
+        "train": "train",
+        "test": "test",
+        "test10k": "test",
+        "test50k": "test",
+        "nist": "nist",
+    }
+    _BASE = "https://raw.githubusercontent.com/facebookresearch/qmnist/master/"
+    _PARTS = {
+        "train": ("qmnist-train-images-idx3-ubyte", "qmnist-train-labels-idx2-int"),
+        "test": ("qmnist-test-images-idx3-ubyte", "qmnist-test-labels-idx2-int"),
+        "nist": ("xnist-images-idx3-ubyte", "xnist-labels-idx2-int"),
+    }
+
+    def __init__(self, root, what=None, compat=True, train=True, **kwargs):
+        what = what or ("train" if train else "test")
+        if what not in self.subsets:
+            raise ValueError(
+                f"Unknown value '{what}' for argument what. Valid values are {tuple(self.subsets)}."
+            )
+        self.what = what
+        self.compat = compat
+        super().__init__(root, train, **kwargs)
+
+    def _files(self):
+        return self._PARTS[self.subsets[self.what]]
+
+    def _load_data(self):
+        paths = [self._find(name) for name in self._files()]
+        if None in paths:
+            raise RuntimeError(
+                "Dataset not found. You can use download=True to download it: there is no "
+                f"{self._files()[paths.index(None)]}[.gz] in {self.raw_folder} or {self.root}"
+            )
+        images, labels = read_idx(paths[0]), _read_int_rows(paths[1])
+        part = {"test10k": slice(0, 10000), "test50k": slice(10000, 60000)}.get(self.what)
+        return (images, labels) if part is None else (images[part], labels[part])
+
+    def download(self):
+        """Fetches the two files, unless they are there."""
+        for name in self._files():
+            if self._find(name) is None:
+                ending = ".xz" if self.subsets[self.what] == "nist" else ".gz"
+                path = os.path.join(self.raw_folder, name + ending)
+                _download.fetch([self._BASE + name + ending], path)
+                if ending == ".xz":
+                    from .utils import extract_archive
+
+                    extract_archive(path, remove_finished=True)
+
+    def __getitem__(self, index):
+        image, target = _as_image(self.data[index]), self.targets[index]
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.compat:
+            target = int(target[0])
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    def _batch_fetcher(self):
+        return None
+
+    def extra_repr(self):
+        return f"Split: {self.what}"
+
+
+def _read_int_rows(path):
+    """[rows, columns] int64 of an idx file of 32-bit integers."""
+    import gzip
+
+    import numpy
+
+    with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
+        zero, kind, dims = struct.unpack(">HBB", file.read(4))
+        if (zero, kind, dims) != (0, 12, 2):
+            raise RuntimeError(f"{path}: not an idx file of rows of integers")
+        shape = struct.unpack(">2I", file.read(8))
+        rows = numpy.frombuffer(file.read(), ">i4").reshape(shape)
+    return flambeau.from_numpy(rows.astype(numpy.int64))
 
 
 def read_idx(path, arrays=1):

@@ -1,0 +1,347 @@
+"""How pixels move from one image to the next, and where they are in a second camera."""
+
+import glob
+import os
+import re
+
+from .folder import default_loader
+from .utils import verify_str_arg
+from .vision import VisionDataset
+
+__all__ = [
+    "HD1K",
+    "FlyingChairs",
+    "FlyingThings3D",
+    "Kitti2012Stereo",
+    "Kitti2015Stereo",
+    "KittiFlow",
+    "Sintel",
+]
+
+
+def read_flo(path):
+    """[2, H, W] of a Middlebury .flo file."""
+    import numpy
+
+    with open(path, "rb") as file:
+        if file.read(4) != b"PIEH":
+            raise ValueError("Magic number incorrect. Invalid .flo file")
+        width, height = numpy.fromfile(file, "<i4", count=2)
+        values = numpy.fromfile(file, "<f4", count=2 * int(width) * int(height))
+    return values.reshape(int(height), int(width), 2).transpose(2, 0, 1)
+
+
+def read_pfm(path, channels=2):
+    """[channels, H, W] of a .pfm file."""
+    import numpy
+
+    with open(path, "rb") as file:
+        header = file.readline().rstrip()
+        if header not in (b"PF", b"Pf"):
+            raise ValueError("Invalid PFM file")
+        size = re.match(rb"^(\d+)\s(\d+)\s$", file.readline())
+        if not size:
+            raise ValueError("Malformed PFM header.")
+        width, height = (int(v) for v in size.groups())
+        order = "<" if float(file.readline().rstrip()) < 0 else ">"
+        data = numpy.fromfile(file, dtype=order + "f")
+    data = data.reshape(height, width, 3 if header == b"PF" else 1).transpose(2, 0, 1)
+    return data[:channels, ::-1].astype("float32")  # files go from the bottom up
+
+
+def read_png16(path):
+    """(values [2, H, W], which are known [H, W]) of KITTI's 16-bit images."""
+    import struct
+    import zlib
+
+    import numpy
+
+    # Pillow has no mode for three channels of 16 bits, so the chunks are read here
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        raise ValueError(f"{path}: not a PNG file")
+    at, packed = 8, b""
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        if kind == b"IHDR":
+            width, height, depth, color, _, _, interlaced = struct.unpack(">2I5B", body)
+            if (depth, color, interlaced) != (16, 2, 0):
+                raise ValueError(f"{path}: wanted 16 bits of RGB, not interlaced")
+        elif kind == b"IDAT":
+            packed += body
+        at += 12 + length
+    rows = numpy.frombuffer(zlib.decompress(packed), numpy.uint8).reshape(height, 1 + 6 * width)
+    image = _unfilter(rows[:, 0], rows[:, 1:].astype(numpy.int64))
+    image = image.reshape(height, width, 3, 2)
+    values = (image[..., 0] << 8 | image[..., 1]).transpose(2, 0, 1)
+    return (values[:2].astype("float32") - 2**15) / 64, values[2].astype(bool)
+
+
+def _unfilter(filters, rows):
+    """PNG's filters undone (RFC 2083, section 6), six bytes to a pixel."""
+    import numpy
+
+    above = numpy.zeros(rows.shape[1], numpy.int64)
+    for kind, row in zip(filters, rows, strict=True):
+        pixels, up = row.reshape(-1, 6), above.reshape(-1, 6)
+        if kind == 1:
+            pixels[:] = numpy.cumsum(pixels, axis=0) & 255
+        elif kind == 2:
+            pixels[:] = (pixels + up) & 255
+        elif kind in (3, 4):
+            left, corner = numpy.zeros(6, numpy.int64), numpy.zeros(6, numpy.int64)
+            for i in range(len(pixels)):
+                guess = (left + up[i]) // 2 if kind == 3 else _paeth(left, up[i], corner)
+                left = pixels[i] = (pixels[i] + guess) & 255
+                corner = up[i]
+        above = row
+    return rows
+
+
+def _paeth(a, b, c):
+    import numpy
+
+    p = a + b - c
+    da, db, dc = abs(p - a), abs(p - b), abs(p - c)
+    return numpy.where((da <= db) & (da <= dc), a, numpy.where(db <= dc, b, c))
+
+
+class _Flow(VisionDataset):
+    """Samples (image1, image2, flow), with a fourth item where flow is not known everywhere."""
+
+    has_mask = False
+
+    def __init__(self, root, transforms=None, loader=default_loader):
+        super().__init__(root)
+        self.transforms = transforms
+        self._loader = loader
+        self._images, self._flows = [], []
+
+    def __getitem__(self, index):
+        first, second = (self._loader(path) for path in self._images[index])
+        flow, valid = None, None
+        if self._flows:
+            flow = self._read(self._flows[index])
+            if self.has_mask:
+                flow, valid = flow
+        if self.transforms is not None:
+            first, second, flow, valid = self.transforms(first, second, flow, valid)
+        if self.has_mask or valid is not None:
+            return first, second, flow, valid
+        return first, second, flow
+
+    def __len__(self):
+        return len(self._images)
+
+    def __rmul__(self, v):
+        import flambeau
+
+        return flambeau.utils.data.ConcatDataset([self] * v)
+
+    @staticmethod
+    def _read(path):
+        return read_flo(path)
+
+
+def _pairs(paths):
+    return [list(pair) for pair in zip(paths[:-1], paths[1:], strict=True)]
+
+
+class Sintel(_Flow):
+    """Frames of a film (Butler et al., 2012), in `root/Sintel`."""
+
+    def __init__(
+        self, root, split="train", pass_name="clean", transforms=None, loader=default_loader
+    ):
+        super().__init__(root, transforms, loader)
+        verify_str_arg(split, "split", ("train", "test"))
+        verify_str_arg(pass_name, "pass_name", ("clean", "final", "both"))
+        base = os.path.join(self.root, "Sintel")
+        folder = os.path.join(base, "training" if split == "train" else "test")
+        for kind in ["clean", "final"] if pass_name == "both" else [pass_name]:
+            for scene in sorted(os.listdir(os.path.join(folder, kind))):
+                self._images += _pairs(
+                    sorted(glob.glob(os.path.join(folder, kind, scene, "*.png")))
+                )
+                if split == "train":
+                    self._flows += sorted(glob.glob(os.path.join(folder, "flow", scene, "*.flo")))
+
+
+class KittiFlow(_Flow):
+    """Streets (Menze and Geiger, 2015), in `root/KittiFlow`; flow is known in places."""
+
+    has_mask = True
+
+    def __init__(self, root, split="train", transforms=None, loader=default_loader):
+        super().__init__(root, transforms, loader)
+        verify_str_arg(split, "split", ("train", "test"))
+        folder = os.path.join(self.root, "KittiFlow", f"{split}ing")
+        first = sorted(glob.glob(os.path.join(folder, "image_2", "*_10.png")))
+        second = sorted(glob.glob(os.path.join(folder, "image_2", "*_11.png")))
+        if not first or len(first) != len(second):
+            raise FileNotFoundError(
+                "Could not find the Kitti flow images. Please make sure the directory structure "
+                "is correct."
+            )
+        self._images = [list(pair) for pair in zip(first, second, strict=True)]
+        if split == "train":
+            self._flows = sorted(glob.glob(os.path.join(folder, "flow_occ", "*_10.png")))
+
+    @staticmethod
+    def _read(path):
+        return read_png16(path)
+
+
+class FlyingChairs(_Flow):
+    """Chairs before landscapes (Dosovitskiy et al., arXiv 1504.06852), in `root/FlyingChairs`."""
+
+    def __init__(self, root, split="train", transforms=None):
+        super().__init__(root, transforms)
+        verify_str_arg(split, "split", ("train", "val"))
+        base = os.path.join(self.root, "FlyingChairs")
+        images = sorted(glob.glob(os.path.join(base, "data", "*.ppm")))
+        flows = sorted(glob.glob(os.path.join(base, "data", "*.flo")))
+        lists = os.path.join(base, "FlyingChairs_train_val.txt")
+        if not os.path.exists(lists):
+            raise FileNotFoundError(
+                "The FlyingChairs_train_val.txt file was not found - please download it from the "
+                "dataset page."
+            )
+        with open(lists) as file:
+            wanted = 1 if split == "train" else 2
+            keep = [i for i, line in enumerate(file) if int(line) == wanted]
+        self._flows = [flows[i] for i in keep]
+        self._images = [[images[2 * i], images[2 * i + 1]] for i in keep]
+
+
+class FlyingThings3D(_Flow):
+    """Things in flight (Mayer et al., arXiv 1512.02134), in `root/FlyingThings3D`."""
+
+    def __init__(
+        self,
+        root,
+        split="train",
+        pass_name="clean",
+        camera="left",
+        transforms=None,
+        loader=default_loader,
+    ):
+        super().__init__(root, transforms, loader)
+        part = {"train": "TRAIN", "test": "TEST"}[verify_str_arg(split, "split", ("train", "test"))]
+        verify_str_arg(pass_name, "pass_name", ("clean", "final", "both"))
+        verify_str_arg(camera, "camera", ("left", "right", "both"))
+        kinds = {
+            "clean": ["frames_cleanpass"],
+            "final": ["frames_finalpass"],
+            "both": ["frames_cleanpass", "frames_finalpass"],
+        }[pass_name]
+        base = os.path.join(self.root, "FlyingThings3D")
+        for kind in kinds:
+            for side in ["left", "right"] if camera == "both" else [camera]:
+                for way in ("into_future", "into_past"):
+                    self._scenes(base, kind, part, side, way)
+        if not self._images:
+            raise FileNotFoundError(
+                "Could not find the FlyingThings3D flow images. Please make sure the directory "
+                "structure is correct."
+            )
+
+    def _scenes(self, base, kind, part, side, way):
+        for folder in sorted(glob.glob(os.path.join(base, kind, part, "*", "*", side))):
+            scene = os.path.dirname(folder)
+            flows = scene.replace(os.path.join(base, kind), os.path.join(base, "optical_flow"))
+            images = sorted(glob.glob(os.path.join(folder, "*.png")))
+            found = sorted(glob.glob(os.path.join(flows, way, side, "*.pfm")))
+            pairs = _pairs(images)
+            if way == "into_future":
+                self._images += pairs
+                self._flows += found[: len(pairs)]
+            else:
+                self._images += [pair[::-1] for pair in pairs]
+                self._flows += found[1 : len(pairs) + 1]
+
+    @staticmethod
+    def _read(path):
+        return read_pfm(path)
+
+
+class HD1K(_Flow):
+    """Streets in high definition (Kondermann et al., 2016), in `root/hd1k`."""
+
+    has_mask = True
+
+    def __init__(self, root, split="train", transforms=None, loader=default_loader):
+        super().__init__(root, transforms, loader)
+        verify_str_arg(split, "split", ("train", "test"))
+        base = os.path.join(self.root, "hd1k")
+        if split == "train":
+            for i in range(36):  # the sequences
+                flows = os.path.join(base, "hd1k_flow_gt", "flow_occ", f"{i:06d}_*.png")
+                images = os.path.join(base, "hd1k_input", "image_2", f"{i:06d}_*.png")
+                pairs = _pairs(sorted(glob.glob(images)))
+                self._images += pairs
+                self._flows += sorted(glob.glob(flows))[: len(pairs)]
+        else:
+            folder = os.path.join(base, "hd1k_challenge", "image_2")
+            first = sorted(glob.glob(os.path.join(folder, "*10.png")))
+            second = sorted(glob.glob(os.path.join(folder, "*11.png")))
+            self._images = [list(pair) for pair in zip(first, second, strict=True)]
+        if not self._images:
+            raise FileNotFoundError(
+                "Could not find the HD1K images. Please make sure the directory structure is "
+                "correct."
+            )
+
+    @staticmethod
+    def _read(path):
+        return read_png16(path)
+
+
+class _KittiStereo(VisionDataset):
+    """Samples (left, right, disparity [1, H, W], known [H, W]); None for the test split."""
+
+    _base = _left = _right = _disparity = None
+
+    def __init__(self, root, split="train", transforms=None):
+        super().__init__(root)
+        verify_str_arg(split, "split", ("train", "test"))
+        self.transforms = transforms
+        folder = os.path.join(self.root, self._base, f"{split}ing")
+        find = lambda name: sorted(glob.glob(os.path.join(folder, name, "*_10.png")))  # noqa: E731
+        self._images = list(zip(find(self._left), find(self._right), strict=True))
+        self._disparities = find(self._disparity) if split == "train" else []
+        if not self._images:
+            raise FileNotFoundError(f"No images were found in {folder}")
+
+    def __getitem__(self, index):
+        pair = tuple(default_loader(path) for path in self._images[index])
+        found = (None, None), (None, None)
+        if self._disparities:
+            import numpy
+            from PIL import Image
+
+            values = numpy.asarray(Image.open(self._disparities[index])) / 256.0
+            found = (values[None].astype("float32"), None), (values > 0, None)
+        if self.transforms is not None:
+            pair, disparities, masks = self.transforms(
+                pair, (found[0][0], found[0][1]), (found[1][0], found[1][1])
+            )
+            return (*pair, disparities[0], masks[0])
+        return (*pair, found[0][0], found[1][0])
+
+    def __len__(self):
+        return len(self._images)
+
+
+class Kitti2012Stereo(_KittiStereo):
+    """Streets from two cameras (Geiger et al., 2012), in `root/Kitti2012`."""
+
+    _base, _left, _right, _disparity = "Kitti2012", "colored_0", "colored_1", "disp_noc"
+
+
+class Kitti2015Stereo(_KittiStereo):
+    """Streets from two cameras (Menze and Geiger, 2015), in `root/Kitti2015`."""
+
+    _base, _left, _right, _disparity = "Kitti2015", "image_2", "image_3", "disp_occ_0"
