@@ -62,6 +62,7 @@ CASES = {
     "scatter": (lambda a, b: a.scatter_add(0, I2, b), (3, 4), (2, 2)),
     "index_add": (lambda a, b: a.index_add(0, I2[1], b, alpha=2), (3, 4), (2, 4)),
     "masked_fill": (lambda a: a.masked_fill(M[:, None], 2.0), (3, 4)),
+    "masked_select": (lambda a: a.masked_select(M[:, None]), (3, 4)),
     "embedding": (lambda w: F.embedding(I2, w), (3, 4)),
     "where": (lambda a, b: torch.where(a > 0, a, b), (3, 1), (4,)),
     "in place": (lambda a, b: a.clone().mul_(b).add_(1), (3, 4), (4,)),

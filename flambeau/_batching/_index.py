@@ -3,7 +3,7 @@
 import flambeau
 from flambeau import _C
 
-from . import one_by_one, rule
+from . import one_by_one, padded, rule
 
 
 @rule("gather", "scatter", "scatter_add", "scatter_reduce")
@@ -51,6 +51,17 @@ def index_add(call):
     moved = x.movedim(dim, 1)
     out = moved.index_put((_rows(call, 1, index), index), source, adds)
     return out.movedim(1, dim)
+
+
+@rule("masked_select")
+def masked_select(call):
+    """With one mask for all the results have one shape."""
+    x, mask = call.args
+    if call.on[1]:
+        return one_by_one(call)
+    shape = flambeau.broadcast_shapes(x.shape[1:], mask.shape)
+    at = mask.expand(shape).reshape(-1).nonzero().squeeze(1)
+    return padded(x, len(shape)).expand(call.size, *shape).flatten(1).index_select(1, at)
 
 
 @rule("take")

@@ -110,6 +110,10 @@ def as_strided(call):
 @rule("select_backward", "slice_backward", "unfold_backward", "diagonal_backward")
 def put_back(call):
     sizes, names = call["sizes"], ("dim", "dim1", "dim2")
+    if len(sizes) == 0:
+        from . import one_by_one
+
+        return one_by_one(call)
     dims = {n: call.dim(call[n], len(sizes)) for n in names if call.has(n)}
     return call.run(sizes=(call.size, *sizes), **dims)
 
