@@ -1,5 +1,6 @@
 // Operator records as Python callables: one type for functions, one for methods, one entry for all.
 #include "../autocast.h"
+#include "../pointwise.h"
 #include "python.h"
 
 #include <structmember.h>
@@ -310,6 +311,26 @@ PyObject* get_schemas(PyObject* self, void*) {
   });
 }
 
+// pointwise, view, native, or composed (of other operators, and differentiable as they are).
+PyObject* get_kind(PyObject* self, void*) {
+  const Op* op = reinterpret_cast<OpFunction*>(self)->op;
+  if (op->alias) op = op->alias;
+  const char* kind = op->pointwise            ? "pointwise"
+                     : op->flags & kView      ? "view"
+                     : op->flags & kComposite ? "composed"
+                                              : "native";
+  return PyUnicode_FromString(kind);
+}
+
+PyObject* get_differentiable(PyObject* self, void*) {
+  for (const Op* o = reinterpret_cast<OpFunction*>(self)->op; o; o = o->next_overload) {
+    const Op* op = o->alias ? o->alias : o;
+    bool formula = op->pointwise ? op->pointwise->differentiable : op->backward != nullptr;
+    if (formula || (op->flags & kComposite && !(op->flags & kNotDifferentiable))) Py_RETURN_TRUE;
+  }
+  Py_RETURN_FALSE;
+}
+
 // Pickled by where it is found: flambeau.<namespace>.<name>.
 PyObject* function_reduce(PyObject* self, PyObject*) {
   const auto* f = reinterpret_cast<OpFunction*>(self);
@@ -330,6 +351,8 @@ PyGetSetDef function_getset[] = {
     {"__module__", get_module, nullptr, nullptr, nullptr},
     {"__doc__", get_doc, nullptr, nullptr, nullptr},
     {"schemas", get_schemas, nullptr, "The record's schemas, one for each overload.", nullptr},
+    {"kind", get_kind, nullptr, "pointwise, view, native or composed.", nullptr},
+    {"differentiable", get_differentiable, nullptr, "Whether there is a gradient.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 PyMemberDef function_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
