@@ -100,3 +100,26 @@ def test_detector():
     assert [set(f) for f in found] == [{"boxes", "labels", "scores"}] * 2
     with pytest.raises(ValueError, match="positive height and width"):
         net.train()(images[:1], [{"boxes": torch.tensor([[5.0, 5, 5, 9]]), "labels": [1]}])
+
+
+def test_looked_into():
+    from flambeau.vision.models.feature_extraction import (
+        create_feature_extractor,
+        get_graph_node_names,
+    )
+
+    net = models.resnet.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]).eval()
+    assert get_graph_node_names(net)[1][5:10] == [
+        "layer1.0.conv1",
+        "layer1.0.bn1",
+        "layer1.0.relu",
+        "layer1.0.conv2",
+        "layer1.0.bn2",
+    ]
+    cut = create_feature_extractor(net, {"layer1": "low", "layer2.0.add": "sum"})
+    x = torch.randn(1, 3, 32, 32)
+    found = cut(x)
+    assert found["low"].equal(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(x))))))
+    assert found["sum"].shape == (1, 128, 4, 4) and not hasattr(cut, "layer3")
+    with pytest.raises(ValueError, match="not present"):
+        create_feature_extractor(net, ["layer9"])

@@ -29,3 +29,11 @@ from .vgg import *
 from .vision_transformer import *
 
 from . import detection, optical_flow, segmentation, video  # isort: skip
+
+
+def __getattr__(name):
+    if name == "feature_extraction":  # it needs fx, which nothing else here does
+        from importlib import import_module
+
+        return import_module(f"{__name__}.feature_extraction")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

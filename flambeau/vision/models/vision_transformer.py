@@ -43,6 +43,11 @@ class MLPBlock(MLP):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
+def _check_sequence(x):
+    if isinstance(x, flambeau.Tensor) and x.dim() != 3:  # fx traces with something else
+        raise ValueError(f"Expected (batch_size, seq_length, hidden_dim) got {tuple(x.shape)}")
+
+
 class EncoderBlock(nn.Module):
     """Norm and attention, norm and MLP, each beside the identity."""
 
@@ -66,10 +71,7 @@ class EncoderBlock(nn.Module):
         self.mlp = MLPBlock(hidden_dim, mlp_dim, dropout)
 
     def forward(self, input):
-        if input.dim() != 3:
-            raise ValueError(
-                f"Expected (batch_size, seq_length, hidden_dim) got {tuple(input.shape)}"
-            )
+        _check_sequence(input)
         x = self.ln_1(input)
         x = self.self_attention(x, x, x, need_weights=False)[0]
         x = self.dropout(x) + input
@@ -109,10 +111,7 @@ class Encoder(nn.Module):
         self.ln = norm_layer(hidden_dim)
 
     def forward(self, input):
-        if input.dim() != 3:
-            raise ValueError(
-                f"Expected (batch_size, seq_length, hidden_dim) got {tuple(input.shape)}"
-            )
+        _check_sequence(input)
         return self.ln(self.layers(self.dropout(input + self.pos_embedding)))
 
 
@@ -186,14 +185,14 @@ class VisionTransformer(nn.Module):
 
     def _process_input(self, x):
         """[N, 3, H, W] to patches [N, H / p * W / p, hidden_dim]."""
-        for name, side in zip(("height", "width"), x.shape[2:], strict=True):
-            if side != self.image_size:
-                raise ValueError(f"Wrong image {name}! Expected {self.image_size} but got {side}!")
+        wanted = (self.image_size, self.image_size)
+        if isinstance(x, flambeau.Tensor) and x.shape[2:] != wanted:
+            raise ValueError(f"Wrong image size! Expected {wanted} but got {tuple(x.shape[2:])}!")
         return self.conv_proj(x).flatten(2).permute(0, 2, 1)
 
     def forward(self, x):
         x = self._process_input(x)
-        token = self.class_token.expand(len(x), -1, -1)
+        token = self.class_token.expand(x.shape[0], -1, -1)
         x = self.encoder(flambeau.cat([token, x], dim=1))
         return self.heads(x[:, 0])
 

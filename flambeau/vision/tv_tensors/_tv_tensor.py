@@ -61,7 +61,7 @@ class TVTensor(flambeau.Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if not all(issubclass(cls, t) for t in types):
+        if not all(issubclass(cls, t) for t in types if issubclass(t, flambeau.Tensor)):
             return NotImplemented
         with flambeau._C.DisableTorchFunctionSubclass():
             result = func(*args, **(kwargs or {}))
