@@ -192,7 +192,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, x):
         x = self._process_input(x)
-        token = self.class_token.expand(x.shape[0], -1, -1)
+        token = self.class_token.expand_as(x[:, :1])
         x = self.encoder(flambeau.cat([token, x], dim=1))
         return self.heads(x[:, 0])
 
