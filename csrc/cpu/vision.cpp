@@ -51,14 +51,11 @@ void fill(RoiTap* taps, const Cells& c, int64_t count, int64_t pixels) {
     for (int64_t s = 0; s < c.samples; ++s, ++taps) {
       const double share = (static_cast<double>(s) + 0.5) / static_cast<double>(c.samples);
       double x = c.start + (static_cast<double>(i) + share) * c.size;
-      *taps = {0, 0, 0.0, 0.0};
-      if (!(x >= -1.0 && x <= static_cast<double>(pixels))) continue;
-      if (x <= 0) x = 0;
-      int64_t low = static_cast<int64_t>(x), high = low + 1;
-      if (low >= pixels - 1) {
-        low = high = pixels - 1;
-        x = static_cast<double>(low);
-      }
+      // Outside the nearest pixel counts, as in torchvision's own deterministic form.
+      if (!(x > 0)) x = 0;
+      const double last = static_cast<double>(pixels - 1);
+      if (x > last) x = last;
+      const int64_t low = static_cast<int64_t>(x), high = low + 1 < pixels ? low + 1 : low;
       const double rest = x - static_cast<double>(low);
       *taps = {low, high, 1 - rest, rest};
     }
@@ -89,7 +86,7 @@ void one_plane(const RoiAlignArgs& a, int64_t k, T* image, T* out) {
             if (tw * rw != 0) top[h.high] += g * tw * rw;
             if (bw * lw != 0) bottom[h.low] += g * bw * lw;
             if (bw * rw != 0) bottom[h.high] += g * bw * rw;
-          } else if (tw + bw != 0 && lw + rw != 0) {
+          } else {
             sum += tw * (lw * top[h.low] + rw * top[h.high]) +
                    bw * (lw * bottom[h.low] + rw * bottom[h.high]);
           }
