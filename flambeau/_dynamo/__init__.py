@@ -19,8 +19,15 @@ def mark_dynamic(t, index, **bounds):
     """Marks a dimension as one that changes: all may."""
 
 
-mark_static = maybe_mark_dynamic = mark_static_address = mark_dynamic
-mark_unbacked = mark_dynamic
+maybe_mark_dynamic = mark_unbacked = mark_dynamic
+
+
+def mark_static(t, index=None):
+    """Marks dimensions as ones that stay: nothing depends on it."""
+
+
+def mark_static_address(t, guard=False):
+    """Marks a tensor's memory as staying where it is: nothing depends on it."""
 
 
 def is_dynamo_supported():
