@@ -61,3 +61,17 @@ def test_environment():
     from flambeau.utils import collect_env
 
     assert torch.version.flambeau in collect_env.get_pretty_env_info()
+
+
+def test_associative_scan():
+    from flambeau._higher_order_ops import associative_scan
+
+    x = torch.randn(2, 7, requires_grad=True)
+    assert torch.allclose(associative_scan(torch.mul, x, 1), x.cumprod(1))
+    assert torch.allclose(associative_scan(torch.add, x, 1, True), x.flip(1).cumsum(1).flip(1))
+    a, b = torch.rand(5, 3), torch.rand(5, 3)  # y[i] = a[i] y[i-1] + b[i]
+    y = associative_scan(lambda p, q: (p[0] * q[0], q[0] * p[1] + q[1]), (a, b), 0)[1]
+    want = [b[0]]
+    for i in range(1, 5):
+        want.append(a[i] * want[-1] + b[i])
+    assert torch.allclose(y, torch.stack(want))
