@@ -113,7 +113,8 @@ inline void pack_pairs(float* dst, int64_t width, const uint16_t* src, int64_t s
         const uint16_t* p = s + q * step;
         r[q] = Vec<float>(0.0f);
         if (q >= n) continue;
-        r[q] = Vec<float>::load_n(reinterpret_cast<const float*>(p) + i, min(W, whole - i));
+        const auto mask = static_cast<__mmask16>((1u << min(W, whole - i)) - 1);
+        r[q] = Vec<float>((Vec<float>::Reg)_mm512_maskz_loadu_epi32(mask, p + 2 * i));
         if (whole < i + columns) {
           const uint32_t last = p[k - 1];
           r[q].v[whole - i] = __builtin_bit_cast(float, last);
