@@ -117,7 +117,7 @@ class PaddedLines {
       const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase));
       // Whole vectors: what a store spoils behind it is written next, or is the slack at the end.
       for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
-      const T* from = src + f - p;
+      const T* from = src ? src + f - p : nullptr;
       if (s == 2)
         for (int64_t q = lo; q < hi; ++q) dst[q] = from[2 * q];
       else
