@@ -76,6 +76,20 @@ def _mapping_keys(x):
     return [MappingKey(k) for k in x]
 
 
+# Names that libraries register containers like dictionaries with.
+def _dict_flatten(d):
+    return list(d.values()), list(d)
+
+
+def _dict_unflatten(values, context):
+    return dict(zip(context, values, strict=True))
+
+
+def _dict_flatten_with_keys(d):
+    values, context = _dict_flatten(d)
+    return list(zip(_mapping_keys(d), values, strict=True)), context
+
+
 def _enter():
     for cls in (tuple, list):
         SUPPORTED_NODES[cls] = NodeDef(
@@ -84,8 +98,8 @@ def _enter():
     for cls in (dict, OrderedDict):
         SUPPORTED_NODES[cls] = NodeDef(
             cls,
-            lambda x: (list(x.values()), list(x)),
-            lambda c, keys, cls=cls: cls(zip(keys, c, strict=True)),
+            _dict_flatten,
+            lambda c, keys, cls=cls: cls(_dict_unflatten(c, keys)),
             _mapping_keys,
         )
     SUPPORTED_NODES[defaultdict] = NodeDef(
@@ -100,20 +114,6 @@ def _enter():
 
 
 _enter()
-
-
-# Names that libraries register containers like dictionaries with.
-def _dict_flatten(d):
-    return list(d.values()), list(d)
-
-
-def _dict_unflatten(values, context):
-    return dict(zip(context, values, strict=True))
-
-
-def _dict_flatten_with_keys(d):
-    values, context = _dict_flatten(d)
-    return list(zip(_mapping_keys(d), values, strict=True)), context
 
 
 _NAMED = NodeDef(

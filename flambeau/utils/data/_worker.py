@@ -221,12 +221,6 @@ class WorkerPool(_BaseDataLoaderIter):
             for _ in self._workers:
                 self._give_task()
 
-    def __iter__(self):
-        return self
-
-    def __len__(self):
-        return len(self._loader)
-
     def __next__(self):
         while not self.closed:
             if not self._waiting:

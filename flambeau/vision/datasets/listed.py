@@ -33,18 +33,18 @@ __all__ = [
 class _Listed(VisionDataset):
     """`_samples` are (path, target); a subclass fills it after `_prepare` has found the files."""
 
+    _archive_beside = False  # whether the archive holds the folder itself, and unpacks beside it
+
     def __init__(self, root, folder, transform, target_transform, loader, archives, download):
         super().__init__(root, transform=transform, target_transform=target_transform)
         self.loader = loader
         self._base = os.path.join(self.root, folder) if folder else self.root
         if download and not self._exists():
+            home = self.root if self._archive_beside else self._base
             for url, md5 in archives:
-                utils.download_and_extract_archive(url, self._archive_root(), md5=md5)
+                utils.download_and_extract_archive(url, home, md5=md5)
         if not self._exists():
             raise not_found()
-
-    def _archive_root(self):
-        return self._base
 
     def _exists(self):
         return os.path.isdir(self._base)
@@ -79,6 +79,8 @@ class _Listed(VisionDataset):
 class Food101(_Listed):
     """101 dishes (Bossard et al., 2014)."""
 
+    _archive_beside = True
+
     def __init__(
         self,
         root,
@@ -102,9 +104,6 @@ class Food101(_Listed):
             for name, items in lists.items()
             for item in items
         ]
-
-    def _archive_root(self):
-        return self.root
 
 
 class DTD(_Listed):
@@ -254,6 +253,8 @@ class OxfordIIITPet(_Listed):
 class FGVCAircraft(_Listed):
     """100 variants of aircraft (Maji et al., arXiv 1306.5151)."""
 
+    _archive_beside = True
+
     def __init__(
         self,
         root,
@@ -282,9 +283,6 @@ class FGVCAircraft(_Listed):
                 (self._path("data", "images", f"{image}.jpg"), self.class_to_idx[name])
             )
 
-    def _archive_root(self):
-        return self.root
-
 
 class _Folders(_Listed):
     """One folder for each class."""
@@ -299,6 +297,8 @@ class _Folders(_Listed):
 
 class Country211(_Folders):
     """Photos of 211 countries (Radford et al., arXiv 2103.00020)."""
+
+    _archive_beside = True
 
     def __init__(
         self,
@@ -317,12 +317,11 @@ class Country211(_Folders):
         )  # fmt: skip
         self._walk(self._path(split))
 
-    def _archive_root(self):
-        return self.root
-
 
 class RenderedSST2(_Folders):
     """Sentences of films' reviews as pictures, negative or positive (arXiv 2103.00020)."""
+
+    _archive_beside = True
 
     def __init__(
         self,
@@ -341,9 +340,6 @@ class RenderedSST2(_Folders):
         )  # fmt: skip
         folder = {"train": "train", "val": "valid", "test": "test"}[split]
         self._walk(self._path(folder), ["negative", "positive"], (".png",))
-
-    def _archive_root(self):
-        return self.root
 
 
 class EuroSAT(_Folders):
@@ -371,6 +367,8 @@ class EuroSAT(_Folders):
 class SUN397(_Folders):
     """397 scenes (Xiao et al., 2010)."""
 
+    _archive_beside = True
+
     def __init__(
         self,
         root,
@@ -391,12 +389,11 @@ class SUN397(_Folders):
                 name = os.path.relpath(where, self._base).replace(os.sep, "/")[2:]
                 self._samples.append((os.path.join(where, file), self.class_to_idx[name]))
 
-    def _archive_root(self):
-        return self.root
-
 
 class Imagenette(_Folders):
     """Ten easy classes of ImageNet, of full size or with sides of 320 or 160."""
+
+    _archive_beside = True
 
     _ARCHIVES = {
         "full": ("imagenette2", "fe2fc210e6bb7c5664d602c3cd71e612"),
@@ -437,9 +434,6 @@ class Imagenette(_Folders):
         self.wnids, self.wnid_to_idx = self.classes, self.class_to_idx
         self.classes = [self._WNID_TO_CLASS[wnid] for wnid in self.wnids]
         self.class_to_idx = {name: i for i, names in enumerate(self.classes) for name in names}
-
-    def _archive_root(self):
-        return self.root
 
 
 class CLEVRClassification(_Listed):
