@@ -30,6 +30,18 @@ def test_nms():
         ops.nms(BOXES, scores[:2], 0.5)
 
 
+def test_nms_of_many_boxes_by_group():
+    corner = torch.rand(1200, 2, generator=torch.Generator().manual_seed(0)) * 40
+    boxes, scores = torch.cat([corner, corner + 8], 1), torch.arange(1200) / 1200
+    groups = torch.arange(1200) % 3
+    found = ops.batched_nms(boxes, scores, groups, 0.3)
+    wanted = []
+    for k in range(3):
+        own = torch.where(groups == k)[0]
+        wanted += own[ops.nms(boxes[own], scores[own], 0.3)].tolist()
+    assert found.tolist() == sorted(wanted, reverse=True)
+
+
 @pytest.mark.parametrize("fmt", ["xywh", "cxcywh"])
 def test_convert_there_and_back(fmt):
     assert ops.box_convert(ops.box_convert(BOXES, "xyxy", fmt), fmt, "xyxy").equal(BOXES)
@@ -61,6 +73,48 @@ def test_roi_pool():
     assert ops.ps_roi_pool(wide, [torch.tensor([[0.0, 0, 4, 4]])], 2).flatten().tolist() == [
         3.5, 5.5, 15.5, 17.5,
     ]  # fmt: skip
+
+
+def test_what_lies_outside_of_the_map_is_zero():
+    image = torch.arange(1.0, 65).reshape(1, 1, 8, 8)
+    left = ops.roi_align(image, torch.tensor([[0, -6.0, 2, 4, 5]]), 3, 1.0, 2)
+    assert left[0, 0, :, 0].tolist() == [0.0, 0.0, 0.0]
+    assert left[0, 0, :, 2].tolist() == pytest.approx([70 / 3, 94 / 3, 118 / 3])
+    away = torch.tensor([[0, 20.0, 20, 30, 30]])
+    for pool in (ops.roi_align, ops.roi_pool):
+        assert not pool(image, away, 2).any()
+    assert not ops.ps_roi_align(image.repeat(1, 4, 1, 1), away, 2).any()
+
+
+@pytest.mark.parametrize("pool", [ops.roi_pool, ops.ps_roi_pool, ops.ps_roi_align])
+def test_gradient_of_regions(pool):
+    torch.manual_seed(0)
+    image = torch.randn(2, 6, 5, 6, dtype=torch.float64, requires_grad=True)
+    rois = torch.tensor([[0, 0.3, 0.2, 4.1, 3.7], [1, -2.0, 1.0, 3.0, 7.0]], dtype=torch.float64)
+    assert gradcheck(lambda v: pool(v, rois, (3, 2), 0.9), (image,))
+
+
+def test_regions_are_checked():
+    image = torch.zeros(1, 4, 5, 5)
+    for roi in ([1.0, 0, 0, 1, 1], [-1.0, 0, 0, 1, 1], [0, 0, float("nan"), 1, 1]):
+        for pool in (ops.roi_align, ops.roi_pool, ops.ps_roi_align, ops.ps_roi_pool):
+            with pytest.raises(RuntimeError):
+                pool(image, torch.tensor([roi]), 2)
+    with pytest.raises(RuntimeError, match="multiple of pooling"):
+        ops.ps_roi_pool(image, torch.zeros(1, 5), 3)
+
+
+def test_deform_conv_gradients():
+    torch.manual_seed(0)
+    like = {"dtype": torch.float64, "requires_grad": True}
+    x, weight = torch.randn(1, 4, 5, 4, **like), torch.randn(2, 2, 2, 3, **like)
+    # away from whole numbers, where the slope jumps
+    offset = (torch.rand(1, 24, 4, 2, dtype=torch.float64) * 0.8 + 0.1).round(decimals=1) + 0.05
+    offset.requires_grad_()
+    mask = torch.rand(1, 12, 4, 2, **like)
+    assert gradcheck(
+        lambda x, o, w, m: ops.deform_conv2d(x, o, w, mask=m), (x, offset, weight, mask)
+    )
 
 
 def test_deform_conv_without_offsets_is_a_convolution():

@@ -25,6 +25,7 @@ struct Slopes {  // of the weights along the grid's x and y
 // From -1..1 to pixels, and back inside where the border or its mirror image stands for outside.
 template <class T>
 FLAMBEAU_INLINE Vec<T> place(Vec<T> x, int64_t size, const GridSampleArgs& a) {
+  if (a.in_pixels) return x;
   const T n = static_cast<T>(size);
   x = a.align_corners ? (x + T(1)) * (n / 2 - T(0.5)) : ((x + T(1)) * n - T(1)) * T(0.5);
   if (a.outside == OutsidePixels::zeros) return x;
@@ -43,6 +44,7 @@ FLAMBEAU_INLINE Vec<T> place(Vec<T> x, int64_t size, const GridSampleArgs& a) {
 template <class T>
 FLAMBEAU_INLINE Vec<T> slope(Vec<T> x, int64_t size, const GridSampleArgs& a) {
   using V = Vec<T>;
+  if (a.in_pixels) return V(T(1));
   const T n = static_cast<T>(size), scale = a.align_corners ? n / 2 - T(0.5) : n / 2;
   if (a.outside == OutsidePixels::zeros) return V(scale);
   x = a.align_corners ? (x + T(1)) * scale : ((x + T(1)) * n - T(1)) * T(0.5);

@@ -1,8 +1,6 @@
 // Boxes that overlap, and regions of feature maps.
 #include "../kernels/vision.h"
 
-#include <cmath>
-
 #include "../parallel.h"
 
 namespace flambeau {
@@ -32,89 +30,55 @@ void nms(const NmsArgs& a) {
   }
 }
 
-struct Cells {  // one axis of one region
-  double start, size;
-  int64_t samples;
-};
-
-Cells cells(double low, double high, int64_t count, const RoiAlignArgs& a) {
-  const double offset = a.aligned ? 0.5 : 0.0;
-  const double start = low * a.scale - offset, end = high * a.scale - offset;
-  const double length = a.aligned ? end - start : largest(end - start, 1.0);
-  const double size = length / static_cast<double>(count);
-  const int64_t samples = a.ratio > 0 ? a.ratio : static_cast<int64_t>(std::ceil(size));
-  return {start, size, samples > 0 ? samples : 0};
-}
-
-void fill(RoiTap* taps, const Cells& c, int64_t count, int64_t pixels) {
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t s = 0; s < c.samples; ++s, ++taps) {
-      const double share = (static_cast<double>(s) + 0.5) / static_cast<double>(c.samples);
-      double x = c.start + (static_cast<double>(i) + share) * c.size;
-      // Outside the nearest pixel counts, as in torchvision's own deterministic form.
-      if (!(x > 0)) x = 0;
-      const double last = static_cast<double>(pixels - 1);
-      if (x > last) x = last;
-      const int64_t low = static_cast<int64_t>(x), high = low + 1 < pixels ? low + 1 : low;
-      const double rest = x - static_cast<double>(low);
-      *taps = {low, high, 1 - rest, rest};
-    }
-  }
-}
-
 template <class T>
-void one_plane(const RoiAlignArgs& a, int64_t k, T* image, T* out) {
-  const double* roi = a.rois + 5 * k;
-  const Cells down = cells(roi[2], roi[4], a.rows, a), across = cells(roi[1], roi[3], a.columns, a);
-  const RoiTap *y = a.taps + k * a.per_roi, *x = y + a.rows * down.samples;
-  const int64_t samples = down.samples * across.samples;
-  const T share = T(1) / static_cast<T>(samples > 0 ? samples : 1);
-  for (int64_t i = 0; i < a.rows; ++i) {
-    for (int64_t j = 0; j < a.columns; ++j) {
-      T sum = 0;
-      T& cell = out[i * a.columns + j];
-      const T g = cell * share;
-      for (int64_t s = 0; s < down.samples; ++s) {
-        const RoiTap& v = y[i * down.samples + s];
-        T *top = image + v.low * a.width, *bottom = image + v.high * a.width;
-        const T tw = static_cast<T>(v.low_weight), bw = static_cast<T>(v.high_weight);
-        for (int64_t t = 0; t < across.samples; ++t) {
-          const RoiTap& h = x[j * across.samples + t];
-          const T lw = static_cast<T>(h.low_weight), rw = static_cast<T>(h.high_weight);
-          if (a.transposed) {
-            if (tw * lw != 0) top[h.low] += g * tw * lw;
-            if (tw * rw != 0) top[h.high] += g * tw * rw;
-            if (bw * lw != 0) bottom[h.low] += g * bw * lw;
-            if (bw * rw != 0) bottom[h.high] += g * bw * rw;
-          } else {
-            sum += tw * (lw * top[h.low] + rw * top[h.high]) +
-                   bw * (lw * bottom[h.low] + rw * bottom[h.high]);
-          }
-        }
+void mean_of_cell(T* image, T& cell, const RoiCell& down, const RoiCell& across, int64_t width,
+                  bool transposed) {
+  const int64_t samples = down.count * across.count;
+  T sum = 0;
+  const T n = static_cast<T>(samples > 0 ? samples : 1), g = cell / n;
+  for (int64_t s = 0; s < down.count; ++s) {
+    const RoiTap& v = down.taps[s];
+    T *top = image + v.low * width, *bottom = image + v.high * width;
+    const T tw = static_cast<T>(v.low_weight), bw = static_cast<T>(v.high_weight);
+    for (int64_t t = 0; t < across.count; ++t) {
+      const RoiTap& h = across.taps[t];
+      const T lw = static_cast<T>(h.low_weight), rw = static_cast<T>(h.high_weight);
+      if (transposed) {
+        top[h.low] += g * (tw * lw);
+        top[h.high] += g * (tw * rw);
+        bottom[h.low] += g * (bw * lw);
+        bottom[h.high] += g * (bw * rw);
+      } else {
+        sum += tw * (lw * top[h.low] + rw * top[h.high]) +
+               bw * (lw * bottom[h.low] + rw * bottom[h.high]);
       }
-      if (!a.transposed) cell = sum * share;
     }
+  }
+  if (!transposed) cell = sum / n;
+}
+
+// Calls f(place in out, place of the plane in image, the cell's rows, its columns) for the cells of
+// a channel of a region.
+template <class F>
+void each_cell(const RoiArgs& a, int64_t k, int64_t c, const F& f) {
+  const int64_t area = a.height * a.width, size = a.rows * a.columns;
+  const int64_t planes = a.own ? a.channels * size : a.channels;
+  const RoiCell *down = a.cells + k * (a.rows + a.columns), *across = down + a.rows;
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t plane = a.images[k] * planes + (a.own ? c * size + i : c);
+    f((k * a.channels + c) * size + i, plane * area, down[i / a.columns], across[i % a.columns]);
   }
 }
 
 template <class T>
-void run(const RoiAlignArgs& a) {
-  parallel_for(0, a.count, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      const double* roi = a.rois + 5 * k;
-      const Cells down = cells(roi[2], roi[4], a.rows, a);
-      RoiTap* taps = a.taps + k * a.per_roi;
-      fill(taps, down, a.rows, a.height);
-      fill(taps + a.rows * down.samples, cells(roi[1], roi[3], a.columns, a), a.columns, a.width);
-    }
-  });
-  const int64_t area = a.height * a.width, size = a.rows * a.columns;
+void mean(const RoiArgs& a, bool transposed) {
   const auto plane = [&](int64_t k, int64_t c) {
-    const int64_t n = static_cast<int64_t>(a.rois[5 * k]);
-    one_plane<T>(a, k, static_cast<T*>(a.image) + (n * a.channels + c) * area,
-                 static_cast<T*>(a.out) + (k * a.channels + c) * size);
+    each_cell(a, k, c, [&](int64_t i, int64_t at, const RoiCell& down, const RoiCell& across) {
+      mean_of_cell(static_cast<T*>(a.image) + at, static_cast<T*>(a.out)[i], down, across, a.width,
+                   transposed);
+    });
   };
-  if (a.transposed) {  // regions overlap, so a channel is one thread's
+  if (transposed) {  // regions overlap, so a channel is one thread's
     parallel_for(0, a.channels, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c)
         for (int64_t k = 0; k < a.count; ++k) plane(k, c);
@@ -126,12 +90,40 @@ void run(const RoiAlignArgs& a) {
   });
 }
 
-void roi_align(const RoiAlignArgs& a) { a.is_double ? run<double>(a) : run<float>(a); }
+template <class T>
+int64_t argmax_of_cell(const T* image, const RoiCell& down, const RoiCell& across, int64_t width) {
+  int64_t best = -1;
+  for (int64_t s = 0; s < down.count; ++s)
+    for (int64_t t = 0; t < across.count; ++t) {
+      const int64_t at = down.taps[s].low * width + across.taps[t].low;
+      if (best < 0 || image[at] > image[best] || image[best] != image[best]) best = at;
+    }
+  return best;
+}
+
+template <class T>
+void argmax(const RoiArgs& a) {
+  parallel_for(0, a.count * a.channels, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      each_cell(a, p / a.channels, p % a.channels,
+                [&](int64_t i, int64_t at, const RoiCell& down, const RoiCell& across) {
+                  const int64_t best =
+                      argmax_of_cell(static_cast<const T*>(a.image) + at, down, across, a.width);
+                  static_cast<int64_t*>(a.out)[i] = best < 0 ? -1 : at + best;
+                });
+  });
+}
+
+void roi_mean(const RoiArgs& a, bool transposed) {
+  a.is_double ? mean<double>(a, transposed) : mean<float>(a, transposed);
+}
+void roi_argmax(const RoiArgs& a) { a.is_double ? argmax<double>(a) : argmax<float>(a); }
 
 }  // namespace
 
 FLAMBEAU_REGISTER(nms_kernel, nms);
-FLAMBEAU_REGISTER(roi_align_kernel, roi_align);
+FLAMBEAU_REGISTER(roi_mean_kernel, roi_mean);
+FLAMBEAU_REGISTER(roi_argmax_kernel, roi_argmax);
 
 }  // namespace FLAMBEAU_ISA
 }  // namespace flambeau

@@ -6,13 +6,13 @@ namespace flambeau {
 
 enum class OutsidePixels : uint8_t { zeros, border, reflection };  // PyTorch's numbers
 
-// image [batch, channels, height, width] and grid [batch, points, 2] (x, y from -1 to 1), both
-// contiguous and of one type, to out [batch, channels, points].
+// image [batch, channels, height, width] and grid [batch, points, 2] (x, y from -1 to 1, or
+// `in_pixels`), both contiguous and of one type, to out [batch, channels, points].
 struct GridSampleArgs {
   const void *image, *grid;
   void* out;
   int64_t batch, channels, height, width, points;
-  bool is_double, nearest, align_corners;
+  bool is_double, nearest, align_corners, in_pixels;
   OutsidePixels outside;
 };
 inline Kernel<void(const GridSampleArgs&)> grid_sample_kernel{"grid_sample"};

@@ -20,19 +20,25 @@ struct RoiTap {
   int64_t low, high;
   double low_weight, high_weight;
 };
-
-// The means of samples in cells of regions: image [batch, channels, height, width], rois
-// [count, 5] (image, x1, y1, x2, y2), out [count, channels, rows, columns]. Transposed it reads
-// out and adds to image. `taps` has room for per_roi samples of each region.
-struct RoiAlignArgs {
-  void *image, *out;
-  const double* rois;
-  RoiTap* taps;
-  int64_t count, channels, height, width, rows, columns, per_roi;
-  int64_t ratio;  // samples of a cell to a side; 0: as many as it has pixels
-  double scale;
-  bool aligned, transposed, is_double;
+// The samples of a cell along an axis.
+struct RoiCell {
+  const RoiTap* taps;
+  int64_t count;
 };
-inline Kernel<void(const RoiAlignArgs&)> roi_align_kernel{"roi_align"};
+
+// Samples in the cells of regions: image [batch, ., height, width], out [count, channels, rows,
+// columns]; `images` and `cells` (rows, then columns) tell of each region. `own`: the image has
+// channels for each cell, [channels, rows, columns] of them.
+struct RoiArgs {
+  void *image, *out;
+  const int64_t* images;
+  const RoiCell* cells;
+  int64_t count, channels, height, width, rows, columns;
+  bool own, is_double;
+};
+// Their means; transposed it reads out and adds to image.
+inline Kernel<void(const RoiArgs&, bool transposed)> roi_mean_kernel{"roi_mean"};
+// Where in the whole image the greatest of the low pixels is, as int64; -1 in a cell without any.
+inline Kernel<void(const RoiArgs&)> roi_argmax_kernel{"roi_argmax"};
 
 }  // namespace flambeau

@@ -6,6 +6,8 @@
 namespace flambeau {
 namespace {
 
+constexpr int64_t kInPixels = 3;  // a padding mode: zeros, and the grid counts pixels
+
 GridSampleArgs arguments(const Tensor& image, const Tensor& grid, bool nearest,
                          int64_t padding_mode, bool align_corners) {
   return {.image = image.data(),
@@ -19,7 +21,9 @@ GridSampleArgs arguments(const Tensor& image, const Tensor& grid, bool nearest,
           .is_double = image.dtype() == DType::float64,
           .nearest = nearest,
           .align_corners = align_corners,
-          .outside = static_cast<OutsidePixels>(padding_mode)};
+          .in_pixels = padding_mode == kInPixels,
+          .outside = padding_mode == kInPixels ? OutsidePixels::zeros
+                                               : static_cast<OutsidePixels>(padding_mode)};
 }
 
 Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_t padding_mode,
@@ -29,7 +33,8 @@ Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_
   check(input.dtype() == grid.dtype() &&
             (input.dtype() == DType::float32 || input.dtype() == DType::float64),
         "grid_sample(): input of ", input.dtype(), " and grid of ", grid.dtype());
-  check(padding_mode >= 0 && padding_mode <= 2, "grid_sample(): padding mode ", padding_mode);
+  check(padding_mode >= 0 && padding_mode <= kInPixels, "grid_sample(): padding mode ",
+        padding_mode);
   check(input.size(2) > 0 && input.size(3) > 0, "grid_sample(): input has no pixels, its shape is ",
         input.sizes());
   check(input.size(2) < INT32_MAX / input.size(3), "grid_sample(): images of shape ", input.sizes(),

@@ -36,9 +36,23 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
     """`nms` among boxes of the same group `idxs`."""
     if boxes.numel() == 0:
         return flambeau.empty((0,), dtype=flambeau.int64, device=boxes.device)
+    if boxes.numel() > _MANY:
+        return _nms_by_group(boxes, scores, idxs, iou_threshold)
     # groups moved so far apart that they do not overlap
     offsets = idxs.to(boxes) * (boxes.max() + 1)
     return nms(boxes + offsets[:, None], scores, iou_threshold)
+
+
+_MANY = 4000  # numbers of boxes from which on groups are taken one by one, as in torchvision
+
+
+def _nms_by_group(boxes, scores, idxs, iou_threshold):
+    kept = flambeau.zeros(len(scores), dtype=flambeau.bool, device=boxes.device)
+    for group in idxs.unique():
+        members = flambeau.where(idxs == group)[0]
+        kept[members[nms(boxes[members], scores[members], iou_threshold)]] = True
+    kept = flambeau.where(kept)[0]
+    return kept[scores[kept].argsort(descending=True)]
 
 
 def remove_small_boxes(boxes, min_size):

@@ -4,10 +4,13 @@ import math
 
 import flambeau
 from flambeau import nn
+from flambeau._ops import internal
 
 from ._utils import pair
 
 __all__ = ["DeformConv2d", "deform_conv2d"]
+
+_IN_PIXELS = 3  # the sampling kernel's padding mode of zeros where the grid counts pixels
 
 
 def _taps(height, width, kernel, out_size, stride, padding, dilation):
@@ -20,22 +23,6 @@ def _taps(height, width, kernel, out_size, stride, padding, dilation):
     rows = places[0][:, None, :, None].expand(*kernel, *out_size)
     columns = places[1][None, :, None, :].expand(*kernel, *out_size)
     return rows.flatten(0, 1), columns.flatten(0, 1)
-
-
-def _bilinear(image, y, x):
-    """Values of [G, C, H, W] at places [G, P], zero outside."""
-    height, width = image.shape[-2:]
-    top, left = y.detach().floor(), x.detach().floor()
-    down, right = y - top, x - left
-    flat, total = image.flatten(2), 0.0
-    for row, row_weight in ((top, 1 - down), (top + 1, down)):
-        for column, column_weight in ((left, 1 - right), (left + 1, right)):
-            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-            index = index.long()[:, None].expand(-1, flat.shape[1], -1)
-            weight = row_weight * column_weight * inside
-            total = total + flat.gather(2, index) * weight[:, None]
-    return total
 
 
 def deform_conv2d(
@@ -71,16 +58,16 @@ def deform_conv2d(
     ]
     if list(offset.shape[2:]) != out_size:
         raise RuntimeError(
-            f"deform_conv2d(): offset of shape {tuple(offset.shape)}, wanted (*, *, "
-            f"{out_size[0]}, {out_size[1]})"
+            f"offset output dims: {tuple(offset.shape[2:])} - computed output dims: "
+            f"{tuple(out_size)}"
         )
     rows, columns = _taps(height, width, kernel, out_size, stride, padding, dilation)
     moved = offset.reshape(n * offset_groups, area, 2, *out_size)
-    y, x = (moved[:, :, 0] + rows).flatten(1), (moved[:, :, 1] + columns).flatten(1)
+    grid = flambeau.stack([moved[:, :, 1] + columns, moved[:, :, 0] + rows], dim=-1)
     image = input.reshape(n * offset_groups, channels // offset_groups, height, width)
-    taps = _bilinear(image, y, x)
+    taps = internal["_grid_sample"](image, grid.flatten(1, 2), False, _IN_PIXELS, False)
     if mask is not None:
-        taps = taps * mask.reshape(n * offset_groups, 1, -1)
+        taps = taps * mask.reshape(n * offset_groups, 1, -1, out_size[1])
     groups = channels // per_group
     taps = taps.reshape(n, groups, per_group * area, -1)
     out = weight.reshape(1, groups, out_channels // groups, -1) @ taps

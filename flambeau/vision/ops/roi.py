@@ -1,7 +1,5 @@
 """Regions of feature maps pooled to one size."""
 
-import math
-
 import flambeau
 from flambeau import nn
 from flambeau._ops import internal
@@ -31,104 +29,46 @@ def roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, a
     >>> roi_align(torch.ones(1, 2, 8, 8), [torch.tensor([[0.0, 0, 4, 4]])], 3).shape
     torch.Size([1, 2, 3, 3])
     """
-    rois = as_rois(boxes).to(input.dtype)
-    height, width = pair(output_size)
-    narrow = input.dtype not in (flambeau.float32, flambeau.float64)
-    pooled = internal["_roi_align"](
-        input.float() if narrow else input,
-        rois.float() if narrow else rois,
-        list(input.shape),
-        float(spatial_scale),
-        [height, width],
-        max(sampling_ratio, 0),
-        aligned,
-        False,
-    )
-    return pooled.to(input.dtype) if narrow else pooled
+    return _mean(input, boxes, output_size, spatial_scale, max(sampling_ratio, 0), aligned)
 
 
 def ps_roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1):
     """`roi_align` where each cell has channels of its own (Li et al., arXiv 1711.07264)."""
-    height, width = pair(output_size)
-    pooled = roi_align(input, boxes, (height, width), spatial_scale, sampling_ratio, True)
-    return _own_channels(pooled, height, width)
-
-
-def _own_channels(pooled, height, width):
-    count, channels = pooled.shape[:2]
-    if channels % (height * width):
-        raise ValueError(
-            f"input channels ({channels}) must be a multiple of pooling height * pooling width"
-        )
-    cells = height * width
-    pooled = pooled.reshape(count, channels // cells, cells, cells)
-    return pooled.diagonal(dim1=2, dim2=3).reshape(count, channels // cells, height, width)
-
-
-def _round(x):
-    """To the nearest, halves away from zero."""
-    return int(math.floor(abs(x) + 0.5)) * (1 if x >= 0 else -1)
-
-
-def _cells(low, high, count, size):
-    """The [first, last) pixels of each of `count` cells, within 0..size."""
-    step = (high - low) / count
-    return [
-        (
-            min(max(math.floor(i * step) + low, 0), size),
-            min(max(math.ceil((i + 1) * step) + low, 0), size),
-        )
-        for i in range(count)
-    ]
-
-
-def _pool(input, boxes, output_size, spatial_scale, bounds, reduce):
-    """Each region's cells of whole pixels, reduced by a function of [C, h, w]; empty ones are 0."""
-    height, width = pair(output_size)
-    rois = as_rois(boxes)
-    results = []
-    for image, *corners in rois.detach().tolist():
-        features = input[int(image)]
-        x1, y1, x2, y2 = bounds(corners, spatial_scale)
-        columns = _cells(x1, x2, width, features.shape[2])
-        for top, bottom in _cells(y1, y2, height, features.shape[1]):
-            for left, right in columns:
-                if top < bottom and left < right:
-                    results.append(reduce(features[:, top:bottom, left:right]))
-                else:
-                    results.append(features.new_zeros(features.shape[0]))
-    if not results:
-        return input.new_empty((0, input.shape[1], height, width))
-    made = flambeau.stack(results).reshape(len(rois), height, width, input.shape[1])
-    return made.permute(0, 3, 1, 2).contiguous()
-
-
-def roi_pool(input, boxes, output_size, spatial_scale=1.0):
-    """[K, C, *output_size]: the greatest value in each cell (Girshick, arXiv 1504.08083)."""
-
-    def bounds(corners, scale):
-        x1, y1, x2, y2 = (_round(v * scale) for v in corners)
-        return x1, y1, x1 + max(x2 - x1 + 1, 1), y1 + max(y2 - y1 + 1, 1)
-
-    def greatest(cell):
-        return cell.flatten(1).max(dim=1)[0]
-
-    return _pool(input, boxes, output_size, spatial_scale, bounds, greatest)
+    ratio = max(sampling_ratio, 0)
+    return _mean(input, boxes, output_size, spatial_scale, ratio, True, own=True)
 
 
 def ps_roi_pool(input, boxes, output_size, spatial_scale=1.0):
     """Means in cells that have channels of their own (R-FCN, Dai et al., arXiv 1605.06409)."""
+    return _mean(input, boxes, output_size, spatial_scale, _WHOLE, False, own=True)
 
-    def bounds(corners, scale):
-        x1, y1 = _round(corners[0] * scale), _round(corners[1] * scale)
-        x2, y2 = _round(corners[2] * scale), _round(corners[3] * scale)
-        return x1, y1, x1 + max(x2 - x1, 1), y1 + max(y2 - y1, 1)
 
-    height, width = pair(output_size)
-    pooled = _pool(
-        input, boxes, (height, width), spatial_scale, bounds, lambda cell: cell.mean(dim=(1, 2))
+_WHOLE = -1  # in place of the number of samples: a cell's pixels
+
+
+def _mean(input, boxes, output_size, scale, ratio, aligned, own=False):
+    x, rois, dtype = _operands(input, boxes)
+    size = list(pair(output_size))
+    pooled = internal["_roi_mean"](
+        x, rois, list(x.shape), float(scale), size, ratio, aligned, own, False
     )
-    return _own_channels(pooled, height, width)
+    return pooled.to(dtype)
+
+
+def _operands(input, boxes):
+    """Features and regions in a type that the kernels have, and the type wanted."""
+    wide = input if input.dtype == flambeau.float64 else input.float()
+    return wide, as_rois(boxes).to(wide.dtype), input.dtype
+
+
+def roi_pool(input, boxes, output_size, spatial_scale=1.0):
+    """[K, C, *output_size]: the greatest value in each cell (Girshick, arXiv 1504.08083)."""
+    x, rois, dtype = _operands(input, boxes)
+    size = list(pair(output_size))
+    places = internal["_roi_argmax"](x, rois, float(spatial_scale), size)
+    if x.numel() == 0:
+        return input.new_zeros(places.shape)
+    return x.take(places.clamp(min=0)).masked_fill(places < 0, 0).to(dtype)
 
 
 class _Pooling(nn.Module):
