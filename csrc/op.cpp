@@ -114,6 +114,7 @@ void resolve_aliases() {
       for (const Op* o = first; o != op; o = o->next_overload) ++skip;
       for (; skip && target && target->next_overload; --skip) target = target->next_overload;
       check(target != nullptr, "alias of an operator that is not there: ", op->alias_name);
+      check(op->nargs() >= target->nargs(), op->schema.name, " takes less than ", op->alias_name);
       op->alias = target;
       op->flags |= target->flags &
                    (kInplace | kNumbers | kWritesOut | kNotDifferentiable | kView | kCastsOut);

@@ -1,24 +1,30 @@
 """Where PyTorch and flambeau meet in one program: functions and layers of PyTorch's own.
 
 ``torch.relu(flambeau_tensor)`` asks the tensor what to do, by the __torch_function__ protocol, and
-the answer is flambeau's function of the same name. A layer of PyTorch that becomes the child of one
-of flambeau's is copied into flambeau's class of the same name.
+the answer is flambeau's function of the same name; PyTorch's tensors among its arguments are taken
+as flambeau's, over the same memory. Objects for dtypes, devices, layouts and memory formats equal
+PyTorch's of the same name and serve as arguments on either side (they hash alike where PyTorch was
+imported first). So functions that PyTorch has in Python run on flambeau's tensors. A layer of
+PyTorch's that becomes the child of one of flambeau's is copied into flambeau's class of that name.
 """
 
 import sys
 
 import flambeau
+from flambeau import _C
 
-_PLACES = ("nn.functional", "", "linalg", "fft", "special")
+_PLACES = ("nn.functional", "", "linalg", "fft", "special", "Tensor")
 _known = {}
 
 
 def _home(function):
     """The module or class that a function says it belongs to."""
     home = getattr(function, "__module__", None)
-    if not isinstance(home, str):
-        home = type(getattr(function, "__self__", None)).__module__
-    return home
+    if isinstance(home, str):
+        return home
+    if hasattr(function, "__objclass__"):  # a method written in C
+        return function.__objclass__.__module__
+    return type(getattr(function, "__self__", None)).__module__
 
 
 def twin(function):
@@ -26,7 +32,9 @@ def twin(function):
     if _home(function).partition(".")[0] != "torch" or sys.modules.get("torch") is flambeau:
         return function
     if function not in _known:
-        _known[function] = _find(function.__name__)
+        method = function.__qualname__.partition(".")[0] in ("Tensor", "TensorBase", "_TensorBase")
+        found = getattr(flambeau.Tensor, function.__name__, None) if method else None
+        _known[function] = found if callable(found) else _find(function.__name__)
     return _known[function]
 
 
@@ -39,6 +47,15 @@ def _find(name):
         if callable(found):
             return found
     return None
+
+
+def taken(value):
+    """Arguments with PyTorch's tensors as flambeau's, over the same memory."""
+    if isinstance(value, dict):
+        return {key: taken(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(taken, value))
+    return flambeau.from_dlpack(value) if _C._is_pytorch_tensor(value) else value
 
 
 # -- modules ---------------------------------------------------------------------------------------

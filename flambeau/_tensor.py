@@ -261,23 +261,27 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _dtype_function(cls, func, types, args=(), kwargs=None):
-    """One of PyTorch's functions was given a dtype of flambeau's: it is for our function of that
-    name, unless another argument wants the call."""
-    from ._foreign import twin
+def _type_function(cls, func, types, args=(), kwargs=None):
+    """One of PyTorch's functions was given a dtype or device of flambeau's: it is for our function
+    of that name, unless another argument wants the call."""
+    from ._foreign import taken, twin
 
     found = twin(func)
-    ours = all(issubclass(t, (Tensor, _C.dtype)) for t in types)
+    ours = all(issubclass(t, (Tensor, *_SMALL_TYPES)) for t in types)
     if not ours or found is func or found is None:
         return NotImplemented
-    return found(*args, **(kwargs or {}))
+    return found(*taken(args), **taken(kwargs or {}))
+
+
+_SMALL_TYPES = (_C.dtype, _C.device, _C.layout, _C.memory_format)
 
 
 def attach(methods):
     """Gives Tensor the methods of this file and those of the operator table."""
     for name, value in _SPECIAL.items():
         setattr(Tensor, name, value)
-    _C.dtype.__torch_function__ = classmethod(_dtype_function)
+    for kind in _SMALL_TYPES:
+        kind.__torch_function__ = classmethod(_type_function)
     for function in _PLAIN:
         setattr(Tensor, function.__name__, function)
     _rare_methods.attach(Tensor)

@@ -340,3 +340,19 @@ def test_tensors_without_data_do_not_mix_with_others():
         with pytest.raises(RuntimeError, match="device"):
             wrong()
     assert (meta + torch.tensor(1.0)).is_meta and (torch.ones(2, device="meta") * 2).is_meta
+
+
+def test_aliases_take_what_their_targets_take():
+    x = torch.tensor([3.0, 5.0])
+    assert torch.subtract(x, x, alpha=2).tolist() == [-3, -5]
+    assert x.subtract(x).tolist() == [0, 0] and x.clone().subtract_(1, alpha=2).tolist() == [1, 3]
+    assert torch.divide(x, 2, rounding_mode="floor").tolist() == [1, 2]
+    assert torch.special.round(x / 7, decimals=1).tolist() == (x / 7).round(decimals=1).tolist()
+
+
+def test_factories_take_a_layout():
+    for layout in (None, torch.strided):
+        assert torch.zeros(2, layout=layout).tolist() == [0, 0]
+        assert torch.ones(2).new_full((1,), 3.0, layout=layout).item() == 3
+    with pytest.raises(RuntimeError, match="strided"):
+        torch.ones(2, layout=torch.sparse_coo)

@@ -277,6 +277,12 @@ bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) 
     call.requires_grad = on;
     return true;
   }
+  if (keyword_is(key, "layout")) {
+    Layout layout = Layout::strided;
+    if (value != Py_None && !layout_from(value, &layout)) return false;
+    check(layout == Layout::strided, op.schema.name, "(): makes strided tensors only");
+    return true;
+  }
   // Pinned memory belongs to a GPU; on the CPU the flag has no effect.
   return keyword_is(key, "pin_memory");
 }
@@ -425,7 +431,7 @@ std::string misfit_text(const Op& op, const Misfit& why, size_t nargs) {
 bool wants_torch_function(PyObject* const* args, size_t n) {
   for (size_t i = 0; i < n; ++i) {
     PyObject* o = args[i];
-    if (is_tensor(o) || Py_TYPE(o) == DTypeType) continue;
+    if (is_tensor(o) || is_small_type(Py_TYPE(o))) continue;
     if (PyTuple_Check(o) || PyList_Check(o)) {
       auto size = static_cast<size_t>(PySequence_Fast_GET_SIZE(o));
       if (wants_torch_function(PySequence_Fast_ITEMS(o), size)) return true;

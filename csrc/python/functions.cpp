@@ -138,7 +138,7 @@ void collect_types(PyObject* o, std::vector<PyObject*>& found, PyObject* plain) 
   }
   auto* type = reinterpret_cast<PyObject*>(Py_TYPE(o));
   if (is_tensor_exact(o) || PyLong_Check(o) || PyFloat_Check(o) || o == Py_None) return;
-  if (Py_TYPE(o) == DTypeType) return;  // its __torch_function__ is for PyTorch's functions
+  if (is_small_type(Py_TYPE(o))) return;  // its __torch_function__ is for PyTorch's functions
   Py attr = Py::steal(PyObject_GetAttrString(type, "__torch_function__"));
   if (!attr) {
     PyErr_Clear();
@@ -190,6 +190,8 @@ PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, Py
   for (size_t k = 0; k < nkw; ++k)
     PyDict_SetItem(kwargs.get(), PyTuple_GET_ITEM(kwnames, static_cast<Py_ssize_t>(k)),
                    args[nargs + k]);
+  for (PyObject* o : found)
+    if (is_pytorch_tensor(Py_TYPE(o))) return call_with_taken(func, call_args.get(), kwargs.get());
   if (torch_function_modes)
     return checked(PyObject_CallFunctionObjArgs(mode_handler, func, types.get(), call_args.get(),
                                                 kwargs.get(), nullptr));

@@ -136,7 +136,7 @@ PyObject* ask_subclass(const char* name, PyObject* const* operands, size_t n) {
 bool overrides(PyObject* o) {  // something that is no tensor but has __torch_function__
   PyTypeObject* t = Py_TYPE(o);
   if (t == &PyUnicode_Type || t == &PyList_Type || t == &PyTuple_Type || o == Py_None) return false;
-  if (t == DTypeType) return false;
+  if (is_small_type(t)) return false;
   static PyObject* name = PyUnicode_InternFromString("__torch_function__");
   return _PyType_Lookup(t, name) != nullptr;
 }

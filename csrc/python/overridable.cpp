@@ -24,7 +24,7 @@ bool asks(PyObject* o) {
   if (is_tensor_exact(o) || o == Py_None) return false;
   PyTypeObject* t = Py_TYPE(o);
   if (t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type || t == &PyUnicode_Type ||
-      t == DTypeType)
+      is_small_type(t))
     return false;
   if (t == &PyTuple_Type || t == &PyList_Type) {
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)

@@ -102,6 +102,9 @@ void tensor_releasebuffer(PyObject* self, Py_buffer* view);
 // -- small types (types.cpp)
 // ------------------------------------------------------------------------
 extern PyTypeObject *DTypeType, *DeviceTypeObject, *SizeType, *LayoutType, *MemoryFormatType;
+inline bool is_small_type(const PyTypeObject* t) {
+  return t == DTypeType || t == DeviceTypeObject || t == LayoutType || t == MemoryFormatType;
+}
 PyObject* wrap(DType t);
 PyObject* wrap(Device d);
 PyObject* wrap(Layout l);
@@ -131,6 +134,9 @@ PyObject* wrap_results(const Op& op, Value* results);
 // Calls op with C++ values and wraps the result.
 PyObject* call_and_wrap(const Op& op, Value* args);
 // If an argument overrides __torch_function__, calls it; null with no error set: nobody does.
+bool is_pytorch_tensor(const PyTypeObject* t);  // of PyTorch's own, in a program that has both
+// The call with PyTorch's tensors among the arguments taken as ours.
+PyObject* call_with_taken(PyObject* func, PyObject* args, PyObject* kwargs);
 PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames);
 // Whether a call on `self` may be somebody else's: of a subclass, or in a TorchFunctionMode.
 inline bool may_be_overridden(PyObject* self) {

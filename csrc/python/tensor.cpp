@@ -245,15 +245,24 @@ PyObject* convert_results(PyObject* result, PyTypeObject* cls) {
 }
 
 namespace {
+// What flambeau._foreign has under that name.
+PyObject* foreign_helper(const char* name) {
+  Py module = Py::steal(checked(PyImport_ImportModule("flambeau._foreign")));
+  return checked(PyObject_GetAttrString(module.get(), name));
+}
+
+Py taken(PyObject* arguments) {
+  static PyObject* take = foreign_helper("taken");
+  return Py::steal(checked(PyObject_CallOneArg(take, arguments)));
+}
+
 // A function of another package that keeps to the protocol (PyTorch's own relu) would only ask
 // again: what flambeau has under its name, or null. The result is borrowed from a cache.
 PyObject* twin_of(PyObject* func, bool* foreign) {
-  if (!PyCFunction_Check(func) && !PyFunction_Check(func)) return nullptr;
-  static PyObject* find = nullptr;
-  if (!find) {
-    Py module = Py::steal(checked(PyImport_ImportModule("flambeau._foreign")));
-    find = checked(PyObject_GetAttrString(module.get(), "twin"));
-  }
+  if (!PyCFunction_Check(func) && !PyFunction_Check(func) && Py_TYPE(func) != &PyMethodDescr_Type &&
+      Py_TYPE(func) != &PyWrapperDescr_Type)
+    return nullptr;
+  static PyObject* find = foreign_helper("twin");
   Py found = Py::steal(checked(PyObject_CallOneArg(find, func)));
   *foreign = found.get() != func;
   return *foreign && found.get() != Py_None ? found.get() : nullptr;
@@ -271,27 +280,50 @@ PyObject* default_torch_function(PyObject* cls, PyObject* args, PyObject* kwargs
     Py each = Py::steal(checked(PySequence_Tuple(types)));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(each.get()); ++i) {
       auto* other = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(each.get(), i));
-      if (!PyType_IsSubtype(type, other)) Py_RETURN_NOTIMPLEMENTED;
+      if (!PyType_IsSubtype(type, other) && !is_pytorch_tensor(other)) Py_RETURN_NOTIMPLEMENTED;
     }
     Py positional =
         Py::steal(call_args && call_args != Py_None ? PySequence_Tuple(call_args) : PyTuple_New(0));
     checked(positional.get());
     if (call_kwargs == Py_None) call_kwargs = nullptr;
+    Py named = Py::borrow(call_kwargs);
     bool foreign = false;
     PyObject* twin = twin_of(func, &foreign);
     if (foreign && !twin) Py_RETURN_NOTIMPLEMENTED;
+    if (foreign) {
+      positional = taken(positional.get());
+      if (named) named = taken(named.get());
+    }
     ++torch_function_disabled;
-    Py result = Py::steal(PyObject_Call(twin ? twin : func, positional.get(), call_kwargs));
+    Py result = Py::steal(PyObject_Call(twin ? twin : func, positional.get(), named.get()));
     --torch_function_disabled;
     return convert_results(checked(result.get()), type);
   });
 }
+
+}  // namespace
+
+bool is_pytorch_tensor(const PyTypeObject* t) {
+  for (; t; t = t->tp_base)
+    if (std::string_view(t->tp_name) == "torch._C.TensorBase") return true;
+  return false;
+}
+
+PyObject* call_with_taken(PyObject* func, PyObject* args, PyObject* kwargs) {
+  return checked(PyObject_Call(func, taken(args).get(), taken(kwargs).get()));
+}
+
+namespace {
 
 PyObject* disable_torch_function(PyObject*, PyObject* step) {
   long by = PyLong_AsLong(step);
   if (by == -1 && PyErr_Occurred()) return nullptr;
   torch_function_disabled += static_cast<int>(by);
   Py_RETURN_NONE;
+}
+
+PyObject* is_pytorch_tensor_object(PyObject*, PyObject* o) {
+  return PyBool_FromLong(is_pytorch_tensor(Py_TYPE(o)));
 }
 
 PyObject* set_parameter_type(PyObject*, PyObject* cls) {
@@ -343,6 +375,7 @@ PyMethodDef module_functions[] = {
     {"_disable_torch_function", disable_torch_function, METH_O,
      "Counts up or down the blocks in which subclasses are plain tensors."},
     {"_set_parameter_type", set_parameter_type, METH_O, "Makes cls known as nn.Parameter."},
+    {"_is_pytorch_tensor", is_pytorch_tensor_object, METH_O, "Whether it is PyTorch's own."},
     {}};
 
 PyTypeObject* make_type() {

@@ -13,6 +13,7 @@ namespace {
 struct PyNamed {
   PyObject_HEAD uint8_t value;
   const char* name;
+  Py_hash_t hash;
 };
 
 PyNamed* named(PyObject* o) { return reinterpret_cast<PyNamed*>(o); }
@@ -22,6 +23,48 @@ PyObject* named_reduce(PyObject* self, PyObject*) {
   return PyUnicode_FromString(named(self)->name);
 }
 PyObject* named_same(PyObject* self, PyObject*) { return Py_NewRef(self); }
+Py_hash_t named_hash(PyObject* self) { return named(self)->hash; }
+
+// PyTorch's own module, where the program has imported it (borrowed); else null.
+PyObject* pytorch() {
+  PyObject* torch = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
+  if (!torch || !PyModule_Check(torch)) return nullptr;
+  const char* name = PyModule_GetName(torch);  // "flambeau" where that stands in for it
+  if (!name) PyErr_Clear();
+  return name && std::string_view(name) == "torch" ? torch : nullptr;
+}
+
+// What PyTorch's object of the same kind as `type` is called ("torch.float32", "cpu"); else "".
+std::string pytorch_name(PyObject* o, const PyTypeObject* type) {
+  std::string_view theirs = Py_TYPE(o)->tp_name, ours = type->tp_name;
+  if (!theirs.starts_with("torch.") || theirs.substr(6) != ours.substr(ours.rfind('.') + 1))
+    return "";
+  Py text = Py::steal(checked(PyObject_Str(o)));
+  const char* name = PyUnicode_AsUTF8(text.get());
+  if (!name) throw PythonError{};
+  return name;
+}
+
+// Its place among ours; -1: not PyTorch's, or none that we have.
+template <size_t N>
+int place_of(PyObject* o, const PyTypeObject* type, PyObject* (&objects)[N]) {
+  if (Py_TYPE(o) == type) return named(o)->value;
+  std::string name = pytorch_name(o, type);
+  for (size_t i = 0; i < N && !name.empty(); ++i)
+    if (name == cat("torch.", named(objects[i])->name)) return static_cast<int>(i);
+  return -1;
+}
+
+// Equal to itself and to PyTorch's object of that name.
+PyObject* named_compare(PyObject* a, PyObject* b, int op) {
+  if (op != Py_EQ && op != Py_NE) Py_RETURN_NOTIMPLEMENTED;
+  if (Py_TYPE(a) == Py_TYPE(b)) return PyBool_FromLong((a == b) == (op == Py_EQ));
+  return guarded([&]() -> PyObject* {
+    std::string name = pytorch_name(b, Py_TYPE(a));
+    if (name.empty()) Py_RETURN_NOTIMPLEMENTED;
+    return PyBool_FromLong((name == cat("torch.", named(a)->name)) == (op == Py_EQ));
+  });
+}
 
 PyObject* dtype_objects[kDTypeCount];
 constexpr const char* kLayoutNames[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc"};
@@ -63,6 +106,8 @@ PyMethodDef dtype_methods[] = {
 PyTypeObject* make_named_type(const char* name, const char* doc, PyMethodDef* methods,
                               PyGetSetDef* getset) {
   PyType_Slot slots[] = {{Py_tp_repr, reinterpret_cast<void*>(named_repr)},
+                         {Py_tp_richcompare, reinterpret_cast<void*>(named_compare)},
+                         {Py_tp_hash, reinterpret_cast<void*>(named_hash)},
                          {Py_tp_methods, methods},
                          {Py_tp_doc, const_cast<char*>(doc)},
                          {getset ? Py_tp_getset : 0, getset},
@@ -77,6 +122,12 @@ PyObject* make_named(PyTypeObject* type, int value, const char* name) {
   if (!o) throw PythonError{};
   o->value = static_cast<uint8_t>(value);
   o->name = name;
+  o->hash = _Py_HashPointer(o);
+  // Equal objects have equal hashes: PyTorch's, where it was imported first.
+  PyObject* torch = pytorch();
+  Py theirs = Py::steal(torch ? PyObject_GetAttrString(torch, name) : nullptr);
+  if (theirs) o->hash = PyObject_Hash(theirs.get());
+  PyErr_Clear();  // of a name that it lacks
   return reinterpret_cast<PyObject*>(o);
 }
 
@@ -135,12 +186,19 @@ PyObject* device_str(PyObject* self) {
   return PyUnicode_FromString(device_text(device_of(self)).c_str());
 }
 PyObject* device_compare(PyObject* a, PyObject* b, int op) {
-  if ((op != Py_EQ && op != Py_NE) || Py_TYPE(b) != DeviceTypeObject) Py_RETURN_NOTIMPLEMENTED;
-  return PyBool_FromLong((device_of(a) == device_of(b)) == (op == Py_EQ));
+  if (op != Py_EQ && op != Py_NE) Py_RETURN_NOTIMPLEMENTED;
+  if (Py_TYPE(b) == DeviceTypeObject)
+    return PyBool_FromLong((device_of(a) == device_of(b)) == (op == Py_EQ));
+  return guarded([&]() -> PyObject* {
+    std::string name = pytorch_name(b, DeviceTypeObject);
+    if (name.empty()) Py_RETURN_NOTIMPLEMENTED;
+    return PyBool_FromLong((name == device_text(device_of(a))) == (op == Py_EQ));
+  });
 }
-Py_hash_t device_hash(PyObject* self) {
+Py_hash_t device_hash(PyObject* self) {  // as PyTorch's device of that name has
   Device d = device_of(self);
-  return static_cast<Py_hash_t>(d.type) * 65536 + d.index + 7;
+  Py_hash_t type = d.type == DeviceType::meta ? 14 : static_cast<Py_hash_t>(d.type);
+  return type << 16 | (d.index & 0xff);
 }
 PyObject* device_reduce(PyObject* self, PyObject*) {
   Device d = device_of(self);
@@ -288,7 +346,11 @@ bool dtype_from(PyObject* o, DType* t) {
     *t = dtype_of(o);
     return true;
   }
-  if (!PyType_Check(o)) return false;
+  if (!PyType_Check(o)) {
+    int i = place_of(o, DTypeType, dtype_objects);
+    if (i >= 0) *t = static_cast<DType>(i);
+    return i >= 0;
+  }
   auto* type = reinterpret_cast<PyTypeObject*>(o);
   if (type == &PyFloat_Type)
     *t = DType::float64;
@@ -308,7 +370,11 @@ bool device_from(PyObject* o, Device* d) {
     *d = device_of(o);
     return true;
   }
-  if (!PyUnicode_Check(o)) return false;
+  if (!PyUnicode_Check(o)) {
+    std::string name = pytorch_name(o, DeviceTypeObject);
+    if (!name.empty()) *d = parse_device(name);
+    return !name.empty();
+  }
   const char* text = PyUnicode_AsUTF8(o);
   if (!text) throw PythonError{};
   *d = parse_device(text);
@@ -316,15 +382,15 @@ bool device_from(PyObject* o, Device* d) {
 }
 
 bool layout_from(PyObject* o, Layout* l) {
-  if (Py_TYPE(o) != LayoutType) return false;
-  *l = static_cast<Layout>(named(o)->value);
-  return true;
+  int i = place_of(o, LayoutType, layout_objects);
+  if (i >= 0) *l = static_cast<Layout>(i);
+  return i >= 0;
 }
 
 bool memory_format_from(PyObject* o, MemoryFormat* f) {
-  if (Py_TYPE(o) != MemoryFormatType) return false;
-  *f = static_cast<MemoryFormat>(named(o)->value);
-  return true;
+  int i = place_of(o, MemoryFormatType, format_objects);
+  if (i >= 0) *f = static_cast<MemoryFormat>(i);
+  return i >= 0;
 }
 
 bool scalar_from(PyObject* o, Scalar* s) {
