@@ -140,3 +140,15 @@ def test_gradient_of_antialias():
 def test_errors(error, call):
     with pytest.raises(error):
         call(torch.ones(1, 1, 3, 3))
+
+
+def test_places_between_pixels_are_numbers_of_the_inputs_type():
+    # a zigzag of 0 and 1 shows how far between two pixels each result lies
+    x = (torch.arange(192) % 2).float()[None, None]
+    step = np.float32(192) / np.float32(960)
+    at = (float(step) * (np.arange(960) + 0.5) - 0.5).astype(np.float32)  # rounded once
+    at = np.maximum(at, 0)
+    rest = at - np.floor(at)
+    wanted = np.where(np.floor(at) % 2 == 0, rest, np.float32(1) - rest)
+    wanted[at >= 191] = 1
+    assert np.array_equal(F.interpolate(x, 960, mode="linear")[0, 0].numpy(), wanted)

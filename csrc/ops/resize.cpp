@@ -10,37 +10,41 @@ namespace {
 
 enum class Filter { nearest, nearest_exact, linear, cubic, linear_smooth, cubic_smooth };
 
+// One dimension. Places and weights are computed in T, PyTorch's type for it: in float32 they are
+// off by up to half a unit in the last place of the coordinate, and programs compare results.
+template <class T>
 struct Target {
   int64_t in, out;
   double scale;  // asked for, or 0
   bool align_corners;
   // How far to step in the input for one step in the output.
-  double ratio() const {
-    if (align_corners)
-      return out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0;
-    return scale > 0 ? 1 / scale : static_cast<double>(in) / static_cast<double>(out);
+  T ratio() const {
+    if (align_corners) return out > 1 ? static_cast<T>(in - 1) / static_cast<T>(out - 1) : T(0);
+    return scale > 0 ? static_cast<T>(1 / scale) : static_cast<T>(in) / static_cast<T>(out);
   }
-  double place(int64_t o) const {
-    const auto i = static_cast<double>(o);
-    return align_corners ? i * ratio() : (i + 0.5) * ratio() - 0.5;
+  T place(int64_t o) const {
+    const T i = static_cast<T>(o);
+    return align_corners ? i * ratio() : std::fma(ratio(), i + T(0.5), T(-0.5));
   }
 };
 
-// In float32, as the steps of the reference are.
-Axis nearest_axis(const Target& t, bool exact) {
+template <class T>
+Axis nearest_axis(Target<T> t, bool exact) {
   Axis a(t.in, t.out);
   a.start.clear(), a.count.clear();
-  const float ratio = t.scale > 0 ? static_cast<float>(1 / t.scale)
-                                  : static_cast<float>(t.in) / static_cast<float>(t.out);
+  t.align_corners = false;
+  const T ratio = t.ratio();
   for (int64_t o = 0; o < t.out; ++o) {
-    const float at = (static_cast<float>(o) + (exact ? 0.5f : 0.0f)) * ratio;
-    a.add(std::clamp<int64_t>(static_cast<int64_t>(std::floor(at)), 0, t.in - 1), 1);
+    const T at = (static_cast<T>(o) + (exact ? T(0.5) : T(0))) * ratio;
+    const float low = std::floor(static_cast<float>(at));
+    a.add(std::clamp<int64_t>(static_cast<int64_t>(low), 0, t.in - 1), 1);
   }
   return a;
 }
 
 // Neighbours beyond the edge are the edge: their weights are added to its.
-void add_clamped(Axis& a, int64_t from, const double* weights, int64_t n) {
+template <class T>
+void add_clamped(Axis& a, int64_t from, const T* weights, int64_t n) {
   const int64_t first = std::clamp<int64_t>(from, 0, a.in - 1);
   const int64_t end = std::clamp<int64_t>(from + n - 1, 0, a.in - 1) + 1;
   const size_t base = a.weights.size();
@@ -53,25 +57,27 @@ void add_clamped(Axis& a, int64_t from, const double* weights, int64_t n) {
 }
 
 // Keys' cubic convolution kernel with its one parameter.
-double cubic(double x, double a) {
+template <class T>
+T cubic(T x, T a) {
   x = std::abs(x);
   if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+  return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : T(0);
 }
 
-Axis tapped_axis(const Target& t, bool is_cubic) {
+template <class T>
+Axis tapped_axis(const Target<T>& t, bool is_cubic) {
   Axis a(t.in, t.out);
   a.start.clear(), a.count.clear();
   for (int64_t o = 0; o < t.out; ++o) {
-    const double at = is_cubic ? t.place(o) : std::max(t.place(o), 0.0), low = std::floor(at);
-    const double f = at - low;
+    const T at = is_cubic ? t.place(o) : std::max(t.place(o), T(0)), low = std::floor(at);
+    const T f = at - low, sharp = T(-0.75);
     const auto from = static_cast<int64_t>(low);
     if (is_cubic) {
-      const double w[] = {cubic(f + 1, -0.75), cubic(f, -0.75), cubic(1 - f, -0.75),
-                          cubic(2 - f, -0.75)};
+      const T w[] = {cubic(f + 1, sharp), cubic(f, sharp), cubic(1 - f, sharp),
+                     cubic(2 - f, sharp)};
       add_clamped(a, from - 1, w, 4);
     } else {
-      const double w[] = {1 - f, f};
+      const T w[] = {1 - f, f};
       add_clamped(a, from, w, 2);
     }
   }
@@ -79,29 +85,31 @@ Axis tapped_axis(const Target& t, bool is_cubic) {
 }
 
 // A filter whose support grows with the reduction, so that nothing is skipped.
-Axis smooth_axis(const Target& t, bool is_cubic) {
+template <class T>
+Axis smooth_axis(const Target<T>& t, bool is_cubic) {
   Axis a(t.in, t.out);
   a.start.clear(), a.count.clear();
-  const double ratio = t.ratio(), stretch = std::max(ratio, 1.0);
-  const double support = (is_cubic ? 2 : 1) * stretch;
+  const T half = T(0.5), ratio = t.ratio(), stretch = std::max(ratio, T(1)), shrink = 1 / stretch;
+  const T support = (is_cubic ? 2 : 1) * stretch;
   for (int64_t o = 0; o < t.out; ++o) {
-    const double center = (static_cast<double>(o) + 0.5) * ratio;
-    const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-    const auto end = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), t.in);
-    const size_t base = a.weights.size();
-    double total = 0;
+    const T center = (static_cast<T>(o) + half) * ratio;
+    const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + half), 0);
+    const auto end = std::min<int64_t>(static_cast<int64_t>(center + support + half), t.in);
+    std::vector<T> weights;
+    T total = 0;
     for (int64_t i = first; i < end; ++i) {
-      const double x = (static_cast<double>(i) + 0.5 - center) / stretch;
-      a.weights.push_back(is_cubic ? cubic(x, -0.5) : std::max(0.0, 1 - std::abs(x)));
-      total += a.weights.back();
+      const T x = (static_cast<T>(i) - center + half) * shrink;
+      weights.push_back(is_cubic ? cubic(x, T(-0.5)) : std::max(T(0), 1 - std::abs(x)));
+      total += weights.back();
     }
-    for (size_t i = base; total != 0 && i < a.weights.size(); ++i) a.weights[i] /= total;
+    for (T w : weights) a.weights.push_back(total != 0 ? w / total : w);
     a.add(std::min(first, t.in - 1), std::max<int64_t>(end - first, 0));
   }
   return a;
 }
 
-Axis axis_of(Filter f, const Target& t) {
+template <class T>
+Axis axis_of(Filter f, const Target<T>& t) {
   switch (f) {
     case Filter::nearest: return nearest_axis(t, false);
     case Filter::nearest_exact: return nearest_axis(t, true);
@@ -138,19 +146,21 @@ Tensor resize(const Tensor& x, const Ints& size, bool align_corners,
               const std::vector<double>& scales, bool transposed) {
   check(x.dim() >= static_cast<int64_t>(size.size()) + 1 && scales.size() == size.size(),
         "resizing to ", size, ": got an input of shape ", x.sizes());
+  constexpr bool is_nearest = filter == Filter::nearest || filter == Filter::nearest_exact;
+  const bool as_image = x.dtype() == DType::uint8 && !is_nearest;
   std::vector<Axis> axes;
   for (size_t d = 0; d < size.size(); ++d) {
     const int64_t here = x.sizes()[static_cast<size_t>(x.dim()) - size.size() + d];
     check(here > 0 && size[d] > 0,
           "Input and output sizes should be greater than 0, but got input ", x.sizes(),
           " and output ", size);
-    const Axis a = axis_of(filter, {transposed ? size[d] : here, transposed ? here : size[d],
-                                    scales[d], align_corners});
+    const int64_t in = transposed ? size[d] : here, out = transposed ? here : size[d];
+    const Axis a = as_image || x.dtype() == DType::float64
+                       ? axis_of<double>(filter, {in, out, scales[d], align_corners})
+                       : axis_of<float>(filter, {in, out, scales[d], align_corners});
     axes.push_back(transposed ? a.transposed() : a);
   }
-  if (x.dtype() == DType::uint8 && filter != Filter::nearest && filter != Filter::nearest_exact &&
-      size.size() == 2)
-    return resize_bytes(x, axes);
+  if (as_image && size.size() == 2) return resize_bytes(x, axes);
   return run_windows(x, axes);
 }
 
