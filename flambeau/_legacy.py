@@ -1,28 +1,70 @@
 """PyTorch's format of before version 1.6: pickles in a row, then the bytes of each storage."""
 
 import io
+import pickle
 import struct
 
 import flambeau
 from flambeau import _utils
 
-from ._loader import Loader, _checked_id, _Stored, _swap
+from ._loader import Loader, _checked_id, _swap
+from ._unpickler import Unpickler
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
 
-class LegacyLoader(Loader):
-    """Reads the whole file; storages are filled after the objects are made."""
+def write(obj, file, protocol):
+    """Writes an object in this format."""
+    from ._pickler import Pickler
 
-    data_first = False
+    sizes = {"short": 2, "int": 4, "long": 4}
+    system = {"protocol_version": _PROTOCOL, "little_endian": True, "type_sizes": sizes}
+    stream = io.BytesIO()
+    pickler = Pickler(stream, protocol, legacy=True)
+    pickler.dump(obj)
+    for value in (_MAGIC, _PROTOCOL, system):
+        pickle.dump(value, file, protocol)
+    file.write(stream.getbuffer())
+    pickle.dump(list(pickler.storages), file, protocol)
+    for storage, count in zip(pickler.storages.values(), pickler.counts()):
+        file.write(struct.pack("<q", count))
+        file.write(_utils.storage_bytes(storage))
+
+
+class _Anything:
+    """What a name, a call or a storage of the file gives while it is only looked through."""
+
+    def __call__(self, *args, **kwargs):
+        return _Anything()
+
+    append = extend = update = __setitem__ = __call__
+
+
+class _Survey(Unpickler):
+    """Finds the storages that a pickle refers to, and where it ends; makes nothing else of it."""
+
+    def _top(self, kinds, what):
+        value = self._stack[-1]
+        return value if isinstance(value, kinds) else _Anything()
+
+    def _checked(self, function):
+        return function
+
+    def _new_object(self, keywords=False):
+        del self._stack[-2 - keywords :]
+        self._push(_Anything())
+
+
+class LegacyLoader(Loader):
+    """Reads the whole file: what storages there are, then their bytes, then the objects."""
 
     def __init__(self, file, restore):
         super().__init__(restore)
         self._data = file.read()
         self._claimed = 0
-        self._storages = {}  # key -> (the tensor of bytes to fill, type, count)
-        self._placed = {}  # key -> _Stored
+        self._found = {}  # key -> (type, location, count)
+        self._placed = {}  # key -> TypedStorage
         self._allow(())
         self._at = 0
         if self._next() != _MAGIC:
@@ -31,6 +73,9 @@ class LegacyLoader(Loader):
         if version != _PROTOCOL or not isinstance(system, dict):
             raise RuntimeError(f"load(): unknown protocol {str(version):.40} of an old checkpoint")
         self._big = system.get("little_endian") is False
+        self._start = self._at
+        self._survey()
+        self._fill()
 
     def _next(self):
         value, self._at = self._unpickle_safely(self._data, self._at)
@@ -38,43 +83,51 @@ class LegacyLoader(Loader):
 
     def load_safely(self, safe_globals):
         self._allow(safe_globals)
-        value = self._next()
-        self._allow(())
-        self._fill()
-        return value
+        return self._unpickle_safely(self._data, self._start)[0]
 
     def load_trusting(self, pickle_module, arguments):
         file = io.BytesIO(self._data)
-        file.seek(self._at)
-        value = self._unpickle_trusting(file, pickle_module, arguments)
-        self._at = file.tell()
-        self._fill()
-        return value
+        file.seek(self._start)
+        return self._unpickle_trusting(file, pickle_module, arguments)
 
     def persistent(self, saved_id):
-        if isinstance(saved_id, tuple) and saved_id[:1] == ("module",) and len(saved_id) > 1:
+        if _is_source(saved_id):
+            return saved_id[1]
+        kind, key, location, count = _checked_id(saved_id)
+        if self._found.get(key) != (kind, location, count):
+            raise RuntimeError(f"load(): storage {key!r} is described in two ways")
+        return self._placed[key]
+
+    # -- what comes before -----------------------------------------------------------------------
+    def _survey(self):
+        def find(module, name):
+            known = self._known(module, name)
+            return known if known and not known[1] else (_Anything(), True)
+
+        survey = _Survey(self._data, find, self._note, lambda value, state: None, self._start)
+        survey.load()
+        self._at = survey.position
+
+    def _note(self, saved_id):
+        if _is_source(saved_id):
             return saved_id[1]
         kind, key, location, count = _checked_id(saved_id)
         if len(saved_id) > 5 and saved_id[5] is not None:
             raise RuntimeError("load(): views of storages in old checkpoints are not supported")
-        if key not in self._placed:
-            size = count * kind.itemsize
-            self._claimed += size
+        if key not in self._found:
+            self._claimed += count * kind.itemsize
             if self._claimed > len(self._data):
                 raise RuntimeError("load(): the storages claim more bytes than the file has")
-            data = flambeau.zeros(size, dtype=flambeau.uint8)
-            self._storages[key] = data, kind, count
-            self._placed[key] = _Stored(self._restore(data.untyped_storage(), location), kind)
-        if self._storages[key][1:] != (kind, count):
+        if self._found.setdefault(key, (kind, location, count)) != (kind, location, count):
             raise RuntimeError(f"load(): storage {key!r} is described in two ways")
-        return self._placed[key]
+        return _Anything()
 
     def _fill(self):
         keys = self._next()
-        if not isinstance(keys, list) or set(keys) != set(self._storages):
+        if not isinstance(keys, list) or set(keys) != set(self._found):
             raise RuntimeError("load(): the list of storages is not that of the objects")
         for key in keys:
-            data, kind, count = self._storages[key]
+            kind, location, count = self._found[key]
             size = count * kind.itemsize
             head = self._data[self._at : self._at + 8]
             if len(head) < 8 or struct.unpack("<q", head)[0] != count:
@@ -82,11 +135,16 @@ class LegacyLoader(Loader):
             start = self._at + 8
             if start + size > len(self._data):
                 raise RuntimeError(f"load(): the file ends within storage {key!r}")
+            data = flambeau.empty(size, dtype=flambeau.uint8)
             if size:
                 view = _utils._bytes_of(data)
                 view[:] = self._data[start : start + size]
                 if self._big:
                     _swap(view, kind)
-                if kind.dtype == flambeau.bool:
-                    _utils.check_flags(data.untyped_storage())
+            self._placed[key] = kind.on(self._restore(data.untyped_storage(), location))
             self._at = start + size
+
+
+def _is_source(saved_id):
+    """Whether a persistent id is that of a module's class with its source."""
+    return isinstance(saved_id, tuple) and saved_id[:1] == ("module",) and len(saved_id) > 1

@@ -6,8 +6,18 @@ from collections import OrderedDict
 
 import flambeau
 from flambeau import _utils
+from flambeau.storage import TypedStorage
 
-from ._names import PLAIN, REBUILD, as_flambeau, named, set_attributes, set_state, torch_module
+from ._names import (
+    PLAIN,
+    REBUILD,
+    named,
+    our_place,
+    python3_name,
+    set_attributes,
+    set_state,
+    torch_place,
+)
 from ._unpickler import Unpickler
 
 _ADVICE = (
@@ -16,6 +26,11 @@ _ADVICE = (
     "flambeau.serialization.add_safe_globals, or use weights_only=False, which runs any code that "
     "the file names"
 )
+
+
+_OURS = ("torch", "torchvision", "flambeau")
+# What functions and methods of PyTorch pickle as attributes of.
+_BINDINGS = {"_VariableFunctionsClass": flambeau, "TensorBase": flambeau.Tensor}
 
 
 def open_checkpoint(file, restore, options, mapped):
@@ -35,6 +50,10 @@ def open_checkpoint(file, restore, options, mapped):
         if mapped is not None:
             raise RuntimeError("load(): mmap=True needs a checkpoint in the zip format")
         return LegacyLoader(file, restore)
+    if b"storages" in head or b"sys_info" in head or b"pickle" == head[:6]:
+        raise RuntimeError(
+            "load(): a tar file, the format of before PyTorch 0.1.10, which is not supported"
+        )
     raise RuntimeError("load(): Invalid magic number; corrupt file? It is no checkpoint")
 
 
@@ -52,29 +71,23 @@ class _StorageType:
 
     def __init__(self, name, dtype):
         self.name, self.dtype = name, dtype
-        self.itemsize = 1 if dtype is None else flambeau.empty(0, dtype=dtype).element_size()
+        self.itemsize = 1 if dtype is None else dtype.itemsize
+
+    def on(self, storage):
+        """The storage as one of this type; bytes where there is no type."""
+        return TypedStorage(wrap_storage=storage, dtype=self.dtype or flambeau.uint8)
 
     def __repr__(self):
         return f"<{self.name} of a file>"
 
 
-class _Stored:
-    """A storage as the file refers to it."""
-
-    def __init__(self, storage, kind):
-        self.storage, self.kind = storage, kind
-        self.nbytes = storage.nbytes()
-
-
 class Loader:
     """What both formats share: names, and rebuilding."""
-
-    data_first = True  # whether storages are filled before tensors are made on them
 
     def __init__(self, restore):
         self._restore = restore
         self._types = {}
-        self._flags_checked = set()
+        self._flags_checked = set()  # identities of storages, which the loader keeps
 
     # -- names -----------------------------------------------------------------------------------
     def _known(self, module, name):
@@ -97,8 +110,11 @@ class Loader:
 
     def find_safely(self, module, name):
         """What a file may use without trust."""
-        found = self._known(torch_module(module), name) or self._allowed.get(
-            (torch_module(module), name)
+        place = torch_place(module, name)
+        found = (
+            self._known(place, name)
+            or self._allowed.get((place, name))
+            or self._allowed.get(python3_name(module, name))
         )
         if found is None:
             raise pickle.UnpicklingError(
@@ -108,10 +124,12 @@ class Loader:
 
     def find_trusting(self, module, name):
         """Whatever a file names; what it names of PyTorch is looked up in this package."""
-        found = self._known(torch_module(module), name)
+        found = self._known(torch_place(module, name), name)
         if found is not None:
             return found[0]
-        ours = as_flambeau(module)
+        if module == "torch._C" and name in _BINDINGS:
+            return _BINDINGS[name]
+        ours = our_place(module, name)
         try:
             value = importlib.import_module(ours)
             for part in name.split("."):
@@ -137,7 +155,9 @@ class Loader:
 
         class Trusting(base):
             def find_class(self, module, name):
-                return loader.find_trusting(module, name)
+                if module.partition(".")[0] in _OURS:
+                    return loader.find_trusting(module, name)
+                return super().find_class(module, name)
 
             def persistent_load(self, saved_id):
                 return loader.persistent(saved_id)
@@ -159,38 +179,32 @@ class Loader:
 
     # -- rebuilding ------------------------------------------------------------------------------
     def _rebuild_v2(self, stored, offset, size, stride, requires_grad, hooks=None, metadata=None):
-        if not isinstance(stored, _Stored):
+        if not isinstance(stored, TypedStorage):
             raise pickle.UnpicklingError("a tensor that is not on a storage of the file")
-        return self._tensor(
-            stored, stored.kind.dtype, offset, size, stride, requires_grad, metadata
-        )
+        return self._tensor(stored, stored.dtype, offset, size, stride, requires_grad, metadata)
 
     def _rebuild_v3(self, stored, offset, size, stride, requires_grad, hooks, dtype, metadata=None):
-        if not isinstance(stored, _Stored) or not isinstance(dtype, flambeau.dtype):
+        if not isinstance(stored, TypedStorage) or not isinstance(dtype, flambeau.dtype):
             raise pickle.UnpicklingError("a tensor that is not on a storage of the file")
         return self._tensor(stored, dtype, offset, size, stride, requires_grad, metadata)
 
     def _tensor(self, stored, dtype, offset, size, stride, requires_grad, metadata):
-        if dtype is None:
-            raise pickle.UnpicklingError("a tensor without a dtype")
-        itemsize = flambeau.empty(0, dtype=dtype).element_size()
-        _utils.check_within(stored.nbytes, itemsize, offset, size, stride)
-        if self.data_first and dtype == flambeau.bool and stored.storage.device.type == "cpu":
-            self._check_flags(stored)
-        made = _utils.tensor_on(stored.storage, dtype, offset, size, stride)
+        storage = stored._untyped_storage
+        _utils.check_within(storage.nbytes(), dtype.itemsize, offset, size, stride)
+        if dtype == flambeau.bool and storage.device.type == "cpu":
+            self._check_flags(storage)
+        made = _utils.tensor_on(storage, dtype, offset, size, stride)
         for mark in metadata or ():
             if mark not in ("conj", "neg"):
                 raise pickle.UnpicklingError(f"a tensor marked {mark!r}")
-            if metadata[mark] and not self.data_first:
-                raise RuntimeError(f"load(): an old checkpoint with a tensor marked {mark!r}")
             if metadata[mark]:
                 made = made.conj().resolve_conj() if mark == "conj" else made.neg()
         return made.requires_grad_() if requires_grad is True else made
 
-    def _check_flags(self, stored):
-        if id(stored.storage) not in self._flags_checked:
-            _utils.check_flags(stored.storage)
-            self._flags_checked.add(id(stored.storage))
+    def _check_flags(self, storage):
+        if id(storage) not in self._flags_checked:
+            _utils.check_flags(storage)
+            self._flags_checked.add(id(storage))
 
     def _rebuild_meta(self, dtype, size, stride, requires_grad):
         _utils.check_within(1 << 62, 1, 0, size, stride)
@@ -231,6 +245,11 @@ class _ZipLoader(Loader):
 
     def __init__(self, reader, restore, options, mapped):
         super().__init__(restore)
+        if "constants.pkl" in reader:
+            raise RuntimeError(
+                "load(): this is a TorchScript archive, a compiled program and not a checkpoint. "
+                "Load it with PyTorch's torch.jit.load and save its state_dict()"
+            )
         self._reader = reader
         self._mapped = mapped
         self._skip_data = options.skip_data
@@ -240,7 +259,7 @@ class _ZipLoader(Loader):
             if order not in (b"little", b"big"):
                 raise RuntimeError(f"load(): unknown byte order {order[:20]!r}")
             self._big = order == b"big"
-        self._stored = {}  # key -> _Stored
+        self._stored = {}  # key -> (its type, TypedStorage)
 
     def load_safely(self, safe_globals):
         self._allow(safe_globals)
@@ -255,20 +274,18 @@ class _ZipLoader(Loader):
     def persistent(self, saved_id):
         kind, key, location, count = _checked_id(saved_id)
         name = f"data/{key}"
-        stored = self._stored.get(key)
-        if stored is None:
+        first, stored = self._stored.get(key, (None, None))
+        if first is None:
             if name not in self._reader:
                 raise RuntimeError(f"load(): the checkpoint has no storage {key!r}")
-            storage = self._restore(self._read(name, kind), location)
-            stored = self._stored[key] = _Stored(storage, kind)
+            stored = kind.on(self._restore(self._read(name, kind), location))
+            self._stored[key] = kind, stored
         if self._reader.size(name) != count * kind.itemsize:
             raise RuntimeError(
                 f"load(): storage {key!r} has {self._reader.size(name)} bytes, the checkpoint says "
                 f"{count} elements of {kind.itemsize}"
             )
-        if stored.kind is not kind:
-            stored = _Stored(stored.storage, kind)
-        return stored
+        return stored if kind is first else kind.on(stored.untyped())
 
     def _read(self, name, kind):
         size = self._reader.size(name)
@@ -308,5 +325,10 @@ def _swap(view, kind):
 
 def is_safe(module, name, safe_globals):
     """Whether load(weights_only=True) takes this name."""
-    module = torch_module(module)
-    return Loader(None)._known(module, name) is not None or (module, name) in named(safe_globals)
+    loader = Loader(None)
+    loader._allow(safe_globals)
+    try:
+        loader.find_safely(module, name)
+    except pickle.UnpicklingError:
+        return False
+    return True

@@ -1,11 +1,51 @@
 """Names in checkpoints: PyTorch's for ours and back, and what may be used without trust."""
 
+import _compat_pickle
 import pickle
 from collections import Counter, OrderedDict
 
 import flambeau
 
 from ._unpickler import check_key
+
+# What lies in another module here, under both names.
+_MOVED = {
+    ("nn.modules._state", "_WrappedHook"): "nn.modules.module",
+    ("nn.modules.attention", "MultiheadAttention"): "nn.modules.activation",
+    ("nn.modules.pixelshuffle", "ChannelShuffle"): "nn.modules.channelshuffle",
+    ("nn.parallel", "DataParallel"): "nn.parallel.data_parallel",
+    ("nn.parameter", "_rebuild_parameter"): "_utils",
+    ("nn.parameter", "_rebuild_parameter_with_state"): "_utils",
+    ("nn.utils._reparametrize", "SpectralNorm"): "nn.utils.spectral_norm",
+    ("nn.utils._reparametrize", "SpectralNormLoadStateDictPreHook"): "nn.utils.spectral_norm",
+    ("nn.utils._reparametrize", "SpectralNormStateDictHook"): "nn.utils.spectral_norm",
+    ("nn.utils._reparametrize", "WeightNorm"): "nn.utils.weight_norm",
+    ("optim._cyclic", "CyclicLR"): "optim.lr_scheduler",
+    ("optim._cyclic", "OneCycleLR"): "optim.lr_scheduler",
+    ("optim._scheduler", "LRScheduler"): "optim.lr_scheduler",
+    ("optim.adafactor", "Adafactor"): "optim",
+    ("optim.muon", "Muon"): "optim",
+}
+_TO_TORCH = {("flambeau." + m, name): "torch." + to for (m, name), to in _MOVED.items()}
+_TO_OURS = {("torch." + to, name): "flambeau." + m for (m, name), to in _MOVED.items()}
+
+
+def torch_place(module, name):
+    """The module in which PyTorch has a name of ours."""
+    return _TO_TORCH.get((module, name)) or torch_module(module)
+
+
+def our_place(module, name):
+    """The module in which we have a name of PyTorch's."""
+    if module == "torch._C._nn":
+        return "flambeau.nn.functional"
+    return _TO_OURS.get((module, name)) or as_flambeau(module)
+
+
+def python3_name(module, name):
+    """A name as Python 3 has it: pickles of protocol 2 hold those of Python 2."""
+    both = _compat_pickle.NAME_MAPPING.get((module, name))
+    return both or (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
 
 
 def torch_module(module):
@@ -30,7 +70,8 @@ def named(safe_globals):
     for entry in safe_globals:
         value, name = entry if isinstance(entry, tuple) else (entry, None)
         if name is None:
-            module, name = value.__module__, value.__qualname__
+            name = value.__qualname__
+            module = torch_place(value.__module__, name)
         else:
             module, _, name = name.rpartition(".")
         named[torch_module(module), name] = value, True

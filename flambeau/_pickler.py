@@ -1,14 +1,15 @@
 """The pickle within a checkpoint: tensors by reference to their storages, names as PyTorch's."""
 
 import _compat_pickle
+import importlib
 import pickle
-import sys
 from collections import OrderedDict
 
 import flambeau
 from flambeau import _utils
 
-from ._names import torch_module
+from ._names import torch_place
+from .serialization import location_tag
 
 
 class _Name:
@@ -33,19 +34,15 @@ _UNTYPED = _Name("torch.storage", "UntypedStorage")
 _STORAGE = "storage"
 _TYPED = {dtype: _Name("torch", name) for name, dtype in _utils.STORAGE_TYPES.items()}
 
-# Where PyTorch keeps what lies elsewhere here.
-_ELSEWHERE = {
-    ("flambeau.nn.parameter", "_rebuild_parameter"): "torch._utils",
-    ("flambeau.nn.parameter", "_rebuild_parameter_with_state"): "torch._utils",
-}
 _SKIPPED_STATE = ("_backward_hooks", "_post_accumulate_grad_hooks", "_is_param", "_is_buffer")
 
 
 class _StorageKey:
-    """A storage in the pickle: its number in the archive."""
+    """A storage in the pickle: its number in the archive, and as what its elements are counted."""
 
-    def __init__(self, key, kind, location, count):
-        self.id = (_STORAGE, kind, key, location, count)
+    def __init__(self, key, kind, location, count, more):
+        self.kind = kind
+        self.id = (_STORAGE, kind, key, location, count, *more)
 
 
 class Pickler(pickle._Pickler):
@@ -53,15 +50,22 @@ class Pickler(pickle._Pickler):
 
     dispatch = pickle._Pickler.dispatch.copy()
 
-    def __init__(self, file, protocol):
+    def __init__(self, file, protocol, legacy=False):
         super().__init__(file, protocol)
         self.storages = {}
-        self._keys = {}  # address of a storage -> key
         self._places = {}  # device -> its name, one object
-        self._views = {}  # (key, kind) -> _StorageKey
+        self._references = {}  # address of a storage -> _StorageKey
+        self._more = (None,) if legacy else ()  # the old format has room for a view
 
     def persistent_id(self, value):
-        return value.id if type(value) is _StorageKey else None
+        if type(value) is _StorageKey:
+            return value.id
+        if isinstance(value, flambeau.storage.TypedStorage):
+            name = _TYPED.get(value.dtype, _UNTYPED)
+            return self._storage(value.untyped(), name, value.element_size()).id
+        if isinstance(value, flambeau.UntypedStorage):
+            return self._storage(value, _UNTYPED, 1).id
+        return None
 
     def reducer_override(self, value):
         if isinstance(value, flambeau.Tensor):
@@ -74,7 +78,15 @@ class Pickler(pickle._Pickler):
             return _GET_LAYOUT, ("torch." + str(value).rpartition(".")[2],)
         if isinstance(value, flambeau.device):
             return flambeau.device, _utils.device_args(value)
+        if isinstance(value, type(flambeau.relu)):
+            return value.__name__
+        if isinstance(value, type(flambeau.Tensor.add)):
+            return getattr, (flambeau.Tensor, value.__name__)
         return NotImplemented
+
+    def counts(self):
+        """The number of elements of each of `storages`."""
+        return [reference.id[4] for reference in self._references.values()]
 
     # -- tensors ---------------------------------------------------------------------------------
     def _reduce_tensor(self, tensor):
@@ -102,25 +114,26 @@ class Pickler(pickle._Pickler):
         if tensor.device.type == "meta":
             return _REBUILD_META, (tensor.dtype, size, stride, requires_grad)
         name = _TYPED.get(tensor.dtype, _UNTYPED)
+        reference = self._storage(tensor.untyped_storage(), name, tensor.element_size())
         place = tensor.storage_offset(), size, stride, requires_grad, OrderedDict()
-        args = (self._storage(tensor, name), *place)
-        if name is _UNTYPED:
-            return _REBUILD_V3, (*args, tensor.dtype)
-        return _REBUILD_V2, args
+        if reference.kind is _UNTYPED or reference.kind is not name:
+            return _REBUILD_V3, (reference, *place, tensor.dtype)
+        return _REBUILD_V2, (reference, *place)
 
-    def _storage(self, tensor, name):
-        storage = _utils.storage_of(tensor)
+    def _storage(self, storage, name, itemsize):
+        """The reference to a storage: readers know it by the type that comes first."""
         address = _utils.storage_address(storage)
-        key = self._keys.get(address)
-        if key is None:
-            key = self._keys[address] = str(len(self._keys))
-            self.storages[key] = storage  # alive until written: no other gets its address
-        reference = self._views.get((key, name))
+        reference = self._references.get(address)
         if reference is None:
-            count = storage.nbytes() // (1 if name is _UNTYPED else tensor.element_size())
-            place = self._places.setdefault(tensor.device, str(tensor.device))
-            reference = _StorageKey(key, name, place, count)
-            self._views[key, name] = reference
+            key = str(len(self._references))
+            self.storages[key] = storage  # alive until written: no other gets its address
+            if name is _UNTYPED or storage.nbytes() % itemsize:
+                name, itemsize = _UNTYPED, 1
+            place = self._places.get(storage.device)
+            if place is None:
+                place = self._places[storage.device] = location_tag(storage)
+            reference = _StorageKey(key, name, place, storage.nbytes() // itemsize, self._more)
+            self._references[address] = reference
         return reference
 
     def _write_plain(self, tensor):
@@ -128,7 +141,9 @@ class Pickler(pickle._Pickler):
         name = _TYPED.get(tensor.dtype)
         if name is None or tensor.device.type == "meta":
             return False
-        reference = self._storage(tensor, name)
+        reference = self._storage(tensor.untyped_storage(), name, tensor.element_size())
+        if reference.kind is not name or self._more:
+            return False
         _, _, key, location, count = reference.id
         known = (_REBUILD_V2, _STORAGE, name, location, OrderedDict)
         memo = self.memo
@@ -167,17 +182,17 @@ class Pickler(pickle._Pickler):
         else:
             name = name or getattr(obj, "__qualname__", None) or obj.__name__
             module = pickle.whichmodule(obj, name)
-            found = sys.modules.get(module)
             try:
+                found = importlib.import_module(module)
                 for part in name.split("."):
                     found = getattr(found, part)
-            except AttributeError:
+            except (ImportError, AttributeError):
                 found = None
             if found is not obj:
                 raise pickle.PicklingError(
                     f"Can't pickle {obj!r}: it's not found as {module}.{name}"
                 )
-        self._write_name(_ELSEWHERE.get((module, name)) or torch_module(module), name)
+        self._write_name(torch_place(module, name), name)
         self.memoize(obj)
 
     def save_type(self, obj):

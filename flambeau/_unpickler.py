@@ -259,7 +259,7 @@ def _opcodes():
         b"c": lambda u: u._global(u._line(), u._line()),
         b"\x93": U._stack_global,
         b"R": U._reduce,
-        b"\x81": U._new_object,
+        b"\x81": lambda u: u._new_object(),
         b"\x92": lambda u: u._new_object(keywords=True),
         b"b": U._build_object,
         b"Q": U._persistent_id,

@@ -30,11 +30,6 @@ def device_args(device):
     return (device.type,) if device.index is None else (device.type, device.index)
 
 
-def storage_of(tensor):
-    """The storage behind a tensor."""
-    return tensor.untyped_storage()
-
-
 def storage_address(storage):
     """What tells one storage from another while both live."""
     return storage._cdata

@@ -241,7 +241,8 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
     """Writes an object to a path or to anything with `write`, in PyTorch's zip format.
 
     Tensors that share a storage still do when loaded. A file at a path appears whole or not at
-    all. `pickle_protocol` is 2 or higher. `pickle_module` can only be the standard pickle: names
+    all. `pickle_protocol` is 2 or higher. With `_use_new_zipfile_serialization=False` the format is
+    the one of before PyTorch 1.6. `pickle_module` can only be the standard pickle: names
     are written as PyTorch knows them, which no other pickler does.
 
     >>> import io
@@ -252,8 +253,6 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
     >>> torch.load(file)
     {'step': 3, 'weight': tensor([1., 1.])}
     """
-    if not _use_new_zipfile_serialization:
-        raise ValueError("save(): PyTorch's format of before version 1.6 can be read, not written")
     if pickle_module is not None and pickle_module.__name__ != "pickle":
         raise ValueError(f"save(): pickle_module must be pickle, got {pickle_module.__name__}")
     if not isinstance(pickle_protocol, int) or not 2 <= pickle_protocol <= 5:
@@ -261,9 +260,9 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
     if isinstance(f, (str, os.PathLike)):
         with _whole_file(os.fspath(f)) as file:
             stem = os.path.splitext(os.path.basename(os.fspath(f)))[0]
-            _write(obj, file, stem or "archive", pickle_protocol)
+            _write(obj, file, stem or "archive", pickle_protocol, _use_new_zipfile_serialization)
     elif hasattr(f, "write"):
-        _write(obj, f, "archive", pickle_protocol)
+        _write(obj, f, "archive", pickle_protocol, _use_new_zipfile_serialization)
     else:
         raise AttributeError(
             "expected 'f' to be string, path, or a file-like object with a 'write' attribute, got "
@@ -271,9 +270,13 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
         )
 
 
-def _write(obj, file, root, protocol):
+def _write(obj, file, root, protocol, as_zip):
     from . import _pickler, _utils, _zip
 
+    if not as_zip:
+        from . import _legacy
+
+        return _legacy.write(obj, file, protocol)
     stream = io.BytesIO()
     pickler = _pickler.Pickler(stream, protocol)
     pickler.dump(obj)

@@ -7,8 +7,9 @@ import pickle
 import random
 import stat
 import struct
+import tarfile
 import zipfile
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -126,6 +127,41 @@ def test_whole_modules_need_trust():
     file.seek(0)
     got = torch.load(file, weights_only=False)
     assert type(got) is torch.nn.Linear and got(torch.ones(2)).shape == (3,)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_files_that_are_trusted(protocol):
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8)
+    optimizer = torch.optim.Adafactor(layer.parameters())
+    values = [
+        [layer, torch.nn.LSTM(2, 2), torch.nn.utils.spectral_norm(torch.nn.Linear(2, 2))],
+        optimizer,
+        [defaultdict(int, a=1), slice(1, 2), len, torch.relu, torch.Tensor.add],
+        torch.max(torch.ones(1, 2), 1),
+        torch.distributions.Normal(0.0, 1.0),
+    ]
+    file = io.BytesIO()
+    torch.save(values, file, pickle_protocol=protocol)
+    text = zipfile.ZipFile(file).read("archive/data.pkl")
+    for module in (b"nn.modules.activation", b"nn.utils.spectral_norm", b"distributions.normal"):
+        assert b"torch." + module in text
+    got = torch.load(file, weights_only=False)
+    assert [type(module) for module in got[0]] == [type(module) for module in values[0]]
+    assert got[0][1](torch.ones(1, 1, 2))[0].shape == (1, 1, 2)
+    assert got[2] == values[2] and got[3].indices.tolist() == [0]
+    assert got[1].state_dict() == optimizer.state_dict() and got[4].mean == 0
+
+
+def test_storages_and_types_over_one():
+    tensor = torch.arange(4.0)
+    got = through([tensor.storage(), tensor, tensor.view(torch.int32), torch.empty(0).storage()])
+    assert type(got[0]) is torch.storage.TypedStorage and got[0].tolist() == [0, 1, 2, 3]
+    assert got[2].dtype == torch.int32 and torch.equal(got[2], tensor.view(torch.int32))
+    got[1][0] = 5
+    assert got[0][0] == 5 and got[2][0] == tensor.new_tensor(5).view(torch.int32)
+    odd = torch.arange(6).to(torch.uint8)[:4].view(torch.float32)  # on a storage of 6 bytes
+    assert torch.equal(through(odd), odd)
+    assert through(torch.arange(3).untyped_storage()).dtype == torch.uint8
 
 
 def test_pickle_and_copy():
@@ -310,6 +346,8 @@ def test_safe_globals():
     finally:
         serialization.clear_safe_globals()
     assert serialization.get_safe_globals() == []
+    with serialization.safe_globals([defaultdict, int]):  # protocol 2 calls it __builtin__.long
+        assert through(defaultdict(int, a=1)) == {"a": 1}
 
 
 def test_arrays_need_trust():
@@ -567,6 +605,43 @@ def test_old_files():
             torch.load(wrong)
     with pytest.raises(RuntimeError, match="magic"):
         torch.load(io.BytesIO(pickle.dumps(3)))
+
+
+def test_old_files_are_written_too():
+    base = torch.arange(6.0)
+    values = {
+        "view": base[2:5],
+        "whole": base,
+        "bytes": torch.arange(3).to(torch.uint16),
+        "coo": torch.eye(3).to_sparse(),
+        "csr": torch.eye(3).to_sparse_csr(),
+    }
+    file = io.BytesIO()
+    torch.save(values, file, _use_new_zipfile_serialization=False)
+    assert file.getvalue()[:2] == b"\x80\2"
+    for trust in (True, False):
+        file.seek(0)
+        got = torch.load(file, weights_only=not trust)
+        got["whole"][3] = 100
+        assert got["view"].tolist() == [2, 100, 4] and got["bytes"].dtype == torch.uint16
+        assert torch.equal(got["coo"].to_dense(), torch.eye(3)) and got["coo"].is_coalesced()
+        assert torch.equal(got["csr"].to_dense(), torch.eye(3))
+    file = io.BytesIO()
+    torch.save(torch.nn.Linear(2, 3), file, _use_new_zipfile_serialization=False)
+    file.seek(0)
+    assert torch.load(file, weights_only=False)(torch.ones(2)).shape == (3,)
+
+
+def test_archives_of_other_sorts():
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("m/data.pkl", b"N.")
+        archive.writestr("m/constants.pkl", b"N.")
+    with pytest.raises(RuntimeError, match="TorchScript"):
+        torch.load(file)
+    with tarfile.open(fileobj=(file := io.BytesIO()), mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("sys_info"))
+    with pytest.raises(RuntimeError, match="tar file"):
+        torch.load(file)
 
 
 def test_members_by_name(tmp_path):

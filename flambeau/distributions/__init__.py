@@ -71,7 +71,9 @@ def _answer_module_names():
     for family in _FAMILIES:
         for name in family.__all__:
             words = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-            modules[special.get(name, words.lstrip("_"))] = family
+            place = special.get(name, words.lstrip("_"))
+            modules[place] = family
+            getattr(family, name).__module__ = f"{__name__}.{place}"
     for name, module in modules.items():
         _sys.modules[f"{__name__}.{name}"] = module
         globals().setdefault(name, module)

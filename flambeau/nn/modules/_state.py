@@ -56,18 +56,13 @@ class StateMixin:
         return _register(self._state_dict_pre_hooks, hook)
 
     def _register_load_state_dict_pre_hook(self, hook, with_module=False):
-        if with_module:
-            plain = hook
-
-            def hook(*args):
-                return plain(self, *args)
-
+        hook = _WrappedHook(hook, self) if with_module else hook
         return _register(self._load_state_dict_pre_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook):
         """Calls ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
         unexpected_keys, error_msgs)`` before the module's own tensors are read."""
-        return _register(self._load_state_dict_pre_hooks, _WithModule(hook, self))
+        return _register(self._load_state_dict_pre_hooks, _WrappedHook(hook, self))
 
     def register_load_state_dict_post_hook(self, hook):
         """Calls ``hook(module, incompatible_keys)`` after `load_state_dict`; it may edit them."""
@@ -238,14 +233,14 @@ class StateMixin:
         return keys
 
 
-class _WithModule:
-    """A load hook that gets its module as first argument; copies of it pickle."""
+class _WrappedHook:
+    """A load hook that gets its module as first argument; it pickles as PyTorch's does."""
 
     def __init__(self, hook, module):
-        self.hook, self.module = hook, module
+        self.hook, self.module, self.with_module = hook, module, True
 
     def __call__(self, *args):
-        return self.hook(self.module, *args)
+        return self.hook(self.module, *args) if self.with_module else self.hook(*args)
 
 
 def _note_keys(errors, kind, keys):

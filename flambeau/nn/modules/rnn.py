@@ -174,6 +174,16 @@ class RNNBase(Module):
             setattr(self, names[-1], Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self._all_weights.append(names)
 
+    def __getstate__(self):
+        """The attributes, and the weights in the lists that PyTorch's modules of this name keep."""
+        names = [name for layer in self._all_weights for name in layer]
+        weights = [getattr(self, name) for name in names]
+        return {**self.__dict__, "_flat_weights_names": names, "_flat_weights": weights}
+
+    def __setstate__(self, state):
+        lists = ("_flat_weights_names", "_flat_weights")
+        super().__setstate__({k: v for k, v in state.items() if k not in lists})
+
     @property
     def all_weights(self):
         """The parameters of each layer and direction."""

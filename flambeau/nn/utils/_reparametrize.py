@@ -108,7 +108,8 @@ class SpectralNorm:
         module.register_buffer(name + "_u", u)
         module.register_buffer(name + "_v", v)
         module.register_forward_pre_hook(fn)
-        module._register_state_dict_hook(_note_version(fn))
+        module._register_state_dict_hook(SpectralNormStateDictHook(fn))
+        module._register_load_state_dict_pre_hook(SpectralNormLoadStateDictPreHook(fn))
         return fn
 
     def remove(self, module):
@@ -124,7 +125,7 @@ class SpectralNorm:
         setattr(module, self.name, self.compute_weight(module, module.training))
 
 
-class _note_version:
+class SpectralNormStateDictHook:
     """Writes into a state dict's metadata which form of spectral_norm it holds."""
 
     def __init__(self, fn):
@@ -133,6 +134,25 @@ class _note_version:
     def __call__(self, module, state_dict, prefix, local_metadata):
         versions = local_metadata.setdefault("spectral_norm", {})
         versions[self.fn.name + ".version"] = self.fn._version
+
+
+class SpectralNormLoadStateDictPreHook:
+    """Adds what the state dicts of before version 1 lack: v, which follows from u and the norm."""
+
+    def __init__(self, fn):
+        self.fn = fn
+
+    def __call__(self, module, state_dict, prefix, local_metadata, strict, missing, unexpected, _):
+        fn, name = self.fn, prefix + self.fn.name
+        if local_metadata.get("spectral_norm", {}).get(fn.name + ".version") is not None:
+            return
+        if name + "_v" in state_dict or not {name, name + "_orig", name + "_u"} <= set(state_dict):
+            return
+        with torch.no_grad():
+            original, weight = state_dict[name + "_orig"], state_dict.pop(name)
+            matrix, u = fn.reshape_weight_to_matrix(original), state_dict[name + "_u"]
+            v = torch.linalg.pinv(matrix.T @ matrix) @ (matrix.T @ u)
+            state_dict[name + "_v"] = v * (original / weight).mean() / torch.dot(u, matrix @ v)
 
 
 def _refuse_second(module, name, kind, what):
@@ -150,8 +170,12 @@ def _remove(module, name, kind, what):
     else:
         raise ValueError(f"{what} of '{name}' not found in {module}")
     for key, hook in module._state_dict_hooks.items():
-        if isinstance(hook, _note_version) and hook.fn.name == name:
+        if isinstance(hook, SpectralNormStateDictHook) and hook.fn.name == name:
             del module._state_dict_hooks[key]
+            break
+    for key, hook in module._load_state_dict_pre_hooks.items():
+        if isinstance(hook, SpectralNormLoadStateDictPreHook) and hook.fn.name == name:
+            del module._load_state_dict_pre_hooks[key]
             break
     return module
 
