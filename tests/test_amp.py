@@ -287,3 +287,13 @@ def test_state():
     assert off.state_dict() == {} and off.scale(3) == 3
     with pytest.raises(RuntimeError):
         other.load_state_dict({})
+
+
+def test_padding_and_recurrent_layers_follow_the_lists():
+    low = ones(1, 2, 5, dtype=BF16)
+    with torch.autocast("cpu"):
+        assert F.pad(low, (1, 1), mode="reflect").dtype == FLOAT
+        assert F.pad(low, (1, 1), mode="replicate").dtype == FLOAT
+        assert F.pad(low, (1, 1), mode="circular").dtype == BF16
+        assert F.pad(low, (1, 1)).dtype == BF16
+        assert F.bilinear(ones(3, 4), ones(3, 5), ones(2, 4, 5)).dtype == FLOAT

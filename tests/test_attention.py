@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
+from flambeau import nn
 
 F = torch.nn.functional
 RNG = np.random.default_rng(5)
@@ -88,3 +89,30 @@ def test_half_precision(shape):
     out = F.scaled_dot_product_attention(*[q.bfloat16()] * 3)
     assert out.dtype == torch.bfloat16
     assert torch.allclose(out.double(), definition(q, q, q), atol=3e-2, rtol=3e-2)
+
+
+def test_padding_at_the_end_is_left_out_of_an_encoder_that_evaluates():
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2).eval()
+    x = torch.randn(2, 4, 4)
+    behind = torch.tensor([[False, False, True, True], [False, False, False, True]])
+    whole = encoder(x, src_key_padding_mask=behind)
+    with torch.no_grad():
+        output = encoder(x, src_key_padding_mask=behind)
+        assert (output == 0).all(-1).equal(behind)
+        assert torch.allclose(output[~behind], whole[~behind], atol=1e-5)
+        assert not (encoder(x, src_key_padding_mask=behind.flip(1)) == 0).any()
+        assert not (encoder.train()(x, src_key_padding_mask=behind) == 0).any()
+    assert not (whole == 0).any()
+    with pytest.warns(UserWarning, match="norm_first was True"):
+        nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, norm_first=True), 1)
+
+
+def test_masks_are_merged():
+    layer = nn.MultiheadAttention(4, 2)
+    x, mask = torch.ones(2, 3, 4), torch.zeros(3, 3, dtype=torch.bool)
+    padding = torch.tensor([[False, False, True]] * 2)
+    merged, kind = layer.merge_masks(mask, padding, x)
+    assert kind == 2 and merged.shape == (2, 2, 3, 3) and merged[..., 2].all()
+    assert layer.merge_masks(None, padding, x) == (padding, 1)
+    assert layer.merge_masks(None, None, x) == (None, None)

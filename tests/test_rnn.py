@@ -1,5 +1,7 @@
 """LSTM and GRU layers: against their equations, cell by cell; gradients of both orders."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,42 @@ def test_batch_first_and_unbatched():
     output, end = layer(x)
     assert output.is_contiguous() and torch.allclose(output[:, -1], end[0])
     assert torch.allclose(layer(x[1])[0], output[1])
+
+
+def test_half_precision_is_kept_in_float32_between_steps():
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(4, 8)
+    x = torch.randn(20, 2, 4)
+    low = copy.deepcopy(layer).bfloat16()(x.bfloat16())[0]
+    assert low.dtype == torch.bfloat16
+    assert (low.float() - layer(x)[0]).abs().max() < 0.02
+
+
+def test_autocast_lowers_an_lstm_but_no_gru():
+    x = torch.ones(3, 2, 4)
+    with torch.autocast("cpu"):
+        output, state = torch.nn.LSTM(4, 5)(x)
+        assert {t.dtype for t in (output, *state)} == {torch.bfloat16}
+        assert torch.nn.GRU(4, 5)(x)[0].dtype == torch.float32
+    output.sum().backward()
+
+
+def test_what_subclasses_ask_of_a_layer():
+    layer = torch.nn.LSTM(2, 3, 2, proj_size=2, bidirectional=True)
+    x = torch.ones(5, 4, 2)
+    assert layer.get_expected_hidden_size(x, None) == (4, 4, 2)
+    assert layer.get_expected_cell_size(x, torch.tensor([3])) == (4, 3, 3)
+    assert [w.shape for w in layer._flat_weights[:2]] == [(12, 2), (12, 2)]
+    with pytest.raises(RuntimeError, match=r"hidden\[0\] size \(4, 4, 2\), got \[1\]"):
+        layer.check_forward_args(x, (torch.ones(1), torch.ones(1)), None)
+    with pytest.raises(ValueError, match="does not match weight dtype"):
+        layer(x.double())
+    order = torch.tensor([1, 0])
+    assert torch.nn.GRU(2, 3).permute_hidden(torch.ones(1, 2, 3), order).shape == (1, 2, 3)
+
+
+def test_packed_sequences_change_type():
+    packed = torch.nn.utils.rnn.pack_sequence([torch.ones(2), torch.ones(1)])
+    for name in ("byte", "char", "short", "int", "long", "half", "double"):
+        assert getattr(packed, name)().data.dtype == getattr(torch.ones(1), name)().dtype
+    assert packed.cpu() is packed

@@ -1,6 +1,7 @@
 """Padding in its four modes."""
 
 import flambeau as torch
+from flambeau import _C
 from flambeau._ops import internal
 
 __all__ = ["pad"]
@@ -47,6 +48,11 @@ def pad(input, pad, mode="constant", value=None):
 
 
 def _edges(input, pad, mode):
+    # On autocast's list for float32: what reflects or replicates, but not blocks that reflect.
+    if mode != "circular" and (mode, len(pad)) != ("reflect", 6) and _C._autocasting():
+        from flambeau.amp.autocast_mode import _cast
+
+        input = _cast(input, torch.float32)
     return internal["_pad_edges"](input, list(pad), _MODES.index(mode))
 
 

@@ -1,5 +1,6 @@
 """All layers, by family."""
 
+from . import activation, attention, channelshuffle
 from .activation import *
 from .adaptive import *
 from .attention import *
@@ -22,5 +23,9 @@ from .rnn import *
 from .sparse import *
 from .transformer import *
 from .upsampling import *
+
+# Programs and pickles look for it beside the activations, where PyTorch has it.
+activation.MultiheadAttention = attention.MultiheadAttention
+attention.MultiheadAttention.__module__ = activation.__name__
 
 __all__ = sorted(name for name, value in globals().items() if isinstance(value, type))

@@ -162,15 +162,29 @@ class StateMixin:
                 f'While copying the parameter named "{key}", expected {torch.__name__}.Tensor or '
                 f"Tensor-like object from checkpoint but received {type(value)}"
             )
+        if is_lazy(value):
+            if is_lazy(own):
+                return None  # both wait for a shape
+            return f'"{key}" has no shape yet in the checkpoint, but has one in the current model.'
         if not is_lazy(own):
             # Checkpoints of old kept numbers as one element.
             if own.dim() == 0 and value.dim() == 1 and value.shape[0] == 1:
                 value = value[0]
-            if not is_lazy(value) and value.shape != own.shape:
+            if value.shape != own.shape:
                 return (
                     f"size mismatch for {key}: copying a param with shape {value.shape} from "
                     f"checkpoint, the shape in current model is {own.shape}."
                 )
+        if own.is_meta and not value.is_meta and not assign:
+            import warnings
+
+            warnings.warn(
+                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta "
+                "parameter in the current model, which is a no-op. (Did you mean to pass "
+                "`assign=True` to assign items in the state dictionary to their corresponding key "
+                "in the module instead of copying them in place?)",
+                stacklevel=5,
+            )
         try:
             if assign:
                 self._assign_tensor(name, own, value)

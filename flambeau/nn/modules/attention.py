@@ -93,6 +93,28 @@ class MultiheadAttention(Module):
         if self.bias_v is not None:
             init.xavier_normal_(self.bias_v)
 
+    def merge_masks(self, attn_mask, key_padding_mask, query):
+        """Both masks as one for all batches and heads, and which they were: 0, 1 or 2 for both.
+
+        A padding mask that comes alone stays as it is.
+
+        >>> import flambeau as torch
+        >>> layer = torch.nn.MultiheadAttention(4, 2)
+        >>> mask = torch.zeros(3, 3, dtype=torch.bool)
+        >>> layer.merge_masks(mask, None, torch.ones(5, 3, 4))[0].shape
+        torch.Size([5, 2, 3, 3])
+        """
+        if attn_mask is None:
+            return key_padding_mask, None if key_padding_mask is None else 1
+        batch, length = query.shape[:2]
+        if attn_mask.dim() == 3:
+            merged = attn_mask.view(batch, -1, length, length)
+        else:
+            merged = attn_mask.expand(batch, self.num_heads, -1, -1)
+        if key_padding_mask is not None:
+            merged = merged + key_padding_mask.view(batch, 1, 1, length)
+        return merged, 2
+
     def forward(
         self,
         query,

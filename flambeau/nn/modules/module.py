@@ -93,6 +93,7 @@ class Module(HooksMixin, StateMixin):
     """
 
     _version = 1
+    dump_patches = False
     call_super_init = False
     _compiled_call_impl = None
 
@@ -134,6 +135,18 @@ class Module(HooksMixin, StateMixin):
 
     def _call_impl(self, *args, **kwargs):
         return self._call_with_hooks(args, kwargs)
+
+    def _wrapped_call_impl(self, *args, **kwargs):
+        return self(*args, **kwargs)
+
+    def _get_backward_hooks(self):
+        """The full backward hooks on this module and on all, and the older ones."""
+        own = list(self._backward_hooks.values())
+        full, older = (own, []) if self._is_full_backward_hook is not False else ([], own)
+        return [*_hooks._global_backward_hooks.values(), *full], older
+
+    def _get_backward_pre_hooks(self):
+        return [*_hooks._global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
 
     # -- attributes ------------------------------------------------------------------------
 
@@ -504,6 +517,22 @@ class Module(HooksMixin, StateMixin):
     def cuda(self, device=None):
         """Moves all parameters and buffers to a GPU."""
         return self._apply(lambda t: t.cuda(device))
+
+    def xpu(self, device=None):
+        """Moves all parameters and buffers to a GPU of Intel's."""
+        return self._to_kind("xpu", device)
+
+    def ipu(self, device=None):
+        """Moves all parameters and buffers to an IPU."""
+        return self._to_kind("ipu", device)
+
+    def mtia(self, device=None):
+        """Moves all parameters and buffers to an MTIA."""
+        return self._to_kind("mtia", device)
+
+    def _to_kind(self, kind, device):
+        where = f"{kind}:{device}" if isinstance(device, int) else device or kind
+        return self._apply(lambda t: t.to(where))
 
     def to_empty(self, *, device, recurse=True):
         """Moves all parameters and buffers to a device without copying what they hold."""

@@ -14,7 +14,6 @@ from .module import Module
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _lstm, _gru = internal["_lstm"], internal["_gru"]
-_FUSED = (torch.float32, torch.float64)
 _GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 
 
@@ -74,15 +73,20 @@ def _run(mode, steps, state, weights, backwards):
 def _run_whole(mode, input, state, weights, backwards):
     """`_run` over a tensor (T, N, size) of sequences of one length; returns a tensor, too."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    if mode in ("LSTM", "GRU") and w_hr is None and input.dtype in _FUSED:
-        projected = F.linear(input, w_ih, b_ih)
-        if projected.dtype == input.dtype == state[0].dtype:
-            last = 0 if backwards else -1
-            if mode == "GRU":
-                output, _ = _gru(projected, *state, w_hh, b_hh, backwards)
-                return output, (output[last],)
-            output, cells, _ = _lstm(projected, *state, w_hh, b_hh, backwards)
-            return output, (output[last], cells[last])
+    kind = state[0].dtype
+    if mode in ("LSTM", "GRU") and w_hr is None and input.dtype == kind and not kind.is_complex:
+        # Half precision is summed and kept in float32 between the steps.
+        exact = torch.float64 if kind == torch.float64 else torch.float32
+        projected = F.linear(input, w_ih, b_ih).to(exact)
+        state = [s.to(exact) for s in state]
+        w_hh, b_hh = w_hh.to(exact), None if b_hh is None else b_hh.to(exact)
+        last = 0 if backwards else -1
+        if mode == "GRU":
+            output = _gru(projected, *state, w_hh, b_hh, backwards)[0].to(kind)
+            return output, (output[last],)
+        output, cells, _ = _lstm(projected, *state, w_hh, b_hh, backwards)
+        output = output.to(kind)
+        return output, (output[last], cells[last].to(kind))
     outputs, end = _run(mode, input.unbind(0), state, weights, backwards)
     return torch.stack(outputs), end
 
@@ -189,6 +193,14 @@ class RNNBase(Module):
         """The parameters of each layer and direction."""
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
+    @property
+    def _flat_weights_names(self):
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self):
+        return [getattr(self, name, None) for name in self._flat_weights_names]
+
     def flatten_parameters(self):
         """Nothing to do here: weights are packed when they are used."""
 
@@ -221,21 +233,40 @@ class RNNBase(Module):
             names[kind] = getattr(self, name)
         return tuple(names.values())
 
-    def _first_state(self, hx, batch, like):
+    def _state_size(self, input, batch_sizes, width):
+        if batch_sizes is not None:
+            batch = int(batch_sizes[0])
+        else:
+            batch = input.shape[0 if self.batch_first else 1]
+        return self.num_layers * (2 if self.bidirectional else 1), batch, width
+
+    def get_expected_hidden_size(self, input, batch_sizes):
+        """The shape of the hidden state that goes with an input."""
+        return self._state_size(input, batch_sizes, self.proj_size or self.hidden_size)
+
+    def check_hidden_size(self, hx, expected_hidden_size, msg="Expected hidden size {}, got {}"):
+        """Complains about a hidden state of another shape."""
+        if tuple(hx.shape) != tuple(expected_hidden_size):
+            raise RuntimeError(msg.format(tuple(expected_hidden_size), list(hx.shape)))
+
+    def check_forward_args(self, input, hidden, batch_sizes):
+        """Complains about an input, or a state that does not go with it."""
+        self.check_input(input, batch_sizes)
+        self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
+
+    def permute_hidden(self, hx, permutation):
+        """The hidden states of a batch in another order; None leaves them."""
+        return hx if permutation is None else hx.index_select(1, permutation)
+
+    def _first_state(self, hx, input, batch_sizes):
         """The states to begin with, [layers * directions, batch, size] each."""
-        count = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [self.proj_size or self.hidden_size]
-        if self.mode == "LSTM":
-            sizes.append(self.hidden_size)
         if hx is None:
-            return tuple(like.new_zeros((count, batch, size)) for size in sizes)
-        hx = hx if self.mode == "LSTM" else (hx,)
-        for i, (state, size) in enumerate(zip(hx, sizes)):
-            wanted = (count, batch, size)
-            if tuple(state.shape) != wanted:
-                name = "hidden" if self.mode != "LSTM" else f"hidden[{i}]"
-                raise RuntimeError(f"Expected {name} size {wanted}, got {list(state.shape)}")
-        return tuple(hx)
+            sizes = [self.get_expected_hidden_size(input, batch_sizes)]
+            if self.mode == "LSTM":
+                sizes.append(self._state_size(input, batch_sizes, self.hidden_size))
+            return tuple(input.new_zeros(size) for size in sizes)
+        self.check_forward_args(input, hx, batch_sizes)
+        return tuple(hx) if self.mode == "LSTM" else (hx,)
 
     def _run_layers(self, steps, state):
         """All layers over a tensor (T, N, size), or over a list of steps whose batches shrink."""
@@ -265,18 +296,24 @@ class RNNBase(Module):
                 steps = F.dropout(torch.cat(steps), self.dropout).split(sizes)
         return steps, tuple(torch.stack(parts) for parts in zip(*final))
 
-    def _check_input(self, input, packed):
-        if not packed and input.dim() not in (2, 3):
+    def check_input(self, input, batch_sizes):
+        """Complains about an input of another type or shape than the weights want."""
+        weight = getattr(self, self._all_weights[0][0])
+        if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
             raise ValueError(
-                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D tensor "
-                "instead"
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
+                f"Convert input: input.to({weight.dtype}), or convert model: "
+                f"model.to({input.dtype})"
             )
+        wanted = 3 if batch_sizes is None else 2
+        if input.dim() != wanted:
+            raise RuntimeError(f"input must have {wanted} dimensions, got {input.dim()}")
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
                 f"{input.shape[-1]}"
             )
-        if not packed and 0 in input.shape[:-1]:
+        if batch_sizes is None and 0 in input.shape[:-1]:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
     def _check_unbatched_state(self, hx, batched, dims):
@@ -295,30 +332,44 @@ class RNNBase(Module):
             )
 
     def forward(self, input, hx=None):
-        packed = isinstance(input, PackedSequence)
-        self._check_input(input.data if packed else input, packed)
-        if packed:
+        if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
+        if input.dim() not in (2, 3):
+            raise ValueError(
+                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead"
+            )
         batched = input.dim() == 3
         self._check_unbatched_state(hx, batched, 3 if batched else 2)
-        time = 1 if batched and self.batch_first else 0
+        time = 1 if self.batch_first else 0
         if not batched:
-            input = input.unsqueeze(1)
+            input = input.unsqueeze(1 - time)
             if hx is not None:
                 lstm = self.mode == "LSTM"
                 hx = tuple(s.unsqueeze(1) for s in hx) if lstm else hx.unsqueeze(1)
-        batch = input.shape[1 - time]
-        state = self._first_state(hx, batch, input)
+        self.check_input(input, None)
+        input, hx = self._lowered(input, hx)
+        state = self._first_state(hx, input, None)
         steps, state = self._run_layers(input.transpose(0, 1) if time else input, state)
         output = steps.transpose(0, 1).contiguous() if time else steps
         if not batched:
-            output, state = output.squeeze(1), tuple(s.squeeze(1) for s in state)
+            output, state = output.squeeze(1 - time), tuple(s.squeeze(1) for s in state)
         return output, (state if self.mode == "LSTM" else state[0])
+
+    def _lowered(self, input, hx):
+        """Under autocast an LSTM without projections runs and answers in the lower precision."""
+        device = input.device.type
+        if self.mode != "LSTM" or self.proj_size or not torch.is_autocast_enabled(device):
+            return input, hx
+        if input.dtype == torch.float64:
+            return input, hx
+        dtype = torch.get_autocast_dtype(device)
+        return input.to(dtype), None if hx is None else tuple(s.to(dtype) for s in hx)
 
     def _forward_packed(self, input, hx):
         data, batch_sizes, order, back = input
+        self.check_input(data, batch_sizes)
         sizes = batch_sizes.tolist()
-        state = self._first_state(hx, sizes[0], data)
+        state = self._first_state(hx, data, batch_sizes)
         if order is not None and hx is not None:
             state = tuple(s.index_select(1, order) for s in state)
         steps, state = self._run_layers(list(data.split(sizes)), state)
@@ -393,6 +444,29 @@ class LSTM(RNNBase):
 
     def __init__(self, *args, **kwargs):
         super().__init__("LSTM", *args, **kwargs)
+
+    def get_expected_cell_size(self, input, batch_sizes):
+        """The shape of the cell state that goes with an input."""
+        return self._state_size(input, batch_sizes, self.hidden_size)
+
+    def check_forward_args(self, input, hidden, batch_sizes):
+        """Complains about an input, or a pair of states that does not go with it."""
+        self.check_input(input, batch_sizes)
+        for state, size, name in zip(
+            hidden,
+            (
+                self.get_expected_hidden_size(input, batch_sizes),
+                self.get_expected_cell_size(input, batch_sizes),
+            ),
+            ("hidden[0]", "hidden[1]"),
+        ):
+            self.check_hidden_size(state, size, f"Expected {name} size {{}}, got {{}}")
+
+    def permute_hidden(self, hx, permutation):
+        """Both states of a batch in another order; None leaves them."""
+        if permutation is None:
+            return hx
+        return tuple(state.index_select(1, permutation) for state in hx)
 
 
 class GRU(RNNBase):

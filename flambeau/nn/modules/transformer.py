@@ -6,6 +6,7 @@ import flambeau as torch
 
 from .. import functional as F
 from .. import init
+from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
@@ -28,6 +29,14 @@ def _activation(activation):
     if activation in ("relu", "gelu"):
         return getattr(F, activation)
     raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+
+
+def _kind_of(activation):
+    """1 for relu and 2 for gelu, as functions or modules; else 0."""
+    for kind, (function, layer) in enumerate(((F.relu, ReLU), (F.gelu, GELU)), 1):
+        if activation is function or isinstance(activation, layer):
+            return kind
+    return 0
 
 
 def _is_causal(mask, is_causal, length):
@@ -77,8 +86,12 @@ class TransformerEncoderLayer(Module):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.activation = _activation(activation)
-        # Which PyTorch's layer fuses: for whole modules in files that both read.
-        self.activation_relu_or_gelu = {F.relu: 1, F.gelu: 2}.get(self.activation, 0)
+        self.activation_relu_or_gelu = _kind_of(self.activation)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.__dict__.setdefault("activation", F.relu)
+        self.__dict__.setdefault("activation_relu_or_gelu", _kind_of(self.activation))
 
     def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
         x = src
@@ -204,8 +217,9 @@ def _copies(module, count):
 class TransformerEncoder(Module):
     """A stack of encoder layers, each a copy of the one given.
 
-    `enable_nested_tensor` and `mask_check` steer a shortcut that is not needed here; they are
-    kept as attributes.
+    In evaluation without gradients, with `enable_nested_tensor` and a padding mask that hides the
+    ends of sequences, the output is zero there. `mask_check=False` skips looking at where the
+    mask hides.
 
     >>> import flambeau as torch
     >>> layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16)
@@ -221,13 +235,61 @@ class TransformerEncoder(Module):
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
-        self.use_nested_tensor = False
         self.mask_check = mask_check
+        reason = self._why_padded(encoder_layer)
+        self.use_nested_tensor = enable_nested_tensor and not reason
+        if enable_nested_tensor and reason:
+            import warnings
+
+            warnings.warn(
+                "enable_nested_tensor is True, but self.use_nested_tensor is False because "
+                + reason,
+                stacklevel=2,
+            )
+
+    @staticmethod
+    def _why_padded(layer):
+        """Why padding is not left out for layers like this one, or None."""
+        if not isinstance(layer, TransformerEncoderLayer):
+            return "encoder_layer was not an TransformerEncoderLayer"
+        attention = layer.self_attn
+        for reason, holds in (
+            ("norm_first was True", layer.norm_first),
+            (
+                "self_attn.batch_first was not True(use batch_first for better inference "
+                "performance)",
+                not attention.batch_first,
+            ),
+            ("self_attn was passed bias=False", attention.in_proj_bias is None),
+            ("self_attn._qkv_same_embed_dim was not True", not attention._qkv_same_embed_dim),
+            ("activation_relu_or_gelu was not True", not layer.activation_relu_or_gelu),
+            ("norm1.eps was not equal to norm2.eps", layer.norm1.eps != layer.norm2.eps),
+            ("self_attn.num_heads is odd", attention.num_heads % 2 == 1),
+        ):
+            if holds:
+                return "encoder_layer." + reason
+        return None
+
+    def _leaves_padding_out(self, src, mask, padding):
+        """Whether this call gives zeros where the padding mask hides."""
+        if not self.use_nested_tensor or mask is not None or padding is None or src.dim() != 3:
+            return False
+        if self.layers[0].training or torch.is_autocast_enabled(src.device.type):
+            return False
+        if torch.is_grad_enabled() and (
+            src.requires_grad or any(p.requires_grad for p in self.layers[0].parameters())
+        ):
+            return False
+        # Only what lies behind a sequence may be left out.
+        return not self.mask_check or bool((padding.cummax(1).values == padding).all())
 
     def forward(self, src, mask=None, src_key_padding_mask=None, is_causal=None):
         batch_first = bool(len(self.layers)) and self.layers[0].self_attn.batch_first
         length = src.shape[1 if batch_first and src.dim() == 3 else 0]
         is_causal = _is_causal(mask, is_causal, length)
+        padding = src_key_padding_mask
+        if padding is not None and padding.is_floating_point():
+            padding = padding == float("-inf")
         output = src
         for layer in self.layers:
             output = layer(
@@ -236,6 +298,8 @@ class TransformerEncoder(Module):
                 is_causal=is_causal,
                 src_key_padding_mask=src_key_padding_mask,
             )
+        if self._leaves_padding_out(src, mask, padding):
+            output = output.masked_fill(padding.unsqueeze(-1), 0.0)
         return output if self.norm is None else self.norm(output)
 
 

@@ -58,8 +58,8 @@ class PackedSequence(_Packed):
             data, self.batch_sizes, move(self.sorted_indices), move(self.unsorted_indices)
         )
 
-    def cpu(self):
-        return self.to("cpu")
+    def cpu(self, *args, **kwargs):
+        return self.to("cpu", *args, **kwargs)
 
     def cuda(self, *args, **kwargs):
         return self.to("cuda")
@@ -78,6 +78,15 @@ class PackedSequence(_Packed):
 
     def int(self):
         return self.to(torch.int32)
+
+    def short(self):
+        return self.to(torch.int16)
+
+    def char(self):
+        return self.to(torch.int8)
+
+    def byte(self):
+        return self.to(torch.uint8)
 
     @property
     def is_cuda(self):

@@ -1,0 +1,5 @@
+"""ChannelShuffle, under the name of PyTorch's file."""
+
+from .pixelshuffle import ChannelShuffle
+
+__all__ = ["ChannelShuffle"]
