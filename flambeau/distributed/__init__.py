@@ -1,45 +1,52 @@
-"""Training in several processes: not in this build, which says so as PyTorch does.
+"""Training in several processes: groups, collectives, stores.
+
+Backend "gloo" is TCP between all pairs of processes. Start them with
+`python -m flambeau.distributed.run --nproc_per_node=2 program.py`, or
+`flambeau.multiprocessing.spawn`.
 
 >>> import flambeau as torch
->>> torch.distributed.is_available()
-False
+>>> torch.distributed.is_available(), torch.distributed.is_initialized()
+(True, False)
 """
 
-__all__ = [
-    "get_rank",
-    "get_world_size",
-    "is_available",
-    "is_initialized",
-    "is_torchelastic_launched",
-]
+from importlib import import_module as _import_module
+
+from . import distributed_c10d
+from ._errors import (
+    DistBackendError,
+    DistError,
+    DistNetworkError,
+    DistStoreError,
+    QueueEmptyError,
+)
+from .distributed_c10d import *
+
+# Names that live in modules which most programs do without.
+_ELSEWHERE = {
+    "DeviceMesh": "device_mesh",
+    "init_device_mesh": "device_mesh",
+    "GradBucket": "_reducer",
+    "DebugLevel": "_debug",
+    "get_debug_level": "_debug",
+    "set_debug_level": "_debug",
+    "set_debug_level_from_env": "_debug",
+    "breakpoint": "_debug",
+}
 
 
 def is_available():
-    """Whether this build has the package: no."""
-    return False
+    """Whether this build has the package: yes."""
+    return True
 
 
-def is_initialized():
-    """Whether a process group was made: never."""
-    return False
-
-
-def is_torchelastic_launched():
-    """Whether PyTorch's elastic launcher started this process."""
-    import os
-
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
-def _no_group(name):
-    raise ValueError(f"{name}(): the default process group has not been initialized")
-
-
-def get_rank(group=None):
-    """This process's place in the group: ValueError, as there is none."""
-    _no_group("get_rank")
-
-
-def get_world_size(group=None):
-    """How many processes are in the group: ValueError, as there is none."""
-    _no_group("get_world_size")
+def __getattr__(name):
+    if name in _ELSEWHERE:
+        return getattr(_import_module(f".{_ELSEWHERE[name]}", __name__), name)
+    if not name.startswith("__"):
+        full = f"{__name__}.{name}"
+        try:
+            return _import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name != full:
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
