@@ -1,9 +1,12 @@
 """Datasets, samplers, collation and the loader, with and without worker processes."""
 
 import collections
+import io
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 import warnings
 
@@ -293,6 +296,65 @@ def test_fixed_attributes():
     loader.num_workers = 0
 
 
+class WithSampler(data.DataLoader):
+    """A loader whose order comes from a sampler with a generator of its own."""
+
+    def __init__(self, dataset, batch_size, **arguments):
+        sampler = data.RandomSampler(dataset, generator=torch.Generator().manual_seed(8))
+        super().__init__(dataset, batch_size, sampler=sampler, **arguments)
+
+
+def replaced(dataset, batch_size, **arguments):
+    sampler = data.RandomSampler(dataset, replacement=True, num_samples=70)
+    return data.DataLoader(dataset, batch_size, sampler=sampler, **arguments)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "kind, arguments",
+    [
+        (data.DataLoader, {}),
+        (data.DataLoader, {"shuffle": True}),
+        (data.DataLoader, {"shuffle": True, "generator": 3}),
+        (data.DataLoader, {"drop_last": True}),
+        (WithSampler, {}),
+        (replaced, {}),
+        (data.DataLoader, {"dataset": Stream(11)}),
+    ],
+)
+def test_a_pass_goes_on_where_it_was(kind, arguments, workers):
+    def loader():
+        given = {"dataset": data.TensorDataset(torch.arange(37)), **arguments}
+        if "generator" in given:
+            given["generator"] = torch.Generator().manual_seed(given["generator"])
+        return kind(batch_size=4, num_workers=workers, **given)
+
+    def values(batches):
+        return [b[0].tolist() if isinstance(b, list) else b.tolist() for b in batches]
+
+    torch.manual_seed(5)
+    first = loader()
+    whole = values(first)
+    assert first.state_dict() == {"batches": 0, "generators": []}
+    second = values(first)  # another pass: other draws
+    for done in (1, 3):
+        torch.manual_seed(5)
+        run = loader()
+        batches = iter(run)
+        assert values(next(batches) for _ in range(done)) == whole[:done]
+        torch.save([run.state_dict(), torch.get_rng_state()], file := io.BytesIO())
+        state, drawn = torch.load(file)
+        assert state["batches"] == done
+        torch.manual_seed(99)
+        again = loader()
+        again.load_state_dict(state)
+        torch.set_rng_state(drawn)
+        assert values(again) == whole[done:]
+        assert values(again) == second
+    with pytest.raises(ValueError, match="no state"):
+        first.load_state_dict({"epoch": 3})
+
+
 # -- worker processes ------------------------------------------------------------------------------
 def flat(loader):
     return [(x.tolist(), y["n"].tolist(), y["name"]) for x, y in loader]
@@ -505,6 +567,76 @@ def test_workers_end_with_their_iterator():
     processes = [worker.process for worker in iterator._workers]
     iterator.close()
     assert not any(process.is_alive() for process in processes)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+@pytest.mark.parametrize("end", ["whole", "early", "error", "killed"])
+def test_nothing_is_left_behind(end):
+    """No descriptor, child process or named memory, however a pass ends."""
+    import multiprocessing
+
+    def left():
+        named = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+        return len(os.listdir("/proc/self/fd")), named, multiprocessing.active_children()
+
+    actions = {
+        "error": lambda: raise_(ValueError("seven")),
+        "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    }
+
+    def one_pass():
+        dataset = Breaking(actions.get(end, lambda: None))
+        big = torch.rand(100_000)
+        loader = data.DataLoader(
+            dataset, num_workers=2, collate_fn=lambda samples: (samples, big + 1)
+        )
+        for i, _ in enumerate(loader):
+            if end == "early" and i == 1:
+                break
+
+    def tolerant():
+        try:
+            one_pass()
+        except (ValueError, RuntimeError):
+            assert end in actions
+
+    tolerant()
+    before = left()
+    tolerant()
+    assert left() == before
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import flambeau as torch
+class Slow(torch.utils.data.Dataset):
+    def __len__(self):
+        return 1000
+    def __getitem__(self, i):
+        return torch.rand(50_000), os.getpid()
+loader = torch.utils.data.DataLoader(Slow(), 4, num_workers=2)
+pids = set()
+try:
+    for i, (x, pid) in enumerate(loader):
+        pids |= set(pid.tolist())
+        if i == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print(*pids)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="looks for named memory")
+def test_ctrl_c_leaves_nothing():
+    before = set(os.listdir("/dev/shm"))
+    got = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120
+    )
+    assert got.returncode == 0 and got.stderr == "" and got.stdout.split()
+    for pid in got.stdout.split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+    assert set(os.listdir("/dev/shm")) <= before
 
 
 def test_nothing_is_left_to_warn_of():

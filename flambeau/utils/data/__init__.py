@@ -2,7 +2,7 @@
 
 from ._collate import default_collate, default_convert
 from ._info import get_worker_info
-from .dataloader import DataLoader
+from .dataloader import DataLoader, _DatasetKind
 from .dataset import (
     ChainDataset,
     ConcatDataset,
@@ -23,7 +23,34 @@ from .sampler import (
     WeightedRandomSampler,
 )
 
+_STEPS = {
+    "DFIterDataPipe": "datapipe",
+    "DataChunk": "datapipe",
+    "IterDataPipe": "datapipe",
+    "MapDataPipe": "datapipe",
+    "argument_validation": "_decorator",
+    "functional_datapipe": "_decorator",
+    "guaranteed_datapipes_determinism": "_decorator",
+    "non_deterministic": "_decorator",
+    "runtime_validation": "_decorator",
+    "runtime_validation_disabled": "_decorator",
+}
+
+
+def __getattr__(name):
+    import importlib
+
+    if name in _STEPS:  # rarely used, and not needed to import data loading
+        module = importlib.import_module(f"{__name__}.datapipes.{_STEPS[name]}")
+        return getattr(module, name)
+    if name in ("datapipes", "graph", "graph_settings", "_utils"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
+    *_STEPS,
+    "_DatasetKind",
     "BatchSampler",
     "ChainDataset",
     "ConcatDataset",

@@ -50,7 +50,7 @@ def collate(batch, *, collate_fn_map=None):
     raise TypeError(_NOT_A_BATCH.format(kind))
 
 
-def _collate_tensors(batch, *, collate_fn_map=None):
+def collate_tensor_fn(batch, *, collate_fn_map=None):
     return flambeau.stack(tuple(batch), 0)
 
 
@@ -64,27 +64,27 @@ def _collate_numpy(batch):
         import numpy
 
         return flambeau.from_numpy(numpy.stack(batch))
-    return _collate_tensors([flambeau.as_tensor(array) for array in batch])
+    return collate_tensor_fn([flambeau.as_tensor(array) for array in batch])
 
 
-def _collate_floats(batch, *, collate_fn_map=None):
+def collate_float_fn(batch, *, collate_fn_map=None):
     return flambeau.tensor(batch, dtype=flambeau.float64)
 
 
-def _collate_ints(batch, *, collate_fn_map=None):
+def collate_int_fn(batch, *, collate_fn_map=None):
     return flambeau.tensor(batch)
 
 
-def _collate_strings(batch, *, collate_fn_map=None):
+def collate_str_fn(batch, *, collate_fn_map=None):
     return batch
 
 
 default_collate_fn_map = {
-    flambeau.Tensor: _collate_tensors,
-    float: _collate_floats,
-    int: _collate_ints,
-    str: _collate_strings,
-    bytes: _collate_strings,
+    flambeau.Tensor: collate_tensor_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
 }
 
 

@@ -23,7 +23,8 @@ import flambeau
 
 from . import _info, _transport
 from ._fetch import Exhausted, make_fetch
-from .dataloader import LengthWatch, _BaseDataLoaderIter
+from .dataloader import LengthWatch, Pass, _BaseDataLoaderIter, seed_steps
+from .dataset import IterableDataset
 from .sampler import draw_seed
 
 _SPARE_SEGMENTS = 4  # beyond those in flight: batches that the program still holds
@@ -44,15 +45,15 @@ class _Failure:
         except Exception:  # the parent has no such class
             self.kind = RuntimeError
 
-    def reraise(self):
+    def made(self):
+        """The exception; whoever raises it keeps no name for it, which would be a cycle."""
         message = self.message
         if issubclass(self.kind, KeyError):
             message = _PlainText(message)  # KeyError shows the repr of what it holds
         try:
-            error = self.kind(message)
+            return self.kind(message)
         except Exception:  # its constructor wants something else
-            error = RuntimeError(message)
-        raise error
+            return RuntimeError(message)
 
 
 class _PlainText(str):
@@ -90,13 +91,15 @@ def _listen(connection, tasks):
         os._exit(1)
 
 
-def _serve(sender, tasks, worker, count, seed, dataset, batched, collate_fn, drop_last, init_fn):
+def _serve(sender, tasks, worker, count, seeds, dataset, batched, collate_fn, drop_last, init_fn):
     flambeau.set_num_threads(1)
+    seed, pipe_seed = seeds
     where = f"in DataLoader worker process {worker}"
     failure = fetch = None
     _seed_all(seed, worker)
     _info.current = _info.WorkerInfo(worker, count, seed + worker, dataset)
     try:
+        seed_steps(dataset, pipe_seed, (count, worker))
         if init_fn is not None:
             init_fn(worker)
     except Exception as error:
@@ -106,6 +109,7 @@ def _serve(sender, tasks, worker, count, seed, dataset, batched, collate_fn, dro
         sender.release(released)
         if number is None:  # another pass
             fetch = None
+            seed_steps(dataset, indices)
             continue
         result = failure
         if failure is None:
@@ -171,7 +175,9 @@ class WorkerPool(_BaseDataLoaderIter):
         self._in_order = loader.in_order
         self._prefetch = loader.prefetch_factor
         self._persistent = loader.persistent_workers
-        seed = draw_seed(loader.generator)
+        self._pass = Pass(loader)
+        if self._pass.pipe_seed is not None:
+            draw_seed(loader.generator)  # PyTorch draws one more here
         context = loader.multiprocessing_context
         if context is None:
             import multiprocessing
@@ -182,7 +188,7 @@ class WorkerPool(_BaseDataLoaderIter):
                 self._prefetch,
                 worker,
                 loader.num_workers,
-                seed,
+                (self._pass.seed, self._pass.pipe_seed),
                 loader.dataset,
                 loader._auto_collation,
             )
@@ -204,26 +210,33 @@ class WorkerPool(_BaseDataLoaderIter):
 
     def restart(self, loader):
         """Begins another pass with the same workers."""
+        self._pass = Pass(loader, draw_base_seed=False)
         for worker in self._workers:
-            self._tell(worker, None, None)
+            self._tell(worker, None, self._pass.pipe_seed)
         self._start(loader)
 
     def _start(self, loader):
         self._watch = LengthWatch(loader)
-        self._indices = iter(loader._index_sampler)
+        self._indices = self._pass.advance(iter(loader._index_sampler))
         self._waiting = {}  # task number -> worker, in the order given out
         self._arrived = {}
         self._first = self._next_number  # results of earlier passes are thrown away
-        self._turn = 0
+        streams = isinstance(loader.dataset, IterableDataset)
+        self._turn = 0 if streams else self._pass.skipped  # the worker whose batch it was
         for worker in self._workers:
             worker.ended = False
         for _ in range(self._prefetch):
             for _ in self._workers:
                 self._give_task()
+        if streams:
+            for _ in range(self._pass.skipped):
+                next(self)
+                self._pass.batches -= 1
 
     def __next__(self):
         while not self.closed:
             if not self._waiting:
+                self._pass.ended = True
                 if not self._persistent:
                     self.close()
                 raise StopIteration
@@ -241,8 +254,9 @@ class WorkerPool(_BaseDataLoaderIter):
             if isinstance(data, _Failure):
                 if not self._persistent:
                     self.close()
-                data.reraise()
+                raise data.made()
             self._watch.count()
+            self._pass.batches += 1
             return data
         raise StopIteration
 

@@ -1,7 +1,10 @@
 """DataLoader: batches of a dataset, made in this process or by worker processes."""
 
 import itertools
+import sys
 import warnings
+
+from flambeau import random as _random
 
 from ._collate import default_collate, default_convert
 from ._fetch import Exhausted, make_fetch
@@ -20,6 +23,12 @@ class _EndlessSampler:
         return itertools.repeat(None)
 
 
+class _DatasetKind:
+    """Which of the two sorts a dataset is; libraries ask for it by this name."""
+
+    Map, Iterable = 0, 1
+
+
 class DataLoader:
     """Goes through a dataset in batches.
 
@@ -34,6 +43,9 @@ class DataLoader:
 
     A `TensorDataset`, a tensor, and subsets and stacks of them are read a batch at a time.
 
+    `state_dict()` in the middle of a pass says how far it is; after `load_state_dict` of it the
+    next pass goes on from there, with the order that the pass had.
+
     >>> import flambeau as torch
     >>> loader = torch.utils.data.DataLoader(torch.arange(5), batch_size=2)
     >>> [batch.tolist() for batch in loader]
@@ -41,6 +53,8 @@ class DataLoader:
     """
 
     _iterator = None
+    _pass = None  # the one under way
+    _resumed = None  # the state that the next one goes on from
     __initialized = False
 
     def __class_getitem__(cls, item):
@@ -70,6 +84,10 @@ class DataLoader:
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
         if num_workers > 0 and prefetch_factor is None:
             prefetch_factor = 2
+        if _is_stream_of_steps(dataset):
+            from .graph_settings import apply_shuffle_settings
+
+            dataset, shuffle = apply_shuffle_settings(dataset, shuffle), None
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
@@ -135,9 +153,46 @@ class DataLoader:
             self._iterator.restart(self)
         return self._iterator
 
+    def state_dict(self):
+        """Where the pass under way is: its batches so far, and its generators' states before it.
+
+        >>> import flambeau as torch
+        >>> loader = torch.utils.data.DataLoader(range(6), batch_size=2, shuffle=True)
+        >>> batches = iter(loader)
+        >>> first, state = next(batches), loader.state_dict()
+        >>> rest = list(batches)
+        >>> loader.load_state_dict(state)
+        >>> all(torch.equal(a, b) for a, b in zip(rest, loader, strict=True))
+        True
+        """
+        done = self._pass is None or self._pass.ended
+        if not done and not isinstance(self.dataset, IterableDataset):
+            done = self._pass.batches >= len(self)
+        if done:
+            return {"batches": 0, "generators": []}
+        return {"batches": self._pass.batches, "generators": self._pass.before}
+
+    def load_state_dict(self, state_dict):
+        """Makes the next pass go on where the one of `state_dict()` was.
+
+        Samples of an iterable dataset are read and dropped up to there. Random numbers that are
+        drawn within samples are not taken back; save `get_rng_state()` beside the state for those
+        of this process.
+        """
+        if set(state_dict) != {"batches", "generators"}:
+            raise ValueError(f"no state of a DataLoader: it has the keys {sorted(state_dict)}")
+        self._resumed = dict(state_dict) if state_dict["batches"] else None
+        if self._iterator is not None:
+            self._iterator.close()
+
     @property
     def _auto_collation(self):
         return self.batch_sampler is not None
+
+    @property
+    def _dataset_kind(self):
+        streams = isinstance(self.dataset, IterableDataset)
+        return _DatasetKind.Iterable if streams else _DatasetKind.Map
 
     @property
     def _index_sampler(self):
@@ -166,30 +221,90 @@ class _BaseDataLoaderIter:
         return len(self._loader)
 
 
+class Pass:
+    """How far a pass over a loader is; made where it begins or goes on.
+
+    `seed` is the one of the workers, `pipe_seed` that of a dataset made of steps, `skipped` how
+    many batches an earlier run has had.
+    """
+
+    ended = False
+
+    def __init__(self, loader, draw_base_seed=True):
+        resumed, loader._resumed, loader._pass = loader._resumed, None, self
+        self.batches = self.skipped = resumed["batches"] if resumed else 0
+        self._shared = _random.default_generator
+        sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+        own = [g or self._shared for g in (loader.generator, getattr(sampler, "generator", None))]
+        self._generators = own[:1] if own[0] is own[1] else own
+        self._now = self._shared.get_state() if resumed else None
+        if resumed:
+            for generator, state in zip(self._generators, resumed["generators"], strict=True):
+                generator.set_state(state)
+        self.before = [generator.get_state() for generator in self._generators]
+        self.pipe_seed = None
+        if _is_stream_of_steps(loader.dataset):
+            self.pipe_seed = draw_seed(loader.generator)
+        self.seed = draw_seed(loader.generator) if draw_base_seed else None
+
+    def advance(self, indices):
+        """Drops the indices of the batches that an earlier run has had."""
+        if self._now is not None:
+            next(itertools.islice(indices, self.skipped - 1, None), None)
+            self._shared.set_state(self._now)  # which is the program's to put back
+            self._now = None
+        return indices
+
+
+def _is_stream_of_steps(dataset):
+    steps = sys.modules.get("flambeau.utils.data.datapipes.datapipe")
+    return steps is not None and isinstance(dataset, steps.IterDataPipe)
+
+
+def seed_steps(dataset, seed, share=None):
+    """Gives the steps of a dataset their seeds, and in a worker its (count, number)."""
+    if seed is None:
+        return
+    from flambeau import Generator
+
+    from .graph_settings import apply_random_seed, apply_sharding
+
+    apply_random_seed(dataset, Generator().manual_seed(seed))
+    if share is not None:
+        apply_sharding(dataset, *share)
+
+
 class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
     """A pass made in the calling process."""
 
     def __init__(self, loader):
         super().__init__(loader)
-        draw_seed(loader.generator)  # PyTorch's base seed: spent here too, so that shuffles agree
+        self._pass = Pass(loader)
+        seed_steps(loader.dataset, self._pass.pipe_seed)
         batched = loader._auto_collation
         self._fetch = make_fetch(loader.dataset, batched, loader.collate_fn, loader.drop_last)
-        self._indices = None
+        indices = None
         if batched and isinstance(loader.batch_sampler, BatchSampler):
             if hasattr(self._fetch, "whole_batches"):
-                self._indices = loader.batch_sampler._index_batches()
-        if self._indices is None:
-            self._indices = iter(loader._index_sampler)
+                indices = loader.batch_sampler._index_batches()
+        if indices is None:
+            indices = iter(loader._index_sampler)
         self._watch = LengthWatch(loader)
+        self._indices = self._pass.advance(indices)
+        if isinstance(loader.dataset, IterableDataset):
+            for _ in range(self._pass.skipped):
+                self._fetch(next(self._indices))
 
     def __next__(self):
-        indices = next(self._indices)
+        state = self._pass
         try:
-            data = self._fetch(indices)
-        except Exhausted:
+            data = self._fetch(next(self._indices))
+        except (Exhausted, StopIteration):
+            state.ended = True
             raise StopIteration from None
         if self._watch.expected is not None:
             self._watch.count()
+        state.batches += 1
         return data
 
 

@@ -1,3 +1,12 @@
 """Joining samples into batches."""
 
-from .._collate import default_collate, default_convert  # noqa: F401
+from .._collate import (  # noqa: F401
+    collate,
+    collate_float_fn,
+    collate_int_fn,
+    collate_str_fn,
+    collate_tensor_fn,
+    default_collate,
+    default_collate_fn_map,
+    default_convert,
+)
