@@ -5,23 +5,61 @@
 #include <cmath>
 #include <ostream>
 
-#include "tensor.h"
+#include "stored.h"
 
 namespace flambeau {
 
 // name, NumPy's type string, bytes, floating, complex, signed; in the order of the enum
 const DTypeInfo kDTypes[] = {
-    {"uint8", "u1", 1, false, false, false},   {"int8", "i1", 1, false, false, true},
-    {"int16", "i2", 2, false, false, true},    {"int32", "i4", 4, false, false, true},
-    {"int64", "i8", 8, false, false, true},    {"float16", "f2", 2, true, false, true},
-    {"float32", "f4", 4, true, false, true},   {"float64", "f8", 8, true, false, true},
-    {"complex64", "c8", 8, false, true, true}, {"complex128", "c16", 16, false, true, true},
-    {"bool", "b1", 1, false, false, false},    {"bfloat16", "", 2, true, false, true},
-    {"uint16", "u2", 2, false, false, false},  {"uint32", "u4", 4, false, false, false},
-    {"uint64", "u8", 8, false, false, false},  {"float8_e4m3fn", "", 1, true, false, true},
+    {"uint8", "u1", 1, false, false, false},
+    {"int8", "i1", 1, false, false, true},
+    {"int16", "i2", 2, false, false, true},
+    {"int32", "i4", 4, false, false, true},
+    {"int64", "i8", 8, false, false, true},
+    {"float16", "f2", 2, true, false, true},
+    {"float32", "f4", 4, true, false, true},
+    {"float64", "f8", 8, true, false, true},
+    {"complex64", "c8", 8, false, true, true},
+    {"complex128", "c16", 16, false, true, true},
+    {"bool", "b1", 1, false, false, false},
+    {"bfloat16", "", 2, true, false, true},
+    {"uint16", "u2", 2, false, false, false},
+    {"uint32", "u4", 4, false, false, false},
+    {"uint64", "u8", 8, false, false, false},
+    {"float8_e4m3fn", "", 1, true, false, true},
     {"float8_e5m2", "", 1, true, false, true},
+    // stored.h
+    {"complex32", "", 4, false, true, true},
+    {"float8_e4m3fnuz", "", 1, true, false, true},
+    {"float8_e5m2fnuz", "", 1, true, false, true},
+    {"float8_e8m0fnu", "", 1, true, false, false},
+    {"float4_e2m1fn_x2", "", 1, true, false, true},
+    {"int1", "", 1, false, false, true},
+    {"int2", "", 1, false, false, true},
+    {"int3", "", 1, false, false, true},
+    {"int4", "", 1, false, false, true},
+    {"int5", "", 1, false, false, true},
+    {"int6", "", 1, false, false, true},
+    {"int7", "", 1, false, false, true},
+    {"uint1", "", 1, false, false, false},
+    {"uint2", "", 1, false, false, false},
+    {"uint3", "", 1, false, false, false},
+    {"uint4", "", 1, false, false, false},
+    {"uint5", "", 1, false, false, false},
+    {"uint6", "", 1, false, false, false},
+    {"uint7", "", 1, false, false, false},
+    {"bits1x8", "", 1, false, false, false},
+    {"bits2x4", "", 1, false, false, false},
+    {"bits4x2", "", 1, false, false, false},
+    {"bits8", "", 1, false, false, false},
+    {"bits16", "", 2, false, false, false},
+    {"qint8", "", 1, false, false, true},
+    {"quint8", "", 1, false, false, false},
+    {"qint32", "", 4, false, false, true},
+    {"quint4x2", "", 1, false, false, false},
+    {"quint2x4", "", 1, false, false, false},
 };
-static_assert(std::size(kDTypes) == kDTypeCount);
+static_assert(std::size(kDTypes) == kAllDTypes);
 
 std::ostream& operator<<(std::ostream& os, DType t) { return os << info(t).name; }
 
@@ -45,14 +83,17 @@ void set_default_dtype(DType t) {
 }
 
 DType to_complex(DType t) {
+  if (t == kComplex32) return t;
   switch (t) {
     case DType::float64:
     case DType::complex128: return DType::complex128;
+    case DType::float16: return kComplex32;
     default: return DType::complex64;
   }
 }
 
 DType to_real(DType t) {
+  if (t == kComplex32) return DType::float16;
   switch (t) {
     case DType::complex64: return DType::float32;
     case DType::complex128: return DType::float64;
@@ -78,6 +119,7 @@ DType promote_unsigned(DType a, DType b) {  // both integral, different, at leas
 
 DType promote(DType a, DType b) {
   if (a == b) return a;
+  if (is_stored(a) || is_stored(b)) return promote_stored(a, b);
   if (a == DType::boolean) return b;
   if (b == DType::boolean) return a;
   if (is_complex(a) || is_complex(b)) {

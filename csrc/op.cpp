@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "pointwise.h"
+#include "stored.h"
 #include "transform.h"
 
 namespace flambeau {
@@ -320,6 +321,8 @@ void call_op(const Op& op, Value* args, Value* results) {
     results[0] = args[0];
     return;
   }
+  if (takes_stored(op, args)) [[unlikely]]
+    if (call_stored(op, args, results)) return;
   if (!records(op, args)) [[likely]] {
     if (modes().dispatch) [[unlikely]]
       dispatch_forward(op, args, results);
@@ -359,6 +362,8 @@ void call_inplace(const Op& op, Value* args) {
     copy_into(self, r);
     return;
   }
+  if (takes_stored(op, args)) [[unlikely]]
+    if (call_stored_inplace(op, args)) return;
   check_devices(op, args);
   bool recording = records(op, args);
   check_inplace(self, recording, op.schema.name.c_str());
@@ -420,11 +425,13 @@ void call_out(const Op& op, Value* args, Value* outs) {
         "(): functions with out=... arguments don't support automatic differentiation, but one of "
         "the arguments requires grad.");
   NoGrad off;
-  if (op.flags & kWritesOut) {
+  const bool stored =
+      takes_stored(op, args) || (outs[0].is_tensor() && is_stored(outs[0].as_tensor().dtype()));
+  if (op.flags & kWritesOut && !stored) {
     op.forward(args, outs);
   } else {
     Value results[kMaxResults];
-    run_forward(op, args, results);
+    stored ? call_op(op, args, results) : run_forward(op, args, results);
     for (int r = 0; r < op.nresults(); ++r) {
       const Tensor& o = outs[r].as_tensor();
       if (!o.defined()) {

@@ -30,7 +30,8 @@ DType combine(std::optional<DType> strong, std::optional<DType> weak) {
   if (!strong) return *weak;
   if (!weak) return *strong;
   if (category(*weak) <= category(*strong)) return *strong;
-  if (is_complex(*weak) && is_floating(*strong)) return to_complex(*strong);
+  if (is_complex(*weak) && is_floating(*strong))
+    return *strong == DType::float64 ? DType::complex128 : DType::complex64;
   return promote(*strong, *weak);
 }
 

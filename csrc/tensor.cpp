@@ -6,6 +6,7 @@
 
 #include "autograd.h"
 #include "iter.h"
+#include "stored.h"
 #include "transform.h"
 
 namespace flambeau {
@@ -201,7 +202,9 @@ Tensor full(IntSpan sizes, const Scalar& value, const Options& o) {
 
 Tensor scalar_tensor(const Scalar& value, const Options& o) {
   Tensor t = empty({}, o);
-  if (!t.is_meta())
+  if (is_stored(o.dtype))
+    fill_stored(t, value);
+  else if (!t.is_meta())
     visit(o.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       *t.data<T>() = value.to<T>();
@@ -244,6 +247,7 @@ Tensor Tensor::to_raw(DType t) const {
 
 void fill(const Tensor& t, const Scalar& value) {
   if (t.numel() == 0 || t.is_meta()) return;
+  if (is_stored(t.dtype())) return fill_stored(t, value);
   alignas(16) char bits[16] = {};
   visit(t.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -272,6 +276,15 @@ bool may_overlap(const Tensor& a, const Tensor& b) {
   return a0 < b1 && b0 < a1;
 }
 
+Tensor expanded(const Tensor& t, IntSpan sizes) {
+  Ints strides(sizes.size());
+  for (int64_t d = t.dim(), at = static_cast<int64_t>(sizes.size()); d-- > 0;) {
+    --at;
+    strides[at] = t.sizes()[d] == 1 && sizes[at] != 1 ? 0 : t.strides()[d];
+  }
+  return t.as_strided_raw(sizes, strides, t->offset);
+}
+
 }  // namespace
 
 void copy(const Tensor& dst, const Tensor& src) {
@@ -291,6 +304,8 @@ void copy(const Tensor& dst, const Tensor& src) {
     from = src.clone_raw();
   }
   check(!from.is_meta(), "Cannot copy out of meta tensor; no data!");
+  if (is_stored(dst.dtype()) || is_stored(from.dtype()))
+    return copy_stored(dst, expanded(from, dst.sizes()));
   Loop loop;
   build_loop(loop, dst.sizes(), {&dst, &from});
   copy_kernel(dst.device_type(), loop);
@@ -302,6 +317,7 @@ Scalar item(const Tensor& t) {
   check(t.numel() == 1, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
   check(!t.is_meta(), "Tensor.item() cannot be called on meta tensors");
   check(t->layout == Layout::strided, "the elements of a sparse tensor are not read like this");
+  if (is_stored(t.dtype())) return item(widened(t));
   return visit(t.dtype(), [&](auto tag) -> Scalar {
     using T = typename decltype(tag)::type;
     T v = *t.data<T>();

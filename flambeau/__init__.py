@@ -34,13 +34,16 @@ from .torch_version import __version__
 _DTYPES = (
     "uint8 int8 int16 int32 int64 float16 float32 float64 complex64 complex128 bool bfloat16 "
     "uint16 uint32 uint64 float8_e4m3fn float8_e5m2 float double half short int long cfloat "
-    "cdouble"
+    "cdouble chalf complex32 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn_x2 "
+    "int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 uint6 uint7 "
+    "bits1x8 bits2x4 bits4x2 bits8 bits16 qint8 quint8 qint32 quint4x2 quint2x4"
 ).split()
 _FORMATS = (
     "strided sparse_coo sparse_csr sparse_csc contiguous_format preserve_format channels_last "
     "channels_last_3d"
 ).split()
 globals().update({name: getattr(_C, name) for name in _DTYPES + _FORMATS})
+bit = _C.uint1
 
 from . import _ops  # noqa: E402 (after the dtypes, which composites may name)
 

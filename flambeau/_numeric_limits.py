@@ -10,6 +10,9 @@ _FLOATS = {
     "bfloat16": (16, 2.0**-7, (2 - 2.0**-7) * 2.0**127, 2.0**-126, 1e-2),
     "float8_e4m3fn": (8, 2.0**-3, 448.0, 2.0**-6, 1.0),
     "float8_e5m2": (8, 2.0**-2, 57344.0, 2.0**-14, 1.0),
+    "float8_e4m3fnuz": (8, 2.0**-3, 240.0, 2.0**-7, 1.0),
+    "float8_e5m2fnuz": (8, 2.0**-2, 57344.0, 2.0**-15, 1.0),
+    "float8_e8m0fnu": (8, 1.0, 2.0**127, 2.0**-127, 1.0),
 }
 
 
@@ -34,7 +37,7 @@ class finfo:
             )
         self.dtype = str(dtype.to_real() if dtype.is_complex else dtype).rpartition(".")[2]
         self.bits, self.eps, self.max, self.tiny, self.resolution = _FLOATS[self.dtype]
-        self.min = -self.max
+        self.min = self.tiny if self.dtype == "float8_e8m0fnu" else -self.max
         self.smallest_normal = self.tiny
 
     def __eq__(self, other):

@@ -71,8 +71,9 @@ def numpy(self, *, force=False):
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
-    if self.dtype in _SCALAR_NAMES:
-        raise TypeError(f"Got unsupported ScalarType {_SCALAR_NAMES[self.dtype]}")
+    if self.dtype not in _NUMPY_HAS:
+        name = self.type().removeprefix("torch.").removesuffix("Tensor")
+        raise TypeError(f"Got unsupported ScalarType {name}")
     return _numpy().asarray(_C._array_source(self))
 
 
@@ -83,10 +84,10 @@ def _numpy():
     return numpy
 
 
-_SCALAR_NAMES = {
-    _C.bfloat16: "BFloat16",
-    _C.float8_e4m3fn: "Float8_e4m3fn",
-    _C.float8_e5m2: "Float8_e5m2",
+_NUMPY_HAS = {
+    getattr(_C, name)
+    for name in "uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 float32 float64 "
+    "complex64 complex128 bool".split()
 }
 
 

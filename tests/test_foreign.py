@@ -50,7 +50,7 @@ def test_small_types_meet():
     assert torch.zeros(2, dtype=float64, device=cpu, layout=strided).dtype is torch.float64
     assert x.contiguous(memory_format=last).stride() == (18, 1, 6, 2)
     with pytest.raises(TypeError, match="dtype"):
-        torch.zeros(2, dtype=pytorchs("dtype", "torch.quint8"))
+        torch.zeros(2, dtype=pytorchs("dtype", "torch.int128"))
     with pytest.raises(RuntimeError, match="xpu"):
         torch.zeros(2, device=pytorchs("device", "xpu"))
 

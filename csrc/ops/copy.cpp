@@ -1,4 +1,5 @@
 // Copies and conversions: clone, contiguous, to and its short forms, copy_, detach; complex parts.
+#include "../stored.h"
 #include "shape.h"
 
 namespace flambeau {
@@ -82,6 +83,10 @@ Tensor to_type(const Tensor& x, Format format) {
   return convert(x, T, x.device(), false, format);
 }
 
+Tensor chalf(const Tensor& x, Format format) {
+  return convert(x, kComplex32, x.device(), false, format);
+}
+
 #define FLAMBEAU_TO_TYPE(name, T)                                                  \
   {.schema = name "(Tensor input, *, MemoryFormat? memory_format=None) -> Tensor", \
    .forward = native<to_type<DType::T>>,                                           \
@@ -139,6 +144,10 @@ FLAMBEAU_OPS{
     FLAMBEAU_TO_TYPE("bool", boolean),
     FLAMBEAU_TO_TYPE("cfloat", complex64),
     FLAMBEAU_TO_TYPE("cdouble", complex128),
+    {.schema = "chalf(Tensor input, *, MemoryFormat? memory_format=None) -> Tensor",
+     .forward = native<chalf>,
+     .flags = kComposite | kNoFunction,
+     .doc = "to(complex32)."},
 };
 
 // -- copy_, detach

@@ -330,7 +330,7 @@ Tensor complex(const Tensor& real, const Tensor& imag) {
         t, " and ", imag.dtype());
   check(t == imag.dtype(), "complex(): Expected object of scalar type ", t, " but got scalar type ",
         imag.dtype(), " for second argument");
-  check(t == DType::float32 || t == DType::float64, "complex(): no complex dtype for ", t);
+  check(t != DType::bfloat16, "complex(): no complex dtype for ", t);
   Tensor z =
       empty(broadcast_shapes(real.sizes(), imag.sizes(), "complex"), real.options(to_complex(t)));
   copy(part_of(z, 0), real);

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "../transform.h"
+#include "../stored.h"
 #include "python.h"
 
 namespace flambeau {
@@ -145,6 +146,10 @@ T* fill_from(T* out, PyObject* o, const Ints& sizes, size_t depth, DType dtype) 
 Tensor from_sequence(PyObject* data, std::optional<DType> dtype) {
   Ints sizes = infer_sizes(data);
   if (!dtype && product(sizes) != 0) infer_dtype(data, 0, sizes.size(), &dtype);
+  if (dtype && is_stored(*dtype)) {  // by way of a type that has numbers
+    const DType wide = *dtype == kComplex32 ? DType::complex64 : DType::float32;
+    return from_sequence(data, wide).to_raw(*dtype);
+  }
   Tensor t = empty(sizes, {dtype.value_or(default_dtype()), Device{}});
   visit(t.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -321,7 +326,7 @@ PyObject* nested(const T* p, const Tensor& t, int64_t d) {
 PyObject* tolist(PyObject*, PyObject* self) {
   return guarded([&] {
     check_type(is_tensor(self), "tolist(): expected a tensor, got ", Py_TYPE(self)->tp_name);
-    const Tensor& t = unwrap(self);
+    const Tensor t = widened(unwrap(self));
     if (t.is_meta()) fail(ErrorKind::not_implemented, "Cannot copy out of meta tensor; no data!");
     check_readable(t, kReads);
     return visit(t.dtype(), [&](auto tag) {
@@ -370,10 +375,13 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optiona
   Scalar s;
   if (!is_numpy_array(data) && !PyList_Check(data) && scalar_from(data, &s)) {
     Tensor t = scalar_tensor(0, {dtype.value_or(dtype_of_leaf(data)), Device{}});
-    visit(t.dtype(), [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      *t.data<T>() = leaf_value<T>(data, t.dtype());
-    });
+    if (is_stored(t.dtype()))
+      fill(t, s);
+    else
+      visit(t.dtype(), [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        *t.data<T>() = leaf_value<T>(data, t.dtype());
+      });
     return placed(t, {}, where);
   }
   if (is_numpy_array(data)) {

@@ -1,6 +1,7 @@
 // Memory shared with others: NumPy arrays and buffers in, the buffer protocol and DLPack out and
 // in.
 #include "../transform.h"
+#include "../stored.h"
 #include "python.h"
 
 namespace flambeau {
@@ -118,6 +119,7 @@ struct Export {
 };
 
 const char* buffer_format(DType t) {
+  if (is_stored(t)) return nullptr;
   switch (t) {
     case DType::complex64: return "Zf";
     case DType::complex128: return "Zd";
@@ -288,6 +290,7 @@ DLDataType dlpack_type(DType t) {
   if (t == DType::boolean) return {kDLBool, 8, 1};
   if (t == DType::bfloat16) return {kDLBfloat, 16, 1};
   if (is_complex(t)) return {kDLComplex, bits, 1};
+  if (is_stored(t)) fail(ErrorKind::type, "__dlpack__(): no such element type: ", t);
   if (is_floating(t)) {
     if (bits == 8) fail(ErrorKind::type, "__dlpack__(): no such element type: ", t);
     return {kDLFloat, bits, 1};

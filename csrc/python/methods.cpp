@@ -1,5 +1,6 @@
 // Tensor's methods that are no operators: size(), item(), is_contiguous(), requires_grad_(), ...
 #include "../transform.h"
+#include "../stored.h"
 #include "python.h"
 
 namespace flambeau {
@@ -91,11 +92,53 @@ PyObject* data_ptr(const Tensor& t) {
 
 // type(): 'torch.FloatTensor'. With an argument it is a conversion, made in _tensor.py.
 PyObject* type_name(const Tensor& t) {
-  constexpr const char* names[] = {
-      "Byte",   "Char",   "Short",        "Int",           "Long",       "Half",
-      "Float",  "Double", "ComplexFloat", "ComplexDouble", "Bool",       "BFloat16",
-      "UInt16", "UInt32", "UInt64",       "Float8_e4m3fn", "Float8_e5m2"};
-  static_assert(std::size(names) == kDTypeCount);
+  constexpr const char* names[] = {"Byte",
+                                   "Char",
+                                   "Short",
+                                   "Int",
+                                   "Long",
+                                   "Half",
+                                   "Float",
+                                   "Double",
+                                   "ComplexFloat",
+                                   "ComplexDouble",
+                                   "Bool",
+                                   "BFloat16",
+                                   "UInt16",
+                                   "UInt32",
+                                   "UInt64",
+                                   "Float8_e4m3fn",
+                                   "Float8_e5m2",
+                                   "ComplexHalf",
+                                   "Float8_e4m3fnuz",
+                                   "Float8_e5m2fnuz",
+                                   "Float8_e8m0fnu",
+                                   "Float4_e2m1fn_x2",
+                                   "Int1",
+                                   "Int2",
+                                   "Int3",
+                                   "Int4",
+                                   "Int5",
+                                   "Int6",
+                                   "Int7",
+                                   "UInt1",
+                                   "UInt2",
+                                   "UInt3",
+                                   "UInt4",
+                                   "UInt5",
+                                   "UInt6",
+                                   "UInt7",
+                                   "Bits1x8",
+                                   "Bits2x4",
+                                   "Bits4x2",
+                                   "Bits8",
+                                   "Bits16",
+                                   "QInt8",
+                                   "QUInt8",
+                                   "QInt32",
+                                   "QUInt4x2",
+                                   "QUInt2x4"};
+  static_assert(std::size(names) == kAllDTypes);
   return PyUnicode_FromFormat("torch.%sTensor", names[static_cast<int>(t.dtype())]);
 }
 

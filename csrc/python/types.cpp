@@ -1,6 +1,7 @@
 // The small types: dtype, device, layout, memory_format, and numbers on their way in.
 #include <cmath>
 
+#include "../stored.h"
 #include "python.h"
 
 namespace flambeau {
@@ -66,7 +67,7 @@ PyObject* named_compare(PyObject* a, PyObject* b, int op) {
   });
 }
 
-PyObject* dtype_objects[kDTypeCount];
+PyObject* dtype_objects[kAllDTypes];
 constexpr const char* kLayoutNames[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc"};
 constexpr const char* kFormatNames[] = {"contiguous_format", "preserve_format", "channels_last",
                                         "channels_last_3d"};
@@ -443,7 +444,7 @@ void init_types(PyObject* m) {
   auto add = [&](const char* name, PyObject* o) {
     if (PyModule_AddObjectRef(m, name, o) < 0) throw PythonError{};
   };
-  for (int i = 0; i < kDTypeCount; ++i) {
+  for (int i = 0; i < kAllDTypes; ++i) {
     const char* name = kDTypes[i].name;
     dtype_objects[i] = make_named(DTypeType, i, name);
     add(name, dtype_objects[i]);
@@ -459,9 +460,9 @@ void init_types(PyObject* m) {
   for (int i = 0; i < 3; ++i)
     plain_devices[i] = make_device(Device{static_cast<DeviceType>(i), -1});
   constexpr std::pair<const char*, DType> aliases[] = {
-      {"float", DType::float32},    {"double", DType::float64},    {"half", DType::float16},
-      {"short", DType::int16},      {"int", DType::int32},         {"long", DType::int64},
-      {"cfloat", DType::complex64}, {"cdouble", DType::complex128}};
+      {"float", DType::float32},    {"double", DType::float64},     {"half", DType::float16},
+      {"short", DType::int16},      {"int", DType::int32},          {"long", DType::int64},
+      {"cfloat", DType::complex64}, {"cdouble", DType::complex128}, {"chalf", kComplex32}};
   for (auto [name, t] : aliases) add(name, dtype_objects[static_cast<int>(t)]);
   add("dtype", reinterpret_cast<PyObject*>(DTypeType));
   add("layout", reinterpret_cast<PyObject*>(LayoutType));
