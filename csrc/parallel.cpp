@@ -1,5 +1,5 @@
-// The thread pool: workers start with the first task that is split, claim ranges by an atomic
-// counter, spin for a few microseconds between tasks and then sleep.
+// The thread pool: workers start with the first task that is split, claim ranges by atomic
+// counters, spin for a few microseconds between tasks and then sleep.
 #include "parallel.h"
 
 #include <pthread.h>
@@ -73,7 +73,18 @@ uint32_t wait_change(const std::atomic<uint32_t>& word, uint32_t old) {
 
 struct alignas(64) Worker {
   std::atomic<uint32_t> signal{0};  // number of the task to join
+  int index = 0;                    // of its share
 };
+
+// A thread's share of a task's parts. It takes them first, so that the next task over the same
+// memory finds it in the same caches; then it helps the others. The task's number and the parts
+// not yet claimed are in one word: who finds its number there may claim, and who has claimed may
+// read what describes the task, for the task waits for him.
+struct alignas(64) Share {
+  std::atomic<uint64_t> ticket{0};
+  int64_t end = 0;  // one past the share's last part
+};
+constinit Share shares[kMaxThreads];
 
 class Pool {
  public:
@@ -84,14 +95,11 @@ class Pool {
 
  private:
   void work(Worker& worker);
-  bool claim(uint32_t task, int64_t& index);
-  uint32_t help(uint32_t task);
+  uint32_t help(uint32_t task, int own);
   int ensure_workers(int n);
 
-  // The task's number and its unclaimed parts in one word: who finds its number there may claim,
-  // and who has claimed may read the fields below, for the task waits for him.
-  alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> done_{0};
+  std::atomic<int> shares_{0};
   alignas(64) std::atomic<bool> failed_{false};
   std::exception_ptr error_;
   int64_t begin_, end_, grain_, ranges_, claims_;
@@ -116,30 +124,34 @@ void after_fork() {
 }
 const int fork_handler = pthread_atfork(nullptr, nullptr, after_fork);
 
-// Takes one part of `task`, if it is still the current one and any is left.
-bool Pool::claim(uint32_t task, int64_t& index) {
-  uint64_t seen = ticket_.load(std::memory_order_acquire);
+// Takes one part of `task` from a share, if it is still the current one and any is left.
+bool claim(Share& share, uint32_t task, int64_t& part) {
+  uint64_t seen = share.ticket.load(std::memory_order_acquire);
   do {
     if (uint32_t(seen >> 32) != task || uint32_t(seen) == 0) return false;
-  } while (!ticket_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
-                                          std::memory_order_acquire));
-  index = claims_ - int64_t(uint32_t(seen));
+  } while (!share.ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
+                                               std::memory_order_acquire));
+  part = share.end - int64_t(uint32_t(seen));
   return true;
 }
 
-// Runs parts of the task until none is left; returns how many.
-uint32_t Pool::help(uint32_t task) {
+// Runs parts of the task, one's own first, until none is left; returns how many.
+uint32_t Pool::help(uint32_t task, int own) {
   uint32_t parts = 0;
-  for (int64_t part; claim(task, part); ++parts) {
-    set_float_mode(float_mode_);
-    const int64_t first = part * ranges_ / claims_, last = (part + 1) * ranges_ / claims_;
-    try {
-      for (int64_t r = first; r < last && !failed_.load(std::memory_order_relaxed); ++r) {
-        const int64_t b = begin_ + r * grain_;
-        fn_(ctx_, b, end_ - b < grain_ ? end_ : b + grain_);
+  const int count = shares_.load(std::memory_order_acquire);
+  for (int i = 0; i < count; ++i) {
+    Share& share = shares[(own + i) % count];
+    for (int64_t part; claim(share, task, part); ++parts) {
+      set_float_mode(float_mode_);
+      const int64_t first = part * ranges_ / claims_, last = (part + 1) * ranges_ / claims_;
+      try {
+        for (int64_t r = first; r < last && !failed_.load(std::memory_order_relaxed); ++r) {
+          const int64_t b = begin_ + r * grain_;
+          fn_(ctx_, b, end_ - b < grain_ ? end_ : b + grain_);
+        }
+      } catch (...) {
+        if (!failed_.exchange(true)) error_ = std::current_exception();
       }
-    } catch (...) {
-      if (!failed_.exchange(true)) error_ = std::current_exception();
     }
   }
   return parts;
@@ -149,7 +161,7 @@ void Pool::work(Worker& worker) {
   in_task = true;
   for (uint32_t task = 0;;) {
     task = wait_change(worker.signal, task);
-    const uint32_t parts = help(task);
+    const uint32_t parts = help(task, worker.index);
     if (parts == 0) continue;
     done_.fetch_add(parts);
     done_.notify_one();
@@ -165,6 +177,7 @@ int Pool::ensure_workers(int n) {
   try {
     while (int(workers_.size()) < n) {
       auto worker = std::make_unique<Worker>();
+      worker->index = int(workers_.size()) + 1;
       std::thread([this, w = worker.get()] { work(*w); }).detach();
       workers_.push_back(std::move(worker));
     }
@@ -185,12 +198,18 @@ std::exception_ptr Pool::run(int64_t begin, int64_t end, int64_t grain, const vo
   done_.store(0, std::memory_order_relaxed);
   const int helpers = ensure_workers(int(std::min<int64_t>(threads, claims_)) - 1);
   const uint32_t task = ++task_;
-  ticket_.store(uint64_t(task) << 32 | uint64_t(claims_), std::memory_order_release);
+  for (int64_t i = 0, first = 0; i <= helpers; ++i) {
+    const int64_t end = claims_ * (i + 1) / (helpers + 1);
+    shares[i].end = end;
+    shares[i].ticket.store(uint64_t(task) << 32 | uint64_t(end - first), std::memory_order_release);
+    first = end;
+  }
+  shares_.store(helpers + 1, std::memory_order_release);
   for (int i = 0; i < helpers; ++i) {
     workers_[i]->signal.store(task);
     workers_[i]->signal.notify_one();
   }
-  const uint32_t others = uint32_t(claims_) - help(task);
+  const uint32_t others = uint32_t(claims_) - help(task, 0);
   for (uint32_t done = done_.load(std::memory_order_acquire); done != others;)
     done = wait_change(done_, done);
   return std::exchange(error_, nullptr);
