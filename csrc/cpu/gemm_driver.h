@@ -3,6 +3,7 @@
 #pragma once
 #include "gemm.h"
 #include "kernels/matmul.h"
+#include "normal.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -49,7 +50,7 @@ void activate(T* c, int64_t c_row, int64_t rows, int64_t cols, Activation activa
       if (activation == Activation::relu)
         x = max(x, Vec<T>(T(0)));
       else if (activation == Activation::gelu)
-        x = x * half * (1 + erf(x * T(0.70710678118654752)));
+        x = x * normal_cdf(x);
       else
         x = x * half * (1 + tanh(T(0.79788456080286536) * (x + T(0.044715) * x * x * x)));
       x.store_n(p, cols - j);

@@ -2,11 +2,39 @@
 #include "../kernels/index.h"
 
 #include "../parallel.h"
+#include "../scratch.h"
 #include "items.h"
+#include "move.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
+
+// Whether each of the n indices is below `rows` and not negative.
+FLAMBEAU_INLINE bool within(const int64_t* index, int64_t n, int64_t rows) {
+  uint64_t outside = 0;
+  for (int64_t i = 0; i < n; ++i)
+    outside |= static_cast<uint64_t>(index[i]) >= static_cast<uint64_t>(rows);
+  return outside == 0;
+}
+
+// dst[i] = src[index[i]]. Checked a piece at a time, so that neither loop has anything else to do.
+template <class T>
+FLAMBEAU_INLINE bool take(T* dst, const T* src, const int64_t* index, int64_t n, int64_t rows) {
+  constexpr int64_t kPiece = 512;
+  bool bad = false;
+  for (int64_t i = 0; i < n; i += kPiece) {
+    const int64_t e = n - i < kPiece ? n : i + kPiece;
+    if (within(index + i, e - i, rows)) {
+      for (int64_t k = i; k < e; ++k) dst[k] = src[index[k]];
+      continue;
+    }
+    bad = true;
+    for (int64_t k = i; k < e; ++k)
+      dst[k] = src[static_cast<uint64_t>(index[k]) < static_cast<uint64_t>(rows) ? index[k] : 0];
+  }
+  return bad;
+}
 
 // -- rows
 // -------------------------------------------------------------------------------------------
@@ -19,13 +47,7 @@ void take_items(const RowsArgs& a) {  // inner is one element
       const int64_t o = b / a.count, from = b - o * a.count;
       const int64_t n = a.count - from < e - b ? a.count - from : e - b;
       const T* src = reinterpret_cast<const T*>(a.data) + o * a.rows;
-      const int64_t* index = a.index + from;
-      T* d = dst + b;
-      for (int64_t k = 0; k < n; ++k) {
-        const bool ok = static_cast<uint64_t>(index[k]) < static_cast<uint64_t>(a.rows);
-        bad |= !ok;
-        d[k] = src[ok ? index[k] : 0];
-      }
+      bad |= take(dst + b, src, a.index + from, n, a.rows);
       b += n;
     }
     if (bad) __atomic_store_n(a.bad, 1, __ATOMIC_RELAXED);
@@ -47,8 +69,7 @@ void take_rows(const RowsArgs& a) {
         bad = true;
         i = 0;
       }
-      __builtin_memcpy(a.other + k * row, a.data + (o * a.rows + i) * row,
-                       static_cast<size_t>(row));
+      move_row(a.other + k * row, a.data + (o * a.rows + i) * row, row);
     }
     if (bad) __atomic_store_n(a.bad, 1, __ATOMIC_RELAXED);
   });
@@ -57,7 +78,8 @@ void take_rows(const RowsArgs& a) {
 // Columns are split, never the list of indices: each element meets its writers in their order.
 template <class T, Combine C>
 void put_rows_typed(const RowsArgs& a) {
-  const int64_t step = a.inner < 128 ? a.inner : 128, parts = (a.inner + step - 1) / step;
+  const int64_t wide = a.inner < 256 ? 32 : 128, step = a.inner < wide ? a.inner : wide;
+  const int64_t parts = (a.inner + step - 1) / step;
   const int64_t work = a.count * step;
   const int64_t grain = work > 32768 ? 1 : 1 + 32768 / (work ? work : 1);
   parallel_for(0, a.outer * parts, grain, [&](int64_t b, int64_t e) {
@@ -140,14 +162,8 @@ void gather_typed(const LinesArgs& a) {
       return *reinterpret_cast<const T*>(data + (ok ? at : 0) * sd + i * step);
     };
     if (plain && step == 0 && sd == static_cast<int64_t>(sizeof(T))) {
-      T* dst = reinterpret_cast<T*>(other);
-      const T* src = reinterpret_cast<const T*>(data);
-      const int64_t* at = reinterpret_cast<const int64_t*>(index);
-      for (int64_t i = 0; i < n; ++i) {
-        const bool ok = static_cast<uint64_t>(at[i]) < static_cast<uint64_t>(a.rows);
-        bad |= !ok;
-        dst[i] = src[ok ? at[i] : 0];
-      }
+      bad = take(reinterpret_cast<T*>(other), reinterpret_cast<const T*>(data),
+                 reinterpret_cast<const int64_t*>(index), n, a.rows);
     } else if (plain) {
       T* dst = reinterpret_cast<T*>(other);
       const int64_t* at = reinterpret_cast<const int64_t*>(index);
@@ -187,7 +203,38 @@ void scatter_typed(const LinesArgs& a) {
   });
 }
 
+// One long line of sums: parts of the line are added up in tables of their own, all of them at
+// once, and the tables then in order. The number of parts follows from the size.
+template <class T>
+bool scatter_parts(const LinesArgs& a) {
+  constexpr int64_t kParts = 8;
+  const int64_t n = a.sizes[0], rows = a.rows;
+  if (a.ndim != 1 || n < 1 << 16 || n < 2 * kParts * rows) return false;
+  if (a.other_strides[0] != static_cast<int64_t>(sizeof(T)) || a.index_strides[0] != 8)
+    return false;
+  T* tables = static_cast<T*>(
+      scratch(Scratch::shared, static_cast<size_t>(kParts * rows) * sizeof(T)));
+  const T* src = reinterpret_cast<const T*>(a.other);
+  const int64_t* at = reinterpret_cast<const int64_t*>(a.index);
+  parallel_for(0, kParts, 1, [&](int64_t b, int64_t) {
+    T* table = tables + b * rows;
+    for (int64_t i = 0; i < rows; ++i) table[i] = T(0);
+    for (int64_t i = b * n / kParts; i < (b + 1) * n / kParts; ++i) table[at[i]] += src[i];
+  });
+  for (int64_t i = 0; i < rows; ++i) {
+    T sum = tables[i];
+    for (int64_t p = 1; p < kParts; ++p) sum += tables[p * rows + i];
+    *reinterpret_cast<T*>(a.data + i * a.data_strides[0]) += sum;
+  }
+  return true;
+}
+
 void scatter(const LinesArgs& a) {
+  if (a.combine == Combine::add &&
+      ((a.dtype == DType::float32 && scatter_parts<float>(a)) ||
+       (a.dtype == DType::float64 && scatter_parts<double>(a)) ||
+       (a.dtype == DType::int64 && scatter_parts<uint64_t>(a))))
+    return;
   if (a.combine == Combine::assign)
     by_size(a.item, [&](auto tag) { scatter_typed<decltype(tag), Combine::assign>(a); });
   else

@@ -25,6 +25,11 @@ void for_blocks(int64_t n, const F& f) {
   });
 }
 
+template <class T>
+FLAMBEAU_INLINE void move_items(T* dst, const T* src, int64_t n) {
+  __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(T));
+}
+
 void count(const MaskArgs& a) {
   by_dtype(a.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -37,33 +42,26 @@ void count(const MaskArgs& a) {
   });
 }
 
+// How many of a block's elements are set, once counts have been made into offsets.
+FLAMBEAU_INLINE int64_t set_in_block(const MaskArgs& a, int64_t k) {
+  return (k + 1 < (a.n + kMaskBlock - 1) / kMaskBlock ? a.counts[k + 1] : a.total) - a.counts[k];
+}
+
+// Without branches: each element is written where the next one that is set belongs. The loops end
+// with the last one that is set, so nothing is touched beyond its place.
 void positions(const MaskArgs& a, int64_t* out) {
   by_dtype(a.dtype, [&](auto tag) {
     using T = decltype(tag);
-    for_blocks(a.n, [&](int64_t k, int64_t from, int64_t n) {
+    for_blocks(a.n, [&](int64_t k, int64_t from, int64_t) {
       const T* p = reinterpret_cast<const T*>(a.mask) + from;
       int64_t* o = out + a.counts[k];
-      for (int64_t i = 0; i < n; ++i)
-        if (is_set(p[i])) *o++ = from + i;
+      const int64_t total = set_in_block(a, k);
+      for (int64_t i = 0, c = 0; c < total; ++i) {
+        o[c] = from + i;
+        c += is_set(p[i]);
+      }
     });
   });
-}
-
-// Eight mask bytes at a time: all, none, or one by one.
-template <class F, class G>
-FLAMBEAU_INLINE void walk(const char* mask, int64_t n, const F& run, const G& one) {
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    uint64_t m;
-    __builtin_memcpy(&m, mask + i, 8);
-    if (m == 0) continue;
-    if (m == 0x0101010101010101u) {
-      run(i);
-      continue;
-    }
-    for (int j = 0; j < 8; ++j) one(i + j, mask[i + j] != 0);
-  }
-  for (; i < n; ++i) one(i, mask[i] != 0);
 }
 
 template <class T>
@@ -71,15 +69,13 @@ void pack_typed(const PackArgs& a) {
   for_blocks(a.mask.n, [&](int64_t k, int64_t from, int64_t n) {
     const T* src = reinterpret_cast<const T*>(a.whole) + from;
     T* dst = reinterpret_cast<T*>(a.packed) + a.mask.counts[k];
-    walk(
-        a.mask.mask + from, n,
-        [&](int64_t i) {
-          __builtin_memcpy(dst, src + i, 8 * sizeof(T));
-          dst += 8;
-        },
-        [&](int64_t i, bool on) {
-          if (on) *dst++ = src[i];
-        });
+    const char* mask = a.mask.mask + from;
+    const int64_t total = set_in_block(a.mask, k);
+    if (total == n) return move_items(dst, src, n);
+    for (int64_t i = 0, c = 0; c < total; ++i) {
+      dst[c] = src[i];
+      c += mask[i] != 0;
+    }
   });
 }
 
@@ -88,15 +84,15 @@ void unpack_typed(const PackArgs& a) {
   for_blocks(a.mask.n, [&](int64_t k, int64_t from, int64_t n) {
     T* dst = reinterpret_cast<T*>(a.whole) + from;
     const T* src = reinterpret_cast<const T*>(a.packed) + a.mask.counts[k];
-    walk(
-        a.mask.mask + from, n,
-        [&](int64_t i) {
-          __builtin_memcpy(dst + i, src, 8 * sizeof(T));
-          src += 8;
-        },
-        [&](int64_t i, bool on) {
-          if (on) dst[i] = *src++;
-        });
+    const char* mask = a.mask.mask + from;
+    const int64_t total = set_in_block(a.mask, k);
+    if (total == n) return move_items(dst, src, n);
+    for (int64_t i = 0, c = 0; c < total; ++i) {
+      const T x = src[c], old = dst[i];
+      const bool on = mask[i] != 0;
+      dst[i] = on ? x : old;
+      c += on;
+    }
   });
 }
 

@@ -23,14 +23,20 @@ FLAMBEAU_INLINE T rsqrt_of(T var, double eps) {
   return 1 / static_cast<T>(__builtin_sqrt(static_cast<double>(var + static_cast<T>(eps))));
 }
 
-// Adds to p and q what f(i, m, u, v) adds to the lanes of u and v over n numbers.
+// Adds to p and q what f(i, m, u, v) adds to the lanes of u and v over n numbers, in four pairs of
+// registers, so that an addition need not wait for the one before.
 template <class T, class F>
 FLAMBEAU_INLINE void add_up(int64_t n, double& p, double& q, const F& f) {
   for (int64_t b = 0; b < n; b += kBlock) {
-    Vec<T> u(0), v(0);
-    each<T>(n - b < kBlock ? n - b : kBlock, [&](int64_t i, int64_t m) { f(b + i, m, u, v); });
-    p += sum(u);
-    q += sum(v);
+    constexpr int64_t W = Vec<T>::size;
+    const int64_t e = n - b < kBlock ? n : b + kBlock;
+    Vec<T> u[4] = {T(0), T(0), T(0), T(0)}, v[4] = {T(0), T(0), T(0), T(0)};
+    int64_t i = b;
+    for (; i + 4 * W <= e; i += 4 * W)
+      for (int k = 0; k < 4; ++k) f(i + k * W, W, u[k], v[k]);
+    for (; i < e; i += W) f(i, e - i < W ? e - i : W, u[0], v[0]);
+    p += sum((u[0] + u[1]) + (u[2] + u[3]));
+    q += sum((v[0] + v[1]) + (v[2] + v[3]));
   }
 }
 

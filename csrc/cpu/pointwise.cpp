@@ -1,4 +1,5 @@
 // Runs a pointwise loop over strided operands of any dtype; copies and fills.
+#include "move.h"
 #include "parallel.h"
 #include "runs.h"
 
@@ -239,22 +240,6 @@ void copy_converted(const Loop& loop) {
       store_run<C>(dst + i * d.strides[0], d.dtype, d.strides[0], buffer, m);
     }
   });
-}
-
-// Short rows in registers: a call for each would take longer than the bytes.
-FLAMBEAU_INLINE void move_row(char* dst, const char* src, int64_t n) {
-  using V = Vec<int32_t>;
-  if (n < kVecBytes || n > 16 * kVecBytes) {
-    __builtin_memcpy(dst, src, static_cast<size_t>(n));
-    return;
-  }
-  const auto piece = [&](int64_t i) {
-    V::Reg r;
-    __builtin_memcpy(&r, src + i, kVecBytes);
-    __builtin_memcpy(dst + i, &r, kVecBytes);
-  };
-  for (int64_t i = 0; i + kVecBytes <= n; i += kVecBytes) piece(i);
-  piece(n - kVecBytes);
 }
 
 // Dense rows, those of the second dimension without looking for each where it stands.

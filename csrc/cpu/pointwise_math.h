@@ -1,6 +1,7 @@
 // The functions that pointwise.def names beyond vec_math.h: for vectors, integers and complex
 // numbers.
 #pragma once
+#include "normal.h"
 #include "runs.h"
 #include "special.h"
 

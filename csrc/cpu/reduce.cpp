@@ -284,19 +284,65 @@ void arg_reduce(const ArgReduceArgs& a) {
 
 // -- running sums and products
 // -----------------------------------------------------------------------------
-template <class T, class A, class F>
+// N lines side by side, `step` from one to the next: none waits for another's sum.
+template <int N, class T, class A, class F>
+FLAMBEAU_INLINE void scan_lines(const T* x, T* out, int64_t n, int64_t stride, int64_t step,
+                                A start, const F& f) {
+  A r[N];
+  for (int j = 0; j < N; ++j) r[j] = start;
+  for (int64_t k = 0; k < n; ++k, x += stride, out += stride)
+    for (int j = 0; j < N; ++j) {
+      r[j] = f(r[j], static_cast<A>(x[j * step]));
+      out[j * step] = static_cast<T>(r[j]);
+    }
+}
+
+// One line of running sums: four numbers are added up by themselves before the sum so far joins.
+template <class T, class A>
+FLAMBEAU_INLINE void sum_line(const T* x, T* out, int64_t n, int64_t stride) {
+  A r = A(0);
+  int64_t k = 0;
+  for (; k + 4 <= n; k += 4, x += 4 * stride, out += 4 * stride) {
+    const A p0 = static_cast<A>(x[0]), p1 = p0 + static_cast<A>(x[stride]);
+    const A p2 = p1 + static_cast<A>(x[2 * stride]), p3 = p2 + static_cast<A>(x[3 * stride]);
+    out[0] = static_cast<T>(r + p0), out[stride] = static_cast<T>(r + p1);
+    out[2 * stride] = static_cast<T>(r + p2);
+    r = r + p3;
+    out[3 * stride] = static_cast<T>(r);
+  }
+  for (; k < n; ++k, x += stride, out += stride) {
+    r = r + static_cast<A>(*x);
+    *out = static_cast<T>(r);
+  }
+}
+
+template <class T, bool Sum = false, class A, class F>
 void scan_with(const ScanArgs& a, A start, const F& f) {
   const T* x = static_cast<const T*>(a.x);
   T* out = static_cast<T*>(a.out);
-  const int64_t grain = 32768 / (a.n + 1) + 1;
-  parallel_for(0, a.outer * a.inner, grain, [&](int64_t b, int64_t e) {
+  // Rows four at a time; columns as many as fill a cache line.
+  constexpr int kRows = 4, kColumns = 16;
+  const bool rows = a.inner == 1;
+  const int64_t width = rows ? kRows : kColumns, lines = rows ? a.outer : a.inner;
+  const int64_t groups = (lines + width - 1) / width, outer = rows ? 1 : a.outer;
+  const int64_t stride = a.inner, step = rows ? a.n : 1;
+  const int64_t grain = 32768 / (a.n * width + 1) + 1;
+  parallel_for(0, outer * groups, grain, [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i) {
-      const int64_t at = i / a.inner * a.n * a.inner + i % a.inner;
-      A r = start;
-      for (int64_t k = 0; k < a.n; ++k) {
-        r = f(r, static_cast<A>(x[at + k * a.inner]));
-        out[at + k * a.inner] = static_cast<T>(r);
-      }
+      const int64_t first = i % groups * width, at = i / groups * a.n * a.inner + first * step;
+      const int64_t m = lines - first < width ? lines - first : width;
+      if (m == kColumns)
+        scan_lines<kColumns>(x + at, out + at, a.n, stride, step, start, f);
+      else if (rows && m == kRows)
+        scan_lines<kRows>(x + at, out + at, a.n, stride, step, start, f);
+      else
+        for (int64_t j = 0; j < m; ++j) {
+          const int64_t line = at + j * step;
+          if constexpr (Sum)
+            sum_line<T, A>(x + line, out + line, a.n, stride);
+          else
+            scan_lines<1>(x + line, out + line, a.n, stride, step, start, f);
+        }
     }
   });
 }
@@ -304,7 +350,7 @@ void scan_with(const ScanArgs& a, A start, const F& f) {
 template <class T>
 void scan_type(const ScanArgs& a) {
   using A = typename Carry<T>::type;
-  if (a.kind == Scan::sum) return scan_with<T>(a, A(0), [](A r, A x) { return r + x; });
+  if (a.kind == Scan::sum) return scan_with<T, true>(a, A(0), [](A r, A x) { return r + x; });
   if (a.kind == Scan::prod) return scan_with<T>(a, A(1), [](A r, A x) { return r * x; });
   if constexpr (is_vector<T>)
     scan_with<T>(a, -__builtin_inf(), [](double r, double x) {

@@ -2,27 +2,42 @@
 #include "kernels/softmax.h"
 
 #include "parallel.h"
-#include "scratch.h"
 #include "each.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
+// Four registers of results, so that an addition need not wait for the one before.
+template <class T, class F>
+FLAMBEAU_INLINE void each_of_four(int64_t n, Vec<T> (&r)[4], const F& f) {
+  constexpr int64_t W = Vec<T>::size;
+  int64_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W)
+    for (int k = 0; k < 4; ++k) f(i + k * W, W, r[k]);
+  for (; i < n; i += W) f(i, n - i < W ? n - i : W, r[0]);
+}
+template <class T>
+FLAMBEAU_INLINE Vec<T> kept(Vec<T> v, int64_t m) {  // v with zeros beyond its first m lanes
+  if (m >= Vec<T>::size) return v;
+  return where(Vec<T>::arange(0) < Vec<T>(static_cast<T>(m)), v, Vec<T>(0));
+}
+
 template <class T>
 void forward_row(const T* x, T* y, int64_t n, bool logarithm) {
   using V = Vec<T>;
   const T least = -kInf<T>;
-  V top(least);
-  each<T>(n, [&](int64_t i, int64_t m) { top = max(top, V::load_n(x + i, m, least)); });
-  const T largest = hmax(top);
-  V total(0);
-  each<T>(n, [&](int64_t i, int64_t m) {
+  V top[4] = {V(least), V(least), V(least), V(least)}, total[4] = {V(0), V(0), V(0), V(0)};
+  each_of_four<T>(n, top, [&](int64_t i, int64_t m, V& t) {
+    t = max(t, V::load_n(x + i, m, least));
+  });
+  const T largest = hmax(max(max(top[0], top[1]), max(top[2], top[3])));
+  each_of_four<T>(n, total, [&](int64_t i, int64_t m, V& t) {
     const V e = exp(V::load_n(x + i, m, least) - V(largest));
     if (!logarithm) e.store_n(y + i, m);
-    total += where(V::arange(0) < V(static_cast<T>(m)), e, V(0));
+    t += kept(e, m);
   });
-  const T s = sum(total);
+  const T s = sum((total[0] + total[1]) + (total[2] + total[3]));
   const V scale = logarithm ? V(largest + log(s)) : V(1 / s);
   each<T>(n, [&](int64_t i, int64_t m) {
     const V v = logarithm ? V::load_n(x + i, m) - scale : V::load_n(y + i, m) * scale;
@@ -33,12 +48,12 @@ void forward_row(const T* x, T* y, int64_t n, bool logarithm) {
 template <class T>
 void backward_row(const T* y, const T* g, T* out, int64_t n, bool logarithm) {
   using V = Vec<T>;
-  V total(0);
-  each<T>(n, [&](int64_t i, int64_t m) {
+  V total[4] = {V(0), V(0), V(0), V(0)};
+  each_of_four<T>(n, total, [&](int64_t i, int64_t m, V& t) {
     const V a = V::load_n(g + i, m);
-    total += logarithm ? a : a * V::load_n(y + i, m);
+    t += logarithm ? a : a * V::load_n(y + i, m);
   });
-  const V s(sum(total));
+  const V s(sum((total[0] + total[1]) + (total[2] + total[3])));
   each<T>(n, [&](int64_t i, int64_t m) {
     const V a = V::load_n(g + i, m), b = V::load_n(y + i, m);
     const V v = logarithm ? a - exp(b) * s : b * (a - s);
@@ -46,35 +61,58 @@ void backward_row(const T* y, const T* g, T* out, int64_t n, bool logarithm) {
   });
 }
 
+// As many columns as a register holds, m of them there, `stride` from one row to the next.
+template <class T>
+void forward_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t m, bool logarithm) {
+  using V = Vec<T>;
+  V largest(-kInf<T>), total(0);
+  for (int64_t k = 0; k < n; ++k) largest = max(largest, V::load_n(x + k * stride, m));
+  for (int64_t k = 0; k < n; ++k) {
+    const V e = exp(V::load_n(x + k * stride, m) - largest);
+    if (!logarithm) e.store_n(y + k * stride, m);
+    total += e;
+  }
+  const V scale = logarithm ? largest + log(total) : V(1) / total;
+  for (int64_t k = 0; k < n; ++k) {
+    const V v = logarithm ? V::load_n(x + k * stride, m) - scale
+                          : V::load_n(y + k * stride, m) * scale;
+    v.store_n(y + k * stride, m);
+  }
+}
+
+template <class T>
+void backward_columns(const T* y, const T* g, T* out, int64_t n, int64_t stride, int64_t m,
+                      bool logarithm) {
+  using V = Vec<T>;
+  V s(0);
+  for (int64_t k = 0; k < n; ++k) {
+    const V a = V::load_n(g + k * stride, m);
+    s += logarithm ? a : a * V::load_n(y + k * stride, m);
+  }
+  for (int64_t k = 0; k < n; ++k) {
+    const V a = V::load_n(g + k * stride, m), b = V::load_n(y + k * stride, m);
+    const V v = logarithm ? a - exp(b) * s : b * (a - s);
+    v.store_n(out + k * stride, m);
+  }
+}
+
 template <class T>
 void run(const SoftmaxArgs& a) {
   const auto *x = static_cast<const T*>(a.x), *g = static_cast<const T*>(a.g);
   auto* out = static_cast<T*>(a.out);
-  const int64_t grain = 8192 / (a.n + 1) + 1;
-  parallel_for(0, a.outer * a.inner, grain, [&](int64_t b, int64_t e) {
-    T* lines = nullptr;  // a strided row is gathered first
-    if (a.inner > 1)
-      lines = static_cast<T*>(scratch(Scratch::columns, 3 * static_cast<size_t>(a.n) * sizeof(T)));
+  const int64_t width = a.inner == 1 ? 1 : Vec<T>::size, groups = (a.inner + width - 1) / width;
+  parallel_for(0, a.outer * groups, 8192 / (a.n * width + 1) + 1, [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i) {
-      if (a.inner == 1) {
-        const int64_t at = i * a.n;
-        if (g)
-          backward_row(x + at, g + at, out + at, a.n, a.logarithm);
-        else
-          forward_row(x + at, out + at, a.n, a.logarithm);
-        continue;
-      }
-      const int64_t at = i / a.inner * a.n * a.inner + i % a.inner;
-      T *first = lines, *second = lines + a.n, *result = lines + 2 * a.n;
-      for (int64_t k = 0; k < a.n; ++k) {
-        first[k] = x[at + k * a.inner];
-        if (g) second[k] = g[at + k * a.inner];
-      }
-      if (g)
-        backward_row(first, second, result, a.n, a.logarithm);
+      const int64_t column = i % groups * width, at = i / groups * a.n * a.inner + column;
+      const int64_t m = a.inner - column < width ? a.inner - column : width;
+      if (a.inner == 1 && g)
+        backward_row(x + at, g + at, out + at, a.n, a.logarithm);
+      else if (a.inner == 1)
+        forward_row(x + at, out + at, a.n, a.logarithm);
+      else if (g)
+        backward_columns(x + at, g + at, out + at, a.n, a.inner, m, a.logarithm);
       else
-        forward_row(first, result, a.n, a.logarithm);
-      for (int64_t k = 0; k < a.n; ++k) out[at + k * a.inner] = result[k];
+        forward_columns(x + at, out + at, a.n, a.inner, m, a.logarithm);
     }
   });
 }

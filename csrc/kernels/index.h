@@ -54,6 +54,7 @@ struct MaskArgs {
   DType dtype;
   int64_t n;
   int64_t* counts;
+  int64_t total = 0;  // of the counts, once they are offsets
 };
 inline Kernel<void(const MaskArgs&)> count_kernel{"nonzero"};
 // positions[k] = the k-th element that is not zero.

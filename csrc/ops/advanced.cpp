@@ -23,7 +23,7 @@ int64_t count_matches(MaskArgs& a, std::vector<int64_t>& counts, DeviceType devi
     c = total;
     total += here;
   }
-  return total;
+  return a.total = total;
 }
 
 MaskArgs mask_args(const Tensor& plain) {
@@ -49,17 +49,46 @@ Tensor nonzero_raw(const Tensor& t) {
   if (t.dim() == 1) return at.as_strided_raw(Ints{at.numel(), 1}, Ints{1, 1}, 0);
   Tensor out = empty(Ints{at.numel(), t.dim()}, {DType::int64, t.device()});
   auto* p = out.data<int64_t>();
-  for (int64_t k = 0, n = t.dim(); k < at.numel(); ++k) {
-    int64_t rest = at.data<int64_t>()[k];
-    for (int64_t d = n - 1; d >= 0; --d) {
-      p[k * n + d] = rest % t.sizes()[d];
-      rest /= t.sizes()[d];
+  const int64_t* flat = at.data<int64_t>();
+  const int64_t n = t.dim(), width = n ? t.sizes()[n - 1] : 1;
+  Ints row(static_cast<size_t>(n), 0);  // where the line of the last position is
+  for (int64_t k = 0, begin = 0; k < at.numel(); ++k, p += n) {
+    if (flat[k] - begin >= width) {
+      int64_t rest = flat[k] / width;
+      begin = rest * width;
+      for (int64_t d = n - 2; d >= 0; --d) {
+        row[d] = rest % t.sizes()[d];
+        rest /= t.sizes()[d];
+      }
     }
+    for (int64_t d = 0; d + 1 < n; ++d) p[d] = row[d];
+    if (n) p[n - 1] = flat[k] - begin;
   }
   return out;
 }
 
 namespace {
+
+// x under the mask becomes the one element of `value`.
+void fill_under(const Tensor& x, const Tensor& mask, const Tensor& value) {
+  Tensor whole = x.contiguous_raw(), plain = mask.contiguous_raw();
+  masked_fill_kernel(x.device_type(), static_cast<char*>(whole.data()),
+                     static_cast<const char*>(plain.data()), x.numel(),
+                     static_cast<int64_t>(itemsize(x.dtype())), value.data());
+  if (!whole.is_same(x)) copy(x, whole);
+}
+
+// The elements under the mask; the mask has x's shape.
+Tensor packed(const Tensor& x, const Tensor& mask) {
+  Tensor plain = x.contiguous_raw(), m = mask.contiguous_raw();
+  PackArgs a{mask_args(m), static_cast<char*>(plain.data()), nullptr,
+             static_cast<int64_t>(itemsize(x.dtype()))};
+  std::vector<int64_t> counts;
+  Tensor y = empty(Ints{count_matches(a.mask, counts, x.device_type())}, x.options());
+  a.packed = static_cast<char*>(y.data());
+  pack_kernel(x.device_type(), a);
+  return y;
+}
 
 // -- lists of indices
 // --------------------------------------------------------------------------------- The indexed
@@ -80,26 +109,49 @@ struct Plan {
   }
 };
 
+bool is_mask(const Tensor& t) {
+  return t.dtype() == DType::boolean || t.dtype() == DType::uint8;
+}
+
+void check_mask_shape(const Tensor& x, const Tensor& mask, int64_t first) {
+  for (int64_t d = 0; d < mask.dim(); ++d) {
+    const int64_t at = first + d;
+    check_index(at < x.dim() && mask.sizes()[d] == x.sizes()[at], "The shape of the mask ",
+                mask.sizes(), " at index ", d, " does not match the shape of the indexed tensor ",
+                x.sizes(), " at index ", at);
+  }
+}
+
+void check_count(size_t indices, const Tensor& x) {
+  check_index(static_cast<int64_t>(indices) <= x.dim(), "too many indices for tensor of dimension ",
+              x.dim(), " (got ", indices, ")");
+}
+
+// Where the only index that is given stands, if it is a mask; -1 otherwise.
+int64_t only_mask(const TensorList& indices) {
+  int64_t at = -1;
+  for (size_t d = 0; d < indices.size(); ++d) {
+    if (!indices[d].defined()) continue;
+    if (at >= 0 || !is_mask(indices[d]) || indices[d].dim() == 0) return -1;
+    at = static_cast<int64_t>(d);
+  }
+  return at;
+}
+
 // Masks become one index for each of their dimensions.
 TensorList spread_masks(const Tensor& x, const TensorList& indices) {
   TensorList out;
   for (const Tensor& t : indices) {
-    if (!t.defined() || (t.dtype() != DType::boolean && t.dtype() != DType::uint8)) {
+    if (!t.defined() || !is_mask(t)) {
       out.push_back(t);
       continue;
     }
     need_data(t, "index");
-    for (int64_t d = 0; d < t.dim(); ++d) {
-      auto at = static_cast<int64_t>(out.size()) + d;
-      check_index(at < x.dim() && t.sizes()[d] == x.sizes()[at], "The shape of the mask ",
-                  t.sizes(), " at index ", d, " does not match the shape of the indexed tensor ",
-                  x.sizes(), " at index ", at);
-    }
+    check_mask_shape(x, t, static_cast<int64_t>(out.size()));
     Tensor at = nonzero_raw(t);
     for (int64_t d = 0; d < t.dim(); ++d) out.push_back(select_raw(at, 1, d));
   }
-  check_index(static_cast<int64_t>(out.size()) <= x.dim(),
-              "too many indices for tensor of dimension ", x.dim(), " (got ", out.size(), ")");
+  check_count(out.size(), x);
   return out;
 }
 
@@ -126,7 +178,21 @@ void append_index(Tensor& flat, const Tensor& t, IntSpan shape, int64_t n, int64
   flat = out;
 }
 
+// One mask: its positions are the flat index.
+Plan mask_plan(const Tensor& x, const TensorList& given, int64_t at) {
+  const Tensor& mask = given[static_cast<size_t>(at)];
+  need_data(mask, "index");
+  check_mask_shape(x, mask, at);
+  check_count(given.size() - 1 + static_cast<size_t>(mask.dim()), x);
+  Plan plan;
+  plan.first = at, plan.n = mask.dim(), plan.sizes = x.sizes();
+  plan.flat = flat_positions(mask);
+  plan.shape = Ints{plan.flat.numel()};
+  return plan;
+}
+
 Plan make_plan(const Tensor& x, const TensorList& given) {
+  if (const int64_t at = only_mask(given); at >= 0) return mask_plan(x, given, at);
   TensorList indices = spread_masks(x, given);
   Plan plan;
   Ints indexed, others;
@@ -189,6 +255,10 @@ RowsArgs plan_args(const Plan& plan, const Tensor& x) {
 }
 
 Tensor index(const Tensor& x, const TensorList& indices) {
+  if (only_mask(indices) == 0 && indices[0].sizes() == x.sizes() && !x.is_meta()) {
+    need_data(indices[0], "index");
+    return packed(x, indices[0]);
+  }
   Plan plan = make_plan(x, indices);
   Tensor y = empty(plan.result(), x.options());
   if (y.is_meta() || y.numel() == 0) return y;
@@ -207,6 +277,11 @@ void index_put_(const Tensor& x, const TensorList& indices, const Tensor& values
         "index_put_(): Index put requires the source and destination dtypes "
         "match, got ",
         x.dtype(), " for the destination and ", values.dtype(), " for the source.");
+  if (!accumulate && values.numel() == 1 && values.dim() == 0 && only_mask(indices) == 0 &&
+      indices[0].dtype() == DType::boolean && indices[0].sizes() == x.sizes() && !x.is_meta()) {
+    need_data(indices[0], "index_put_");
+    return fill_under(x, indices[0], values);
+  }
   Plan plan = make_plan(x, indices);
   Ints shape = plan.result();
   Ints reached = broadcast_shapes(shape, values.sizes(), "index_put_");
@@ -261,18 +336,6 @@ void check_mask(const Tensor& mask, const char* op) {
   check(mask.dtype() == DType::boolean, op, "(): expected BoolTensor for mask, got ", mask.dtype());
 }
 
-// The elements under the mask; the mask has x's shape.
-Tensor packed(const Tensor& x, const Tensor& mask) {
-  Tensor plain = x.contiguous_raw(), m = mask.contiguous_raw();
-  PackArgs a{mask_args(m), static_cast<char*>(plain.data()), nullptr,
-             static_cast<int64_t>(itemsize(x.dtype()))};
-  std::vector<int64_t> counts;
-  Tensor y = empty(Ints{count_matches(a.mask, counts, x.device_type())}, x.options());
-  a.packed = static_cast<char*>(y.data());
-  pack_kernel(x.device_type(), a);
-  return y;
-}
-
 Tensor masked_select(const Tensor& x, const Tensor& mask) {
   check_mask(mask, "masked_select");
   need_data(x, "masked_select");
@@ -313,12 +376,7 @@ void masked_fill_raw(const Tensor& x, const Tensor& mask, const Scalar& value) {
   check(value.kind != Scalar::complex || is_complex(x.dtype()),
         "masked_fill_(): value cannot be converted to type ", x.dtype(), " without overflow");
   if (x.is_meta() || x.numel() == 0) return;
-  Tensor whole = x.contiguous_raw(), plain = m.contiguous_raw();
-  Tensor one = scalar_tensor(value, x.options());
-  masked_fill_kernel(x.device_type(), static_cast<char*>(whole.data()),
-                     static_cast<const char*>(plain.data()), x.numel(),
-                     static_cast<int64_t>(itemsize(x.dtype())), one.data());
-  if (!whole.is_same(x)) copy(x, whole);
+  fill_under(x, m, scalar_tensor(value, x.options()));
 }
 
 Scalar fill_value(const Value& v) {

@@ -151,6 +151,44 @@ Gradients fixed_fused(Backward& b) {
   return r;
 }
 
+// Rows through the fused operator where it takes them.
+Tensor layer_norm(const Tensor& input, const Ints& shape, const Tensor& weight, const Tensor& bias,
+                  double eps) {
+  static const OpCall reshape("reshape"), fused("_layer_norm"), to("to"), mean("mean"),
+      rsqrt("rsqrt"), self("nn.functional.layer_norm");
+  const auto dims = static_cast<int64_t>(shape.size());
+  const int64_t lead = input.dim() - dims;
+  bool fits = dims > 0 && lead >= 0;
+  for (int64_t d = 0; fits && d < dims; ++d) fits = input.sizes()[lead + d] == shape[d];
+  check(fits, "Given normalized_shape=", shape, ", expected input with shape [*, ", shape,
+        "], but got input of size ", input.sizes());
+  if (itemsize(input.dtype()) == 2 && is_floating(input.dtype())) {
+    const auto wide = [&](const Tensor& t) { return t.defined() ? to(t, DType::float32) : t; };
+    return to(self(wide(input), shape, wide(weight), wide(bias), eps), input.dtype());
+  }
+  int64_t n = 1;
+  for (int64_t s : shape) n *= s;
+  bool direct = input.numel() > 0 &&
+                (input.dtype() == DType::float32 || input.dtype() == DType::float64);
+  for (const Tensor& t : {weight, bias})
+    direct = direct && (!t.defined() || (t.sizes() == shape && t.dtype() == input.dtype() &&
+                                         t.device() == input.device()));
+  if (direct) {
+    const auto flat = [&](const Tensor& t) {
+      return t.defined() && dims > 1 ? reshape(t, Ints{n}) : t;
+    };
+    if (input.dim() == 2 && dims == 1) return fused(input, weight, bias, eps);
+    const Tensor rows = reshape(input, Ints{input.numel() / n, n});
+    return reshape(fused(rows, flat(weight), flat(bias), eps), input.sizes());
+  }
+  Ints last;
+  for (int64_t d = lead; d < input.dim(); ++d) last.push_back(d);
+  const Tensor centered = input - mean(input, last, true);
+  Tensor y = centered * rsqrt(mean(centered * centered, last, true) + eps);
+  if (weight.defined()) y = y * weight;
+  return bias.defined() ? y + bias : y;
+}
+
 void fixed_backward(Backward& b) {
   static const OpCall sum("sum"), rsqrt("rsqrt"), reshape("reshape");
   if (!modes().grad) {
@@ -303,6 +341,11 @@ FLAMBEAU_OPS({
      .flags = kInternal,
      .node = "NativeLayerNormBackward0",
      .doc = "Normalization of each row; its mean and variance, without their gradients."},
+    {.schema = "nn.functional.layer_norm(Tensor input, int[] normalized_shape, "
+               "Tensor? weight=None, Tensor? bias=None, float eps=1e-5) -> Tensor",
+     .forward = native<layer_norm>,
+     .flags = kComposite | kNoMethod,
+     .doc = "Normalizes over the last dimensions, which must be normalized_shape."},
     {.schema = "_batch_norm_fixed(Tensor input, Tensor? weight, Tensor? bias, Tensor mean, "
                "Tensor var, float eps) -> Tensor",
      .forward = native<fixed_forward>,

@@ -7,7 +7,7 @@ from flambeau._ops import internal
 
 _attention = internal["_attention"]
 
-__all__ = ["batch_norm", "layer_norm", "scaled_dot_product_attention"]
+__all__ = ["batch_norm", "scaled_dot_product_attention"]
 
 
 def batch_norm(
@@ -94,34 +94,6 @@ def fusible(input, channels, *parameters, layout=False):
             for p in parameters
         )
     )
-
-
-def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
-    """Normalizes over the last dimensions, which must be `normalized_shape`."""
-    normalized_shape = tuple(normalized_shape)
-    dims = len(normalized_shape)
-    if dims == 0 or tuple(input.shape[-dims:]) != normalized_shape:
-        raise RuntimeError(
-            f"Given normalized_shape={list(normalized_shape)}, expected input with shape "
-            f"[*, {', '.join(map(str, normalized_shape))}], but got input of size"
-            f"{list(input.shape)}"
-        )
-    if input.dtype in (torch.float16, torch.bfloat16):
-        x, weight, bias = (None if t is None else t.float() for t in (input, weight, bias))
-        return layer_norm(x, normalized_shape, weight, bias, eps).to(input.dtype)
-    n = math.prod(normalized_shape)
-    rows = input.contiguous().reshape(-1, n) if input.numel() else input
-    if all(p is None or p.shape == normalized_shape for p in (weight, bias)):
-        flat = [p if p is None or dims == 1 else p.reshape(-1) for p in (weight, bias)]
-        if rows.shape[1:] == (n,) and fusible(rows, n, *flat):
-            return internal["_layer_norm"](rows, *flat, eps)[0].reshape(input.shape)
-    last = tuple(range(-dims, 0))
-    centered = input - input.mean(last, keepdim=True)
-    variance = (centered * centered).mean(last, keepdim=True)
-    output = centered * (variance + eps).rsqrt()
-    if weight is not None:
-        output = output * weight
-    return output if bias is None else output + bias
 
 
 def _is_fused(query, key, value, mask):
