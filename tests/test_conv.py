@@ -58,6 +58,12 @@ CASES = [
     (2, 5, 3, 130, (7, 7), (3, 3), (2, 2), (1, 1), (1, 1), 1),
     (2, 3, 10, 7, (9, 11), (1, 1), (2, 3), (0, 0), (1, 1), 1),
     (2, 3, 9, 9, (10, 13), (5, 3), (2, 1), (2, 1), (1, 2), 9),  # depthwise
+    # Large enough for minimal filtering.
+    (2, 4, 33, 40, (14, 15), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (2, 1, 140, 66, (33, 19), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (2, 9, 70, 64, (7, 7), (3, 3), (1, 1), (2, 2), (1, 1), 2),
+    (2, 2, 32, 32, (20, 70), (3, 3), (1, 1), (0, 0), (1, 1), 1),
+    (3, 1, 16, 33, (6, 9, 12), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
     (2, 2, 5, 10, (6, 7), (3, 3), (2, 3), (1, 0), (1, 1), 5),
     (1, 2, 4, 4, (70,), (9,), (3,), (4,), (1,), 4),
     (3, 2, 3, 4, (6, 7, 17), (3, 2, 3), (1, 2, 1), (1, 0, 1), (1, 1, 2), 1),
@@ -101,6 +107,40 @@ def test_gradients(case):
     moved_w = reference(x.detach().numpy(), dw, *geometry, groups)
     np.testing.assert_allclose((gx.numpy() * dx).sum(), (moved_x * g).sum(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose((gw.numpy() * dw).sum(), (moved_w * g).sum(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_of_float32(case):
+    """They are those of float64, but for rounding."""
+    n, batch, channels, filters, sizes, kernel, *geometry, groups = case
+    x, w = array(batch, channels, *sizes), array(filters, channels // groups, *kernel)
+    g, results = None, []
+    for dtype in (torch.float64, torch.float32):
+        t = [torch.from_numpy(a).to(dtype).requires_grad_() for a in (x, w)]
+        y = conv(n)(*t, None, *geometry, groups)
+        g = array(*y.shape) if g is None else g
+        results.append(torch.autograd.grad(y, t, torch.from_numpy(g).to(dtype)))
+    for expected, got in zip(*results, strict=True):
+        scale = float(expected.abs().max())
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-4, atol=2e-6 * scale)
+
+
+def test_what_is_not_finite_stays_in_its_place():
+    x = np.ones((2, 32, 16, 16), dtype="float32")
+    x[0, 3, 5, 7], x[1, 0, 0, 0] = np.inf, np.nan
+    w = np.ones((32, 32, 3, 3), dtype="float32")
+    tx = torch.from_numpy(x).requires_grad_()
+    tw = torch.from_numpy(w).requires_grad_()
+    y = F.conv2d(tx, tw, padding=1)
+    seen = np.zeros((16, 16), dtype=bool)
+    seen[4:7, 6:9] = True
+    np.testing.assert_array_equal(np.isposinf(y[0, 5].detach().numpy()), seen)
+    assert np.isnan(y[1].detach().numpy()).sum() == 32 * 4
+    assert np.isfinite(y.detach().numpy()).sum() == y.numel() - 32 * 13
+    y.backward(torch.ones_like(y))
+    assert bool(tx.grad.isfinite().all())
+    assert np.isinf(tw.grad[:, 3].numpy()).all()
+    assert np.isfinite(tw.grad[:, 1].numpy()).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

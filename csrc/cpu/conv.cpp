@@ -3,6 +3,7 @@
 #include "conv_depthwise.h"
 #include "conv_direct.h"
 #include "conv_pointwise.h"
+#include "conv_winograd.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -105,6 +106,15 @@ void each_plane(const Conv<T>& c, int64_t planes, const F& f) {
   });
 }
 
+// Where it pays, and where what it gave is finite.
+template <class T, class F>
+bool by_winograd(const Conv<T>& c, const F& f) {
+  if constexpr (sizeof(T) == 4)
+    return Winograd<T>::fits(c) && f();
+  else
+    return false;
+}
+
 template <class T>
 void output(const Conv<T>& c) {
   if (c.whole()) return output_whole(c);
@@ -115,6 +125,7 @@ void output(const Conv<T>& c) {
     return each_plane(c, c.a.batch * filters,
                       [&](int64_t i) { d.output(i / filters, i % filters); });
   }
+  if (by_winograd(c, [&] { return Winograd<T>(c, false).output(); })) return;
   const Filters<T> f = pack_filters(c);
   if (DirectConv<T>::fits(c))
     output_lines(c, f);
@@ -136,7 +147,15 @@ bool mirrors(const Conv<T>& c) {
 template <class T>
 void input_mirrored(const Conv<T>& c) {
   ConvArgs a = c.a;
-  T* mirrored = scratch_for<T>(Scratch::shared, a.out_channels * c.depth);
+  a.in_channels = c.a.out_channels, a.out_channels = c.a.in_channels;
+  a.input = c.a.output, a.output = c.a.input;
+  for (int i = 0; i < 3; ++i) {
+    a.in[i] = c.a.out[i], a.out[i] = c.a.in[i];
+    a.padding[i] = (a.kernel[i] - 1) * a.dilation[i] - c.a.padding[i];
+  }
+  const Conv<T> turned(a);
+  if (by_winograd(turned, [&] { return Winograd<T>(turned, true).output(); })) return;
+  T* mirrored = scratch_for<T>(Scratch::shared, c.a.out_channels * c.depth);
   constexpr int64_t kBlock = 16;  // channels at a time: neither side jumps at every filter
   const int64_t blocks = ceil_div(c.channels, kBlock);
   const auto mirror = [&](int64_t begin, int64_t end) {
@@ -151,13 +170,7 @@ void input_mirrored(const Conv<T>& c) {
       }
   };
   parallel_for(0, a.groups * blocks, 1 + (16 << 10) / (kBlock * c.filters * c.taps), mirror);
-  a.in_channels = c.a.out_channels, a.out_channels = c.a.in_channels;
-  a.input = c.a.output, a.output = c.a.input;
   a.weight = mirrored;
-  for (int i = 0; i < 3; ++i) {
-    a.in[i] = c.a.out[i], a.out[i] = c.a.in[i];
-    a.padding[i] = (a.kernel[i] - 1) * a.dilation[i] - c.a.padding[i];
-  }
   output(Conv<T>(a));
 }
 
@@ -390,26 +403,6 @@ void weight_block(const Conv<T>& c, int64_t group, int64_t ch0, int64_t ch1, int
   }
 }
 
-// weight[f][k] = sum of src[k][f] over `parts` that lie `total` apart, for f < filters, k < depth.
-template <class T>
-void turn_sums(T* weight, const T* src, int64_t filters, int64_t stride, int64_t depth,
-               int64_t parts, int64_t total) {
-  constexpr int64_t W = Vec<T>::size;
-  for (int64_t f = 0; f < filters; f += W)
-    for (int64_t k = 0; k < depth; k += W) {
-      Vec<T> r[W];
-#pragma GCC unroll 16
-      for (int64_t q = 0; q < W; ++q) {
-        r[q] = T(0);
-        for (int64_t p = 0; q < depth - k && p < parts; ++p)
-          r[q] += Vec<T>::load_n(src + p * total + (k + q) * stride + f, filters - f);
-      }
-      transpose(r);
-      for (int64_t q = 0; q < W && q < filters - f; ++q)
-        r[q].store_n(weight + (f + q) * depth + k, depth - k);
-    }
-}
-
 template <class T>
 void weight_spans(const Conv<T>& c) {
   // Channels are split first, then images, whose sums are added up in order at the end.
@@ -439,7 +432,7 @@ void weight_spans(const Conv<T>& c) {
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t group = i / turns, f = i % turns * kTurn;
-                   turn_sums(c.weight(group * c.filters + f),
+                   turn_sums(c.weight(group * c.filters + f), c.depth,
                              sums + group * c.filters * c.depth + f, min(kTurn, c.filters - f),
                              c.filters, c.depth, parts, total);
                  }
@@ -450,6 +443,7 @@ template <class T>
 void weight(const Conv<T>& c) {
   if (c.whole()) return weight_whole(c);
   if (c.pointwise()) return weight_pointwise(c);
+  if (by_winograd(c, [&] { return Winograd<T>(c, false).weight(); })) return;
   if (!Depthwise<T>::fits(c)) return weight_spans(c);
   const Depthwise<T> d(c);
   parallel_for(0, c.a.out_channels, 1, [&](int64_t begin, int64_t end) {

@@ -227,5 +227,26 @@ Columns<T> columns(const Conv<T>& c, const Span& s, int64_t channel, int64_t cha
   return {buffer + padded, step, count};
 }
 
+// weight[f * step + k] = sum of src[k][f] over `parts` that lie `total` apart, for f < filters, k <
+// depth.
+template <class T>
+void turn_sums(T* weight, int64_t step, const T* src, int64_t filters, int64_t stride,
+               int64_t depth, int64_t parts, int64_t total) {
+  constexpr int64_t W = Vec<T>::size;
+  for (int64_t f = 0; f < filters; f += W)
+    for (int64_t k = 0; k < depth; k += W) {
+      Vec<T> r[W];
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < W; ++q) {
+        r[q] = T(0);
+        for (int64_t p = 0; q < depth - k && p < parts; ++p)
+          r[q] += Vec<T>::load_n(src + p * total + (k + q) * stride + f, filters - f);
+      }
+      transpose(r);
+      for (int64_t q = 0; q < W && q < filters - f; ++q)
+        r[q].store_n(weight + (f + q) * step + k, depth - k);
+    }
+}
+
 }  // namespace FLAMBEAU_ISA
 }  // namespace flambeau
