@@ -4,7 +4,6 @@ A repository names its models in `hubconf.py`: functions, and `dependencies`, a 
 that must be installed. Loading a model runs that file.
 """
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -16,13 +15,13 @@ import zipfile
 from urllib.parse import urlparse
 
 import flambeau
+from flambeau import _download
 
 __all__ = """download_url_to_file get_dir help list load load_state_dict_from_url
 set_dir""".split()
 
 _chosen_dir = None
 HASH_REGEX = re.compile(r"-([a-f0-9]{8,})\.")
-_CONNECT_SECONDS = 30
 _TRUSTED_OWNERS = ("facebookresearch", "facebookincubator", "pytorch", "fairinternal")
 
 
@@ -47,65 +46,11 @@ def set_dir(d):
 def download_url_to_file(url, dst, hash_prefix=None, progress=True):
     """Downloads to the path dst, which appears only once it is whole.
 
-    hash_prefix: the first digits of the SHA-256 that the bytes must have, else RuntimeError.
-    Raises urllib's URLError without a network.
+    hash_prefix: the first digits of the SHA-256 that the bytes must have, else RuntimeError; with
+    it a transfer that broke off goes on where it stopped. Raises urllib's URLError without a
+    network.
     """
-    import urllib.request
-
-    request = urllib.request.Request(url, headers={"User-Agent": "flambeau.hub"})
-    dst = os.path.expanduser(dst)
-    folder = os.path.dirname(dst) or "."
-    with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS) as source:
-        length = source.headers.get("Content-Length")
-        handle, partial = tempfile.mkstemp(dir=folder, suffix=".partial")
-        try:
-            digest = hashlib.sha256()
-            with os.fdopen(handle, "wb") as file:
-                bar = _Bar(os.path.basename(dst), int(length) if length else None, progress)
-                while chunk := source.read(1 << 17):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    bar.add(len(chunk))
-                bar.close()
-            if length and os.path.getsize(partial) != int(length):
-                raise RuntimeError(f"{url}: the connection broke off before the end")
-            found = digest.hexdigest()
-            if hash_prefix and not found.startswith(hash_prefix):
-                found = found[: len(hash_prefix)]
-                raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{found}")')
-            os.chmod(partial, 0o666 & ~_umask())
-            os.replace(partial, dst)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-class _Bar:
-    """A line on stderr that tells how far a download is."""
-
-    def __init__(self, name, total, shown):
-        self._name, self._total, self._shown = name, total, shown and sys.stderr is not None
-        self._done, self._last = 0, -1
-
-    def add(self, count):
-        self._done += count
-        step = self._done * 100 // self._total if self._total else self._done >> 20
-        if self._shown and step != self._last:
-            self._last = step
-            size = f"{self._done / 1e6:.1f} MB"
-            text = f"{step:3d}% {size} of {self._total / 1e6:.1f} MB" if self._total else size
-            sys.stderr.write(f"\r{self._name}: {text}")
-            sys.stderr.flush()
-
-    def close(self):
-        if self._shown and self._done:
-            sys.stderr.write("\n")
+    _download.fetch([url], os.path.expanduser(dst), sha256=hash_prefix, progress=progress)
 
 
 def load_state_dict_from_url(

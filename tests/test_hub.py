@@ -116,10 +116,52 @@ def test_downloads(cache, served, capsys):
         assert hub.load_state_dict_from_url(f"{address}/old.pth", progress=False)["w"].sum() == 3
 
 
+def test_downloads_go_on_where_they_broke_off(tmp_path):
+    """Two servers that break off: one can send the rest, the other sends all again."""
+    content = bytes(range(256)) * 4096
+    digits = hashlib.sha256(content).hexdigest()
+    asked = []
+
+    class Breaking(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get("Range"))
+            start = 0
+            if asked[-1] and self.path == "/ranges":
+                start = int(asked[-1].removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            self.wfile.write(content[start:] if len(asked) > 1 else content[:300_000])
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for path in ("ranges", "whole"):
+            asked.clear()
+            url, to = f"http://127.0.0.1:{server.server_port}/{path}", str(tmp_path / path)
+            with pytest.raises(RuntimeError, match="broke off after 300000 of 1048576"):
+                hub.download_url_to_file(url, to, digits[:8], progress=False)
+            assert os.path.getsize(f"{to}.part") == 300_000 and not os.path.exists(to)
+            hub.download_url_to_file(url, to, digits[:8], progress=False)
+            assert asked == [None, "bytes=300000-"]
+            with open(to, "rb") as file:
+                assert file.read() == content
+        asked.clear()
+        with pytest.raises(RuntimeError, match="broke off"):  # nothing to check a rest by
+            hub.download_url_to_file(url, str(tmp_path / "unchecked"), progress=False)
+        assert sorted(os.listdir(tmp_path)) == ["ranges", "whole"]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_no_network(cache):
     from urllib.error import URLError
 
-    with pytest.raises(URLError):
+    with pytest.raises(URLError, match="cannot reach http://127.0.0.1:9/model.pth"):
         hub.load_state_dict_from_url("http://127.0.0.1:9/model.pth", progress=False)
 
 

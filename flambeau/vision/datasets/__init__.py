@@ -28,7 +28,7 @@ def __getattr__(name):
         value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
         globals()[name] = value
         return value
-    if name in _WHERE or name in ("utils", "_download"):
+    if name in _WHERE or name == "utils":
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

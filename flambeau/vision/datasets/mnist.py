@@ -4,8 +4,8 @@ import os
 import struct
 
 import flambeau
+from flambeau import _download
 
-from . import _download
 from .vision import VisionDataset
 
 __all__ = ["EMNIST", "KMNIST", "MNIST", "QMNIST", "FashionMNIST", "MNISTSample"]

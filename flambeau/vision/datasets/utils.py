@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from . import _download
+from flambeau import _download
 
 __all__ = [
     "calculate_md5",
