@@ -12,7 +12,11 @@ _WHERE = {
     "caltech": "Caltech101 Caltech256",
     "scenes": "CelebA Cityscapes CocoCaptions CocoDetection Flickr8k Flickr30k Kitti SBDataset "
     "VOCDetection VOCSegmentation WIDERFace",
-    "flow": "HD1K FlyingChairs FlyingThings3D Kitti2012Stereo Kitti2015Stereo KittiFlow Sintel",
+    "flow": "HD1K FlyingChairs FlyingThings3D KittiFlow Sintel",
+    "stereo": "CREStereo CarlaStereo ETH3DStereo FallingThingsStereo InStereo2k Kitti2012Stereo "
+    "Kitti2015Stereo Middlebury2014Stereo SceneFlowStereo SintelStereo",
+    "videos": "HMDB51 UCF101 Kinetics",
+    "collections": "INaturalist LSUN LSUNClass PhotoTour SBU",
     "large": "PCAM ImageNet LFWPairs LFWPeople Places365",
     "_wrapper": "wrap_dataset_for_transforms_v2",
 }
@@ -28,7 +32,7 @@ def __getattr__(name):
         value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
         globals()[name] = value
         return value
-    if name in _WHERE or name == "utils":
+    if name in _WHERE or name in ("utils", "samplers", "video_utils"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""How pixels move from one image to the next, and where they are in a second camera."""
+"""How pixels move from one image to the next."""
 
 import glob
 import os
@@ -12,8 +12,6 @@ __all__ = [
     "HD1K",
     "FlyingChairs",
     "FlyingThings3D",
-    "Kitti2012Stereo",
-    "Kitti2015Stereo",
     "KittiFlow",
     "Sintel",
 ]
@@ -297,51 +295,3 @@ class HD1K(_Flow):
     @staticmethod
     def _read(path):
         return read_png16(path)
-
-
-class _KittiStereo(VisionDataset):
-    """Samples (left, right, disparity [1, H, W], known [H, W]); None for the test split."""
-
-    _base = _left = _right = _disparity = None
-
-    def __init__(self, root, split="train", transforms=None):
-        super().__init__(root)
-        verify_str_arg(split, "split", ("train", "test"))
-        self.transforms = transforms
-        folder = os.path.join(self.root, self._base, f"{split}ing")
-        find = lambda name: sorted(glob.glob(os.path.join(folder, name, "*_10.png")))  # noqa: E731
-        self._images = list(zip(find(self._left), find(self._right), strict=True))
-        self._disparities = find(self._disparity) if split == "train" else []
-        if not self._images:
-            raise FileNotFoundError(f"No images were found in {folder}")
-
-    def __getitem__(self, index):
-        pair = tuple(default_loader(path) for path in self._images[index])
-        found = (None, None), (None, None)
-        if self._disparities:
-            import numpy
-            from PIL import Image
-
-            values = numpy.asarray(Image.open(self._disparities[index])) / 256.0
-            found = (values[None].astype("float32"), None), (values > 0, None)
-        if self.transforms is not None:
-            pair, disparities, masks = self.transforms(
-                pair, (found[0][0], found[0][1]), (found[1][0], found[1][1])
-            )
-            return (*pair, disparities[0], masks[0])
-        return (*pair, found[0][0], found[1][0])
-
-    def __len__(self):
-        return len(self._images)
-
-
-class Kitti2012Stereo(_KittiStereo):
-    """Streets from two cameras (Geiger et al., 2012), in `root/Kitti2012`."""
-
-    _base, _left, _right, _disparity = "Kitti2012", "colored_0", "colored_1", "disp_noc"
-
-
-class Kitti2015Stereo(_KittiStereo):
-    """Streets from two cameras (Menze and Geiger, 2015), in `root/Kitti2015`."""
-
-    _base, _left, _right, _disparity = "Kitti2015", "image_2", "image_3", "disp_occ_0"
