@@ -1,27 +1,29 @@
 // Storage and the caching allocator of CPU memory.
 #include "storage.h"
 
-#include <sys/mman.h>
-
 #include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 #include <ostream>
 #include <utility>
 #include <vector>
 
+#include "arena.h"
+
 namespace flambeau {
 namespace {
 
-// Blocks are cached in size classes, four to each doubling. What is freed is kept while the cache
-// has less than kKeep bytes, and beyond that while no more is held than was once in use: a program
-// whose every step needs several GB gets the same pages again. The rest goes to the system.
+// Blocks are cached in size classes, four to each doubling, and from kLarge bytes on in an arena of
+// huge pages. What is freed is kept while the cache has less than kKeep bytes, and beyond that
+// while no more is held than was once in use: a program whose every step needs several GB gets the
+// same pages again. The rest goes to the system.
 constexpr size_t kAlign = 64;
 constexpr size_t kSmallest = 64;
 constexpr int kClasses = 4 * 42;
 constexpr size_t kKeep = size_t(1) << 30;
-constexpr size_t kHuge = size_t(4) << 20;  // from here on by mmap, in transparent huge pages
+constexpr size_t kLarge = size_t(1) << 20;
 
 struct SpinLock {
   std::atomic_flag flag = ATOMIC_FLAG_INIT;
@@ -39,6 +41,7 @@ struct FreeBlock {
 struct Cache {
   SpinLock lock;
   FreeBlock* free[kClasses] = {};
+  Arena arena;
   MemoryStats stats;
 };
 
@@ -63,19 +66,42 @@ SizeClass size_class(size_t n) {
 }
 
 void* system_allocate(size_t bytes) {
-  if (bytes >= kHuge) {
-    // Aligned to 2 MB so that the kernel can back it with huge pages.
-    constexpr size_t page = size_t(2) << 20;
-    size_t total = (bytes + page - 1) / page * page;
-    void* p = nullptr;
-    if (posix_memalign(&p, page, total)) return nullptr;
-#ifdef MADV_HUGEPAGE
-    madvise(p, total, MADV_HUGEPAGE);
-#endif
-    return p;
-  }
   void* p = nullptr;
   return posix_memalign(&p, kAlign, bytes) ? nullptr : p;
+}
+
+void count_use(MemoryStats& stats, size_t bytes) {
+  ++stats.allocations;
+  stats.in_use += static_cast<int64_t>(bytes);
+  if (stats.in_use > stats.peak) stats.peak = stats.in_use;
+}
+
+bool keeps(const MemoryStats& stats) {
+  return stats.cached <= static_cast<int64_t>(kKeep) || stats.in_use + stats.cached <= stats.peak;
+}
+
+void* allocate_large(size_t bytes) {
+  Cache& c = cache();
+  const std::lock_guard hold(c.lock);
+  const Arena::Taken taken = c.arena.take(bytes);
+  if (!taken.data) return nullptr;
+  count_use(c.stats, bytes);
+  c.stats.cached -= static_cast<int64_t>(bytes - taken.fresh);
+  c.stats.system_allocations += taken.fresh > 0;
+  return taken.data;
+}
+
+void free_large(void* p, size_t bytes) {
+  Cache& c = cache();
+  const std::lock_guard hold(c.lock);
+  c.arena.give(p, bytes);
+  c.stats.in_use -= static_cast<int64_t>(bytes);
+  c.stats.cached += static_cast<int64_t>(bytes);
+  if (!keeps(c.stats)) c.stats.cached -= static_cast<int64_t>(c.arena.release(p));
+}
+
+[[noreturn]] void out_of_memory(size_t nbytes) {
+  fail(ErrorKind::out_of_memory, "out of memory: tried to allocate ", nbytes, " bytes");
 }
 
 }  // namespace
@@ -84,15 +110,20 @@ MemoryStats& cpu_memory_stats() { return cache().stats; }
 
 void* cpu_allocate(size_t nbytes) {
   if (nbytes == 0) return nullptr;
-  if (nbytes > (size_t(1) << 46)) {
-    fail(ErrorKind::out_of_memory, "out of memory: tried to allocate ", nbytes, " bytes");
+  if (nbytes > (size_t(1) << 46)) out_of_memory(nbytes);
+  if (nbytes >= kLarge) {
+    void* p = allocate_large(Arena::rounded(nbytes));
+    if (!p) {
+      cpu_empty_cache();
+      p = allocate_large(Arena::rounded(nbytes));
+    }
+    if (!p) out_of_memory(nbytes);
+    return p;
   }
   auto [index, bytes] = size_class(nbytes);
   Cache& c = cache();
   c.lock.lock();
-  ++c.stats.allocations;
-  c.stats.in_use += static_cast<int64_t>(bytes);
-  if (c.stats.in_use > c.stats.peak) c.stats.peak = c.stats.in_use;
+  count_use(c.stats, bytes);
   FreeBlock* b = c.free[index];
   if (b) {
     c.free[index] = b->next;
@@ -111,19 +142,21 @@ void* cpu_allocate(size_t nbytes) {
     c.lock.lock();
     c.stats.in_use -= static_cast<int64_t>(bytes);
     c.lock.unlock();
-    fail(ErrorKind::out_of_memory, "out of memory: tried to allocate ", nbytes, " bytes");
+    out_of_memory(nbytes);
   }
   return p;
 }
 
 void cpu_free(void* p, size_t nbytes) {
   if (!p) return;
+  if (nbytes >= kLarge) return free_large(p, Arena::rounded(nbytes));
   auto [index, bytes] = size_class(nbytes);
   Cache& c = cache();
   c.lock.lock();
   c.stats.in_use -= static_cast<int64_t>(bytes);
-  const auto kept = c.stats.cached + static_cast<int64_t>(bytes);
-  if (kept > static_cast<int64_t>(kKeep) && c.stats.in_use + kept > c.stats.peak) {
+  c.stats.cached += static_cast<int64_t>(bytes);
+  if (!keeps(c.stats)) {
+    c.stats.cached -= static_cast<int64_t>(bytes);
     c.lock.unlock();
     std::free(p);
     return;
@@ -131,20 +164,19 @@ void cpu_free(void* p, size_t nbytes) {
   auto* b = static_cast<FreeBlock*>(p);
   b->next = c.free[index];
   c.free[index] = b;
-  c.stats.cached += static_cast<int64_t>(bytes);
   c.lock.unlock();
 }
 
 void cpu_empty_cache() {
   Cache& c = cache();
   std::vector<FreeBlock*> lists;
-  c.lock.lock();
-  for (FreeBlock*& head : c.free) {
-    if (head) lists.push_back(head);
-    head = nullptr;
+  {
+    const std::lock_guard hold(c.lock);
+    for (int k = 0; k < kClasses; ++k)
+      if (c.free[k]) lists.push_back(std::exchange(c.free[k], nullptr));
+    c.arena.release_all();
+    c.stats.cached = static_cast<int64_t>(c.arena.idle());
   }
-  c.stats.cached = 0;
-  c.lock.unlock();
   for (FreeBlock* b : lists) {
     while (b) {
       FreeBlock* next = b->next;

@@ -169,12 +169,68 @@ struct Blocked {
   }
 };
 
+// -- one block of rows: every panel of B is used once ------------------------------------------
+
+// So it is packed where it is used and stays in the cache, and all of A is packed before.
+template <class T>
+void gemm_one_block(const Gemm<T>& g, const Blocked<T>& plan) {
+  constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
+  const int64_t tiles = plan.tiles, rows = plan.tile_rows, depth = plan.depth;
+  // Packing spills up to a register beyond a tile: into the next, which is packed after it.
+  const int64_t block = tiles * rows * depth + W;
+  T* a = scratch_for<T>(Scratch::packed_a, plan.depths * block);
+  const auto packed_tile = [&](int64_t t, int64_t d) {
+    return a + d * block + t * rows * plan.depth_at(d);
+  };
+  parallel_for(0, plan.depths, 1 + 16384 / block, [&](int64_t b, int64_t e) {
+    for (int64_t d = b; d < e; ++d)
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t i = t * rows, k = d * depth;
+        pack(packed_tile(t, d), rows, g.a + i * g.a_row + k * g.a_col, g.a_row, g.a_col,
+             min(rows, g.m - i), plan.depth_at(d), g.alpha);
+      }
+  });
+  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(NR * g.k);
+  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / 2 / flops);
+  parallel_for(0, plan.panels, grain, [&](int64_t begin, int64_t end) {
+    T* b = scratch_for<T>(Scratch::packed_b, depth * NR + W);
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t d = 0; d < plan.depths; ++d) {
+        TileArgs<T> x;
+        x.cols = plan.panel_cols(p);
+        x.k = plan.depth_at(d);
+        x.b = g.b + p * NR * g.b_col + d * depth * g.b_row;
+        x.b_row = g.b_row;
+        if (g.b_col != 1 || tiles > 1 || x.cols % W != 0) {
+          x.b_row = plan.panel_width(x.cols);
+          pack(b, x.b_row, x.b, g.b_col, g.b_row, x.cols, x.k, T(1));
+          x.b = b;
+        }
+        x.start = d == 0 ? g.start : Start::c;
+        x.a_row = 1, x.a_col = rows, x.c_row = g.c_row;
+        for (int64_t t = 0; t < tiles; ++t) {
+          const int64_t i = t * rows;
+          x.a = packed_tile(t, d);
+          x.c = g.c + i * g.c_row + p * NR;
+          x.bias = g.start == Start::bias_rows ? g.bias + i : g.bias + p * NR;
+          run_tile(x, min(rows, g.m - i));
+        }
+      }
+    if (g.activation != Activation::none)
+      activate(g.c + begin * NR, g.c_row, g.m, min(end * NR, g.n) - begin * NR, g.activation);
+  });
+}
+
+// -- all other shapes -------------------------------------------------------------------------
+
 template <class T>
 void gemm_blocked(const Gemm<T>& g) {
   Blocked<T> plan(g);
+  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n * g.k);
+  if (flops >= kParallelFlops && plan.tiles <= kBlockTiles && plan.panels >= 8 && g.k_part == 0)
+    return gemm_one_block(g, plan);
   plan.packed_b =
       scratch_for<T>(Scratch::packed_b, plan.panels * Blocked<T>::NR * g.k + Vec<T>::size);
-  const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n * g.k);
   if (flops < kParallelFlops) {
     plan.pack_panels(0, plan.panels);
     for (int64_t i = 0; i < plan.blocks * plan.groups; ++i)
