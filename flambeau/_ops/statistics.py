@@ -289,9 +289,13 @@ def dist(input, other, p=2):
 
 
 def _by_products(x1, x2):
-    """Euclidean distances by a matrix product: |a|^2 + |b|^2 - 2 a.b."""
+    """Euclidean distances by one matrix product: |a|^2 + |b|^2 - 2 a.b."""
     a, b = (x1 * x1).sum(-1, True), (x2 * x2).sum(-1, True)
-    squares = (a + b.mT - 2 * (x1 @ x2.mT)).clamp(min=0)
+    left = flambeau.cat([-2 * x1, a, flambeau.ones_like(a)], -1)
+    right = flambeau.cat([x2, flambeau.ones_like(b), b], -1)
+    squares = (left @ right.mT).relu_()
+    if not squares.requires_grad:
+        return squares.sqrt_()
     zero = squares == 0
     return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
 
