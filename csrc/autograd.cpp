@@ -9,6 +9,7 @@
 namespace flambeau {
 
 constinit thread_local Modes thread_modes;
+std::atomic<int64_t> live_examples;
 NodeBinding node_binding;
 
 // -- nodes ----------------------------------------------------------------------------------------
@@ -51,6 +52,7 @@ static void forget_retained(AutogradMeta& m) {
 }
 
 AutogradMeta::~AutogradMeta() {
+  if (transformed && transformed->batch) --live_examples;
   if (retains_grad) forget_retained(*this);
 }
 
@@ -298,7 +300,9 @@ std::vector<SavedHooksRef>& saved_hooks() {
 SavedTensor::SavedTensor(const Tensor& t, bool is_result, uint32_t result_number) {
   if (!t.defined()) return;
   check(!t->inference || modes().inference,
-        "Inference tensors cannot be saved for backward: make a clone() to get a normal tensor");
+        "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+        "inference mode in computation tracked by autograd: clone() gives a normal tensor, "
+        "torch.no_grad() makes normal ones.");
   kept_ = true;
   version_ = t.version();
   result_ = result_number;

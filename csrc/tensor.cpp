@@ -158,6 +158,7 @@ Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous) {
   auto* p = new TensorImpl;
   p->dtype = o.dtype;
   p->device = o.device;
+  p->inference = modes().inference;
   p->storage = std::move(storage);
   p->sizes.assign(sizes.data(), sizes.size());
   p->strides = std::move(strides);
@@ -222,6 +223,7 @@ Tensor Tensor::as_strided_raw(IntSpan sizes, IntSpan strides, int64_t offset) co
   p->dtype = p_->dtype;
   p->device = p_->device;
   p->detached_version = p_->detached_version;
+  p->inference = p_->inference;
   p->storage = p_->storage;
   p->offset = offset;
   p->sizes.assign(sizes.data(), sizes.size());

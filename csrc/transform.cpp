@@ -17,6 +17,7 @@ const OpCall alias_op("alias"), copy_op("copy_"), clone_op("clone"), stack_op("s
     select_op("select"), detach_op("detach"), as_strided_op("as_strided");
 
 Tensor mark(const Tensor& t, Transformed x) {
+  live_examples += x.batch;
   autograd_meta(t).transformed = std::make_unique<Transformed>(std::move(x));
   return t;
 }

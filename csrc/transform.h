@@ -2,6 +2,8 @@
 // mode). A tensor may be an example of several batches and a number with several derivatives: the
 // batches lie outside, the dual numbers inside, plain tensors with their graph innermost.
 #pragma once
+#include <atomic>
+
 #include "op.h"
 
 namespace flambeau {
@@ -20,6 +22,8 @@ inline const Transformed* dual_of(const Tensor& t) {
   return x && !x->batch ? x : nullptr;
 }
 
+// Tensors that are examples, in all threads. Those that outlive their vmap keep the level open.
+extern std::atomic<int64_t> live_examples;
 // One example of `value`, which has size(dim) of them. Shows the memory of the first.
 Tensor make_batch(const Tensor& value, int64_t dim, int level);
 // primal + epsilon * tangent; neither is an example of a batch.

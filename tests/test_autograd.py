@@ -429,7 +429,7 @@ def test_backward_of_the_same_graph_from_a_hook():
 
 def test_anomaly_mode():
     x = torch.tensor([0.0], requires_grad=True)
-    with torch.autograd.detect_anomaly():
+    with pytest.warns(UserWarning), torch.autograd.detect_anomaly():
         y = (x.sqrt() * 0).sum()
         with (
             pytest.warns(UserWarning, match="Traceback of forward call"),

@@ -227,3 +227,57 @@ def test_an_error_in_forward_leaves_the_mode_alone():
                 return x * 1
 
         Saves.apply(leaf(1.0))
+
+
+def test_keywords_go_to_forward():
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, n=2):
+            ctx.n = n
+            return x * n
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * ctx.n
+
+    x = torch.ones(2, requires_grad=True)
+    Scale.apply(x, n=3).sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), 3.0))
+
+    class Separate(Scale):
+        @staticmethod
+        def forward(x, n=2):
+            return x * n
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.n = inputs[1]
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * ctx.n, None
+
+    assert torch.autograd.grad(Separate.apply(x, n=5).sum(), x)[0].tolist() == [5, 5]
+
+
+def test_jvp_sees_what_was_saved_for_forward():
+    from flambeau.autograd import forward_ad
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_forward(x)
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def jvp(ctx, tangent):
+            return 2 * ctx.saved_tensors[0] * tangent
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * ctx.saved_tensors[0] * grad
+
+    with forward_ad.dual_level():
+        y = Square.apply(forward_ad.make_dual(torch.tensor([3.0]), torch.ones(1)))
+        assert forward_ad.unpack_dual(y).tangent.tolist() == [6.0]

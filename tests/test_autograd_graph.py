@@ -107,9 +107,58 @@ def test_anomaly_mode_shows_the_forward():
         return (x * 0).log().sum() * 0  # the line to be found
 
     x = torch.zeros(2, requires_grad=True)
-    with torch.autograd.detect_anomaly(), warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, torch.autograd.set_detect_anomaly(True):
         warnings.simplefilter("always")
         y = forward(x)
         with pytest.raises(RuntimeError, match="returned nan values"):
             y.backward()
     assert any("the line to be found" in str(w.message) for w in caught)
+
+
+def test_nodes_tell_what_they_keep():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    node = (x * x).grad_fn
+    assert {"_saved_self", "_saved_other", "_raw_saved_self"} <= set(dir(node))
+    assert node._saved_self is x and torch.equal(node._raw_saved_other.data, x)
+    assert isinstance(node, torch.autograd.graph.Node)
+    shape, dtype, device = node._input_metadata[0]
+    assert (shape, dtype, node._input_metadata[0].dtype) == ((2,), x.dtype, x.dtype)
+    assert "_saved_dim" in dir(x.softmax(0).grad_fn) and x.softmax(0).grad_fn._saved_dim == 0
+    with pytest.raises(AttributeError):
+        _ = node._raw_saved_result
+
+
+def test_hooks_on_one_saved_tensor():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x.exp()
+    saved = y.grad_fn._raw_saved_result
+    saved.register_hooks(lambda t: t * 2, lambda t: t / 2 + 1)
+    with pytest.raises(RuntimeError):
+        saved.register_hooks(lambda t: t, lambda t: t)
+    y.sum().backward()
+    assert torch.allclose(x.grad, y + 1)
+
+
+def test_group_hooks_run_when_the_last_gradient_is_known():
+    a, b, c = (torch.ones(2, requires_grad=True) for _ in range(3))
+    seen = []
+    torch.autograd.graph.register_multi_grad_hook(
+        (a, b, c), lambda grads: seen.append([g is not None for g in grads])
+    )
+    a.register_post_accumulate_grad_hook(lambda p: seen.append("added"))
+    (a * 2 + b * 3).sum().backward()
+    assert [True, True, False] in seen
+    x = a * 2
+    order = []
+    torch.autograd.graph.register_multi_grad_hook((x, a), lambda grads: order.append("all"))
+    a.register_post_accumulate_grad_hook(lambda p: order.append("added"))
+    x.sum().backward()
+    assert order == ["all", "added"]
+
+
+def test_the_gradient_of_what_is_no_leaf_is_warned_about():
+    x = torch.ones(2, requires_grad=True) * 2
+    with pytest.warns(UserWarning, match="not a leaf"):
+        assert x.grad is None
+    x.retain_grad()
+    assert x.grad is None

@@ -143,3 +143,35 @@ def test_switches_that_programs_pass():
         torch.autograd.enforce_grad_layout_policy(False)
     with pytest.raises(TypeError):
         torch.autograd.set_multithreading_enabled(1)
+
+
+def test_tensors_of_inference_mode_stay_out_of_graphs():
+    w = torch.ones(2, requires_grad=True)
+    with torch.inference_mode():
+        x = torch.ones(2)
+        x += 1
+        view = w.detach()
+        normal = w.view(2)
+    assert x.is_inference() and x[0].is_inference() and not x.clone().is_inference()
+    assert not view.is_inference() and not normal.is_inference()
+    with pytest.raises(RuntimeError, match="cannot be saved for backward"):
+        w * x
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+        x.add_(1)
+    with pytest.raises(RuntimeError, match="requires_grad=True on inference tensor"):
+        x.requires_grad_()
+    with pytest.raises(RuntimeError, match="version counter"):
+        _ = x._version
+    (w * x.clone()).sum().backward()
+    assert torch.equal(w.grad, torch.full((2,), 2.0))
+
+
+def test_decorating_a_class_is_deprecated():
+    with pytest.warns(FutureWarning):
+
+        @torch.no_grad()
+        class Made:
+            def __init__(self):
+                self.recorded = torch.is_grad_enabled()
+
+    assert isinstance(Made(), Made) and not Made().recorded

@@ -227,3 +227,15 @@ def test_under_an_outer_graph():
     vmap(lambda x: (w @ x).sin())(x).sum().backward()
     want = torch.autograd.grad((x @ w.t()).sin().sum(), w)[0]
     assert torch.allclose(w.grad, want)
+
+
+def test_an_example_kept_past_its_vmap_is_an_error():
+    kept = []
+    torch.vmap(lambda x: kept.append(x) or x * 2)(torch.arange(3.0))
+    assert kept[0].shape == ()
+    for use in (lambda: kept[0] + 1, lambda: kept[0].sum(), lambda: torch.stack(kept)):
+        with pytest.raises(RuntimeError, match="escaped"):
+            use()
+    kept.clear()
+    torch.vmap(torch.sin)(torch.arange(3.0))
+    assert (torch.ones(2) + 1).tolist() == [2, 2]

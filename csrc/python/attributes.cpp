@@ -85,7 +85,16 @@ void set_data(const Tensor& t, PyObject* value) {
 }
 
 PyObject* get_grad(const Tensor& t) {
-  return t->autograd ? wrap(t->autograd->grad) : Py_NewRef(Py_None);
+  if (!t->autograd) Py_RETURN_NONE;
+  const AutogradMeta& m = *t->autograd;
+  if (!m.grad.defined() && m.grad_fn && !m.retains_grad &&
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
+                   "Its .grad attribute won't be populated during autograd.backward(). Call "
+                   ".retain_grad() on it before, or look at the leaf Tensor instead.",
+                   1) < 0)
+    throw PythonError{};
+  return wrap(m.grad);
 }
 
 void set_grad(const Tensor& t, PyObject* value) {
@@ -212,7 +221,11 @@ PyGetSetDef tensor_attributes[] = {
         },
         "Which result of its grad_fn it is."),
     FLAMBEAU_GET(
-        "_version", +[](const Tensor& t) { return PyLong_FromUnsignedLong(t.version()); },
+        "_version",
+        +[](const Tensor& t) {
+          check(!t->inference, "Inference tensors do not track version counter.");
+          return PyLong_FromUnsignedLong(t.version());
+        },
         "How often its memory was written in place."),
     FLAMBEAU_GET(
         "_base",

@@ -179,6 +179,30 @@ PyObject* push_saved_hooks(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+// _register_saved_hooks(node, at, pack, unpack): for one tensor that an operator's node keeps.
+PyObject* register_saved_hooks(PyObject*, PyObject* args) {
+  PyObject *o, *pack, *unpack;
+  Py_ssize_t at;
+  if (!PyArg_ParseTuple(args, "OnOO", &o, &at, &pack, &unpack)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    auto* n = dynamic_cast<OpNode*>(node_from(o));
+    check(n && at >= 0 && at < static_cast<Py_ssize_t>(n->saved.size()),
+          "register_hooks(): the node keeps no such tensor");
+    n->saved[static_cast<size_t>(at)].register_hooks(std::make_shared<PySavedHooks>(pack, unpack));
+    Py_RETURN_NONE;
+  });
+}
+
+// Whether the backward that is under way reaches a tensor's gradient.
+PyObject* py_is_reached(PyObject*, PyObject* o) {
+  if (!is_tensor(o))
+    return PyErr_Format(PyExc_TypeError, "expected a Tensor, got %s", Py_TYPE(o)->tp_name);
+  return guarded([&] {
+    Edge e = gradient_edge(unwrap(o));
+    return PyBool_FromLong(e.node && e.node->state);
+  });
+}
+
 PyObject* pop_saved_hooks(PyObject*, PyObject*) {
   if (!saved_hooks().empty()) saved_hooks().pop_back();
   modes().saved_hooks = !saved_hooks().empty();
@@ -277,6 +301,9 @@ PyMethodDef functions[] = {
     {"_exchange_anomaly_check_nan", exchange_mode<&Modes::anomaly_check_nan>, METH_O,
      "Sets it; gives what it was."},
     {"_push_saved_hooks", push_saved_hooks, METH_VARARGS, "_push_saved_hooks(pack, unpack)."},
+    {"_register_saved_hooks", register_saved_hooks, METH_VARARGS,
+     "_register_saved_hooks(node, at, pack, unpack)."},
+    {"_is_reached", py_is_reached, METH_O, "Whether the backward under way reaches a tensor."},
     {"_pop_saved_hooks", pop_saved_hooks, METH_NOARGS, "Ends the innermost _push_saved_hooks."},
     {}};
 

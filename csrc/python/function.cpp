@@ -123,8 +123,9 @@ namespace {
 // One call of a Function.
 struct Application {
   PyObject* cls;
-  PyObject* const* args;
+  PyObject* const* args;  // the positional ones, behind them those of keywords
   Py_ssize_t nargs;
+  PyObject* keywords = nullptr;  // their names
   Py context = Py::steal(nullptr);
   Ref<FunctionNode> node;  // null when nothing is recorded
   std::vector<std::pair<TensorImpl*, uint32_t>> results;  // that have the node as their history
@@ -161,8 +162,8 @@ Py Application::forward() {
   NoGrad no_grad;
   Py f = class_attribute(cls, "forward"), separate = class_attribute(cls, "_separate_context");
   if (separate.get() == Py_True) {
-    Py out =
-        Py::steal(checked(PyObject_Vectorcall(f.get(), args, static_cast<size_t>(nargs), nullptr)));
+    Py out = Py::steal(
+        checked(PyObject_Vectorcall(f.get(), args, static_cast<size_t>(nargs), keywords)));
     Py inputs = Py::steal(checked(PyTuple_New(nargs)));
     for (Py_ssize_t i = 0; i < nargs; ++i) PyTuple_SET_ITEM(inputs.get(), i, Py_NewRef(args[i]));
     Py setup = class_attribute(cls, "setup_context");
@@ -171,8 +172,10 @@ Py Application::forward() {
     return out;
   }
   std::vector<PyObject*> all = {context.get()};
-  all.insert(all.end(), args, args + nargs);
-  return Py::steal(checked(PyObject_Vectorcall(f.get(), all.data(), all.size(), nullptr)));
+  Py_ssize_t named = keywords ? PyTuple_GET_SIZE(keywords) : 0;
+  all.insert(all.end(), args, args + nargs + named);
+  return Py::steal(
+      checked(PyObject_Vectorcall(f.get(), all.data(), static_cast<size_t>(nargs) + 1, keywords)));
 }
 
 // A result that forward wrote in place: an input, or a view of one.
@@ -274,13 +277,28 @@ PyObject* apply_transformed(PyObject* cls, PyObject* const* args, Py_ssize_t n) 
   return PyObject_CallMethod(module.get(), "apply", "OO", cls, all.get());
 }
 
-PyObject* apply(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
+// Keywords in the places of forward's arguments: transforms and setup_context want them there.
+PyObject* apply_bound(PyObject* cls, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  Py bind = Py::steal(imported("flambeau.autograd.function", "_bound"));
+  std::vector<PyObject*> all = {cls};
+  all.insert(all.end(), args, args + n + PyTuple_GET_SIZE(keywords));
+  Py bound = Py::steal(
+      checked(PyObject_Vectorcall(bind.get(), all.data(), static_cast<size_t>(n) + 1, keywords)));
+  Py run = class_attribute(cls, "apply");
+  return PyObject_CallObject(run.get(), bound.get());
+}
+
+PyObject* apply(PyObject* cls, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
-    if (modes().transforms) [[unlikely]]
-      for (Py_ssize_t i = 0; i < n; ++i)
-        if (is_tensor(args[i]) && is_transformed(unwrap(args[i])))
-          return apply_transformed(cls, args, n);
+    Py_ssize_t named = keywords ? PyTuple_GET_SIZE(keywords) : 0;
+    bool transforms = modes().transforms && std::any_of(args, args + n + named, [](PyObject* o) {
+                        return is_tensor(o) && is_transformed(unwrap(o));
+                      });
+    if (named && (transforms || class_attribute(cls, "_separate_context").get() == Py_True))
+      return apply_bound(cls, args, n, keywords);
+    if (transforms) return apply_transformed(cls, args, n);
     Application a{.cls = cls, .args = args, .nargs = n, .node = {}, .results = {}};
+    a.keywords = keywords;
     return a.run();
   });
 }
@@ -384,7 +402,8 @@ PyObject* name_of(PyObject* self, PyObject*) {
 
 PyMethodDef methods[] = {
     {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply)),
-     METH_CLASS | METH_FASTCALL, "apply(*args): runs forward and records the gradient."},
+     METH_CLASS | METH_FASTCALL | METH_KEYWORDS,
+     "apply(*args): runs forward and records the gradient."},
     {"_apply_with_context",
      reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply_with_context)),
      METH_CLASS | METH_FASTCALL, "apply(*args), as (ctx, results)."},

@@ -3,9 +3,16 @@
 
 #include <structmember.h>
 
+#include <algorithm>
+
 namespace flambeau {
 
 PyTypeObject* NodeType;
+
+PyObject* imported(const char* module, const char* name) {
+  Py m = Py::steal(checked(PyImport_ImportModule(module)));
+  return checked(PyObject_GetAttrString(m.get(), name));
+}
 
 namespace {
 
@@ -17,10 +24,6 @@ struct PyNode {
 PyNode* cast(PyObject* o) { return reinterpret_cast<PyNode*>(o); }
 
 // -- hooks ----------------------------------------------------------------------------------------
-PyObject* imported(const char* module, const char* name) {
-  Py m = Py::steal(checked(PyImport_ImportModule(module)));
-  return checked(PyObject_GetAttrString(m.get(), name));
-}
 
 // Callables in the order of their handles: an OrderedDict, which a RemovableHandle knows weakly.
 struct HookTable {
@@ -199,12 +202,14 @@ PyObject* node_metadata(Node& n) {
 
 // (shape, dtype, device) of every forward result.
 PyObject* node_input_metadata(Node& n) {
+  static PyObject* metadata_class = imported("flambeau.autograd.graph", "_InputMetadata");
   Py list = Py::steal(checked(PyList_New(n.results.size())));
   for (uint32_t i = 0; i < n.results.size(); ++i) {
     const ResultMeta& r = n.results[i];
-    PyList_SET_ITEM(list.get(), i,
-                    checked(Py_BuildValue("(NNN)", checked(wrap_size(r.sizes)),
-                                          checked(wrap(r.dtype)), checked(wrap(r.device)))));
+    PyList_SET_ITEM(
+        list.get(), i,
+        checked(PyObject_CallFunction(metadata_class, "NNN", checked(wrap_size(r.sizes)),
+                                      checked(wrap(r.dtype)), checked(wrap(r.device)))));
   }
   return list.release();
 }
@@ -250,42 +255,80 @@ PyObject* wrap_argument(const Value& v) {
   }
 }
 
-// _saved_dim, _saved_self, _saved_result: arguments and tensors that the gradient reads. PyTorch
-// calls the first argument self.
-PyObject* saved_attribute(OpNode& n, const std::string& name) {
+// What a node keeps under a name: tensors (count of them from `at` on in `saved`), or argument
+// `arg` that is none.
+struct Kept {
+  std::string name;
+  size_t at = 0, count = 0;
+  bool list = false;
+  int arg = -1;
+};
+
+// Arguments and tensors that the gradient reads. PyTorch calls the first argument self.
+std::vector<Kept> all_kept(const OpNode& n) {
+  std::vector<Kept> all;
   const auto& args = n.op->schema.args;
   size_t at = 0;
   for (int i = 0; i < n.op->nargs(); ++i) {
-    bool saved = n.op->saved_args >> i & 1;
-    bool hit = args[i].name == name || (i == 0 && name == "self");
-    if (!saved && hit && !(n.op->tensor_args >> i & 1)) return wrap_argument(n.args[i]);
-    if (!saved) continue;
-    if (hit && args[i].type == ArgType::tensor) return wrap(n.saved[at].unpack(&n));
-    size_t items = 0;
-    for (auto& s : n.slots) items += s.first == i;
-    if (hit) {
-      TensorList list;
-      for (size_t k = 0; k < items; ++k) list.push_back(n.saved[at + k].unpack(&n));
-      return wrap_all(list).release();
+    std::string name(i == 0 ? "self" : args[i].name);
+    if (!(n.op->saved_args >> i & 1)) {
+      if (!(n.op->tensor_args >> i & 1)) all.push_back({.name = name, .arg = i});
+      continue;
     }
-    at += args[i].type == ArgType::tensor ? 1 : items;
+    bool list = args[i].type != ArgType::tensor;
+    size_t items = 1;
+    if (list)
+      items = static_cast<size_t>(
+          std::count_if(n.slots.begin(), n.slots.end(), [&](auto& s) { return s.first == i; }));
+    all.push_back({.name = name, .at = at, .count = items, .list = list});
+    at += items;
   }
   for (int r = 0; r < n.op->nresults(); ++r) {
     if (!(n.op->saved_results >> r & 1)) continue;
-    std::string numbered = "result" + std::to_string(r);
-    if (name == numbered || (r == 0 && name == "result") || n.op->schema.results[r] == name)
-      return wrap(n.saved[at].unpack(&n));
-    ++at;
+    std::string name = n.op->nresults() == 1 ? "result" : "result" + std::to_string(r);
+    all.push_back({.name = name, .at = at++, .count = 1});
   }
-  return nullptr;
+  return all;
+}
+
+// Finds a kept value by its name here or in the schema; none: its `name` is empty.
+Kept find_kept(const OpNode& n, const std::string& name) {
+  const auto& args = n.op->schema.args;
+  for (const Kept& k : all_kept(n)) {
+    bool first = k.name == "self" && n.op->nargs() && args[0].name == name;
+    if (k.name == name || first || (name == "result" && k.name == "result0")) return k;
+  }
+  return {};
+}
+
+PyObject* saved_attribute(OpNode& n, const std::string& name) {
+  Kept k = find_kept(n, name);
+  if (k.name.empty()) return nullptr;
+  if (k.arg >= 0) return wrap_argument(n.args[static_cast<size_t>(k.arg)]);
+  if (!k.list) return wrap(n.saved[k.at].unpack(&n));
+  TensorList list;
+  for (size_t i = 0; i < k.count; ++i) list.push_back(n.saved[k.at + i].unpack(&n));
+  return wrap_all(list).release();
+}
+
+// _raw_saved_self and the like: an object that registers hooks for that tensor alone.
+PyObject* raw_saved_attribute(PyObject* self, const OpNode& n, const std::string& name) {
+  Kept k = find_kept(n, name);
+  if (k.name.empty() || k.arg >= 0 || k.list) return nullptr;
+  static PyObject* saved_class = imported("flambeau.autograd.graph", "_SavedTensor");
+  return PyObject_CallFunction(saved_class, "Osn", self, k.name.c_str(),
+                               static_cast<Py_ssize_t>(k.at));
 }
 
 PyObject* node_getattro(PyObject* self, PyObject* name) {
   const char* text = PyUnicode_AsUTF8(name);
   auto* n = dynamic_cast<OpNode*>(cast(self)->node);
-  if (n && text && std::strncmp(text, "_saved_", 7) == 0) {
+  bool raw = text && std::strncmp(text, "_raw_saved_", 11) == 0;
+  if (n && text && (raw || std::strncmp(text, "_saved_", 7) == 0)) {
     return guarded([&]() -> PyObject* {
-      if (PyObject* value = saved_attribute(*n, text + 7)) return value;
+      PyObject* value =
+          raw ? raw_saved_attribute(self, *n, text + 11) : saved_attribute(*n, text + 7);
+      if (value || PyErr_Occurred()) return value;
       return PyErr_Format(PyExc_AttributeError, "'%s' object has no attribute '%U'",
                           Py_TYPE(self)->tp_name, name);
     });
@@ -313,6 +356,22 @@ PyObject* node_repr(PyObject* self) {
 
 PyObject* sequence_number(Node& n) { return PyLong_FromUnsignedLongLong(n.sequence); }
 
+// dir(): with the attributes that name what the node keeps.
+PyObject* node_dir(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    Py names = Py::steal(checked(PyObject_CallMethod(
+        reinterpret_cast<PyObject*>(&PyBaseObject_Type), "__dir__", "O", self)));
+    if (auto* n = dynamic_cast<OpNode*>(cast(self)->node))
+      for (const Kept& k : all_kept(*n))
+        for (const char* prefix : {"_saved_", "_raw_saved_"}) {
+          if (k.arg >= 0 && prefix[1] == 'r') continue;
+          Py name = Py::steal(checked(PyUnicode_FromString((prefix + k.name).c_str())));
+          if (PyList_Append(names.get(), name.get()) < 0) throw PythonError{};
+        }
+    return names.release();
+  });
+}
+
 PyObject* variable_of(Node& n) {  // the leaf of an AccumulateGrad
   if (n.accumulates) return wrap(static_cast<AccumulateGrad&>(n).owner);
   return PyErr_Format(PyExc_AttributeError, "'%s' object has no attribute 'variable'",
@@ -325,6 +384,7 @@ PyMethodDef node_methods[] = {
      "register_hook(fn): fn(grad_inputs, grad_outputs) runs after the node; returns a handle."},
     {"register_prehook", call_with<node_register_prehook>, METH_O,
      "register_prehook(fn): fn(grad_outputs) runs before the node; returns a handle."},
+    {"__dir__", node_dir, METH_NOARGS, "The attributes, those of kept tensors among them."},
     {"_sequence_nr", call<sequence_number>, METH_NOARGS, "Its number in the order of creation."},
     {}};
 

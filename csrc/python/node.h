@@ -9,6 +9,7 @@ extern PyTypeObject* FunctionBaseType;  // flambeau._C._FunctionBase: Function a
 
 // A node that any Python grad_fn stands for; null with no error set: the object is none.
 Node* node_from(PyObject* o);
+PyObject* imported(const char* module, const char* name);  // a new reference
 Node* node_behind(PyObject* o);  // of a NodeType object
 
 // What nodes and the contexts of Functions have in common.

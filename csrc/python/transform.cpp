@@ -164,6 +164,14 @@ PyObject* open_levels(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "ii:_open_levels", &transforms, &vmaps)) return nullptr;
   modes().transforms += static_cast<uint32_t>(transforms);
   modes().vmaps += static_cast<uint32_t>(vmaps);
+  // An example that outlives its vmap has no numbers: calls go on looking for such until a vmap
+  // ends that leaves none.
+  thread_local bool left = false;
+  if (vmaps < 0 && !modes().vmaps) {
+    bool now = live_examples > 0;
+    modes().transforms += static_cast<uint32_t>(now) - static_cast<uint32_t>(left);
+    left = now;
+  }
   Py_RETURN_NONE;
 }
 
@@ -237,8 +245,10 @@ PyObject* same_storage_geometry(PyObject*, PyObject* args) {
     t->strides = f.strides();
     t->offset = f->offset;
     t->refresh();
-    if (const Transformed* x = transformed_of(f))  // the same part of the batch
+    if (const Transformed* x = transformed_of(f)) {  // the same part of the batch
+      live_examples += x->batch - (batch_of(t) ? 1 : 0);
       autograd_meta(t).transformed = std::make_unique<Transformed>(*x);
+    }
     Py_RETURN_NONE;
   });
 }

@@ -117,6 +117,11 @@ def _innermost(record, args):
         found = _levels.batch_of(t)
         if found is not None and (level is None or found[0] > level):
             level, size = found[0], found[1].shape[found[2]]
+    if level is not None and all(level != v[0] for v in _levels.vmaps):
+        raise RuntimeError(
+            "an example of a batch is used after the vmap that it belongs to has ended: it may "
+            "have escaped from inside a function being vmapped. Return it instead."
+        )
     return level, size
 
 

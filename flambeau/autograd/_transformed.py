@@ -34,7 +34,10 @@ def _dual(cls, args, level):
         outputs, ctx = cls.apply(*primals), _context(cls, primals)
     else:
         ctx, outputs = cls._apply_with_context(*primals)
+    if ctx.saved_for_forward is not None:  # is what saved_tensors are to jvp
+        ctx.to_save = ctx.saved_for_forward
     found = cls.jvp(ctx, *tangents)
+    ctx.to_save = None
     single = not isinstance(outputs, tuple)
     outputs, found = ((outputs,), (found,)) if single else (outputs, tuple(found))
     if len(found) != len(outputs):

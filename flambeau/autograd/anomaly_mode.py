@@ -40,7 +40,14 @@ class detect_anomaly:
     """
 
     def __init__(self, check_nan=True):
+        from warnings import warn
+
         self.check_nan = check_nan
+        warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should "
+            "only be enabled for debugging.",
+            stacklevel=2,
+        )
 
     def __enter__(self):
         self.inner = set_detect_anomaly(True, self.check_nan)

@@ -15,6 +15,16 @@ __all__ = [
 FunctionCtx = _C._FunctionBase
 
 
+def _bound(cls, *args, **kwargs):
+    """The arguments of cls.apply in forward's order, defaults among them."""
+    from inspect import signature
+
+    context = () if cls._separate_context else (None,)
+    bound = signature(cls.forward).bind(*context, *args, **kwargs)
+    bound.apply_defaults()
+    return bound.args[len(context) :]
+
+
 class BackwardCFunction(FunctionCtx):
     """What ctx and the grad_fn of a Function's results are."""
 

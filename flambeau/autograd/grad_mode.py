@@ -18,6 +18,17 @@ class _Mode:
     def __call__(self, function):
         from functools import wraps
 
+        if isinstance(function, type):
+            from warnings import warn
+
+            warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You "
+                "should only decorate functions or methods: of a class, its __init__.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            function.__init__ = self(function.__init__)
+            return function
         clone = self.clone
         code = getattr(function, "__code__", None)
         if code is not None and code.co_flags & _GENERATOR:

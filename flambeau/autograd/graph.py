@@ -21,7 +21,48 @@ __all__ = [
     "set_warn_on_accumulate_grad_stream_mismatch",
 ]
 
-Node = _C.Node
+
+class _NodeMeta(type):
+    """Nodes are those of operators, and the contexts of Functions."""
+
+    def __instancecheck__(cls, instance):
+        return isinstance(instance, (_C.Node, _C._FunctionBase))
+
+    def __subclasscheck__(cls, other):
+        return issubclass(other, (_C.Node, _C._FunctionBase))
+
+
+class Node(metaclass=_NodeMeta):
+    """What every grad_fn is an instance of: it has name(), next_functions, metadata,
+    register_hook(fn) and register_prehook(fn).
+
+    >>> import flambeau as torch
+    >>> isinstance((torch.ones(1, requires_grad=True) * 2).grad_fn, torch.autograd.graph.Node)
+    True
+    """
+
+
+_InputMetadata = namedtuple("InputMetadata", ("shape", "dtype", "device"))
+
+
+class _SavedTensor:
+    """A tensor that a node keeps, as `grad_fn._raw_saved_self` gives it."""
+
+    def __init__(self, node, name, at):
+        self._node, self._name, self._at = node, name, at
+
+    @property
+    def data(self):
+        """The tensor itself."""
+        return getattr(self._node, "_saved_" + self._name)
+
+    def register_hooks(self, pack_hook, unpack_hook):
+        """Packs this tensor now; unpack_hook gives it back to the backward."""
+        _C._register_saved_hooks(self._node, self._at, pack_hook, unpack_hook)
+
+
+_SavedTensor.__name__ = _SavedTensor.__qualname__ = "SavedTensor"
+
 GradientEdge = namedtuple(
     "GradientEdge", ("node", "output_nr", "ownership_token"), defaults=(None,)
 )
@@ -229,28 +270,31 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
 
     Args:
         tensors: those that require a gradient are watched.
-        fn: with mode "all", fn(grads) runs at the end of the backward, with None for gradients that
-            did not come; with mode "any", fn(grad) runs at the first.
+        fn: with mode "all", fn(grads) runs when the last of the gradients that the backward
+            reaches is known, with None for the others; with mode "any", fn(grad) runs at the first.
     """
     if mode not in ("all", "any"):
-        raise ValueError(f"register_multi_grad_hook(): mode must be 'all' or 'any', got {mode!r}")
-    state = {"grads": None}
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     tensors = tuple(tensors)
+    grads, waits = [None] * len(tensors), 0
 
     def finish():
-        grads, state["grads"] = state["grads"], None
-        if mode == "all" and grads is not None:
-            fn(grads)
+        nonlocal waits
+        grads[:], waits = [None] * len(tensors), 0
 
     def hook_of(index):
         def hook(grad):
-            first = state["grads"] is None
+            nonlocal waits
+            first = not waits
             if first:
-                state["grads"] = [None] * len(tensors)
+                waits = 1 + sum(map(_C._is_reached, tensors))
                 _C._queue_callback(finish)
-            if mode == "any" and first:
-                fn(grad)
-            state["grads"][index] = grad
+                if mode == "any":
+                    fn(grad)
+            waits -= 1
+            grads[index] = grad
+            if waits == 1 and mode == "all":
+                fn(list(grads))
 
         return hook
 

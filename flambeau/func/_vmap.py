@@ -140,12 +140,18 @@ def run(func, flat, spec, dims, size, out_dims, randomness, kwargs):
     _levels.vmaps.append((level, size, randomness))
     _C._open_levels(1, 1)
     try:
-        args = [
-            x if d is None else _levels.add_batch(x, d, level)
-            for x, d in zip(flat, dims, strict=True)
-        ]
-        outputs = func(*tree_unflatten(args, spec), **kwargs)
-        return _unwrap_outputs(outputs, out_dims, level, size, func)
+        args = tree_unflatten(
+            [
+                x if d is None else _levels.add_batch(x, d, level)
+                for x, d in zip(flat, dims, strict=True)
+            ],
+            spec,
+        )
+        outputs = func(*args, **kwargs)
+        del args
+        found = _unwrap_outputs(outputs, out_dims, level, size, func)
+        del outputs  # no example outlives the level, unless somebody keeps it
+        return found
     finally:
         _C._open_levels(-1, -1)
         _levels.vmaps.pop()

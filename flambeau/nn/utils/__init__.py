@@ -1,12 +1,6 @@
 """Helpers around networks: gradients kept small, parameters in a row, sequences of any length."""
 
 from . import parametrizations, parametrize, rnn, stateless
-from ._reparametrize import (
-    remove_spectral_norm,
-    remove_weight_norm,
-    spectral_norm,
-    weight_norm,
-)
 from .clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -26,6 +20,8 @@ from .memory_format import (
     convert_conv3d_weight_memory_format,
 )
 from .skip import skip_init
+from .spectral_norm import remove_spectral_norm, spectral_norm
+from .weight_norm import remove_weight_norm, weight_norm
 
 
 def __getattr__(name):
