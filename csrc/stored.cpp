@@ -177,6 +177,23 @@ bool moves_elements(const Op& op) {
   return std::find(std::begin(kNames), std::end(kNames), op.schema.name) != std::end(kNames);
 }
 
+// What 8-bit floats are looked at by, in float32.
+bool looks_at_elements(const Op& op) {
+  static const std::string_view kNames[] = {
+      "argwhere", "count_nonzero", "eq", "ge", "gt", "isnan", "le", "lt", "ne", "nonzero", "where"};
+  return std::find(std::begin(kNames), std::end(kNames), op.schema.name) != std::end(kNames);
+}
+
+bool adds_elements(const Op& op) {
+  static const std::string_view kNames[] = {"index_add", "index_reduce", "scatter_add",
+                                            "scatter_reduce"};
+  return std::find(std::begin(kNames), std::end(kNames), op.schema.name) != std::end(kNames);
+}
+
+// These the kernels convert, but cannot compute with.
+bool is_kernels_float8(DType t) { return t == DType::float8_e4m3fn || t == DType::float8_e5m2; }
+bool is_any_float8(DType t) { return is_small_float(t) || is_kernels_float8(t); }
+
 struct Found {
   DType type = DType::uint8;  // the stored one, if they are all of one type
   bool mixed = false;
@@ -186,8 +203,8 @@ struct Found {
 Found look(const Op& op, const Value* args) {
   Found found;
   each_tensor(op, args, [&](const Tensor& t) {
-    if (is_stored(t.dtype())) {
-      found.mixed |= is_stored(found.type) && found.type != t.dtype();
+    if (is_stored(t.dtype()) || is_kernels_float8(t.dtype())) {
+      found.mixed |= found.type != DType::uint8 && found.type != t.dtype();
       found.type = t.dtype();
     }
     found.single |= t.dim() && (t.dtype() == DType::float32 || t.dtype() == DType::complex64 ||
@@ -202,7 +219,9 @@ const OpCall to("to");
 void widen_all(const Op& op, const Value* args, Value* wide) {
   for (int i = 0; i < op.nargs(); ++i)
     wide[i] = mapped(args[i], [](const Tensor& t) {
-      return t.dtype() == kComplex32 ? Tensor(to(t, DType::complex64)) : t;
+      return t.dtype() == kComplex32    ? Tensor(to(t, DType::complex64))
+             : is_any_float8(t.dtype()) ? Tensor(to(t, DType::float32))
+                                        : t;
     });
 }
 
@@ -210,7 +229,9 @@ void widen_all(const Op& op, const Value* args, Value* wide) {
 
 bool takes_stored(const Op& op, const Value* args) {
   bool found = false;
-  each_tensor(op, args, [&](const Tensor& t) { found |= is_stored(t.dtype()); });
+  each_tensor(op, args, [&](const Tensor& t) {
+    found |= is_stored(t.dtype()) || is_kernels_float8(t.dtype());
+  });
   return found;
 }
 
@@ -219,6 +240,16 @@ bool call_stored(const Op& op, Value* args, Value* results) {
   const Found found = look(op, args);
   const char* name = op.schema.name.c_str();
   Value inner[kMaxArgs];
+  if (!found.mixed && is_any_float8(found.type) && looks_at_elements(op)) {
+    widen_all(op, args, inner);
+    call_op(op, inner, results);
+    for (int r = 0; r < op.nresults() && !found.single; ++r)
+      results[r] = mapped(results[r], [&](const Tensor& t) {
+        return t.dtype() == DType::float32 ? Tensor(to(t, found.type)) : t;
+      });
+    return true;
+  }
+  if (is_kernels_float8(found.type) && !adds_elements(op)) return false;
   if (found.type == kComplex32 && !found.mixed) {
     widen_all(op, args, inner);
     call_op(op, inner, results);
@@ -245,6 +276,7 @@ bool call_stored(const Op& op, Value* args, Value* results) {
 bool call_stored_inplace(const Op& op, Value* args) {
   if (as_it_is(op)) return false;
   const Found found = look(op, args);
+  if (is_kernels_float8(found.type) && !adds_elements(op)) return false;
   if (found.type != kComplex32 || found.mixed) unknown(op.schema.name.c_str(), found.type);
   static const OpCall copy_into("copy_");
   const Tensor self = args[0].as_tensor();

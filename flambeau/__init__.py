@@ -39,8 +39,8 @@ _DTYPES = (
     "bits1x8 bits2x4 bits4x2 bits8 bits16 qint8 quint8 qint32 quint4x2 quint2x4"
 ).split()
 _FORMATS = (
-    "strided sparse_coo sparse_csr sparse_csc contiguous_format preserve_format channels_last "
-    "channels_last_3d"
+    "strided sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc jagged "
+    "contiguous_format preserve_format channels_last channels_last_3d"
 ).split()
 globals().update({name: getattr(_C, name) for name in _DTYPES + _FORMATS})
 bit = _C.uint1
@@ -146,7 +146,8 @@ _ELSEWHERE = {
     },
     **dict.fromkeys(
         (
-            "AcceleratorError USE_GLOBAL_DEPS USE_RTLD_GLOBAL_WITH_LIBTORCH "
+            "AcceleratorError AggregationType Event Tag convolution get_device_module "
+            "prepare_multiprocessing_environment USE_GLOBAL_DEPS USE_RTLD_GLOBAL_WITH_LIBTORCH "
             "compiled_with_cxx11_abi eig get_deterministic_debug_mode get_file_path has_lapack "
             "has_mkl has_openmp has_spectral init_num_threads is_vulkan_available "
             "is_warn_always_enabled legacy_contiguous_format lstsq matrix_rank "
@@ -158,7 +159,8 @@ _ELSEWHERE = {
     **{
         f"{name}Storage": "storage"
         for name in (
-            "Float Double Half BFloat16 Byte Char Short Int Long Bool ComplexFloat ComplexDouble"
+            "Float Double Half BFloat16 Byte Char Short Int Long Bool ComplexFloat ComplexDouble "
+            "QInt8 QUInt8 QInt32 QUInt4x2 QUInt2x4"
         ).split()
     },
     **dict.fromkeys(

@@ -38,6 +38,16 @@ def fill_diagonal_(self, fill_value, wrap=False):
     return self
 
 
+def hardshrink(self, lambd=0.5):
+    """nn.functional.hardshrink()."""
+    return flambeau.nn.functional.hardshrink(self, lambd)
+
+
+def dequantize(self):
+    """The numbers in float32; quantized tensors there are none."""
+    return self.to(flambeau.float32)
+
+
 def map2_(self, x, y, callable):
     """Sets every element to callable(element, element of x, element of y); slow."""
     sides = (t.expand_as(self).reshape(-1).tolist() for t in (self, x, y))
@@ -138,6 +148,7 @@ def _grad_dtype(self):
 
 _PLAIN = (
     where, fill_diagonal_, map2_, resize, resize_as, dim_order, const_data_ptr, storage_type,
+    hardshrink, dequantize,
     reinforce, to_padded_tensor, record_stream,
 )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Names of flambeau that programs ask for now and then: what the build has, switches, errors."""
 
+import enum
+
 import flambeau
 from flambeau import _C
 
@@ -16,6 +18,85 @@ _state = {"warn_always": False}
 
 class AcceleratorError(RuntimeError):
     """An error of a device other than the CPU."""
+
+
+class Event:
+    """A moment in a device's queue of work: an error, as the CPU keeps no queue."""
+
+    def __init__(self, device=None, *, enable_timing=False, blocking=False, interprocess=False):
+        raise RuntimeError("Event(): there is no device that works beside the CPU")
+
+
+class Tag(enum.Enum):
+    """Marks of operators that are defined with library.define()."""
+
+    core = 0
+    cudagraph_unsafe = 1
+    data_dependent_output = 2
+    dynamic_output_shape = 3
+    flexible_layout = 4
+    generated = 5
+    inplace = 6
+    inplace_view = 7
+    maybe_aliasing_or_mutating = 8
+    needs_contiguous_strides = 9
+    needs_exact_strides = 10
+    needs_fixed_stride_order = 11
+    nondeterministic_bitwise = 12
+    nondeterministic_seeded = 13
+    out = 14
+    out_variant = 15
+    pointwise = 16
+    pt2_compliant_tag = 17
+    reduction = 18
+    view_copy = 19
+
+
+class AggregationType(enum.Enum):
+    """How the values of an event are put together."""
+
+    SUM = 0
+    AVG = 1
+
+
+def get_device_module(device=None):
+    """The module of a device's functions; that of the CPU by default.
+
+    >>> import flambeau as torch
+    >>> torch.get_device_module("cpu") is torch.cpu
+    True
+    """
+    if device is not None and not isinstance(device, (str, flambeau.device)):
+        raise RuntimeError(f"get_device_module(): expected a device, a str or None, got {device!r}")
+    kind = "cpu" if device is None else flambeau.device(device).type
+    if kind == "meta":
+        raise RuntimeError("get_device_module(): the device 'meta' has no module")
+    return getattr(flambeau, kind)
+
+
+def prepare_multiprocessing_environment(path):
+    """Nothing: processes share memory without a place in the file system."""
+
+
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """nn.functional.conv1d to conv3d, or conv_transpose1d to 3d, by the weight's dimensions.
+
+    >>> import flambeau as torch
+    >>> x, w = torch.ones(1, 1, 3), torch.ones(1, 1, 2)
+    >>> torch.convolution(x, w, None, [1], [0], [1], False, [0], 1)
+    tensor([[[2., 2.]]])
+    """
+    if not 3 <= weight.dim() <= 5:
+        raise RuntimeError(
+            f"convolution(): expected a weight of 3 to 5 dimensions, got {weight.dim()}"
+        )
+    name = f"conv{'_transpose' * transposed}{weight.dim() - 2}d"
+    function = getattr(flambeau.nn.functional, name)
+    if transposed:
+        return function(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    if any(output_padding):
+        raise RuntimeError("convolution(): output_padding is for transposed convolutions")
+    return function(input, weight, bias, stride, padding, dilation, groups)
 
 
 def compiled_with_cxx11_abi():

@@ -1,5 +1,6 @@
 """Discrete Fourier transforms: the operators whose names begin with fft."""
 
+from flambeau import Tensor as Tensor
 from flambeau import _ops
 
 globals().update(_ops.namespace("fft"))

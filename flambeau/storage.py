@@ -195,6 +195,11 @@ for _name, _dtype in {
     "BoolStorage": _C.bool,
     "ComplexFloatStorage": _C.complex64,
     "ComplexDoubleStorage": _C.complex128,
+    "QInt8Storage": _C.qint8,
+    "QUInt8Storage": _C.quint8,
+    "QInt32Storage": _C.qint32,
+    "QUInt4x2Storage": _C.quint4x2,
+    "QUInt2x4Storage": _C.quint2x4,
 }.items():
     globals()[_name] = _of_dtype(_name, _dtype)
     __all__.append(_name)

@@ -93,3 +93,34 @@ def test_opaque_bytes_are_viewed_and_moved(name):
     for compute in (lambda: x + 1, lambda: x.float(), lambda: x.sum(), lambda: x.sort()):
         with pytest.raises(NotImplementedError, match=name):
             compute()
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz"])
+def test_8_bit_floats_are_looked_at(name):
+    x = torch.tensor([1.0, 0.0, nan, 2.0]).to(getattr(torch, name))
+    assert (x == x).tolist() == [True, True, False, True]
+    assert x.isnan().tolist() == [False, False, True, False]
+    assert x.nonzero().flatten().tolist() == [0, 2, 3] and x.count_nonzero() == 3
+    chosen = torch.where(torch.tensor([True, False, False, True]), x, x[0])
+    assert chosen.dtype is x.dtype and chosen.tolist() == [1, 1, 1, 2]
+    with pytest.raises(NotImplementedError, match=name):
+        x.scatter_add(0, torch.tensor([0]), x[:1])
+
+
+def test_names_without_tensors():
+    assert torch.sparse_bsr != torch.sparse_csr and repr(torch.jagged) == "torch.jagged"
+    assert torch.bit is torch.uint1 and torch.Tag["pointwise"].name == "pointwise"
+    assert torch.QInt8Storage(3).nbytes() == 3
+    assert torch.get_device_module() is torch.cpu
+    with pytest.raises(RuntimeError):
+        torch.Event()
+    assert torch.tensor([1.0]).hardshrink(2).item() == 0
+    assert torch.tensor([1.0]).half().dequantize().dtype is torch.float32
+
+
+def test_convolution_by_the_weights_dimensions():
+    x, w = torch.rand(1, 2, 5, 5), torch.rand(3, 2, 2, 2)
+    got = torch.convolution(x, w, None, [2, 1], [1, 1], [1, 1], False, [0, 0], 1)
+    assert torch.equal(got, torch.nn.functional.conv2d(x, w, None, (2, 1), 1))
+    back = torch.convolution(got, w, None, [2, 1], [0, 0], [1, 1], True, [1, 0], 1)
+    assert torch.equal(back, torch.nn.functional.conv_transpose2d(got, w, None, (2, 1), 0, (1, 0)))

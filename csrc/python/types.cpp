@@ -68,7 +68,9 @@ PyObject* named_compare(PyObject* a, PyObject* b, int op) {
 }
 
 PyObject* dtype_objects[kAllDTypes];
-constexpr const char* kLayoutNames[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc"};
+// The last three are names only: no tensor has these layouts.
+constexpr const char* kLayoutNames[] = {"strided",    "sparse_coo", "sparse_csr", "sparse_csc",
+                                        "sparse_bsr", "sparse_bsc", "jagged"};
 constexpr const char* kFormatNames[] = {"contiguous_format", "preserve_format", "channels_last",
                                         "channels_last_3d"};
 PyObject* layout_objects[std::size(kLayoutNames)];
