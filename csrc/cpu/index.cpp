@@ -212,8 +212,8 @@ bool scatter_parts(const LinesArgs& a) {
   if (a.ndim != 1 || n < 1 << 16 || n < 2 * kParts * rows) return false;
   if (a.other_strides[0] != static_cast<int64_t>(sizeof(T)) || a.index_strides[0] != 8)
     return false;
-  T* tables = static_cast<T*>(
-      scratch(Scratch::shared, static_cast<size_t>(kParts * rows) * sizeof(T)));
+  T* tables =
+      static_cast<T*>(scratch(Scratch::shared, static_cast<size_t>(kParts * rows) * sizeof(T)));
   const T* src = reinterpret_cast<const T*>(a.other);
   const int64_t* at = reinterpret_cast<const int64_t*>(a.index);
   parallel_for(0, kParts, 1, [&](int64_t b, int64_t) {
@@ -230,10 +230,9 @@ bool scatter_parts(const LinesArgs& a) {
 }
 
 void scatter(const LinesArgs& a) {
-  if (a.combine == Combine::add &&
-      ((a.dtype == DType::float32 && scatter_parts<float>(a)) ||
-       (a.dtype == DType::float64 && scatter_parts<double>(a)) ||
-       (a.dtype == DType::int64 && scatter_parts<uint64_t>(a))))
+  if (a.combine == Combine::add && ((a.dtype == DType::float32 && scatter_parts<float>(a)) ||
+                                    (a.dtype == DType::float64 && scatter_parts<double>(a)) ||
+                                    (a.dtype == DType::int64 && scatter_parts<uint64_t>(a))))
     return;
   if (a.combine == Combine::assign)
     by_size(a.item, [&](auto tag) { scatter_typed<decltype(tag), Combine::assign>(a); });
