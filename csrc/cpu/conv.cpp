@@ -20,7 +20,13 @@ Filters<T> pack_filters(const Conv<T>& c) {
       pack(packed + i * rows * c.depth, rows, c.weight(i / tiles * c.filters + first), c.depth, 1,
            min(rows, c.filters - first), c.depth, T(1));
   }
-  return {tiles, rows, packed};
+  return {tiles, rows, packed, tiles * rows * c.depth, 1, rows};
+}
+// Where they are read about once, packing would cost more than it gains.
+template <class T>
+Filters<T> filters_in_place(const Conv<T>& c) {
+  const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
+  return {tiles, rows, c.weight(0), c.filters * c.depth, c.depth, 1};
 }
 
 // out[filter][position] of tiles [t0, t1) of one group's filters, for a span. The reduction runs in
@@ -37,7 +43,7 @@ void output_span(const Conv<T>& c, const Filters<T>& f, const Span& s, int64_t g
   t.c_row = apart ? column_step<T>(count) : c.positions;
   T* out = apart ? scratch_for<T>(Scratch::output, filters * t.c_row + W)
                  : c.output(s.n0, first) + s.first * c.width;
-  t.a_row = 1, t.a_col = f.rows;
+  t.a_row = f.row, t.a_col = f.col;
   for (int64_t ch = 0; ch < c.channels; ch += chunk) {
     const int64_t channels = min(chunk, c.channels - ch);
     const Columns<T> cols = columns(c, s, group * c.channels + ch, channels);
@@ -47,7 +53,7 @@ void output_span(const Conv<T>& c, const Filters<T>& f, const Span& s, int64_t g
     for (int64_t j = 0; j < count; j += NR)
       for (int64_t i = t0; i < t1; ++i) {
         const int64_t at = (i - t0) * f.rows;
-        t.a = f.data + ((group * f.tiles + i) * c.depth + ch * c.taps) * f.rows;
+        t.a = f.data + group * f.group + i * f.rows * c.depth + ch * c.taps * f.col;
         t.b = cols.data + j;
         t.cols = min(NR, count - j);
         t.c = out + at * t.c_row + j;
@@ -126,11 +132,9 @@ void output(const Conv<T>& c) {
                       [&](int64_t i) { d.output(i / filters, i % filters); });
   }
   if (by_winograd(c, [&] { return Winograd<T>(c, false).output(); })) return;
-  const Filters<T> f = pack_filters(c);
-  if (DirectConv<T>::fits(c))
-    output_lines(c, f);
-  else
-    output_spans(c, f);
+  if (DirectConv<T>::fits(c)) return output_lines(c, pack_filters(c));
+  const bool once = c.a.batch * c.positions <= 2 * kTileCols<T>;
+  output_spans(c, once ? filters_in_place(c) : pack_filters(c));
 }
 
 // -- the input's gradient -----------------------------------------------------------------------

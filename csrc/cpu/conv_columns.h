@@ -50,6 +50,16 @@ struct Conv {
   bool strided() const { return positions != in_size(); }
 };
 
+// Asks for lines [first, last) of a plane of `in`, as far as there are such, ahead of their use:
+// from channel to channel the processor does not guess what is read.
+template <class T>
+FLAMBEAU_INLINE void prefetch_lines(const T* plane, int64_t first, int64_t last,
+                                    const int64_t (&in)[3]) {
+  const T* end = plane + min(last, in[1]) * in[2];
+  for (const T* p = plane + max(first, 0) * in[2]; p < end; p += 64 / sizeof(T))
+    __builtin_prefetch(p);
+}
+
 // The input lines that output lines [first, last) read, with their zeros around them, so that the
 // copies below need not look for borders. A line is stored as `stride` runs, one for each phase:
 // then what one tap reads along a line is consecutive whatever the stride.
@@ -77,12 +87,16 @@ class PaddedLines {
     const ConvArgs& a = c_.a;
     T* dst = buffer;
     for (int64_t c = 0; c < channels; ++c)
-      for (int64_t i = 0; i < count_[0]; ++i)
+      for (int64_t i = 0; i < count_[0]; ++i) {
+        const int64_t z = base_[0] + i - a.padding[0], y = base_[1] - a.padding[1];
+        if (c + 1 < channels && z >= 0 && z < a.in[0])
+          prefetch_lines(x + ((c + 1) * a.in[0] + z) * a.in[1] * a.in[2], y, y + count_[1], a.in);
         for (int64_t j = 0; j < count_[1]; ++j, dst += line_) {
           const int64_t d = base_[0] + i - a.padding[0], h = base_[1] + j - a.padding[1];
           const bool inside = d >= 0 && d < a.in[0] && h >= 0 && h < a.in[1];
           fill_line(dst, inside ? x + ((c * a.in[0] + d) * a.in[1] + h) * a.in[2] : nullptr);
         }
+      }
   }
 
   // What tap (kd, kh, kw) of the first channel reads for output line l, from its first position on.

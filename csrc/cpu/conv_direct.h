@@ -76,11 +76,13 @@ struct LineVector {
   int32_t from, to, count;
 };
 
-// Filters packed in tiles of rows, as the micro-kernel reads them.
+// Filters in tiles of rows, as the micro-kernel reads them: packed, or where they lie. Tiles are
+// rows * depth apart.
 template <class T>
 struct Filters {
   int64_t tiles, rows;
   const T* data;
+  int64_t group, row, col;  // steps between groups, and between rows and columns of a tile
 };
 
 template <class T>

@@ -125,7 +125,7 @@ class Winograd {
     const int64_t reduce = c.channels * c.a.kernel[0];
     const int64_t tiles =
         ceil_div(c.a.out[1], 2) * ceil_div(c.a.out[2], 2) * c.a.batch * c.a.out[0];
-    return reduce >= 32 && c.filters >= 32 && tiles >= 64 &&
+    return reduce >= 32 && c.filters >= 32 && tiles >= max(48, reduce * c.filters >> 11) &&
            reduce * c.a.out_channels * kPlaces < (16 << 20);
   }
 
@@ -270,6 +270,9 @@ class Winograd {
         if (d >= 0 && d < a.in[0])
           x = c_.input(plane / a.out[0], group * c_.channels + q / a.kernel[0]) +
               d * a.in[1] * a.in[2];
+        if (x && q + 1 < q1)
+          prefetch_lines(x + a.in[1] * a.in[2], 2 * h - a.padding[1],
+                         2 * (h + n) + 2 - a.padding[1], a.in);
         T* dst = v + (q - q0) * step_ + at * across_;
         fill_lines(lines, x, 2 * h, 2 * n + 2);
         for (int64_t i = 0; i < n; ++i)
