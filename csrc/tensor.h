@@ -80,7 +80,6 @@ class Tensor {
   }
   uint32_t version() const { return p_->storage->version; }
   void bump_version() const {
-    ++p_->storage->writes;
     if (!p_->detached_version) ++p_->storage->version;
   }
 

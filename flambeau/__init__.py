@@ -156,6 +156,13 @@ _ELSEWHERE = {
         ).split(),
         "_rare_names",
     ),
+    **dict.fromkeys(
+        (
+            "_check _check_index _check_is_size _check_not_implemented _check_tensor_all "
+            "_check_tensor_all_with _check_type _check_value _check_with"
+        ).split(),
+        "_checks",
+    ),
     **{
         f"{name}Storage": "storage"
         for name in (

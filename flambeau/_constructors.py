@@ -1,5 +1,7 @@
 """FloatTensor, LongTensor, ...: constructors and isinstance() tests by dtype."""
 
+from operator import index
+
 import flambeau
 
 _NAMES = {
@@ -16,15 +18,33 @@ _NAMES = {
 }
 
 
+def _integers(values):
+    """values as sizes, or None where one of them is no integer."""
+    if any(isinstance(v, (bool, flambeau.Tensor)) for v in values):
+        return None
+    try:
+        return tuple(index(v) for v in values)
+    except TypeError:
+        return None
+
+
 class _OfDType(type):
     def __instancecheck__(cls, instance):
         return isinstance(instance, flambeau.Tensor) and instance.dtype == cls.dtype
 
     def __call__(cls, *args):
-        sizes = args[0] if len(args) == 1 and isinstance(args[0], flambeau.Size) else args
-        if all(isinstance(n, int) for n in sizes):
-            return flambeau.empty(tuple(sizes) or (0,), dtype=cls.dtype)
-        return flambeau.tensor(args[0], dtype=cls.dtype)
+        data = args[0] if len(args) == 1 else args
+        sizes = _integers(data if isinstance(data, flambeau.Size) else args)
+        if sizes is not None:
+            return flambeau.empty(sizes or (0,), dtype=cls.dtype)
+        if isinstance(data, flambeau.Tensor):
+            if data.dtype != cls.dtype:
+                raise TypeError(f"{cls.__name__}(): expected {cls.dtype}, got {data.dtype}")
+            return data.view_as(data)
+        if len(args) != 1 or isinstance(data, (bool, float)) or not hasattr(data, "__len__"):
+            got = type(data).__name__ if len(args) == 1 else f"{len(args)} arguments"
+            raise TypeError(f"{cls.__name__}(): data must be a sequence (got {got})")
+        return flambeau.tensor(data, dtype=cls.dtype)
 
 
 for _name, _dtype in _NAMES.items():

@@ -356,3 +356,38 @@ def test_factories_take_a_layout():
         assert torch.ones(2).new_full((1,), 3.0, layout=layout).item() == 3
     with pytest.raises(RuntimeError, match="strided"):
         torch.ones(2, layout=torch.sparse_coo)
+
+
+def test_constructors_by_type_take_sizes_arrays_and_sequences():
+    import numpy as np
+
+    for make in (torch.Tensor, torch.FloatTensor):
+        assert make(np.linspace(0, 1, 3)).tolist() == [0, 0.5, 1]
+        assert make(np.array([[1], [2]])).shape == (2, 1)
+        assert make(np.int64(2), 3).shape == (2, 3)
+        assert make(torch.Size([2, 1])).shape == make(np.array(2), 1).shape == (2, 1)
+        for bad in (True, 2.0, np.float32(2)):
+            with pytest.raises(TypeError, match="must be a sequence"):
+                make(bad)
+    assert torch.LongTensor(range(3)).tolist() == [0, 1, 2]
+    with pytest.raises(TypeError, match="expected torch.float32"):
+        torch.FloatTensor(torch.ones(2, dtype=torch.float64))
+
+
+def test_quotients_of_numbers():
+    assert torch.div(7, 2, rounding_mode="trunc").item() == 3
+    assert torch.divide(-7, 2, rounding_mode="floor").item() == -4
+    assert torch.div(7.5, 2, rounding_mode="floor").dtype == torch.float32
+
+
+def test_conditions():
+    torch._check(True)
+    torch._check_tensor_all(torch.tensor([True]))
+    with pytest.raises(ValueError, match="wrong"):
+        torch._check_with(ValueError, False, lambda: "wrong")
+    with pytest.raises(IndexError, match="Expected cond"):
+        torch._check_index(False)
+    with pytest.raises(TypeError, match="_check_tensor_all"):
+        torch._check(torch.tensor(True))
+    with pytest.raises(RuntimeError):
+        torch._check_tensor_all(torch.tensor([True, False]))

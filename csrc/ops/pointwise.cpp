@@ -149,7 +149,7 @@ const bool entered = [] {
 
 // -- operators that choose between lines
 // --------------------------------------------------------------
-Tensor div_mode(const Tensor& x, const Value& z, const std::optional<std::string>& mode) {
+Tensor div_by_mode(const Value& x, const Value& z, const std::optional<std::string>& mode) {
   static const OpCall divide("div"), floor("_div_floor"), trunc("_div_trunc");
   if (!mode) return divide(x, z);
   if (*mode == "floor") return floor(x, z);
@@ -158,8 +158,17 @@ Tensor div_mode(const Tensor& x, const Value& z, const std::optional<std::string
         "found '",
         *mode, "'");
   static const OpCall whole("trunc");  // of narrow floats, the quotient is rounded to them first
-  if (is_floating(x.dtype()) && itemsize(x.dtype()) == 2) return whole(divide(x, z));
+  if (x.is_tensor() && is_floating(x.as_tensor().dtype()) && itemsize(x.as_tensor().dtype()) == 2)
+    return whole(divide(x, z));
   return trunc(x, z);
+}
+
+Tensor div_mode(const Tensor& x, const Value& z, const std::optional<std::string>& mode) {
+  return div_by_mode(x, z, mode);
+}
+
+Tensor div_numbers(const Scalar& x, const Scalar& z, const std::optional<std::string>& mode) {
+  return div_by_mode(x, z, mode);
 }
 
 Tensor clamp(const Tensor& x, const Value& low, const Value& high) {
@@ -294,6 +303,10 @@ FLAMBEAU_OPS({
      .forward = native<div_mode>,
      .flags = kChoice | kNumbers,
      .doc = "Quotient; rounding_mode is None, 'trunc' or 'floor'."},
+    {.schema = "div(Scalar input, Scalar other, *, str? rounding_mode) -> Tensor",
+     .forward = native<div_numbers>,
+     .flags = kComposite | kNoMethod,
+     .doc = "Quotient of numbers; rounding_mode is None, 'trunc' or 'floor'."},
     {.schema = "bitwise_not(Tensor input) -> Tensor",
      .forward = native<bitwise_not>,
      .flags = kChoice,
@@ -408,6 +421,8 @@ FLAMBEAU_OPS({
     SAME2("multiply", "mul"),
     SAME2("divide", "div"),
     {.schema = "divide(Tensor input, Tensor other, *, str? rounding_mode) -> Tensor",
+     .alias = "div"},
+    {.schema = "divide(Scalar input, Scalar other, *, str? rounding_mode) -> Tensor",
      .alias = "div"},
     SAME2("true_divide", "div"),
     SAME2("greater", "gt"),

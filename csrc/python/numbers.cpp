@@ -112,7 +112,9 @@ void fill_defaults(const Op& op, Value* args, int from) {
 const Op& overload_for(const Op& first, const Value& other) {
   if (other.is_tensor()) return first;
   for (const Op* op = &first; op; op = op->next_overload)
-    if (op->nargs() > 1 && op->schema.args[1].type == ArgType::scalar) return *op;
+    if (op->nargs() > 1 && op->schema.args[0].type == ArgType::tensor &&
+        op->schema.args[1].type == ArgType::scalar)
+      return *op;
   return first;
 }
 

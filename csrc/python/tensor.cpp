@@ -151,6 +151,8 @@ Tensor legacy_tensor(PyObject* args, Device device) {
       fail(ErrorKind::type, "Tensor(): expected a tensor of ", options.dtype, ", got ", t.dtype());
     return t.alias();
   }
+  check_type(PyObject_HasAttrString(data, "__len__"), "Tensor(): data must be a sequence (got ",
+             Py_TYPE(data)->tp_name, ")");
   return tensor_from_data(data, options.dtype, device);
 }
 

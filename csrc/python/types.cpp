@@ -430,7 +430,12 @@ bool int_from(PyObject* o, int64_t* i) {
     return true;
   }
   if (PyFloat_Check(o) || !PyIndex_Check(o)) return false;
-  Py n = Py::steal(checked(PyNumber_Index(o)));
+  Py n = Py::steal(PyNumber_Index(o));
+  if (!n.get()) {  // an array has __index__, and refuses unless it is one integer
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError{};
+    PyErr_Clear();
+    return false;
+  }
   return int_from(n.get(), i);
 }
 
