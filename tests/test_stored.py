@@ -95,7 +95,7 @@ def test_opaque_bytes_are_viewed_and_moved(name):
             compute()
 
 
-@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz"])
+@pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3fnuz"])
 def test_8_bit_floats_are_looked_at(name):
     x = torch.tensor([1.0, 0.0, nan, 2.0]).to(getattr(torch, name))
     assert (x == x).tolist() == [True, True, False, True]
