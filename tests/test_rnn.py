@@ -110,3 +110,28 @@ def test_packed_sequences_change_type():
     for name in ("byte", "char", "short", "int", "long", "half", "double"):
         assert getattr(packed, name)().data.dtype == getattr(torch.ones(1), name)().dtype
     assert packed.cpu() is packed
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU])
+@pytest.mark.parametrize("lengths", [(5, 3, 2), (40, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)])
+def test_packed_sequences_run_as_each_alone(kind, lengths):
+    torch.manual_seed(0)
+    layer = kind(3, 4, 2, bidirectional=True).double()
+    sequences = [torch.randn(n, 3, dtype=torch.float64, requires_grad=True) for n in lengths]
+    shuffled = sequences[1:] + sequences[:1]
+    packed = torch.nn.utils.rnn.pack_sequence(shuffled, enforce_sorted=False)
+    output, state = layer(packed)
+    state = state if isinstance(state, tuple) else (state,)
+    together = torch.nn.utils.rnn.unpack_sequence(output)
+    wanted = []
+    for i, sequence in enumerate(shuffled):
+        alone, end = layer(sequence)
+        end = end if isinstance(end, tuple) else (end,)
+        wanted.append(alone)
+        assert torch.allclose(together[i], alone)
+        assert all(torch.allclose(s[:, i], e) for s, e in zip(state, end))
+    gradients = torch.autograd.grad([t.sum() for t in together], sequences)
+    for got, want in zip(
+        gradients, torch.autograd.grad([t.sum() for t in wanted], sequences), strict=True
+    ):
+        assert torch.allclose(got, want)

@@ -224,7 +224,6 @@ def _infinite(p, q):
 
 for _type_p, _types_q in {
     Beta: (Pareto,),
-    Binomial: (Poisson,),
     ContinuousBernoulli: (Pareto,),
     Exponential: (Beta, ContinuousBernoulli, Pareto, Uniform),
     Gamma: (Beta, ContinuousBernoulli, Pareto, Uniform),

@@ -70,25 +70,55 @@ def _run(mode, steps, state, weights, backwards):
     return outputs, state
 
 
+def _is_fused(mode, input, state, weights):
+    """Whether there is one operator for all steps of a layer."""
+    plain = mode in ("LSTM", "GRU") and weights[-1] is None
+    return plain and input.dtype == state[0].dtype and not input.dtype.is_complex
+
+
+def _fused(mode, projected, state, weights, backwards):
+    """All steps of a layer in one direction: (outputs,), or for an LSTM (outputs, cells)."""
+    # Half precision is summed and kept in float32 between the steps.
+    kind = state[0].dtype
+    exact = torch.float64 if kind == torch.float64 else torch.float32
+    w_hh, b_hh = weights[1].to(exact), None if weights[3] is None else weights[3].to(exact)
+    layer = _gru if mode == "GRU" else _lstm
+    found = layer(projected.to(exact), *[s.to(exact) for s in state], w_hh, b_hh, backwards)
+    return tuple(t.to(kind) for t in found[: len(state)])
+
+
 def _run_whole(mode, input, state, weights, backwards):
     """`_run` over a tensor (T, N, size) of sequences of one length; returns a tensor, too."""
-    w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    kind = state[0].dtype
-    if mode in ("LSTM", "GRU") and w_hr is None and input.dtype == kind and not kind.is_complex:
-        # Half precision is summed and kept in float32 between the steps.
-        exact = torch.float64 if kind == torch.float64 else torch.float32
-        projected = F.linear(input, w_ih, b_ih).to(exact)
-        state = [s.to(exact) for s in state]
-        w_hh, b_hh = w_hh.to(exact), None if b_hh is None else b_hh.to(exact)
-        last = 0 if backwards else -1
-        if mode == "GRU":
-            output = _gru(projected, *state, w_hh, b_hh, backwards)[0].to(kind)
-            return output, (output[last],)
-        output, cells, _ = _lstm(projected, *state, w_hh, b_hh, backwards)
-        output = output.to(kind)
-        return output, (output[last], cells[last].to(kind))
+    if _is_fused(mode, input, state, weights):
+        projected = F.linear(input, weights[0], weights[2])
+        found = _fused(mode, projected, state, weights, backwards)
+        return found[0], tuple(t[0 if backwards else -1] for t in found)
     outputs, end = _run(mode, input.unbind(0), state, weights, backwards)
     return torch.stack(outputs), end
+
+
+class _Places:
+    """Where the rows of packed sequences are in steps of equal size, (T, N) in a row."""
+
+    def __init__(self, batch_sizes):
+        self.steps, self.batch = len(batch_sizes), int(batch_sizes[0])
+        steps = torch.arange(self.steps)
+        time = steps.repeat_interleave(batch_sizes)
+        which = torch.arange(len(time)) - (batch_sizes.cumsum(0) - batch_sizes)[time]
+        lengths = (batch_sizes.unsqueeze(1) > torch.arange(self.batch)).sum(0)
+        self.forwards = time * self.batch + which
+        # From its end on: what lies behind a sequence is never run before it.
+        self.backwards = (lengths[which] - 1 - time) * self.batch + which
+        self.last = (lengths - 1) * self.batch + torch.arange(self.batch)
+
+    def run(self, mode, rows, state, weights, backwards):
+        """A fused layer over the rows; returns rows, too, and the states at the ends."""
+        at = (self.backwards if backwards else self.forwards).to(rows.device)
+        projected = F.linear(rows, weights[0], weights[2])
+        padded = projected.new_zeros((self.steps * self.batch, projected.shape[1]))
+        padded = padded.index_copy(0, at, projected).view(self.steps, self.batch, -1)
+        found = [t.flatten(0, 1) for t in _fused(mode, padded, state, weights, False)]
+        return found[0][at], tuple(t[self.last.to(rows.device)] for t in found)
 
 
 class RNNBase(Module):
@@ -268,10 +298,11 @@ class RNNBase(Module):
         self.check_forward_args(input, hx, batch_sizes)
         return tuple(hx) if self.mode == "LSTM" else (hx,)
 
-    def _run_layers(self, steps, state):
-        """All layers over a tensor (T, N, size), or over a list of steps whose batches shrink."""
+    def _run_layers(self, steps, state, places=None):
+        """All layers over a tensor (T, N, size), or packed rows with their `places`, or a list of
+        steps whose batches shrink."""
         whole = isinstance(steps, torch.Tensor)
-        run = _run_whole if whole else _run
+        run = places.run if places else _run_whole if whole else _run
         directions = 2 if self.bidirectional else 1
         final = []
         for layer in range(self.num_layers):
@@ -372,10 +403,16 @@ class RNNBase(Module):
         state = self._first_state(hx, data, batch_sizes)
         if order is not None and hx is not None:
             state = tuple(s.index_select(1, order) for s in state)
-        steps, state = self._run_layers(list(data.split(sizes)), state)
+        fused = _is_fused(self.mode, data, state, self._weights(0))
+        # Few long sequences among short ones would mostly run over padding.
+        if fused and len(sizes) * sizes[0] <= 8 * len(data):
+            steps, state = self._run_layers(data, state, _Places(batch_sizes))
+        else:
+            steps, state = self._run_layers(list(data.split(sizes)), state)
+            steps = torch.cat(steps)
         if back is not None:
             state = tuple(s.index_select(1, back) for s in state)
-        output = PackedSequence(torch.cat(steps), batch_sizes, order, back)
+        output = PackedSequence(steps, batch_sizes, order, back)
         return output, (state if self.mode == "LSTM" else state[0])
 
 
