@@ -123,3 +123,19 @@ def test_looked_into():
     assert found["sum"].shape == (1, 128, 4, 4) and not hasattr(cut, "layer3")
     with pytest.raises(ValueError, match="not present"):
         create_feature_extractor(net, ["layer9"])
+
+
+def test_transformers_looked_into():
+    from flambeau.vision.models.feature_extraction import create_feature_extractor
+    from flambeau.vision.models.swin_transformer import SwinTransformer
+    from flambeau.vision.models.video.mvit import MSBlockConfig, MViT
+
+    swin = SwinTransformer([4, 4], 8, [2], [2], [4, 4], num_classes=3).eval()
+    block = MSBlockConfig(2, 8, 8, [3, 3, 3], [3, 3, 3], [1, 1, 1], [1, 2, 2])
+    mvit = MViT((16, 16), 4, [block], True, True, True, True, num_classes=3).eval()
+    for net, x, name in (
+        (swin, torch.randn(1, 3, 32, 32), "features.1.1.attn"),
+        (mvit, torch.randn(1, 3, 4, 16, 16), "blocks.0"),
+    ):
+        found = create_feature_extractor(net, {name: "inner", "head": "result"})(x)
+        assert found["result"].equal(net(x)) and found["inner"] is not None

@@ -162,20 +162,20 @@ class Tracer(TracerBase):
 
     def getattr(self, attr, attr_val, parameter_proxy_cache):
         """What reading a parameter of a module gives."""
-        if isinstance(attr_val, nn.Parameter) and self.param_shapes_constant:
-            for name, value in self.root.named_parameters():
-                if value is attr_val:
-                    if name not in parameter_proxy_cache:
-                        node = self.create_node("get_attr", name, (), {})
-                        proxy = ParameterProxy(self, node, name, attr_val)
-                        parameter_proxy_cache[name] = proxy
-                    return parameter_proxy_cache[name]
-        if isinstance(attr_val, flambeau.Tensor) and self.proxy_buffer_attributes:
-            for name, value in self.root.named_buffers():
-                if value is attr_val:
-                    if name not in parameter_proxy_cache:
-                        parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})
-                    return parameter_proxy_cache[name]
+        if isinstance(attr_val, nn.Parameter):
+            known = self.root.named_parameters()
+        elif isinstance(attr_val, flambeau.Tensor) and self.proxy_buffer_attributes:
+            known = self.root.named_buffers()
+        else:
+            return attr_val
+        for name, value in known:
+            if value is attr_val:
+                if name not in parameter_proxy_cache:
+                    proxy = self.create_proxy("get_attr", name, (), {})
+                    if self.param_shapes_constant and isinstance(attr_val, nn.Parameter):
+                        proxy = ParameterProxy(self, proxy.node, name, attr_val)
+                    parameter_proxy_cache[name] = proxy
+                return parameter_proxy_cache[name]
         return attr_val
 
     def create_node(self, kind, target, args, kwargs, name=None, type_expr=None):

@@ -99,6 +99,8 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
+    if tensor.is_meta:
+        return tensor
     with torch.no_grad():
         # Draw until all are accepted. Where little of the bell lies inside, uniform draws
         # accepted by its height need fewer rounds than normal ones.

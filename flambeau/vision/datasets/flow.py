@@ -49,61 +49,14 @@ def read_pfm(path, channels=2):
 
 def read_png16(path):
     """(values [2, H, W], which are known [H, W]) of KITTI's 16-bit images."""
-    import struct
-    import zlib
+    from ..io._png import read_deep
 
-    import numpy
-
-    # Pillow has no mode for three channels of 16 bits, so the chunks are read here
     with open(path, "rb") as file:
-        data = file.read()
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError(f"{path}: not a PNG file")
-    at, packed = 8, b""
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        if kind == b"IHDR":
-            width, height, depth, color, _, _, interlaced = struct.unpack(">2I5B", body)
-            if (depth, color, interlaced) != (16, 2, 0):
-                raise ValueError(f"{path}: wanted 16 bits of RGB, not interlaced")
-        elif kind == b"IDAT":
-            packed += body
-        at += 12 + length
-    rows = numpy.frombuffer(zlib.decompress(packed), numpy.uint8).reshape(height, 1 + 6 * width)
-    image = _unfilter(rows[:, 0], rows[:, 1:].astype(numpy.int64))
-    image = image.reshape(height, width, 3, 2)
-    values = (image[..., 0] << 8 | image[..., 1]).transpose(2, 0, 1)
+        image = read_deep(file.read())
+    if image is None or image.shape[2] != 3:
+        raise ValueError(f"{path}: wanted a PNG file with 16 bits of RGB, not interlaced")
+    values = image.transpose(2, 0, 1)
     return (values[:2].astype("float32") - 2**15) / 64, values[2].astype(bool)
-
-
-def _unfilter(filters, rows):
-    """PNG's filters undone (RFC 2083, section 6), six bytes to a pixel."""
-    import numpy
-
-    above = numpy.zeros(rows.shape[1], numpy.int64)
-    for kind, row in zip(filters, rows, strict=True):
-        pixels, up = row.reshape(-1, 6), above.reshape(-1, 6)
-        if kind == 1:
-            pixels[:] = numpy.cumsum(pixels, axis=0) & 255
-        elif kind == 2:
-            pixels[:] = (pixels + up) & 255
-        elif kind in (3, 4):
-            left, corner = numpy.zeros(6, numpy.int64), numpy.zeros(6, numpy.int64)
-            for i in range(len(pixels)):
-                guess = (left + up[i]) // 2 if kind == 3 else _paeth(left, up[i], corner)
-                left = pixels[i] = (pixels[i] + guess) & 255
-                corner = up[i]
-        above = row
-    return rows
-
-
-def _paeth(a, b, c):
-    import numpy
-
-    p = a + b - c
-    da, db, dc = abs(p - a), abs(p - b), abs(p - c)
-    return numpy.where((da <= db) & (da <= dc), a, numpy.where(db <= dc, b, c))
 
 
 class _Flow(VisionDataset):

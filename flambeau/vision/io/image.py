@@ -45,67 +45,114 @@ def _mode(mode):
     return ImageReadMode(mode) if isinstance(mode, int) else mode
 
 
-def _open(data, name, formats=None):
-    Image = _pillow()
-    try:
-        image = Image.open(io.BytesIO(data), formats=formats)
-        image.load()
-    except Exception as error:
-        raise RuntimeError(f"{name}(): {error}") from error
-    return image
+def _wanted(mode):
+    """Pillow's name of the channels wanted; None for those of the file."""
+    return _MODES.get(_mode(mode).name)
 
 
-def _array(image, mode):
-    """A picture as [C, H, W]."""
+def _in_mode(image, wanted):
+    """The picture in a mode of bytes that [C, H, W] stands for."""
+    if wanted is None:  # of a palette the numbers of its colours
+        return image.convert({"1": "L", "YCbCr": "RGB"}.get(image.mode, image.mode))
+    if image.mode in ("P", "PA"):
+        alpha = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if alpha else "RGB")
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def _deep(values, wanted):
+    """[H, W, C] of 16 bits with the channels wanted."""
     import numpy
 
-    wanted = _MODES.get(_mode(mode).name)
-    deep = image.mode.startswith("I;16") or image.mode == "I"
-    if not deep:
-        if image.mode in ("P", "PA"):
-            alpha = image.mode == "PA" or "transparency" in image.info
-            image = image.convert("RGBA" if alpha else "RGB")
-        elif image.mode == "1" or (image.mode == "CMYK" and wanted is None):
-            image = image.convert("L" if image.mode == "1" else "RGB")
-        if wanted is not None and image.mode != wanted:
-            image = image.convert(wanted)
-    array = numpy.array(image)
-    if deep:
-        array = array.astype(numpy.uint16)
-    array = array[:, :, None] if array.ndim == 2 else array
-    return flambeau.from_numpy(array.transpose(2, 0, 1).copy())
+    if wanted is None:
+        return values
+    colors, alpha = (
+        (values[:, :, :-1], values[:, :, -1:]) if values.shape[2] in (2, 4) else (values, None)
+    )
+    if wanted in ("L", "LA") and colors.shape[2] == 3:
+        colors = (colors @ numpy.array([6968, 23434, 2366]) >> 15).astype(numpy.uint16)[:, :, None]
+    elif wanted in ("RGB", "RGBA"):
+        colors = numpy.broadcast_to(colors, (*colors.shape[:2], 3))
+    if not wanted.endswith("A"):
+        return colors
+    if alpha is None:
+        alpha = numpy.full((*colors.shape[:2], 1), 65535, numpy.uint16)
+    return numpy.concatenate([colors, alpha], 2)
 
 
-def _decode(input, mode, name, formats=None, upright=False):
-    image = _open(_bytes(input, name), name, formats)
-    if upright:
-        from PIL import ImageOps
+def _array(image, wanted):
+    """The picture's numbers, [H, W, C]."""
+    import numpy
 
-        image = ImageOps.exif_transpose(image)
-    return _array(image, mode)
+    if image.mode.startswith("I"):  # 16 bits of grey
+        return _deep(numpy.array(image).astype(numpy.uint16)[:, :, None], wanted)
+    array = numpy.array(_in_mode(image, wanted))
+    return array[:, :, None] if array.ndim == 2 else array
+
+
+def _read(image, wanted, data, upright):
+    from PIL import ImageOps
+
+    from ._png import read_deep
+
+    if image.format == "JPEG":
+        if wanted in ("LA", "RGBA"):
+            raise ValueError("The provided mode is not supported for JPEG files")
+        if wanted == "L":
+            image.draft("L", image.size)  # the file's own brightness, not that of its colours
+    values = read_deep(data) if image.format == "PNG" and not image.mode.startswith("I") else None
+    if values is not None:
+        return _deep(values, wanted)
+    image.load()
+    if image.mode == "CMYK" and wanted is None and "adobe" in image.info:
+        return 255 - _array(image, None)  # as the file has them: Adobe's are upside down
+    return _array(ImageOps.exif_transpose(image) if upright else image, wanted)
+
+
+def _decode(input, name, formats, read):
+    """What `read(picture, bytes)` makes, as [C, H, W], or [N, C, H, W] of a list.
+
+    Whatever a damaged file makes Pillow raise comes out as RuntimeError.
+    """
+    data = _bytes(input, name)
+    try:
+        with _pillow().open(io.BytesIO(data), formats=formats) as image:
+            found = read(image, data)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise RuntimeError(f"{name}(): {error}") from error
+    frames = found if isinstance(found, list) else [found]
+    frames = [flambeau.from_numpy(frame.transpose(2, 0, 1).copy()) for frame in frames]
+    return frames[0] if len(frames) == 1 else flambeau.stack(frames)
+
+
+def _decode_still(input, mode, name, formats=None, upright=False):
+    wanted = _wanted(mode)
+    return _decode(input, name, formats, lambda image, data: _read(image, wanted, data, upright))
 
 
 def decode_png(input, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=False):
     """[C, H, W] from the bytes of a PNG file; uint16 where it has 16 bits."""
-    return _decode(input, mode, "decode_png", ["PNG"], apply_exif_orientation)
+    return _decode_still(input, mode, "decode_png", ["PNG"], apply_exif_orientation)
 
 
 def decode_jpeg(input, mode=ImageReadMode.UNCHANGED, device="cpu", apply_exif_orientation=False):
     """[C, H, W] from the bytes of a JPEG file, or a list of them."""
     if isinstance(input, (list, tuple)):
         return [decode_jpeg(item, mode, device, apply_exif_orientation) for item in input]
-    made = _decode(input, mode, "decode_jpeg", ["JPEG"], apply_exif_orientation)
+    made = _decode_still(input, mode, "decode_jpeg", ["JPEG"], apply_exif_orientation)
     return made.to(device)
 
 
 def decode_webp(input, mode=ImageReadMode.UNCHANGED):
     """[C, H, W] from the bytes of a WebP file."""
-    return _decode(input, mode, "decode_webp", ["WEBP"])
+    return _decode_still(input, mode, "decode_webp", ["WEBP"])
 
 
 def decode_avif(input, mode=ImageReadMode.UNCHANGED):
     """[C, H, W] from the bytes of an AVIF file, where Pillow can read it."""
-    return _decode(input, mode, "decode_avif", ["AVIF"])
+    return _decode_still(input, mode, "decode_avif", ["AVIF"])
 
 
 def decode_heic(input, mode=ImageReadMode.UNCHANGED):
@@ -117,16 +164,17 @@ def decode_heic(input, mode=ImageReadMode.UNCHANGED):
             "decode_heic(): HEIC needs the package pillow-heif: pip install pillow-heif"
         ) from None
     register_heif_opener()
-    return _decode(input, mode, "decode_heic", ["HEIF"])
+    return _decode_still(input, mode, "decode_heic", ["HEIF"])
 
 
 def decode_gif(input):
     """[3, H, W], or [N, 3, H, W] where there are several frames."""
     from PIL import ImageSequence
 
-    image = _open(_bytes(input, "decode_gif"), "decode_gif", ["GIF"])
-    frames = [_array(f.convert("RGB"), "RGB") for f in ImageSequence.Iterator(image)]
-    return frames[0] if len(frames) == 1 else flambeau.stack(frames)
+    def frames(image, data):
+        return [_array(frame.convert("RGB"), "RGB") for frame in ImageSequence.Iterator(image)]
+
+    return _decode(input, "decode_gif", ["GIF"], frames)
 
 
 def decode_image(input, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=False):
@@ -144,7 +192,7 @@ def decode_image(input, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=Fal
         return decode_gif(input)
     if data[4:12] in (b"ftypheic", b"ftypheix"):
         return decode_heic(input, mode)
-    return _decode(input, mode, "decode_image", None, apply_exif_orientation)
+    return _decode_still(input, mode, "decode_image", None, apply_exif_orientation)
 
 
 def read_image(path, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=False):

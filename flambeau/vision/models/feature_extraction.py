@@ -121,9 +121,10 @@ class DualGraphModule(fx.GraphModule):
     def __init__(self, root, train_graph, eval_graph, class_name="GraphModule"):
         joined = fx.GraphModule(root, eval_graph, class_name)
         super().__init__(root, train_graph, class_name)
-        for name, module in joined.named_children():  # modules that only evaluation needs
-            if not hasattr(self, name):
-                setattr(self, name, module)
+        for node in eval_graph.nodes:  # what only evaluation needs
+            name = str(node.target).split(".")[0]
+            if node.op in ("call_module", "get_attr") and not hasattr(self, name):
+                setattr(self, name, getattr(joined, name))
         self.train_graph, self.eval_graph = train_graph, eval_graph
         used = {n.target for g in (train_graph, eval_graph) for n in g.nodes if n.op != "output"}
         _prune(self, {str(target) for target in used})

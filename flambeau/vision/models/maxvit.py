@@ -331,7 +331,8 @@ class MaxVit(nn.Module):
             ),
         )
         self.partition_size = partition_size
-        drops = flambeau.linspace(0, stochastic_depth_prob, sum(block_layers)).tolist()
+        last = max(sum(block_layers) - 1, 1)
+        drops = [stochastic_depth_prob * i / last for i in range(sum(block_layers))]
         self.blocks = nn.ModuleList()
         channels, start = stem_channels, 0
         for width, count in zip(block_channels, block_layers, strict=True):

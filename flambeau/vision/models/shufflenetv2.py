@@ -10,8 +10,8 @@ from ._api import model
 
 def channel_shuffle(x, groups):
     """Channels of all groups taken in turn."""
-    n, c, h, w = x.shape
-    return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
+    n, c, h, w = x.size()
+    return x.view(n, groups, c // groups, h, w).transpose(1, 2).contiguous().view(n, c, h, w)
 
 
 class InvertedResidual(nn.Module):

@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 import flambeau
-from flambeau import nn
+from flambeau import fx, nn
 from flambeau.nn import functional as F
 
 from ..ops.misc import MLP, Permute
@@ -13,7 +13,8 @@ from ._api import model
 from ._utils import truncated
 
 
-def _corners(x):
+@fx.wrap  # what depends on sizes is one step of a traced model
+def _patch_merging_pad(x):
     """[..., H, W, C] to [..., H/2, W/2, 4C], odd sizes padded with zeros."""
     h, w = x.shape[-3:-1]
     x = F.pad(x, (0, 0, 0, w % 2, 0, h % 2))
@@ -31,7 +32,7 @@ class PatchMerging(nn.Module):
         self.norm = norm_layer(4 * dim)
 
     def forward(self, x):
-        return self.reduction(self.norm(_corners(x)))
+        return self.reduction(self.norm(_patch_merging_pad(x)))
 
 
 class PatchMergingV2(nn.Module):
@@ -44,7 +45,7 @@ class PatchMergingV2(nn.Module):
         self.norm = norm_layer(2 * dim)
 
     def forward(self, x):
-        return self.norm(self.reduction(_corners(x)))
+        return self.norm(self.reduction(_patch_merging_pad(x)))
 
 
 def to_windows(x, window):
@@ -80,7 +81,8 @@ def _shift_mask(x, sizes, window, shift):
     return x.new_zeros(apart.shape).masked_fill(apart, -100.0)
 
 
-def window_attention(
+@fx.wrap
+def shifted_window_attention(
     input,
     qkv_weight,
     proj_weight,
@@ -136,9 +138,6 @@ def window_attention(
     return x.contiguous()
 
 
-shifted_window_attention = window_attention
-
-
 def relative_positions(window_size):
     """Index of each pair of tokens into a table of offsets: prod(w)^2 numbers, flat."""
     axes = [flambeau.arange(w) for w in window_size]
@@ -148,6 +147,14 @@ def relative_positions(window_size):
     for w, distance in zip(window_size, apart, strict=True):
         index = index * (2 * w - 1) + distance + w - 1
     return index.flatten()
+
+
+@fx.wrap
+def _get_relative_position_bias(table, index, window_size):
+    """[1, heads, tokens, tokens] of the first tokens, as many as the window has."""
+    tokens, side = math.prod(window_size), math.isqrt(index.numel())
+    index = index.reshape(side, side)[:tokens, :tokens].reshape(-1)
+    return table[index].view(tokens, tokens, -1).permute(2, 0, 1).contiguous().unsqueeze(0)
 
 
 class ShiftedWindowAttention(nn.Module):
@@ -187,18 +194,16 @@ class ShiftedWindowAttention(nn.Module):
     def define_relative_position_index(self):
         self.register_buffer("relative_position_index", relative_positions(self.window_size))
 
-    def _look_up(self, table, tokens=None):
-        tokens = tokens or math.prod(self.window_size)
-        side = math.prod(self.window_size)
-        index = self.relative_position_index.reshape(side, side)[:tokens, :tokens].reshape(-1)
-        return table[index].view(tokens, tokens, -1).permute(2, 0, 1).contiguous().unsqueeze(0)
+    def _look_up(self, table, window_size=None):
+        window_size = self.window_size if window_size is None else window_size
+        return _get_relative_position_bias(table, self.relative_position_index, window_size)
 
     def get_relative_position_bias(self):
         """[1, heads, tokens, tokens]"""
         return self._look_up(self.relative_position_bias_table)
 
     def forward(self, x):
-        return window_attention(
+        return shifted_window_attention(
             x,
             self.qkv.weight,
             self.proj.weight,

@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 import flambeau
-from flambeau import nn
+from flambeau import fx, nn
 
 from ...ops.misc import MLP
 from ...ops.stochastic_depth import StochasticDepth
@@ -36,6 +36,25 @@ class MSBlockConfig:
         self.stride_kv = stride_kv
 
 
+# What depends on sizes is one step of a traced model.
+@fx.wrap
+def _to_video(x, thw):
+    """Tokens [..., 1 + T * H * W, C] without the first as [N, C, T, H, W]."""
+    return x[..., 1:, :].transpose(-2, -1).reshape(-1, x.shape[-1], *thw)
+
+
+@fx.wrap
+def _to_tokens(video, x):
+    """The inverse, behind the first of the tokens x."""
+    made = video.reshape(*x.shape[:-2], x.shape[-1], -1).transpose(-2, -1)
+    return flambeau.cat((x[..., :1, :], made), dim=-2)
+
+
+@fx.wrap
+def _extent(video):
+    return tuple(video.shape[2:])
+
+
 class Pool(nn.Module):
     """Pools tokens as a video [T, H, W]; the class token, which is first, goes by."""
 
@@ -45,15 +64,8 @@ class Pool(nn.Module):
         self.norm_act = nn.Sequential(*([] if norm is None else [norm]))
 
     def forward(self, x, thw):
-        flat = x.dim() == 3
-        x = x.unsqueeze(1) if flat else x
-        token, x = x[:, :, :1], x[:, :, 1:]
-        n, heads, _, c = x.shape
-        x = self.pool(x.reshape(n * heads, -1, c).transpose(1, 2).reshape(-1, c, *thw))
-        thw = tuple(x.shape[2:])
-        x = x.reshape(n, heads, c, -1).transpose(2, 3)
-        x = self.norm_act(flambeau.cat((token, x), dim=2))
-        return (x.squeeze(1) if flat else x), thw
+        video = self.pool(_to_video(x, thw))
+        return self.norm_act(_to_tokens(video, x)), _extent(video)
 
 
 def _offsets(table, q_size, k_size):
@@ -62,6 +74,22 @@ def _offsets(table, q_size, k_size):
     q = flambeau.arange(q_size, device=table.device)[:, None] * ratio_q
     k = flambeau.arange(k_size, device=table.device)[None] * ratio_k
     return table[(q - k + (k_size - 1) * ratio_k).long()]
+
+
+@fx.wrap
+def _add_relative(scores, q, q_thw, k_thw, tables):
+    """Scores [N, heads, q tokens, k tokens] with what tables by time, height and width add."""
+    n, heads, _, c = q.shape
+    q = q[:, :, 1:].reshape(n, heads, *q_thw, c)
+    time, height, width = (
+        _offsets(table, size, k_size)
+        for table, size, k_size in zip(tables, q_thw, k_thw, strict=True)
+    )
+    by_h = flambeau.einsum("bythwc,hkc->bythwk", q, height)[:, :, :, :, :, None, :, None]
+    by_w = flambeau.einsum("bythwc,wkc->bythwk", q, width)[:, :, :, :, :, None, None, :]
+    by_t = flambeau.einsum("bythwc,tkc->bythwk", q, time)[:, :, :, :, :, :, None, None]
+    total = (by_h + by_w + by_t).reshape(n, heads, math.prod(q_thw), math.prod(k_thw))
+    return scores + nn.functional.pad(total, (1, 0, 1, 0))
 
 
 class MultiscaleAttention(nn.Module):
@@ -127,22 +155,6 @@ class MultiscaleAttention(nn.Module):
         )
         return Pool(conv, norm_layer(self.head_dim))
 
-    def _relative(self, q, q_thw, k_thw):
-        """[N, heads, q tokens, k tokens] from tables by height, width and time."""
-        n, heads, _, c = q.shape
-        q = q[:, :, 1:].reshape(n, heads, *q_thw, c)
-        time, height, width = (
-            _offsets(table, size, k_size)
-            for table, size, k_size in zip(
-                (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w), q_thw, k_thw, strict=True
-            )
-        )
-        by_h = flambeau.einsum("bythwc,hkc->bythwk", q, height)[:, :, :, :, :, None, :, None]
-        by_w = flambeau.einsum("bythwc,wkc->bythwk", q, width)[:, :, :, :, :, None, None, :]
-        by_t = flambeau.einsum("bythwc,tkc->bythwk", q, time)[:, :, :, :, :, :, None, None]
-        total = by_h + by_w + by_t
-        return total.reshape(n, heads, math.prod(q_thw), math.prod(k_thw))
-
     def forward(self, x, thw):
         n, tokens, _ = x.shape
         qkv = self.qkv(x).reshape(n, tokens, 3, self.num_heads, self.head_dim)
@@ -155,8 +167,8 @@ class MultiscaleAttention(nn.Module):
             q, q_thw = self.pool_q(q, thw)
         scores = (self.scaler * q) @ k.transpose(2, 3)
         if self.rel_pos_h is not None:
-            relative = self._relative(q, q_thw, k_thw)
-            scores = scores + nn.functional.pad(relative, (1, 0, 1, 0))
+            tables = (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
+            scores = _add_relative(scores, q, q_thw, k_thw, tables)
         x = scores.softmax(dim=-1) @ v
         if self.residual_pool:
             if self.residual_with_cls_embed:
@@ -262,6 +274,12 @@ class PositionalEncoding(nn.Module):
         return x + flambeau.cat((self.class_pos.unsqueeze(0), places), dim=0).unsqueeze(0)
 
 
+@fx.wrap
+def _as_video(x):
+    """A picture is a video of one frame."""
+    return x.unsqueeze(2) if x.dim() == 4 else x
+
+
 class MViT(nn.Module):
     """Blocks that trade resolution for channels."""
 
@@ -333,9 +351,7 @@ class MViT(nn.Module):
                     truncated(table)
 
     def forward(self, x):
-        if x.dim() == 4:  # a picture is a video of one frame
-            x = x.unsqueeze(2)
-        x = self.conv_proj(x).flatten(2).transpose(1, 2)
+        x = self.conv_proj(_as_video(x)).flatten(2).transpose(1, 2)
         x = self.pos_encoding(x)
         thw = (self.pos_encoding.temporal_size, *self.pos_encoding.spatial_size)
         for block in self.blocks:

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 
-from flambeau import nn
+from flambeau import fx, nn
 from flambeau.nn import functional as F
 
 from .._api import model
@@ -13,9 +13,28 @@ from ..swin_transformer import (
     SwinTransformerBlock,
     init_linear,
     relative_positions,
+    shifted_window_attention,
     swin_stages,
-    window_attention,
 )
+
+fx.wrap("shifted_window_attention")
+
+
+@fx.wrap  # what depends on sizes is one step of a traced model
+def _window_and_shift(x, window_size, shift_size):
+    """A window is no larger than the video, and a whole one is not shifted."""
+    sizes = x.shape[1:4]
+    window = [min(w, size) for w, size in zip(window_size, sizes, strict=True)]
+    shift = [
+        0 if size <= w else s for w, s, size in zip(window_size, shift_size, sizes, strict=True)
+    ]
+    return window, shift
+
+
+@fx.wrap
+def _pad_to_patches(x, patch_size):
+    pads = [-size % p for size, p in zip(x.shape[2:], patch_size, strict=True)]
+    return F.pad(x, [v for pad in reversed(pads) for v in (0, pad)])
 
 
 class ShiftedWindowAttention3d(ShiftedWindowAttention):
@@ -29,16 +48,11 @@ class ShiftedWindowAttention3d(ShiftedWindowAttention):
         self.register_buffer("relative_position_index", index)
 
     def get_relative_position_bias(self, window_size):
-        return self._look_up(self.relative_position_bias_table, math.prod(window_size))
+        return self._look_up(self.relative_position_bias_table, window_size)
 
     def forward(self, x):
-        sizes = x.shape[1:4]  # a window is no larger than the video
-        window = [min(w, size) for w, size in zip(self.window_size, sizes, strict=True)]
-        shift = [
-            0 if size <= w else s
-            for w, s, size in zip(self.window_size, self.shift_size, sizes, strict=True)
-        ]
-        return window_attention(
+        window, shift = _window_and_shift(x, self.window_size, self.shift_size)
+        return shifted_window_attention(
             x,
             self.qkv.weight,
             self.proj.weight,
@@ -64,8 +78,7 @@ class PatchEmbed3d(nn.Module):
         self.norm = nn.Identity() if norm_layer is None else norm_layer(embed_dim)
 
     def forward(self, x):
-        pads = [-size % p for size, p in zip(x.shape[2:], self.tuple_patch_size, strict=True)]
-        x = F.pad(x, [v for pad in reversed(pads) for v in (0, pad)])
+        x = _pad_to_patches(x, self.tuple_patch_size)
         return self.norm(self.proj(x).permute(0, 2, 3, 4, 1))
 
 
