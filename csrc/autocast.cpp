@@ -84,6 +84,20 @@ void each_tensor(const Op& op, Value* args, const F& visit) {
   }
 }
 
+// linear, conv1d, conv2d and conv3d keep weights packed from float32 while no gradient is wanted.
+bool later(const Op& op, const Value* args) {
+  std::string_view name = op.schema.name;
+  if (!name.ends_with("linear") && !name.ends_with("conv1d") && !name.ends_with("conv2d") &&
+      !name.ends_with("conv3d"))
+    return false;
+  if (modes().transforms || modes().dispatch || args[1].tag() != Value::tensor) return false;
+  const Tensor &x = args[0].as_tensor(), &w = args[1].as_tensor();
+  if (!eligible(x) || !eligible(w) || w.dtype() != DType::float32 || x.is_meta()) return false;
+  for (int i = 0; i < 3 && modes().grad; ++i)
+    if (args[i].tag() == Value::tensor && args[i].as_tensor().requires_grad()) return false;
+  return thread_autocast.dtype[static_cast<int>(x.device_type())] == DType::bfloat16;
+}
+
 }  // namespace
 
 const std::vector<AutocastRule>& autocast_rules() {
@@ -108,6 +122,13 @@ void autocast_args(const Op& op, Value* args) {
   const auto lower = [](const Tensor& t) {
     return thread_autocast.dtype[static_cast<int>(t.device_type())];
   };
+  if (rule->to == CastTo::lower && later(op, args)) {
+    Value weight = std::move(args[1]);
+    args[1] = Value();
+    each_tensor(op, args, [&](const Tensor& t) { return cast(t, lower(t)); });
+    args[1] = std::move(weight);
+    return;
+  }
   if (rule->to == CastTo::lower)
     return each_tensor(op, args, [&](const Tensor& t) { return cast(t, lower(t)); });
   bool wide = false;  // one is float32, or of the other half-precision type

@@ -25,6 +25,10 @@ inline bool autocasting() { return thread_autocast.active; }
 // Casts the arguments of an operator that is on one of the lists.
 void autocast_args(const Op& op, Value* args);
 void clear_autocast_cache();
+// Whether autocast left the cast of a weight to the operator, which may have it packed already.
+inline bool later_cast(const Tensor& x, const Tensor& weight) {
+  return autocasting() && x.dtype() == DType::bfloat16 && weight.dtype() == DType::float32;
+}
 
 enum class CastTo : uint8_t { lower, float32, widest };
 struct AutocastRule {

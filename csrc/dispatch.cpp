@@ -9,10 +9,6 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 #endif
 
 #if defined(__APPLE__)
@@ -58,16 +54,6 @@ constexpr unsigned bits(unsigned first, I... rest) {
   return 1u << first | bits(rest...);
 }
 
-// Linux hands out the 8 KB of tile state per process, on request.
-bool request_amx() {
-#if defined(__linux__)
-  constexpr int kReqXcompPerm = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kReqXcompPerm, kTileData) == 0;
-#else
-  return false;
-#endif
-}
-
 // The index of the best level, -1 if there is none. Each step tests all that the flags of the
 // level in CMakeLists.txt allow the compiler to use.
 int best_level() {
@@ -85,7 +71,11 @@ int best_level() {
   if (!has(r7.c, bits(11)) || !has(r71.a, bits(5)) || !has(r7.d, bits(22, 24, 25)) ||
       (saved & 0x60000) != 0x60000)
     return 2;
-  return request_amx() ? 3 : 2;
+  // The palette of tiles that TileConfig names: 8 of 16 rows of 64 bytes. Linux is asked for them
+  // at their first use, in tiles.cpp.
+  const Registers palette = cpuid(0x1d, 1);
+  const bool usual = palette.b == (8u << 16 | 64) && (palette.c & 0xffff) == 16;
+  return usual ? 3 : 2;
 }
 
 #elif defined(__aarch64__)

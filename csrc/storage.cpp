@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "packs.h"
 
 namespace flambeau {
 namespace {
@@ -246,7 +247,7 @@ Ref<Storage> Storage::allocate(size_t nbytes, Device device) {
     s->device = device;
     s->data = static_cast<char*>(block) + kHeader;
     s->nbytes = nbytes;
-    s->joined = static_cast<uint32_t>(nbytes) + 1;
+    s->joined = static_cast<uint16_t>(nbytes + 1);
     return Ref<Storage>::adopt(s);
   }
   check_device(device);
@@ -275,9 +276,11 @@ bool Storage::in_header() const {
 }
 
 void Storage::release_data() {
+  if (!free_foreign && owner) drop_packs(*this);
   if (free_foreign) {
     free_foreign(owner);
     free_foreign = nullptr;
+    owner = nullptr;
   } else if (data && device.type == DeviceType::cpu && !in_header()) {
     cpu_free(data, nbytes);
   }

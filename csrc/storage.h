@@ -31,20 +31,22 @@ MemoryStats& cpu_memory_stats();
 struct Storage {
   uint32_t refs = 1;
   uint32_t version = 0;  // counts in-place writes: views share it
-  Device device;
-  bool resizable = true;
+  uint32_t writes = 0;   // the same, with those that autograd does not see
   uint32_t lent = 0;  // arrays and buffers over this memory, which stays where it is meanwhile
-  uint32_t joined = 0;  // 1 + bytes of data that follow this header in one block
+  Device device;
+  uint16_t joined = 0;  // 1 + bytes of data that follow this header in one block
+  bool resizable = true;
   void* data = nullptr;
   size_t nbytes = 0;
   void (*free_foreign)(void* owner) = nullptr;  // memory of somebody else (NumPy, DLPack, mmap)
-  void* owner = nullptr;
+  void* owner = nullptr;  // of such memory; of our own: the packs made from it, see packs.h
   void* pyobj = nullptr;  // borrowed: the UntypedStorage object, if one lives
 
   static Ref<Storage> allocate(size_t nbytes, Device device);
   static Ref<Storage> foreign(void* data, size_t nbytes, Device device, void* owner,
                               void (*free_foreign)(void*));
   void resize(size_t nbytes);
+  void lend() { ++lent, ++writes; }
   void take(Storage& other);  // other's foreign memory becomes this one's; other is left empty
   void destroy();
 

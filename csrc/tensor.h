@@ -80,6 +80,7 @@ class Tensor {
   }
   uint32_t version() const { return p_->storage->version; }
   void bump_version() const {
+    ++p_->storage->writes;
     if (!p_->detached_version) ++p_->storage->version;
   }
 

@@ -171,6 +171,35 @@ struct Blocked {
 
 // -- one block of rows: every panel of B is used once ------------------------------------------
 
+// k rows of `cols` numbers into panels that lie `apart` from each other.
+template <class T>
+void pack_side_by_side(T* dst, int64_t apart, const T* src, int64_t row, int64_t cols, int64_t k) {
+  constexpr int64_t NR = kTileCols<T>, W = Vec<T>::size;
+  for (int64_t i = 0; i < k; ++i, src += row, dst += NR)
+    for (int64_t j = 0; j < cols; j += W)
+      Vec<T>::load_n(src + j, cols - j).store(dst + j / NR * apart + j % NR);
+}
+
+// The tiles of panel p in block d of the reduction; `a` has that block's rows.
+template <class T>
+FLAMBEAU_INLINE void panel_tiles(const Gemm<T>& g, const Blocked<T>& plan, const T* a, const T* b,
+                                 int64_t b_row, int64_t p, int64_t d) {
+  const int64_t rows = plan.tile_rows, j = p * kTileCols<T>;
+  TileArgs<T> x;
+  x.b = b, x.b_row = b_row;
+  x.cols = plan.panel_cols(p);
+  x.k = plan.depth_at(d);
+  x.start = d == 0 ? g.start : Start::c;
+  x.a_row = 1, x.a_col = rows, x.c_row = g.c_row;
+  for (int64_t t = 0; t < plan.tiles; ++t) {
+    const int64_t i = t * rows;
+    x.a = a + i * x.k;
+    x.c = g.c + i * g.c_row + j;
+    x.bias = g.start == Start::bias_rows ? g.bias + i : g.bias + j;
+    run_tile(x, min(rows, g.m - i));
+  }
+}
+
 // So it is packed where it is used and stays in the cache, and all of A is packed before.
 template <class T>
 void gemm_one_block(const Gemm<T>& g, const Blocked<T>& plan) {
@@ -190,30 +219,32 @@ void gemm_one_block(const Gemm<T>& g, const Blocked<T>& plan) {
              min(rows, g.m - i), plan.depth_at(d), g.alpha);
       }
   });
+  // Rows of B that run along memory are read for several panels at once: a page has few of them.
+  const bool along = g.b_col == 1, direct = along && tiles == 1;
+  const int64_t group = along && !direct ? 4 : 1;
   const double flops = 2.0 * static_cast<double>(g.m) * static_cast<double>(NR * g.k);
-  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / 2 / flops);
+  const int64_t grain = group * (1 + static_cast<int64_t>(kParallelFlops / 2 / flops) / group);
   parallel_for(0, plan.panels, grain, [&](int64_t begin, int64_t end) {
-    T* b = scratch_for<T>(Scratch::packed_b, depth * NR + W);
-    for (int64_t p = begin; p < end; ++p)
+    const int64_t apart = depth * NR + W;
+    T* buffer = scratch_for<T>(Scratch::packed_b, group * apart);
+    for (int64_t p = begin; p < end; p += group)
       for (int64_t d = 0; d < plan.depths; ++d) {
-        TileArgs<T> x;
-        x.cols = plan.panel_cols(p);
-        x.k = plan.depth_at(d);
-        x.b = g.b + p * NR * g.b_col + d * depth * g.b_row;
-        x.b_row = g.b_row;
-        if (g.b_col != 1 || tiles > 1 || x.cols % W != 0) {
-          x.b_row = plan.panel_width(x.cols);
-          pack(b, x.b_row, x.b, g.b_col, g.b_row, x.cols, x.k, T(1));
-          x.b = b;
-        }
-        x.start = d == 0 ? g.start : Start::c;
-        x.a_row = 1, x.a_col = rows, x.c_row = g.c_row;
-        for (int64_t t = 0; t < tiles; ++t) {
-          const int64_t i = t * rows;
-          x.a = packed_tile(t, d);
-          x.c = g.c + i * g.c_row + p * NR;
-          x.bias = g.start == Start::bias_rows ? g.bias + i : g.bias + p * NR;
-          run_tile(x, min(rows, g.m - i));
+        const int64_t last = min(p + group, end), k = plan.depth_at(d);
+        const T* from = g.b + p * NR * g.b_col + d * depth * g.b_row;
+        if (group > 1)
+          pack_side_by_side(buffer, apart, from, g.b_row, min(last * NR, g.n) - p * NR, k);
+        for (int64_t q = p; q < last; ++q) {
+          const T* b = buffer + (q - p) * apart;
+          int64_t b_row = NR;
+          if (group == 1) {
+            const int64_t cols = plan.panel_cols(q);
+            b_row = direct && cols % W == 0 ? g.b_row : plan.panel_width(cols);
+            if (direct && cols % W == 0)
+              b = from;
+            else
+              pack(buffer, b_row, from, g.b_col, g.b_row, cols, k, T(1));
+          }
+          panel_tiles(g, plan, a + d * block, b, b_row, q, d);
         }
       }
     if (g.activation != Activation::none)

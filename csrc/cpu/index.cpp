@@ -26,7 +26,12 @@ FLAMBEAU_INLINE bool take(T* dst, const T* src, const int64_t* index, int64_t n,
   for (int64_t i = 0; i < n; i += kPiece) {
     const int64_t e = n - i < kPiece ? n : i + kPiece;
     if (within(index + i, e - i, rows)) {
-      for (int64_t k = i; k < e; ++k) dst[k] = src[index[k]];
+#pragma GCC unroll 8
+      for (int64_t k = i; k < e; ++k) {
+        int64_t at = index[k];
+        __asm__("" : "+r"(at));  // single loads: putting them together as vectors costs more
+        dst[k] = src[at];
+      }
       continue;
     }
     bad = true;
@@ -62,9 +67,16 @@ void take_rows(const RowsArgs& a) {
   const int64_t row = a.inner * a.item;
   parallel_for(0, a.outer * a.count, 1 + 262144 / row, [&](int64_t b, int64_t e) {
     bool bad = false;
+    const int64_t ahead = row < 1024 ? row : 1024;
     for (int64_t k = b; k < e; ++k) {
       const int64_t o = k / a.count;
       int64_t i = a.index[k - o * a.count];
+      if (const int64_t soon = k + 2 - o * a.count; soon < a.count) {
+        const int64_t at = a.index[soon];
+        if (static_cast<uint64_t>(at) < static_cast<uint64_t>(a.rows))
+          for (int64_t j = 0; j < ahead; j += 64)
+            __builtin_prefetch(a.data + (o * a.rows + at) * row + j);
+      }
       if (static_cast<uint64_t>(i) >= static_cast<uint64_t>(a.rows)) {
         bad = true;
         i = 0;
@@ -212,8 +224,8 @@ bool scatter_parts(const LinesArgs& a) {
   if (a.ndim != 1 || n < 1 << 16 || n < 2 * kParts * rows) return false;
   if (a.other_strides[0] != static_cast<int64_t>(sizeof(T)) || a.index_strides[0] != 8)
     return false;
-  T* tables = static_cast<T*>(
-      scratch(Scratch::shared, static_cast<size_t>(kParts * rows) * sizeof(T)));
+  T* tables =
+      static_cast<T*>(scratch(Scratch::shared, static_cast<size_t>(kParts * rows) * sizeof(T)));
   const T* src = reinterpret_cast<const T*>(a.other);
   const int64_t* at = reinterpret_cast<const int64_t*>(a.index);
   parallel_for(0, kParts, 1, [&](int64_t b, int64_t) {
@@ -230,10 +242,9 @@ bool scatter_parts(const LinesArgs& a) {
 }
 
 void scatter(const LinesArgs& a) {
-  if (a.combine == Combine::add &&
-      ((a.dtype == DType::float32 && scatter_parts<float>(a)) ||
-       (a.dtype == DType::float64 && scatter_parts<double>(a)) ||
-       (a.dtype == DType::int64 && scatter_parts<uint64_t>(a))))
+  if (a.combine == Combine::add && ((a.dtype == DType::float32 && scatter_parts<float>(a)) ||
+                                    (a.dtype == DType::float64 && scatter_parts<double>(a)) ||
+                                    (a.dtype == DType::int64 && scatter_parts<uint64_t>(a))))
     return;
   if (a.combine == Combine::assign)
     by_size(a.item, [&](auto tag) { scatter_typed<decltype(tag), Combine::assign>(a); });

@@ -175,6 +175,21 @@ void gemm_bf16(const GemmArgs& x) {
   if (!gemm_pairs(x)) gemm_half<bf16_in, bf16_out>(x);
 }
 
+void gemm_pack(const GemmPackArgs& x) {
+  *x.bytes = 0;
+#ifdef FLAMBEAU_PAIRS
+  if (x.type != GemmType::bf16 || x.k < 2 || !has_pairs()) return;
+  const PairPanels panels(x.k, x.n);
+  *x.bytes = panels.numbers() * static_cast<int64_t>(sizeof(float));
+  float* out = static_cast<float*>(x.out);
+  if (!out) return;
+  if (x.from == GemmType::f32)
+    panels.pack_all(out, static_cast<const float*>(x.b), x.b_row, x.b_col, true);
+  else
+    panels.pack_all(out, static_cast<const uint16_t*>(x.b), x.b_row, x.b_col, true);
+#endif
+}
+
 // -- integers and complex numbers: rows of B added up -------------------------------------------
 
 template <class R>
@@ -259,6 +274,7 @@ void gemm_impl(const GemmArgs& x) {
 }  // namespace
 
 FLAMBEAU_REGISTER(gemm_kernel, gemm_impl);
+FLAMBEAU_REGISTER(gemm_pack_kernel, gemm_pack);
 
 }  // namespace FLAMBEAU_ISA
 }  // namespace flambeau

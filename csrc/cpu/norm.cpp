@@ -98,11 +98,27 @@ struct Channels {
 
   // By a mean and a variance that are given.
   void apply() const {
+    if constexpr (sizeof(T) == 4)
+      if (a.bf16) return apply_bf16();
     const T* x = static_cast<const T*>(a.x);
     T* y = static_cast<T*>(a.out);
     const V r = a.weight ? spread(a.weight) * rsqrt() : rsqrt();
     const V shift = (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r;
     walk([&](int64_t i, int64_t k) { (V::load_n(x + i, k) * r + shift).store_n(y + i, k); });
+  }
+
+  void apply_bf16() const {
+    const uint16_t* x = static_cast<const uint16_t*>(a.x);
+    uint16_t* y = static_cast<uint16_t*>(a.out);
+    const V r = a.weight ? spread(a.weight) * rsqrt() : rsqrt();
+    const V shift = (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r;
+    walk([&](int64_t i, int64_t k) {
+      if (k >= W) return store_bf16(y + i, load_bf16(x + i) * r + shift);
+      uint16_t part[W] = {};
+      for (int64_t q = 0; q < k; ++q) part[q] = x[i + q];
+      store_bf16(part, load_bf16(part) * r + shift);
+      for (int64_t q = 0; q < k; ++q) y[i + q] = part[q];
+    });
   }
 
   void forward() {

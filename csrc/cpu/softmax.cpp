@@ -28,9 +28,8 @@ void forward_row(const T* x, T* y, int64_t n, bool logarithm) {
   using V = Vec<T>;
   const T least = -kInf<T>;
   V top[4] = {V(least), V(least), V(least), V(least)}, total[4] = {V(0), V(0), V(0), V(0)};
-  each_of_four<T>(n, top, [&](int64_t i, int64_t m, V& t) {
-    t = max(t, V::load_n(x + i, m, least));
-  });
+  each_of_four<T>(n, top,
+                  [&](int64_t i, int64_t m, V& t) { t = max(t, V::load_n(x + i, m, least)); });
   const T largest = hmax(max(max(top[0], top[1]), max(top[2], top[3])));
   each_of_four<T>(n, total, [&](int64_t i, int64_t m, V& t) {
     const V e = exp(V::load_n(x + i, m, least) - V(largest));
@@ -74,8 +73,8 @@ void forward_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t m, boo
   }
   const V scale = logarithm ? largest + log(total) : V(1) / total;
   for (int64_t k = 0; k < n; ++k) {
-    const V v = logarithm ? V::load_n(x + k * stride, m) - scale
-                          : V::load_n(y + k * stride, m) * scale;
+    const V v =
+        logarithm ? V::load_n(x + k * stride, m) - scale : V::load_n(y + k * stride, m) * scale;
     v.store_n(y + k * stride, m);
   }
 }

@@ -26,34 +26,44 @@ void for_rows(const CompressedArgs& a, const F& f) {
   });
 }
 
+// Columns [from, from + n) of one row of the result, V registers of them.
+template <class T, int V>
+FLAMBEAU_INLINE bool row_block(const CompressedArgs& a, int64_t r, int64_t first, int64_t last,
+                               int64_t from, int64_t n) {
+  constexpr int64_t W = Vec<T>::size, kAhead = 8;
+  const T* values = static_cast<const T*>(a.values);
+  const T* right = static_cast<const T*>(a.right) + from;
+  bool bad = false;
+  Vec<T> sum[V];
+  for (int v = 0; v < V; ++v) sum[v] = T(0);
+  for (int64_t k = first; k < last; ++k) {
+    const int64_t c = a.column[k];
+    if (static_cast<uint64_t>(c) >= static_cast<uint64_t>(a.columns)) [[unlikely]] {
+      bad = true;
+      continue;
+    }
+    const int64_t soon = k + kAhead < a.count ? a.column[k + kAhead] : c;
+    if (static_cast<uint64_t>(soon) < static_cast<uint64_t>(a.columns))
+      for (int v = 0; v < V; ++v) __builtin_prefetch(right + soon * a.width + v * W);
+    const Vec<T> value(values[k]);
+    const T* row = right + c * a.width;
+    for (int v = 0; v < V; ++v) sum[v] = fma(value, Vec<T>::load_n(row + v * W, n - v * W), sum[v]);
+  }
+  T* out = static_cast<T*>(a.out) + r * a.width + from;
+  for (int v = 0; v < V; ++v) sum[v].store_n(out + v * W, n - v * W);
+  return bad;
+}
+
 template <class T>
 void product(const CompressedArgs& a) {
-  constexpr int64_t kBlock = 64;
-  const T* values = static_cast<const T*>(a.values);
-  const T* right = static_cast<const T*>(a.right);
-  T* out = static_cast<T*>(a.out);
+  constexpr int64_t W = Vec<T>::size;
   for_rows(a, [&](int64_t r, int64_t first, int64_t last) {
     bool bad = false;
-    for (int64_t from = 0; from < a.width; from += kBlock) {
-      const int64_t n = a.width - from < kBlock ? a.width - from : kBlock;
-      T sum[kBlock] = {};
-      for (int64_t k = first; k < last; ++k) {
-        const int64_t c = a.column[k];
-        if (static_cast<uint64_t>(c) >= static_cast<uint64_t>(a.columns)) [[unlikely]] {
-          bad = true;
-          continue;
-        }
-        const T v = values[k];
-        const T* row = right + c * a.width + from;
-        if (n == kBlock) {
-#pragma GCC unroll 16
-          for (int64_t i = 0; i < kBlock; ++i) sum[i] += v * row[i];
-        } else {
-          for (int64_t i = 0; i < n; ++i) sum[i] += v * row[i];
-        }
-      }
-      __builtin_memcpy(out + r * a.width + from, sum, static_cast<size_t>(n) * sizeof(T));
-    }
+    int64_t from = 0;
+    for (; from + 4 * W <= a.width; from += 4 * W)
+      bad |= row_block<T, 4>(a, r, first, last, from, 4 * W);
+    for (; from < a.width; from += W)
+      bad |= row_block<T, 1>(a, r, first, last, from, a.width - from < W ? a.width - from : W);
     return bad;
   });
 }

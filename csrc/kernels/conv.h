@@ -16,6 +16,17 @@ struct ConvArgs {
   const void* bias = nullptr;  // per channel of what is written, where it is not the weight
 };
 
+// A forward convolution of bfloat16 as products of pairs of channels, from packed filters.
+struct ConvPairsArgs : ConvArgs {
+  // Where not null, nothing is computed: set to the size of the packed filters, 0 where there is
+  // no such form; and the filters are packed to `pack`, if that is given.
+  int64_t* bytes = nullptr;
+  void* pack = nullptr;
+  bool weight_is_float = false;  // float32, to be rounded
+  const void* packed = nullptr;
+};
+inline Kernel<void(const ConvPairsArgs&)> conv_pairs_kernel{"convolution"};
+
 inline Kernel<void(const ConvArgs&)> conv_output_kernel{"convolution"};
 inline Kernel<void(const ConvArgs&)> conv_input_kernel{"transposed convolution"};
 inline Kernel<void(const ConvArgs&)> conv_weight_kernel{"convolution's weight gradient"};

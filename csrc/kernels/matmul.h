@@ -25,8 +25,20 @@ struct GemmArgs {
   int64_t bias_stride = 1;
   bool bias_rows = false;
   Activation activation = Activation::none;
+  const void* packed_b = nullptr;  // B as gemm_pack_kernel left it; b is not read then
 };
 
 inline Kernel<void(const GemmArgs&)> gemm_kernel{"matmul"};
+
+// Packs B once for many products of `type`. b is of that type, or float32 that is to be rounded.
+struct GemmPackArgs {
+  GemmType type, from;
+  int64_t k, n;
+  const void* b;
+  int64_t b_row, b_col;
+  int64_t* bytes;  // set to the size of the pack, 0: products of this kind do not take packs
+  void* out;       // null where only the size is asked for
+};
+inline Kernel<void(const GemmPackArgs&)> gemm_pack_kernel{"matmul"};
 
 }  // namespace flambeau

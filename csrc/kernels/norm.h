@@ -19,6 +19,7 @@ struct NormArgs {
   int64_t grain;  // rows in a block of layer normalization
   bool fixed;     // batch normalization by the given mean and variance
   bool centered;  // layer normalization: false for the root mean square, which is then `var`
+  bool bf16;      // x and out are bfloat16, the rest float32: forward, by the given statistics
 };
 inline Kernel<void(const NormArgs&)> batch_norm_kernel{"batch_norm"};
 inline Kernel<void(const NormArgs&)> layer_norm_kernel{"layer_norm"};

@@ -109,9 +109,7 @@ struct Plan {
   }
 };
 
-bool is_mask(const Tensor& t) {
-  return t.dtype() == DType::boolean || t.dtype() == DType::uint8;
-}
+bool is_mask(const Tensor& t) { return t.dtype() == DType::boolean || t.dtype() == DType::uint8; }
 
 void check_mask_shape(const Tensor& x, const Tensor& mask, int64_t first) {
   for (int64_t d = 0; d < mask.dim(); ++d) {

@@ -3,7 +3,8 @@
 // the other two.
 #include "../kernels/conv.h"
 
-#include "gemm.h"
+#include "../autocast.h"
+#include "../packs.h"
 #include "shape.h"
 
 namespace flambeau {
@@ -59,29 +60,34 @@ Ints result_sizes(Role role, const Tensor& a, const Tensor& b, IntSpan size, int
   return sizes;
 }
 
-// A kernel of one on bfloat16: a product of the weight by each image.
-bool is_product(Role role, const Tensor& x, const Tensor& w, const Geometry& g) {
-  if (role != Role::output || x.dtype() != DType::bfloat16 || g.groups != 1) return false;
-  for (size_t d = 0; d < g.stride.size(); ++d)
-    if (w.sizes()[d + 2] != 1 || g.stride[d] != 1 || g.padding[d] != 0) return false;
-  return true;
-}
-Tensor product_of(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan size) {
-  const Ints sizes = result_sizes(Role::output, x, w, size, 1);
-  Tensor out = empty(sizes, x.options());
-  if (out.is_meta() || out.numel() == 0) return out;
-  const Tensor dx = x.contiguous_raw(), dw = w.contiguous_raw();
-  const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
-  const int64_t n = sizes[0], filters = sizes[1], channels = x.sizes()[1];
-  const int64_t positions = out.numel() / (n * filters);
-  GemmArgs a{.type = GemmType::bf16};
-  if (bias.defined()) a.bias = dense_bias.data(), a.bias_rows = true;
-  const auto view = [](const Tensor& t, const Ints& s, const Ints& strides) {
-    return t.as_strided_raw(s, strides, t.impl()->offset);
+// The output of a bfloat16 convolution in pairs of channels, undefined where there is no such form.
+// w is bfloat16, or float32 that autocast left to be rounded while it is packed.
+Tensor in_pairs(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan size,
+                const Geometry& g) {
+  if (x.device_type() != DeviceType::cpu || x.numel() == 0 || w.numel() == 0) return {};
+  Tensor out = empty(result_sizes(Role::output, x, w, size, g.groups), x.options());
+  if (out.numel() == 0) return {};
+  ConvPairsArgs a;
+  set_sizes(a, x, w, out, g);
+  a.weight_is_float = w.dtype() == DType::float32;
+  int64_t bytes = 0;
+  a.bytes = &bytes;
+  conv_pairs_kernel(DeviceType::cpu, a);
+  if (bytes == 0) return {};
+  const auto pack = [&](void* to) {
+    const Tensor dense = w.contiguous_raw();
+    a.weight = dense.data(), a.pack = to;
+    conv_pairs_kernel(DeviceType::cpu, a);
   };
-  run_gemm(a, view(dw, Ints{n, filters, channels}, Ints{0, channels, 1}),
-           view(dx, Ints{n, channels, positions}, Ints{channels * positions, positions, 1}),
-           view(out, Ints{n, filters, positions}, Ints{filters * positions, positions, 1}));
+  const auto size_of_pack = static_cast<size_t>(bytes);
+  Ref<Storage> packed = kept_pack(Pack::filters, g.groups, w, size_of_pack, pack);
+  if (!packed) pack((packed = Storage::allocate(size_of_pack, Device{}))->data);
+  const Tensor dx = x.contiguous_raw();
+  const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
+  if (bias.defined()) a.bias = dense_bias.data();
+  a.bytes = nullptr;
+  a.input = dx.data(), a.output = out.data(), a.packed = packed->data;
+  conv_pairs_kernel(DeviceType::cpu, a);
   return out;
 }
 
@@ -101,13 +107,14 @@ Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias,
     column[1] = bias.numel();
     return call_add(out, call_reshape(bias, column));
   }
-  if (is_product(role, a, b, g)) return product_of(a, b, bias, size);
+  if (t == DType::bfloat16 && role == Role::output)
+    if (Tensor out = in_pairs(a, b, bias, size, g); out.defined()) return out;
   const DType work = t == DType::float32 || t == DType::float64 ? t
                      : is_floating(t)                           ? DType::float32
                                                                 : DType::float64;
   Tensor out = empty(result_sizes(role, a, b, size, g.groups), a.options(work));
   if (!out.is_meta()) {
-    const Tensor wa = a.to_raw(work), wb = b.to_raw(work);
+    const Tensor wa = a.to_raw(work), wb = b.to_raw(t).to_raw(work);
     const Tensor wbias = bias.defined() ? bias.to_raw(work) : bias;
     if (role == Role::output) run(role, wa, wb, out, wbias, g);
     if (role == Role::input) run(role, out, wb, wa, wbias, g);
@@ -216,8 +223,8 @@ void check_tensors(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
         transposed ? "transposed=1" : "groups=", transposed ? "" : std::to_string(groups),
         ", weight of size ", w.sizes(), ", expected input", x.sizes(), " to have ", in,
         " channels, but got ", x.sizes()[1], " channels instead");
-  check(x.dtype() == w.dtype(), op, "(): Input type (", x.dtype(), ") and weight type (", w.dtype(),
-        ") should be the same");
+  check(x.dtype() == w.dtype() || later_cast(x, w), op, "(): Input type (", x.dtype(),
+        ") and weight type (", w.dtype(), ") should be the same");
   check(x.device() == w.device(), op, "(): Input is on ", x.device(), " and weight on ",
         w.device());
   if (x.dtype() == DType::boolean)

@@ -78,6 +78,21 @@ void run_gemm(GemmArgs x, const Tensor& a, const Tensor& b, const Tensor& c) {
   run_batches(x, batches(a, b, c), 0, static_cast<int64_t>(itemsize(c.dtype())), c.device_type());
 }
 
+Ref<Storage> kept_columns(const Tensor& b, DType t) {
+  if (b.device_type() != DeviceType::cpu || t != DType::bfloat16 || b.numel() == 0) return nullptr;
+  int64_t bytes = 0;
+  GemmPackArgs x{GemmType::bf16, gemm_type(b.dtype(), "linear"),
+                 b.sizes()[0],   b.sizes()[1],
+                 b.data(),       b.strides()[0],
+                 b.strides()[1], &bytes,
+                 nullptr};
+  gemm_pack_kernel(DeviceType::cpu, x);
+  return kept_pack(Pack::products, 0, b, static_cast<size_t>(bytes), [&](void* out) {
+    x.out = out;
+    gemm_pack_kernel(DeviceType::cpu, x);
+  });
+}
+
 Tensor adjoint(const Tensor& t) {
   static const OpCall transpose("transpose"), conj("conj");
   Tensor r = transpose(t, -2, -1);

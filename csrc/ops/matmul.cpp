@@ -1,4 +1,5 @@
 // Matrix products: mm, bmm, matmul, mv, dot, linear and the forms that add to them.
+#include "../autocast.h"
 #include "gemm.h"
 
 namespace flambeau {
@@ -65,12 +66,13 @@ bool is_one(const Scalar& s) { return s.to<complex128>() == complex128(1); }
 
 // out = beta input + alpha a b, input expanded to out.
 void add_product(const Tensor& out, const Tensor& input, const Tensor& a, const Tensor& b,
-                 const Factors& f, const char* op) {
+                 const Factors& f, const char* op, const void* packed_b = nullptr) {
   check(input.dtype() == a.dtype(), op, "(): self and mat2 must have the same dtype, but got ",
         input.dtype(), " and ", a.dtype());
-  same_type(a, b, op);
+  if (!packed_b) same_type(a, b, op);
   GemmArgs x{.type = gemm_type(a.dtype(), op)};
   set_factors(x, f);
+  x.packed_b = packed_b;
   const Tensor wide = expand_raw(input, out.sizes());
   const Ints& s = wide.strides();
   bool row = is_one(f.beta) && is_one(f.alpha) && !out.is_meta();
@@ -324,19 +326,22 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   for (int64_t s : sizes) rows *= s;
   check(last == k, "linear(): mat1 and mat2 shapes cannot be multiplied (", rows, "x", last,
         " and ", k, "x", n, "): input ", input.sizes(), ", weight ", weight.sizes());
-  same_type(input, weight, "linear");
+  if (!later_cast(input, weight)) same_type(input, weight, "linear");
   if (weight.dim() == 2) sizes.push_back(n);
   Tensor out = empty(sizes, input.options());
   const Tensor x = input.dim() == 2 ? input : reshape_raw(input, Ints{rows, k});
   const Tensor y = out.as_strided_raw(Ints{rows, n}, Ints{n, 1}, 0);
   const int64_t row = weight.dim() == 2 ? weight.strides()[0] : 0, col = weight.stride(-1);
-  const Tensor w = weight.as_strided_raw(Ints{k, n}, Ints{col, row}, weight->offset);
+  Tensor w = weight.as_strided_raw(Ints{k, n}, Ints{col, row}, weight->offset);
+  const Ref<Storage> pack = weight.dim() == 2 ? kept_columns(w, input.dtype()) : nullptr;
+  const void* packed = pack ? pack->data : nullptr;
+  if (!pack) w = w.to_raw(input.dtype());
   if (!bias.defined()) {
-    run_gemm({.type = gemm_type(input.dtype(), "linear")}, x, w, y);
+    run_gemm({.type = gemm_type(input.dtype(), "linear"), .packed_b = packed}, x, w, y);
   } else {
     const Tensor wide = expand_raw(bias, sizes);
     const bool matrix = bias.dim() <= 1 && weight.dim() == 2;
-    add_product(y, matrix ? bias : reshape_raw(wide, y.sizes()), x, w, {1, 1}, "linear");
+    add_product(y, matrix ? bias : reshape_raw(wide, y.sizes()), x, w, {1, 1}, "linear", packed);
   }
   return out;
 }

@@ -11,14 +11,16 @@ namespace {
 
 const void* memory(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
 
-void check_inputs(const Tensor& x, std::initializer_list<Tensor> others, const char* op) {
-  check(x.dtype() == DType::float32 || x.dtype() == DType::float64, op,
-        "(): expected float32 or float64, got ", x.dtype());
+void check_inputs(const Tensor& x, std::initializer_list<Tensor> others, const char* op,
+                  bool bf16 = false) {
+  const DType wanted = bf16 ? DType::float32 : x.dtype();
+  check(wanted == DType::float32 || wanted == DType::float64, op,
+        "(): expected float32 or float64, got ", wanted);
   check(x.dim() >= 2, op, "(): expected at least 2 dimensions, got ", x.dim());
   for (const Tensor& t : others)
-    check(!t.defined() || (t.dtype() == x.dtype() && t.device() == x.device() && t.dim() == 1 &&
+    check(!t.defined() || (t.dtype() == wanted && t.device() == x.device() && t.dim() == 1 &&
                            t.numel() == x.sizes()[1]),
-          op, "(): weight and bias need one ", x.dtype(), " for each of ", x.sizes()[1]);
+          op, "(): weight and bias need one ", wanted, " for each of ", x.sizes()[1]);
 }
 
 bool channels_last(const Tensor& x) {
@@ -119,7 +121,8 @@ void backward(Backward& b) {
 // -- batch normalization by given statistics -----------------------------------------------------
 Tensor fixed_forward(const Tensor& input, const Tensor& weight, const Tensor& bias,
                      const Tensor& mean, const Tensor& var, double eps) {
-  check_inputs(input, {weight, bias, mean, var}, "batch_norm");
+  const bool bf16 = input.dtype() == DType::bfloat16 && mean.dtype() == DType::float32;
+  check_inputs(input, {weight, bias, mean, var}, "batch_norm", bf16);
   const bool last = channels_last(input);
   Tensor out = empty_as(input);
   if (input.is_meta()) return out;
@@ -127,7 +130,7 @@ Tensor fixed_forward(const Tensor& input, const Tensor& weight, const Tensor& bi
                b = bias.defined() ? bias.contiguous_raw() : bias, m = mean.contiguous_raw(),
                v = var.contiguous_raw();
   NormArgs a = arguments(x, eps);
-  a.fixed = true;
+  a.fixed = true, a.bf16 = bf16;
   a.x = x.data(), a.weight = memory(w), a.bias = memory(b);
   a.out = out.data(), a.mean = m.data(), a.var = v.data();
   batch_norm_kernel(x.device_type(), a);
@@ -168,8 +171,8 @@ Tensor layer_norm(const Tensor& input, const Ints& shape, const Tensor& weight, 
   }
   int64_t n = 1;
   for (int64_t s : shape) n *= s;
-  bool direct = input.numel() > 0 &&
-                (input.dtype() == DType::float32 || input.dtype() == DType::float64);
+  bool direct =
+      input.numel() > 0 && (input.dtype() == DType::float32 || input.dtype() == DType::float64);
   for (const Tensor& t : {weight, bias})
     direct = direct && (!t.defined() || (t.sizes() == shape && t.dtype() == input.dtype() &&
                                          t.device() == input.device()));

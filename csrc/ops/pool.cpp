@@ -156,6 +156,14 @@ Tensor avg_pool1d(const Tensor& input, const Ints& kernel, const std::optional<I
 Tensor adaptive_average(const Tensor& x, const Ints& size, bool transposed) {
   check_windows(x, size, {});
   const auto dims = static_cast<int64_t>(size.size());
+  bool whole = !transposed && is_floating(x.dtype()) && x.is_contiguous() && x.numel() > 0;
+  for (int64_t n : size) whole = whole && n == 1;
+  if (whole) {
+    static const OpCall mean("mean");
+    Ints inner;
+    for (int64_t d = x.dim() - dims; d < x.dim(); ++d) inner.push_back(d);
+    return mean(x, inner, true);
+  }
   std::vector<Axis> axes;
   for (size_t d = 0; d < size.size(); ++d) {
     const int64_t here = x.sizes()[static_cast<size_t>(x.dim() - dims) + d];

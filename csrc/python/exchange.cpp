@@ -111,7 +111,7 @@ Tensor tensor_at(Ref<Storage> storage, DType dtype, IntSpan sizes, IntSpan strid
 struct Export {
   Ref<Storage> storage;  // the tensor may be given another one meanwhile
   std::vector<Py_ssize_t> shape, strides;
-  explicit Export(const Tensor& t) : storage(t->storage) { ++storage->lent; }
+  explicit Export(const Tensor& t) : storage(t->storage) { storage->lend(); }
   Export(Export&& other) = default;
   ~Export() {
     if (storage) --storage->lent;
@@ -281,7 +281,7 @@ enum : uint8_t { kDLInt, kDLUInt, kDLFloat, kDLHandle, kDLBfloat, kDLComplex, kD
 struct Lent {
   DLManagedTensor managed;
   Tensor tensor;
-  Lent(DLManagedTensor m, const Tensor& t) : managed(m), tensor(t) { ++tensor->storage->lent; }
+  Lent(DLManagedTensor m, const Tensor& t) : managed(m), tensor(t) { tensor->storage->lend(); }
   ~Lent() { --tensor->storage->lent; }
 };
 

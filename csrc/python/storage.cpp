@@ -56,7 +56,10 @@ PyObject* storage_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
 }
 
 PyObject* nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_of(self)->nbytes); }
-PyObject* data_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(storage_of(self)->data); }
+PyObject* data_ptr(PyObject* self, PyObject*) {
+  ++storage_of(self)->writes;  // who has the address may write
+  return PyLong_FromVoidPtr(storage_of(self)->data);
+}
 Py_ssize_t length(PyObject* self) { return static_cast<Py_ssize_t>(storage_of(self)->nbytes); }
 
 PyObject* resize(PyObject* self, PyObject* size) {
@@ -93,7 +96,7 @@ int set_byte(PyObject* self, Py_ssize_t i, PyObject* value) {
     int64_t v;
     check_type(value && int_from(value, &v), "can only set storage content with an int");
     *byte_at(self, i) = static_cast<uint8_t>(v);
-    ++storage_of(self)->version;
+    ++storage_of(self)->version, ++storage_of(self)->writes;
     return 0;
   });
 }
@@ -114,7 +117,7 @@ int getbuffer(PyObject* self, Py_buffer* view, int flags) {
   if (PyBuffer_FillInfo(view, self, s->nbytes ? s->data : &nowhere,
                         static_cast<Py_ssize_t>(s->nbytes), 0, flags))
     return -1;
-  ++s->lent;  // its address is out
+  s->lend();  // its address is out
   return 0;
 }
 void releasebuffer(PyObject* self, Py_buffer*) { --storage_of(self)->lent; }

@@ -30,8 +30,13 @@ def batch_norm(
         elif tensor.numel() != channels or (input.dim() < 2 and input.numel()):
             raise RuntimeError(f"{name} should contain {channels} elements not {tensor.numel()}")
     state = (running_mean, running_var, weight, bias)
+    tensors = (input, weight, bias)
     half = input.dtype in (torch.float16, torch.bfloat16)
     if half and input.numel() and all(t is None or t.dtype == torch.float32 for t in state):
+        wanted = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+        if not training and not wanted and input.dim() > 1 and input.dtype == torch.bfloat16:
+            fixed = internal["_batch_norm_fixed"]
+            return fixed(input, weight, bias, running_mean, running_var, eps)
         output = batch_norm(input.float(), *state, training, momentum, eps)
         return output.to(input.dtype)
     fused = fusible(input, channels, weight, bias, layout=True)
