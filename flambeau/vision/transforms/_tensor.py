@@ -28,7 +28,7 @@ def convert_dtype(image, dtype):
             raise RuntimeError(f"The cast from {source} to {dtype} cannot be performed safely.")
         return (image * (max_value(dtype) + 1 - 1e-3)).to(dtype)
     if dtype.is_floating_point:
-        return image.to(dtype) / max_value(source)
+        return image.to(dtype).div_(max_value(source))
     wide, narrow = max_value(source), max_value(dtype)
     if wide > narrow:
         return (image // ((wide + 1) // (narrow + 1))).to(dtype)
@@ -142,11 +142,7 @@ def gray(image, channels):
         made = (0.2989 * red + 0.587 * green + 0.114 * blue).to(image.dtype).unsqueeze(-3)
     else:
         made = image
-    return (
-        made.expand(*image.shape[:-3], channels, *image.shape[-2:]).clone()
-        if channels == 3
-        else made
-    )
+    return made.expand(*image.shape[:-3], channels, *image.shape[-2:]) if channels == 3 else made
 
 
 def warp(image, matrix, size, mode, fill):

@@ -6,7 +6,7 @@ import flambeau
 from flambeau import nn
 from flambeau.nn import functional as F
 
-from ...ops import clip_boxes_to_image, generalized_box_iou_loss, sigmoid_focal_loss
+from ...ops import generalized_box_iou_loss, sigmoid_focal_loss
 from . import _utils as det_utils
 from .anchor_utils import AnchorGenerator
 from .faster_rcnn import MEAN, STD
@@ -205,25 +205,12 @@ class FCOS(SingleStage):
         ]
         return self.head.compute_loss(targets, head_outputs, anchors, matched)
 
-    def postprocess_detections(self, head_outputs, anchors, image_shapes):
-        detections = []
-        for i, shape in enumerate(image_shapes):
-            boxes, scores, labels = [], [], []
-            for regression, logits, centred, anchor in zip(
-                head_outputs["bbox_regression"],
-                head_outputs["cls_logits"],
-                head_outputs["bbox_ctrness"],
-                anchors[i],
-                strict=True,
-            ):
-                score = flambeau.sqrt(flambeau.sigmoid(logits[i]) * flambeau.sigmoid(centred[i]))
-                score, index, label = self._best(score)
-                box = self.box_coder.decode(regression[i][index], anchor[index])
-                boxes.append(clip_boxes_to_image(box, shape))
-                scores.append(score)
-                labels.append(label)
-            detections.append(self._detections(boxes, scores, labels, shape))
-        return detections
+    def _scores(self, outputs):
+        classes, centred = outputs["cls_logits"], outputs["bbox_ctrness"]
+        return flambeau.sqrt(flambeau.sigmoid(classes) * flambeau.sigmoid(centred))
+
+    def _decode(self, codes, anchors):
+        return self.box_coder.decode(codes, anchors)
 
 
 def _resnet50_fpn(weights_backbone, progress, trainable, trained, num_classes, **options):

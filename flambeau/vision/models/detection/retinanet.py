@@ -10,7 +10,6 @@ from ...ops import (
     Conv2dNormActivation,
     FrozenBatchNorm2d,
     box_iou,
-    clip_boxes_to_image,
     sigmoid_focal_loss,
 )
 from ...ops.feature_pyramid_network import LastLevelP6P7
@@ -202,23 +201,11 @@ class RetinaNet(SingleStage):
                 matched.append(self.proposal_matcher(box_iou(target["boxes"], anchor)))
         return self.head.compute_loss(targets, head_outputs, anchors, matched)
 
-    def postprocess_detections(self, head_outputs, anchors, image_shapes):
-        detections = []
-        for i, shape in enumerate(image_shapes):
-            boxes, scores, labels = [], [], []
-            for regression, logits, anchor in zip(
-                head_outputs["bbox_regression"],
-                head_outputs["cls_logits"],
-                anchors[i],
-                strict=True,
-            ):
-                score, index, label = self._best(flambeau.sigmoid(logits[i]))
-                box = self.box_coder.decode_single(regression[i][index], anchor[index])
-                boxes.append(clip_boxes_to_image(box, shape))
-                scores.append(score)
-                labels.append(label)
-            detections.append(self._detections(boxes, scores, labels, shape))
-        return detections
+    def _scores(self, outputs):
+        return flambeau.sigmoid(outputs["cls_logits"])
+
+    def _decode(self, codes, anchors):
+        return self.box_coder.decode_single(codes, anchors)
 
 
 def resnet_p7(weights_backbone, progress, trainable, trained, p6_channels=256, **options):

@@ -10,9 +10,9 @@ from ._utils import check_boxes
 
 
 class SingleStage(nn.Module):
-    """Backbone, head and anchors; a subclass has `compute_loss` and `postprocess_detections`.
+    """Backbone, head and anchors; a subclass has `compute_loss`, and `_scores` and `_decode`.
 
-    The class sets backbone, anchor_generator, head and transform.
+    The class sets backbone, anchor_generator, head and transform, and the bounds of what it finds.
     """
 
     per_level = True  # whether postprocessing wants the head's outputs level by level
@@ -38,6 +38,21 @@ class SingleStage(nn.Module):
             anchors = [a.split(counts) for a in anchors]
         found = self.postprocess_detections(outputs, anchors, images.image_sizes)
         return self.transform.postprocess(found, images.image_sizes, sizes)
+
+    def postprocess_detections(self, head_outputs, anchors, image_shapes):
+        """The best boxes of each image: the best of each level, less what they overlap."""
+        detections = []
+        for i, shape in enumerate(image_shapes):
+            boxes, scores, labels = [], [], []
+            for level, anchor in enumerate(anchors[i]):
+                outputs = {name: maps[level][i] for name, maps in head_outputs.items()}
+                score, index, label = self._best(self._scores(outputs))
+                box = self._decode(outputs["bbox_regression"][index], anchor[index])
+                boxes.append(box_ops.clip_boxes_to_image(box, shape))
+                scores.append(score)
+                labels.append(label)
+            detections.append(self._detections(boxes, scores, labels, shape))
+        return detections
 
     def _detections(self, boxes, scores, labels, shape):
         """The best of one image, after removing what overlaps a better one of its class."""
