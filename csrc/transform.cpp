@@ -14,7 +14,7 @@ TransformBinding transform_binding;
 namespace {
 
 const OpCall alias_op("alias"), copy_op("copy_"), clone_op("clone"), stack_op("stack"),
-    select_op("select"), detach_op("detach"), as_strided_op("as_strided");
+    select_op("select"), as_strided_op("as_strided");
 
 Tensor mark(const Tensor& t, Transformed x) {
   live_examples += x.batch;
@@ -256,18 +256,13 @@ TensorList derivatives(const Op& op, const Value* primals, const Value* tangents
   return out;
 }
 
-bool is_detach(const Op& op) {
-  static const Op* const detach = find_op("detach");
-  return &op == detach;
-}
-
 void forward_mode(const Op& op, Value* args, Value* results, int level) {
   Value primals[kMaxArgs], tangents[kMaxArgs];
   take_apart(op, args, level, primals, tangents);
   call_op(op, primals, results);
-  if (op.flags & kNotDifferentiable && !is_detach(op)) return;
+  if (op.flags & kNotDifferentiable) return;  // detach() among them: it stops derivatives too
   // A view's derivative is the same view of the derivative: writes through one reach the other.
-  if (op.flags & kView || is_detach(op)) {
+  if (op.flags & kView) {
     if (results[0].is_tensor() && results[0].as_tensor().is_same(primals[0].as_tensor())) {
       results[0] = args[0];
       return;

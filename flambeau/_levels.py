@@ -119,6 +119,17 @@ def lift(tensor):
     return tensor
 
 
+def cut(tensor):
+    """The tensor without the graph that made it; unlike detach(), with its derivatives."""
+    found = _C._transformed(tensor)
+    if found is None:
+        return tensor.detach()
+    batch, level, value, other = found
+    if batch:
+        return _C._make_batch(cut(value), other, level)
+    return _C._make_dual(cut(value), cut(other), level)
+
+
 # -- dual numbers ----------------------------------------------------------------------------------
 def _common_batches(a, b):
     """(values of both with the same batch dimensions in front, [(level, size)] they stand for)."""

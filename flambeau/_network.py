@@ -114,16 +114,14 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
     if not training:
         return output, input.new_empty(0), input.new_empty(0)
     dims = [d for d in range(input.dim()) if d != 1]
-    with torch.no_grad():  # forward mode has derivatives of the statistics, reverse mode none
-        return output, *_statistics(input, dims, eps)
+    return output, *_statistics(input.detach(), dims, eps)
 
 
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """Layer normalization, with the mean and one over the standard deviation that it used."""
     output = F.layer_norm(input, normalized_shape, weight, bias, eps)
     dims = list(range(-len(normalized_shape), 0))
-    with torch.no_grad():
-        mean, scale = _statistics(input, dims, eps)
+    mean, scale = _statistics(input.detach(), dims, eps)
     shape = [*input.shape[: len(dims) * -1], *[1] * len(dims)]
     return output, mean.reshape(shape), scale.reshape(shape)
 

@@ -67,7 +67,7 @@ def test_pieces():
         assert fwAD.unpack_dual(x).tangent is None
         assert fwAD.unpack_dual(d).tangent.equal(t)
         assert fwAD.unpack_dual(d.argmax()).tangent is None
-        assert fwAD.unpack_dual(d.detach()).tangent.equal(t)
+        assert fwAD.unpack_dual(d.detach()).tangent is None
     assert fwAD.unpack_dual(d).tangent is None
 
 
@@ -164,3 +164,20 @@ def test_function():
 
     with pytest.raises(NotImplementedError, match="jvp"):
         jvp(Without.apply, (x,), (t,))
+
+
+def test_detach_stops_derivatives_in_every_mode():
+    x, v = torch.tensor([1.0, 2.0]), torch.ones(2)
+    for cut in (torch.detach, lambda t: t.detach(), lambda t: t.data):
+        assert torch.func.jvp(lambda t, cut=cut: cut(t) * t, (x,), (v,))[1].tolist() == [1.0, 2.0]
+    # straight through: the value rounded, the derivative of what came
+    through = torch.func.jvp(lambda t: t + (t.round() - t).detach(), (x + 0.3,), (v,))
+    assert [t.tolist() for t in through] == [[1.0, 2.0], [1.0, 1.0]]
+
+    def f(t):
+        return (t.detach() * t**2).sum()
+
+    forward_over_reverse = torch.func.hessian(f)(x)
+    reverse_over_reverse = torch.func.jacrev(torch.func.jacrev(f))(x)
+    assert torch.equal(forward_over_reverse, torch.diag(2 * x))
+    assert torch.equal(forward_over_reverse, reverse_over_reverse)

@@ -1,6 +1,6 @@
 """Gradients: backward, grad, Function, gradient modes, hooks on the graph, checks."""
 
-from .. import _C
+from .. import _C, _levels
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, FunctionCtx, NestedIOFunction
 from .grad_mode import (
@@ -122,7 +122,7 @@ def _batched(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
 
     found = iter(vmap(pull)(*(grads[i] for i in given)))
     out = tuple(next(found) if t else None for t in there)
-    return out if create_graph else tuple(g if g is None else g.detach() for g in out)
+    return out if create_graph else tuple(g if g is None else _levels.cut(g) for g in out)
 
 
 def grad(

@@ -1,6 +1,6 @@
 """Derivatives of functions of tensors: jacobian, hessian, and products with them."""
 
-from .. import _C
+from .. import _C, _levels
 from .grad_mode import enable_grad
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -30,7 +30,7 @@ def _unpack(items, single):
 
 
 def _finish(items, create_graph):
-    return tuple(items) if create_graph else tuple(t.detach() for t in items)
+    return tuple(items) if create_graph else tuple(map(_levels.cut, items))
 
 
 def _grad(outputs, inputs, grads, create_graph, strict, name):
@@ -140,7 +140,7 @@ def _forward_jacobian(func, inputs):
     items, single = _as_tuple(inputs, "inputs")
     items = tuple(x.detach() for x in items)
     numbers = 0 if single else tuple(range(len(items)))
-    return tree_map(lambda t: t.detach(), jacfwd(func, numbers)(*items))
+    return tree_map(_levels.cut, jacfwd(func, numbers)(*items))
 
 
 def _all_rows(output, flat, inputs, create_graph):

@@ -78,7 +78,7 @@ class _Tape:
         """A result as the caller may see it: without the graph of this run."""
         if not isinstance(tensor, _C.Tensor):
             return tensor
-        return tensor if self.depends_on_others(tensor) else tensor.detach()
+        return tensor if self.depends_on_others(tensor) else _levels.cut(tensor)
 
     def gradients(self, outputs, cotangents, retain):
         """Of each input, examples of the same batches."""
@@ -92,7 +92,7 @@ class _Tape:
                 out.append(x.detach().new_zeros(x.shape))
             else:
                 g = _dress(g, self.levels)
-                out.append(g if create else g.detach())
+                out.append(g if create else _levels.cut(g))
         return out
 
 
@@ -213,11 +213,7 @@ def linearize(func, *primals):
                     f"{t.shape} and {t.dtype}"
                 )
         found = transposed(tangents)[0]
-        return (
-            found
-            if live or any(t.requires_grad for t in flat)
-            else tree_map(lambda t: t.detach(), found)
-        )
+        return found if live or any(t.requires_grad for t in flat) else tree_map(_levels.cut, found)
 
     live = any(t.requires_grad for t in tree_flatten((output, primals))[0])
     return output, push
