@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 import flambeau as torch
 import flambeau.nn.functional as F
 from flambeau import nn
-from flambeau.utils.cam import GradCAM, overlay
+from flambeau.utils.cam import LayerCAM, overlay
 from flambeau.utils.data import DataLoader, Subset, random_split
 from flambeau.vision import datasets, models
 from flambeau.vision.transforms import v2
@@ -107,7 +107,7 @@ def draw_gallery(model, loader, path):
     """A row of held-back images, and under it where the class that the model sees is seen."""
     images, _ = next(iter(loader))
     images = images[:8]
-    maps = GradCAM(model, "layer4")(images)
+    maps = LayerCAM(model, "layer3")(images)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     pictures = (images * std + mean).clamp(0, 1)
     save_image(make_grid(torch.cat([pictures, overlay(pictures, maps)]), nrow=len(images)), path)

@@ -96,8 +96,9 @@ class Loader:
             return self._storage_type(name, _utils.STORAGE_TYPES[name]), False
         if module == "torch.storage" and name == "UntypedStorage":
             return self._storage_type(name, None), False
-        if module == "torch" and isinstance(getattr(flambeau, name, None), flambeau.dtype):
-            return getattr(flambeau, name), False
+        value = vars(flambeau).get(name)  # getattr() would import what the file names
+        if module == "torch" and isinstance(value, flambeau.dtype):
+            return value, False
         method = REBUILD.get((module, name))
         if method is not None:
             return getattr(self, method), True

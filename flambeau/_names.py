@@ -142,8 +142,14 @@ def _bytes(data=b""):
     return bytes(_bytearray(data))
 
 
+def _device(name, index=None):
+    if not isinstance(name, str) or len(name) > 40:
+        raise pickle.UnpicklingError(f"a device named {name!r:.40}")
+    return flambeau.device(name) if index is None else flambeau.device(name, index)
+
+
 def _layout(name):
-    found = getattr(flambeau, name.rpartition(".")[2], None)
+    found = vars(flambeau).get(name.rpartition(".")[2])
     if not isinstance(found, flambeau.layout):
         raise pickle.UnpicklingError(f"unknown layout {name!r}")
     return found
@@ -163,7 +169,7 @@ PLAIN = {
     ("collections", "Counter"): (_counter, True),
     ("_codecs", "encode"): (_encode, True),
     ("torch", "Size"): (flambeau.Size, True),
-    ("torch", "device"): (flambeau.device, True),
+    ("torch", "device"): (_device, True),
     ("torch", "Tensor"): (flambeau.Tensor, False),
     ("torch.nn.parameter", "Parameter"): (flambeau.nn.Parameter, False),
     ("torch.serialization", "_get_layout"): (_layout, True),

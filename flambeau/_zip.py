@@ -122,8 +122,10 @@ class Reader:
     def start(self, name):
         """Where in the file the bytes of a member begin."""
         member = self._members[self._root + name]
-        self._file.seek(member.header_offset)
-        head = self._file.read(_LOCAL.size)
+        head = b""
+        if 0 <= member.header_offset < self._size:
+            self._file.seek(member.header_offset)
+            head = self._file.read(_LOCAL.size)
         if len(head) < _LOCAL.size or head[:4] != b"PK\3\4":
             raise RuntimeError(f"load(): member {name!r} of the archive is not where it should be")
         fields = _LOCAL.unpack(head)
@@ -166,7 +168,8 @@ class Reader:
 
 
 def _is_root(name):
-    return name.endswith("/data.pkl") and name.count("/") == 1
+    folder, _, rest = name.partition("/")
+    return rest == "data.pkl" and folder not in ("", ".", "..")
 
 
 class PyTorchFileReader:
