@@ -203,8 +203,8 @@ float16::operator float() const {
   }
   return widen_float<5, 10>(bits);
 }
-float8_e4m3fn::float8_e4m3fn(float f)  // no infinities: overflow is NaN
-    : bits(static_cast<uint8_t>(narrow_float<4, 3>(f, 0x7f, 0x7f, 0x7e))) {}
+float8_e4m3fn::float8_e4m3fn(float f)  // no infinities: overflow is the largest
+    : bits(static_cast<uint8_t>(narrow_float<4, 3>(f, 0x7e, 0x7f, 0x7e))) {}
 float8_e4m3fn::operator float() const {
   if ((bits & 0x7f) == 0x7f) return std::numeric_limits<float>::quiet_NaN();
   return widen_float<4, 3>(bits);

@@ -37,3 +37,10 @@ def test_numbers_and_shapes_may_come_from_elsewhere():
 def test_what_is_no_tensor_is_a_type_error(name):
     with pytest.raises(TypeError, match="must be Tensor, not str"):
         getattr(torch, name)(*["x"] * (2 if name in ("allclose", "kron") else 1))
+
+
+def test_what_is_no_tensor_is_named():
+    x = torch.ones(2)
+    for call in (lambda: torch.isclose(x, 1), lambda: torch.equal(x, 1), lambda: x.kron("a")):
+        with pytest.raises(TypeError, match="position 2"):
+            call()

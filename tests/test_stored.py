@@ -95,7 +95,7 @@ def test_opaque_bytes_are_viewed_and_moved(name):
             compute()
 
 
-@pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3fnuz"])
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz"])
 def test_8_bit_floats_are_looked_at(name):
     x = torch.tensor([1.0, 0.0, nan, 2.0]).to(getattr(torch, name))
     assert (x == x).tolist() == [True, True, False, True]
@@ -124,3 +124,11 @@ def test_convolution_by_the_weights_dimensions():
     assert torch.equal(got, torch.nn.functional.conv2d(x, w, None, (2, 1), 1))
     back = torch.convolution(got, w, None, [2, 1], [0, 0], [1, 1], True, [1, 0], 1)
     assert torch.equal(back, torch.nn.functional.conv_transpose2d(got, w, None, (2, 1), 0, (1, 0)))
+
+
+def test_float8_e4m3fn_rounds_to_the_nearest_and_stops_at_448():
+    x = torch.tensor([0.0, -0.0, 17.0, 19.0, 2**-10, 464.0, -1e9, math.inf, nan])
+    codes = [0, 128, 88, 90, 0, 126, 254, 126, 127]
+    for source in (x, x.double()):
+        assert source.to(torch.float8_e4m3fn).view(torch.uint8).tolist() == codes
+    assert torch.full((), 500.0, dtype=torch.float8_e4m3fn).item() == 448

@@ -18,8 +18,9 @@ FLAMBEAU_INLINE float e4m3_to_float(uint8_t b) {
 FLAMBEAU_INLINE uint8_t float_to_e4m3(float f) {
   const auto sign = static_cast<uint8_t>(__builtin_signbit(f) ? 0x80 : 0);
   float a = __builtin_fabsf(f);
-  if (!(a < 464.0f)) return sign | 0x7f;  // beyond 448 and its rounding, or NaN
-  int e = -6;
+  if (f != f) return sign | 0x7f;
+  if (a >= 464.0f) return sign | 0x7e;  // there is no infinity: the largest, 448
+  int e = -5;  // of zero, so that it has the smallest unit
   if (a > 0) __builtin_frexpf(a, &e);
   int shift = (e - 1 < -6 ? -6 : e - 1) - 3;  // unit in the last place
   int units = static_cast<int>(__builtin_nearbyintf(__builtin_ldexpf(a, -shift)));

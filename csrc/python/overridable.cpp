@@ -43,24 +43,28 @@ bool any_asks(PyObject* const* args, size_t n) {
   return false;
 }
 
-// A missing attribute of something that is no tensor, where the schema wants one first, is a wrong
-// argument.
-void blame_argument(PyObject* function, PyObject* first) {
-  if (is_tensor(first) || !PyErr_ExceptionMatches(PyExc_AttributeError)) return;
+// Where the schema wants a tensor, a missing attribute of something else is a wrong argument.
+void blame_argument(PyObject* function, PyObject* const* args, size_t nargs) {
+  if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return;
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
   Py schema = Py::steal(PyObject_GetAttrString(function, "schema"));
   const char* text = schema ? PyUnicode_AsUTF8(schema.get()) : nullptr;
-  std::string_view view = text ? text : "";
-  const size_t open = view.find('('), end = view.find_first_of(",)=", open + 1);
-  constexpr std::string_view kTensor = "(Tensor ";
-  if (open != view.npos && end != view.npos && view.substr(open).starts_with(kTensor)) {
-    const size_t from = open + kTensor.size();
-    const std::string name(view.substr(0, open)), argument(view.substr(from, end - from));
-    Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
-    PyErr_Format(PyExc_TypeError, "%s(): argument '%s' (position 1) must be Tensor, not %s",
-                 name.c_str(), argument.c_str(), Py_TYPE(first)->tp_name);
-    return;
+  std::string_view left = text ? text : "";
+  const std::string name(left.substr(0, left.find('(')));
+  left.remove_prefix(std::min(left.size(), name.size() + 1));
+  for (size_t i = 0; i < nargs; ++i) {
+    constexpr std::string_view kTensor = "Tensor ";
+    const size_t end = left.find_first_of(",)=");
+    if (end == left.npos || left[end] == '=') break;  // defaults may hold commas
+    if (left.starts_with(kTensor) && !is_tensor(args[i])) {
+      const std::string argument(left.substr(kTensor.size(), end - kTensor.size()));
+      Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
+      PyErr_Format(PyExc_TypeError, "%s(): argument '%s' (position %zu) must be Tensor, not %s",
+                   name.c_str(), argument.c_str(), i + 1, Py_TYPE(args[i])->tp_name);
+      return;
+    }
+    left.remove_prefix(std::min(left.size(), end + 2));
   }
   PyErr_Clear();
   PyErr_Restore(type, value, trace);
@@ -75,7 +79,7 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
   }
   PyObject* result = PyObject_Vectorcall(function_of(self), args, nargsf, kwnames);
   if (!result && nargs > 0) [[unlikely]]
-    blame_argument(function_of(self), args[0]);
+    blame_argument(function_of(self), args, nargs);
   return result;
 }
 
