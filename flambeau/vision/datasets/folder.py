@@ -28,7 +28,9 @@ def pil_loader(path):
     from PIL import Image
 
     with open(path, "rb") as file:
-        return Image.open(file).convert("RGB")
+        image = Image.open(file)
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 default_loader = pil_loader
