@@ -257,3 +257,33 @@ def test_errors_of_types():
 def test_meta():
     x, w = torch.empty(2, 3, 8, 8, device="meta"), torch.empty(4, 3, 3, 3, device="meta")
     assert F.conv2d(x, w, stride=2, padding=1).shape == (2, 4, 4, 4)
+
+
+@pytest.mark.parametrize("size", [14, 5])  # by minimal filtering, and packed
+def test_a_weight_that_changes_is_packed_again(size):
+    x = array(5, 40, size, size, dtype="float32")
+    module = torch.nn.Conv2d(40, 48, 3, padding=1, bias=False)
+    w, tx = module.weight, torch.from_numpy(x)
+
+    def check():
+        with torch.no_grad():
+            for _ in range(3):
+                y = module(tx)
+                expected = reference(x, w.detach().clone().numpy(), (1, 1), (1, 1), (1, 1), 1)
+                np.testing.assert_allclose(y.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+    check()
+    with torch.no_grad():
+        w.mul_(2)
+    check()
+    w.data.add_(0.1)
+    check()
+    module.load_state_dict({"weight": torch.randn(48, 40, 3, 3)})
+    check()
+    w.detach().numpy()[3] = 1
+    check()
+    w.data = torch.randn(48, 40, 3, 3)
+    check()
+    with torch.no_grad():
+        w.view(-1)[::7] = 0
+    check()

@@ -9,10 +9,26 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
+// Nothing to sum over: what is written is the bias.
+bool nothing(const ConvArgs& a) {
+  for (int i = 0; i < 3; ++i)
+    if (a.in[i] <= 0 || a.out[i] <= 0 || a.kernel[i] <= 0) return true;
+  return a.batch <= 0 || a.in_channels <= 0 || a.out_channels <= 0;
+}
+
 template <class T>
-Filters<T> pack_filters(const Conv<T>& c) {
+int64_t packed_filters(const Conv<T>& c) {
   const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
-  T* packed = scratch_for<T>(Scratch::packed_b, c.a.groups * tiles * rows * c.depth + Vec<T>::size);
+  return c.a.groups * tiles * rows * c.depth + Vec<T>::size;
+}
+template <class T>
+Filters<T> filters_at(const Conv<T>& c, const T* packed) {
+  const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
+  return {tiles, rows, packed, tiles * rows * c.depth, 1, rows};
+}
+template <class T>
+Filters<T> pack_filters(const Conv<T>& c, T* packed) {
+  const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
   // In order: the store of a tile's last vector reaches into the next tile.
   for (int64_t i = 0; i < c.a.groups * tiles; ++i) {
     const int64_t first = i % tiles * rows;
@@ -20,9 +36,13 @@ Filters<T> pack_filters(const Conv<T>& c) {
       pack(packed + i * rows * c.depth, rows, c.weight(i / tiles * c.filters + first), c.depth, 1,
            min(rows, c.filters - first), c.depth, T(1));
   }
-  return {tiles, rows, packed, tiles * rows * c.depth, 1, rows};
+  return filters_at(c, packed);
 }
 // Where they are read about once, packing would cost more than it gains.
+template <class T>
+bool filters_once(const Conv<T>& c) {
+  return !DirectConv<T>::fits(c) && c.a.batch * c.positions <= 2 * kTileCols<T>;
+}
 template <class T>
 Filters<T> filters_in_place(const Conv<T>& c) {
   const int64_t tiles = ceil_div(c.filters, kTileRows), rows = ceil_div(c.filters, tiles);
@@ -114,11 +134,28 @@ void each_plane(const Conv<T>& c, int64_t planes, const F& f) {
 
 // Where it pays, and where what it gave is finite.
 template <class T, class F>
-bool by_winograd(const Conv<T>& c, const F& f) {
+bool by_winograd(const Conv<T>& c, int64_t worth, const F& f) {
   if constexpr (sizeof(T) == 4)
-    return Winograd<T>::fits(c) && f();
+    return Winograd<T>::fits(c, worth) && f();
   else
     return false;
+}
+
+// The weight as `output` reads it, for one that is kept.
+void conv_filters(const ConvArgs& a, void* to, int64_t* bytes) {
+  *bytes = 0;
+  if (a.is_double || nothing(a)) return;
+  const Conv<float> c(a);
+  if (c.whole() || c.pointwise() || Depthwise<float>::fits(c)) return;
+  float* filters = static_cast<float*>(to);
+  if (Winograd<float>::fits(c)) {
+    const Winograd<float> w(c, false);
+    *bytes = w.all_filters() * static_cast<int64_t>(sizeof(float));
+    if (to) w.transform_filters(filters);
+  } else if (!filters_once(c)) {
+    *bytes = packed_filters(c) * static_cast<int64_t>(sizeof(float));
+    if (to) pack_filters(c, filters);
+  }
 }
 
 template <class T>
@@ -131,10 +168,19 @@ void output(const Conv<T>& c) {
     return each_plane(c, c.a.batch * filters,
                       [&](int64_t i) { d.output(i / filters, i % filters); });
   }
-  if (by_winograd(c, [&] { return Winograd<T>(c, false).output(); })) return;
-  if (DirectConv<T>::fits(c)) return output_lines(c, pack_filters(c));
-  const bool once = c.a.batch * c.positions <= 2 * kTileCols<T>;
-  output_spans(c, once ? filters_in_place(c) : pack_filters(c));
+  const T* kept = static_cast<const T*>(c.a.filters);
+  if constexpr (sizeof(T) == 4)
+    if (Winograd<T>::fits(c)) {
+      if (Winograd<T>(c, false).output(kept)) return;
+      kept = nullptr;
+    }
+  if (filters_once(c)) return output_spans(c, filters_in_place(c));
+  const Filters<T> f = kept ? filters_at(c, kept)
+                            : pack_filters(c, scratch_for<T>(Scratch::packed_b, packed_filters(c)));
+  if (DirectConv<T>::fits(c))
+    output_lines(c, f);
+  else
+    output_spans(c, f);
 }
 
 // -- the input's gradient -----------------------------------------------------------------------
@@ -158,7 +204,7 @@ void input_mirrored(const Conv<T>& c) {
     a.padding[i] = (a.kernel[i] - 1) * a.dilation[i] - c.a.padding[i];
   }
   const Conv<T> turned(a);
-  if (by_winograd(turned, [&] { return Winograd<T>(turned, true).output(); })) return;
+  if (by_winograd(turned, 2048, [&] { return Winograd<T>(turned, true).output(); })) return;
   T* mirrored = scratch_for<T>(Scratch::shared, c.a.out_channels * c.depth);
   constexpr int64_t kBlock = 16;  // channels at a time: neither side jumps at every filter
   const int64_t blocks = ceil_div(c.channels, kBlock);
@@ -447,7 +493,7 @@ template <class T>
 void weight(const Conv<T>& c) {
   if (c.whole()) return weight_whole(c);
   if (c.pointwise()) return weight_pointwise(c);
-  if (by_winograd(c, [&] { return Winograd<T>(c, false).weight(); })) return;
+  if (by_winograd(c, 512, [&] { return Winograd<T>(c, false).weight(); })) return;
   if (!Depthwise<T>::fits(c)) return weight_spans(c);
   const Depthwise<T> d(c);
   parallel_for(0, c.a.out_channels, 1, [&](int64_t begin, int64_t end) {
@@ -461,12 +507,6 @@ void fill_channels(T* out, const T* bias, int64_t batch, int64_t channels, int64
     for (int64_t j = 0; j < size; ++j) out[i * size + j] = bias ? bias[i % channels] : T(0);
 }
 
-// Nothing to sum over: what is written is the bias.
-bool nothing(const ConvArgs& a) {
-  for (int i = 0; i < 3; ++i)
-    if (a.in[i] <= 0 || a.out[i] <= 0 || a.kernel[i] <= 0) return true;
-  return a.batch <= 0 || a.in_channels <= 0 || a.out_channels <= 0;
-}
 int64_t product(const int64_t (&v)[3]) { return v[0] * v[1] * v[2]; }
 
 template <class T>
@@ -494,6 +534,7 @@ void conv_weight(const ConvArgs& a) { (a.is_double ? weight_of<double> : weight_
 
 }  // namespace
 
+FLAMBEAU_REGISTER(conv_filters_kernel, conv_filters);
 FLAMBEAU_REGISTER(conv_output_kernel, conv_output);
 FLAMBEAU_REGISTER(conv_input_kernel, conv_input);
 FLAMBEAU_REGISTER(conv_weight_kernel, conv_weight);

@@ -118,22 +118,27 @@ class Winograd {
     line_ = ceil_div(across_, W) * 2 * W + 2 * W;
   }
 
-  static bool fits(const Conv<T>& c) {
+  // Transformed filters and their sums cost memory traffic: `worth` numbers of them need a tile.
+  static bool fits(const Conv<T>& c, int64_t worth = 2048) {
     if (sizeof(T) != 4 || c.a.kernel[1] != 3 || c.a.kernel[2] != 3) return false;
     for (int i = 0; i < 3; ++i)
       if (c.a.stride[i] != 1 || c.a.dilation[i] != 1) return false;
     const int64_t reduce = c.channels * c.a.kernel[0];
     const int64_t tiles =
         ceil_div(c.a.out[1], 2) * ceil_div(c.a.out[2], 2) * c.a.batch * c.a.out[0];
-    return reduce >= 32 && c.filters >= 32 && tiles >= max(48, reduce * c.filters >> 11) &&
+    return reduce >= 32 && c.filters >= 32 && tiles >= max(48, reduce * c.filters / worth) &&
            reduce * c.a.out_channels * kPlaces < (16 << 20);
   }
 
   // False where something is not finite: then the transforms have spread it, or made a nan of it.
-  bool output() {
+  // `u`: the transformed filters, if there are such already.
+  bool output(const T* u = nullptr) {
     choose_block(max(96, reduce_ * c_.filters >> 10));
-    T* u = scratch_for<T>(Scratch::packed_b, c_.a.groups * filter_numbers() + W);
-    transform_filters(u);
+    if (!u) {
+      T* own = scratch_for<T>(Scratch::packed_b, all_filters());
+      transform_filters(own);
+      u = own;
+    }
     const int64_t blocks = ceil_div(rows_, block_);
     if (blocks * c_.a.groups < 4) {
       set_block(rows_);
@@ -148,6 +153,20 @@ class Winograd {
       });
     }
     return finite_ != 0;
+  }
+
+  int64_t all_filters() const { return c_.a.groups * filter_numbers(); }
+  // u[group][place][tile of rows][reduce][row], as the micro-kernel reads them.
+  void transform_filters(T* u) const {
+    constexpr int64_t kBlock = 16;
+    const int64_t blocks = ceil_div(reduce_, kBlock);
+    parallel_for(
+        0, c_.a.groups * tiles_ * blocks, 1 + 32 / tile_rows_, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t q = i % blocks * kBlock;
+            filter_block(u, i / blocks / tiles_, i / blocks % tiles_, q, min(q + kBlock, reduce_));
+          }
+        });
   }
 
   bool weight() {
@@ -201,18 +220,6 @@ class Winograd {
     return (ceil_div(numbers, line) | 1) * line;
   }
 
-  // u[group][place][tile of rows][reduce][row], as the micro-kernel reads them.
-  void transform_filters(T* u) const {
-    constexpr int64_t kBlock = 16;
-    const int64_t blocks = ceil_div(reduce_, kBlock);
-    parallel_for(
-        0, c_.a.groups * tiles_ * blocks, 1 + 32 / tile_rows_, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t q = i % blocks * kBlock;
-            filter_block(u, i / blocks / tiles_, i / blocks % tiles_, q, min(q + kBlock, reduce_));
-          }
-        });
-  }
   void filter_block(T* u, int64_t group, int64_t tile, int64_t q0, int64_t q1) const {
     constexpr int64_t kMost = 16 * 9 * (kTileRows + Vec<T>::size);
     alignas(kVecBytes) T packed[kMost];

@@ -14,6 +14,7 @@ struct ConvArgs {
   int64_t stride[3] = {1, 1, 1}, padding[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
   void *input = nullptr, *weight = nullptr, *output = nullptr;  // one is written, two are read
   const void* bias = nullptr;  // per channel of what is written, where it is not the weight
+  const void* filters = nullptr;  // for the output: the weight as conv_filters_kernel left it
 };
 
 // A forward convolution of bfloat16 as products of pairs of channels, from packed filters.
@@ -27,6 +28,9 @@ struct ConvPairsArgs : ConvArgs {
 };
 inline Kernel<void(const ConvPairsArgs&)> conv_pairs_kernel{"convolution"};
 
+// Sets the size of the form in which a convolution's output reads its weight, 0 where there is none
+// to keep; where `to` is given, makes it.
+inline Kernel<void(const ConvArgs&, void* to, int64_t* bytes)> conv_filters_kernel{"convolution"};
 inline Kernel<void(const ConvArgs&)> conv_output_kernel{"convolution"};
 inline Kernel<void(const ConvArgs&)> conv_input_kernel{"transposed convolution"};
 inline Kernel<void(const ConvArgs&)> conv_weight_kernel{"convolution's weight gradient"};

@@ -44,6 +44,15 @@ void run(Role role, const Tensor& x, const Tensor& w, const Tensor& y, const Ten
   if (bias.defined()) a.bias = dense_bias.data();
   const Tensor dx = x.contiguous_raw(), dw = w.contiguous_raw(), dy = y.contiguous_raw();
   a.input = dx.data(), a.weight = dw.data(), a.output = dy.data();
+  Ref<Storage> kept;
+  if (role == Role::output) {
+    int64_t bytes = 0;
+    conv_filters_kernel(result.device_type(), a, nullptr, &bytes);
+    if (bytes > 0)
+      kept = kept_pack(Pack::filters, bytes << 20 | g.groups, w, static_cast<size_t>(bytes),
+                       [&](void* to) { conv_filters_kernel(result.device_type(), a, to, &bytes); });
+    if (kept) a.filters = kept->data;
+  }
   const auto& kernel = role == Role::output  ? conv_output_kernel
                        : role == Role::input ? conv_input_kernel
                                              : conv_weight_kernel;
