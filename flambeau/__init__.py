@@ -152,14 +152,16 @@ _ELSEWHERE = {
             "has_mkl has_openmp has_spectral init_num_threads is_vulkan_available "
             "is_warn_always_enabled legacy_contiguous_format lstsq matrix_rank "
             "set_anomaly_enabled set_default_tensor_type set_deterministic_debug_mode "
-            "set_warn_always solve symeig thread_safe_generator to_dlpack"
+            "set_warn_always solve symeig thread_safe_generator to_dlpack "
+            "Event Stream SymBool SymFloat SymInt TensorType get_device_module sym_float sym_int "
+            "sym_ite sym_max sym_min sym_not sym_sum _shape_as_tensor"
         ).split(),
         "_rare_names",
     ),
     **dict.fromkeys(
         (
-            "_check _check_index _check_is_size _check_not_implemented _check_tensor_all "
-            "_check_tensor_all_with _check_type _check_value _check_with"
+            "_assert _assert_async _check _check_index _check_is_size _check_not_implemented "
+            "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with"
         ).split(),
         "_checks",
     ),
@@ -193,7 +195,14 @@ def __getattr__(name):
         value = getattr(import_module(f".{_ELSEWHERE[name]}", __name__), name)
         globals()[name] = value
         return value
-    if not name.startswith("__"):
+    if name.startswith("_foreach_"):
+        from ._foreach import find
+
+        value = find(name)
+        if value is not None:
+            globals()[name] = value
+            return value
+    if not name.startswith("__") or name == "__config__":
         full = f"{__name__}.{name}"
         try:
             return import_module(full)

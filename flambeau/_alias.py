@@ -45,10 +45,56 @@ class _Loader:
         module.__spec__ = self.spec  # the import system has put the alias's in its place
 
 
+def _torch_name(name):
+    """The name under which programs know a module of flambeau; None for any other module."""
+    for theirs, ours in reversed(_NAMES.items()):
+        if name == ours or name.startswith(f"{ours}."):
+            return theirs + name[len(ours) :]
+    return None
+
+
+def _rename(module):
+    """Classes say that they are torch's, as programs print and libraries compare it."""
+    theirs = _torch_name(module.__name__)
+    if theirs is None:  # done already
+        return
+    sys.modules.setdefault(theirs, module)
+    module.__name__ = theirs
+    for value in list(vars(module).values()):
+        if isinstance(value, type) and value.__module__.startswith("flambeau"):
+            try:
+                value.__module__ = _torch_name(value.__module__) or value.__module__
+            except TypeError:  # a class of the core that cannot be changed
+                pass
+
+
+class _Renaming:
+    """The loader of a module of flambeau, whose classes are renamed once they are there."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        self._loader.exec_module(module)
+        _rename(module)
+
+
 class _Finder:
     @staticmethod
     def find_spec(fullname, path=None, target=None):
-        if fullname.partition(".")[0] not in _NAMES:
+        root = fullname.partition(".")[0]
+        if root == "flambeau":
+            spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _Renaming(spec.loader)
+            return spec
+        if root not in _NAMES:
             return None
         return importlib.machinery.ModuleSpec(fullname, _Loader(), origin="flambeau")
 
@@ -58,12 +104,32 @@ class _Finder:
         return [_Distribution(ours) for ours in _NAMES if name in (None, ours)]
 
 
+class _InChildren:
+    """What a child process unpickles first, so that `import torch` gives flambeau there too."""
+
+    def __reduce__(self):
+        return as_torch, ()
+
+
+def _prepare_children():
+    from multiprocessing import spawn
+
+    described = spawn.get_preparation_data
+
+    def get_preparation_data(name):
+        return {"flambeau": _InChildren(), **described(name)}
+
+    spawn.get_preparation_data = get_preparation_data
+
+
 def as_torch():
     """From here on `import torch` and `import torchvision` give flambeau and flambeau.vision.
 
     For programs and libraries that name PyTorch themselves. Call it before any of them is
-    imported; `python -m flambeau program.py` does so. Only this process is concerned: nothing is
-    installed. Modules are flambeau's own objects, so `torch.nn is flambeau.nn`.
+    imported; `python -m flambeau program.py` does so. Only this process is concerned, and those
+    that its `multiprocessing` starts: nothing is installed. Modules are flambeau's own objects, so
+    `torch.nn is flambeau.nn`; from here on their classes call themselves torch's:
+    `<class 'torch.Tensor'>`.
 
     Raises RuntimeError if PyTorch itself has been imported already.
 
@@ -77,3 +143,10 @@ def as_torch():
         if name in sys.modules and sys.modules[name].__name__ != ours:
             raise RuntimeError(f"as_torch(): {name} itself has been imported already")
     sys.meta_path.insert(0, _Finder())
+    import flambeau
+
+    flambeau.torch = flambeau  # torch.torch is torch
+    _prepare_children()
+    for name, module in list(sys.modules.items()):
+        if module is not None and (name == "flambeau" or name.startswith("flambeau.")):
+            _rename(module)

@@ -68,3 +68,18 @@ def _check_tensor_all_with(error_type, cond, message=None):
 def _check_tensor_all(cond, message=None):
     """RuntimeError unless all elements of the bool tensor `cond` are true."""
     _check_tensor_all_with(RuntimeError, cond, message)
+
+
+def _assert(condition, message):
+    """AssertionError unless the condition holds.
+
+    >>> import flambeau as torch
+    >>> torch._assert(True, "never said")
+    """
+    assert condition, message
+
+
+def _assert_async(condition, message="Expected Tensor with single value to be nonzero"):
+    """RuntimeError if the one number of a tensor is zero."""
+    if not bool(condition):
+        raise RuntimeError(message)

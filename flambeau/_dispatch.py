@@ -12,6 +12,7 @@ _ALIASES = {  # records whose operator PyTorch calls otherwise
     "_batch_norm": "native_batch_norm",
     "_batched_products": "bmm",
     "to_copy": "_to_copy",
+    "pin_memory": "_pin_memory",
     "linear": "addmm",
     "softmax": "_softmax",
     "log_softmax": "_log_softmax",
@@ -26,7 +27,32 @@ def _function(name):
         found = _ops.functions.get(prefix + name) or _ops.methods.get(name)
         if found is not None:
             return found
-    return _ops.internal.get(name)
+    return _ops.internal.get(name) or _composed(name)
+
+
+def _composed(name):
+    """Operators of PyTorch that are other functions here, or None."""
+    import flambeau
+
+    if name.startswith("_foreach_"):
+        return getattr(flambeau, name, None)
+    place = {
+        "_assert_async": "_assert_async",
+        "_conj": "conj",
+        "_is_all_true": "all",
+        "_local_scalar_dense": "Tensor.item",
+        "_sparse_addmm": "sparse.addmm",
+        "_sparse_mm_reduce_impl": "sparse.mm",
+        "_unsafe_view": "Tensor.view",
+        "fill_diagonal_": "Tensor.fill_diagonal_",
+        "layer_norm": "nn.functional.layer_norm",
+        "scaled_dot_product_attention": "nn.functional.scaled_dot_product_attention",
+        "sym_size": "Tensor.size",
+    }.get(name)
+    found = flambeau if place else None
+    for part in place.split(".") if place else ():
+        found = getattr(found, part)
+    return found
 
 
 def is_known(name):

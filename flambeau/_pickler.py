@@ -99,7 +99,7 @@ class Pickler(pickle._Pickler):
         if kind is flambeau.Tensor and not state:
             return NotImplemented  # goes to save_tensor
         plain = tensor.detach()
-        if issubclass(kind, flambeau.nn.Parameter) and kind.__module__.startswith("flambeau."):
+        if issubclass(kind, flambeau.nn.Parameter) and flambeau._private.is_own(kind):
             if kind is not flambeau.nn.Parameter:
                 return NotImplemented  # an uninitialized one has no data
             args = (_Plain(plain), tensor.requires_grad, OrderedDict())

@@ -3,6 +3,16 @@
 from . import _C
 
 
+def is_own(cls):
+    """Whether a class is flambeau's, also where it calls itself torch's (see _alias.py)."""
+    import sys
+
+    root = cls.__module__.partition(".")[0]
+    if root in ("torch", "torchvision"):
+        return sys.modules.get("torch") is sys.modules["flambeau"]
+    return root == "flambeau"
+
+
 def _log_api_usage_once(event):
     """Notes for PyTorch's authors which part of it a program used; nobody is told here."""
 

@@ -218,3 +218,83 @@ eig = _removed("eig", "linalg.eig")
 lstsq = _removed("lstsq", "linalg.lstsq")
 solve = _removed("solve", "linalg.solve")
 matrix_rank = _removed("matrix_rank", "linalg.matrix_rank")
+
+
+class TensorType:
+    """The type of tensors where annotations name it."""
+
+
+class _Symbolic:
+    """A number that only a compiler's trace knows: here every number is known."""
+
+    def __init__(self, node):
+        raise RuntimeError(f"{type(self).__name__}: numbers are known here, so there is none")
+
+
+class SymInt(_Symbolic):
+    __doc__ = _Symbolic.__doc__
+
+
+class SymFloat(_Symbolic):
+    __doc__ = _Symbolic.__doc__
+
+
+class SymBool(_Symbolic):
+    __doc__ = _Symbolic.__doc__
+
+
+def sym_int(a):
+    """int(a)."""
+    return int(a)
+
+
+def sym_float(a):
+    """float(a)."""
+    return float(a)
+
+
+def sym_max(a, b):
+    """max(a, b), a float if one of them is."""
+    return max(float(a), float(b)) if float in (type(a), type(b)) else max(a, b)
+
+
+def sym_min(a, b):
+    """min(a, b), a float if one of them is."""
+    return min(float(a), float(b)) if float in (type(a), type(b)) else min(a, b)
+
+
+def sym_not(a):
+    """not a."""
+    return not a
+
+
+def sym_ite(b, t, f):
+    """t if b, else f."""
+    return t if b else f
+
+
+def sym_sum(args):
+    """sum(args)."""
+    return sum(args)
+
+
+def _shape_as_tensor(self):
+    """The sizes of a tensor as a tensor."""
+    return flambeau.tensor(self.shape, dtype=flambeau.int64)
+
+
+def get_device_module(device=None):
+    """The module of a device: flambeau.cpu, or flambeau.cuda for "cuda"."""
+    from importlib import import_module
+
+    kind = "cpu" if device is None else flambeau.device(device).type
+    try:
+        return import_module(f"flambeau.{kind}")
+    except ModuleNotFoundError:
+        raise RuntimeError(f"Device '{kind}' does not have a corresponding module") from None
+
+
+def __getattr__(name):
+    if name in ("Event", "Stream"):
+        return getattr(flambeau.cpu, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,8 @@ to take any amount of memory, and deep keys overflow its stack.
 import pickle
 import struct
 
+from ._private import is_own
+
 _KEYS = (str, bytes, int, float, bool, type(None), complex)
 _MAX_KEY_DEPTH = 8
 _MALFORMED = (KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
@@ -197,7 +199,7 @@ def check_key(key, depth=0):
             raise pickle.UnpicklingError("a key nested too deep")
         for part in key:
             check_key(part, depth + 1)
-    elif not isinstance(key, _KEYS) and type(key).__module__.partition(".")[0] != "flambeau":
+    elif not isinstance(key, _KEYS) and not is_own(type(key)):
         raise pickle.UnpicklingError(f"a key of type {type(key).__name__}")
 
 

@@ -1,6 +1,7 @@
 """Values that another thread may still be computing."""
 
 import concurrent.futures
+import types
 
 __all__ = ["Future", "collect_all", "wait_all"]
 
@@ -15,6 +16,8 @@ class Future:
     >>> g.wait()
     2
     """
+
+    __class_getitem__ = classmethod(types.GenericAlias)
 
     def __init__(self, *, devices=None):
         self._future = concurrent.futures.Future()

@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 
+DEFAULT_PROTOCOL = 2
+MAP_LOCATION = object  # what map_location may be: a function, a device, a text, a dict; for hints
+
+
 class LoadEndianness(enum.Enum):
     """The byte order taken for files that do not say."""
 

@@ -18,7 +18,14 @@ import torchvision.transforms as T
 import flambeau
 
 assert torch is flambeau and nn is flambeau.nn and torch.nn is nn
-assert nn.Module.__module__.startswith("flambeau.") and F is flambeau.nn.functional
+assert F is flambeau.nn.functional and torch.torch is torch and torch.__name__ == "torch"
+import copy, pickle
+assert repr(torch.Tensor) == "<class 'torch.Tensor'>" == str(type(torch.ones(1)))
+assert nn.Linear.__module__ == "torch.nn.modules.linear" in sys.modules
+assert repr(torch.optim.SGD) == "<class 'torch.optim.sgd.SGD'>"
+net = pickle.loads(pickle.dumps(copy.deepcopy(nn.Sequential(nn.Linear(1, 1), nn.ReLU()))))
+assert repr(net).startswith("Sequential(")
+normal = torch.distributions.Normal(0.0, 1.0).expand((2,))
 assert T is flambeau.vision.transforms and nn.__spec__.name == "flambeau.nn"
 assert importlib.metadata.version("torch") == torch.__version__ >= "2.1"
 try:
@@ -39,6 +46,29 @@ def test_a_program_runs_unedited(tmp_path):
     out = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert out.returncode == 0, out.stderr
     assert out.stdout == "torch.Size([1, 3]) __main__ ['--lr', '1']\n"
+
+
+CHILDREN = """
+import torch, torch.multiprocessing as mp
+
+def work(rank, weight):
+    with torch.no_grad():
+        weight[rank] = type(weight).__module__ == "torch"
+
+if __name__ == "__main__":
+    weight = torch.zeros(2).share_memory_()
+    mp.spawn(work, (weight,), nprocs=2)
+    print(weight.tolist())
+"""
+
+
+def test_children_import_torch_too(tmp_path):
+    (tmp_path / "program.py").write_text(CHILDREN)
+    root = os.path.dirname(os.path.dirname(os.path.abspath(torch.__file__)))
+    run = [sys.executable, "-m", "flambeau", str(tmp_path / "program.py")]
+    env = {**os.environ, "PYTHONPATH": root}
+    out = subprocess.run(run, capture_output=True, text=True, env=env)
+    assert out.stdout == "[1.0, 1.0]\n", out.stderr
 
 
 def test_without_a_program_it_says_how():

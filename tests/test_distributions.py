@@ -288,7 +288,7 @@ def test_register_kl_prefers_the_nearest_classes():
 
     assert D.kl_divergence(Mine(0.0, 1.0), D.Normal(0.0, 1.0)) == "mine"
     with pytest.raises(TypeError):
-        D.register_kl(int, D.Normal)
+        D.register_kl("Mine", D.Normal)
 
 
 # -- what is wrong ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections import namedtuple
 
 from .. import _C, _levels
+from .._private import is_own
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from .function import Function
 
@@ -57,7 +58,7 @@ def _dual(cls, args, level):
 
 def _is_operator(cls):
     """flambeau's own operators that are written as Functions: their rules follow from backward."""
-    return cls.__module__.startswith("flambeau.")
+    return is_own(cls)
 
 
 def _derived(cls, primals, tangents, level):

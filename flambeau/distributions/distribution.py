@@ -134,7 +134,7 @@ class Distribution:
     def _new_instance(self, _instance):
         """An object for `expand` to fill; a class with its own __init__ must know how itself."""
         owner = next(cls for cls in type(self).__mro__ if "__init__" in vars(cls))
-        ours = owner.__module__.startswith(__package__)
+        ours = torch._private.is_own(owner)
         return self._get_checked_instance(owner if ours else Distribution, _instance)
 
     def _get_checked_instance(self, cls, _instance=None):

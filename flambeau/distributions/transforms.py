@@ -9,5 +9,6 @@ tensor(2.7183)
 from . import _maps, _transform
 from ._maps import *  # noqa: F403
 from ._transform import *  # noqa: F403
+from ._transform import _InverseTransform  # noqa: F401 (libraries ask for it)
 
 __all__ = sorted(_maps.__all__ + _transform.__all__)

@@ -143,3 +143,6 @@ def vec_to_tril_matrix(vec, diag=0):
     mat = vec.new_zeros(vec.shape[:-1] + (n, n))
     mat[..., rows, columns] = vec
     return mat
+
+
+_standard_normal, _sum_rightmost = standard_normal, sum_rightmost  # names that libraries import

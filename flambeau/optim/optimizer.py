@@ -10,6 +10,19 @@ from flambeau.utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
+ParamsT = "collections.abc.Iterable"  # tensors, (name, tensor) or groups; for annotations
+_params_t = ParamsT
+
+
+class _Required:
+    """A default that says that there is none."""
+
+    def __repr__(self):
+        return "<required parameter>"
+
+
+required = _Required()
+
 _global_pre_hooks = OrderedDict()
 _global_post_hooks = OrderedDict()
 
@@ -38,6 +51,8 @@ def _hooked(step):
     @functools.wraps(step)
     def wrapper(self, *args, **kwargs):
         self._opt_called = True
+        if "_optimizer_step_pre_hooks" not in vars(self):  # a wrapper that skips our __init__
+            return step(self, *args, **kwargs)
         if not (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks

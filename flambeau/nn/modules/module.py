@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _IncompatibleKeys.__module__ = __name__
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
 def _fresh_state():

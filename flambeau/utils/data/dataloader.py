@@ -23,6 +23,9 @@ class _EndlessSampler:
         return itertools.repeat(None)
 
 
+_collate_fn_t = object  # for annotations: a function from samples to a batch
+
+
 class _DatasetKind:
     """Which of the two sorts a dataset is; libraries ask for it by this name."""
 

@@ -35,16 +35,23 @@ class VGG(nn.Module):
 _DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
-def _features(depth, batch_norm):
+def make_layers(cfg, batch_norm=False):
+    """Convolutions of the given widths with ReLU; "M" is a pooling that halves."""
     layers, channels = [], 3
-    for count, width in zip(_DEPTHS[depth], (64, 128, 256, 512, 512), strict=True):
-        for _ in range(count):
-            layers.append(nn.Conv2d(channels, width, 3, padding=1))
-            layers += [nn.BatchNorm2d(width)] if batch_norm else []
-            layers.append(nn.ReLU(inplace=True))
-            channels = width
-        layers.append(nn.MaxPool2d(2, 2))
+    for width in cfg:
+        if width == "M":
+            layers.append(nn.MaxPool2d(2, 2))
+            continue
+        layers.append(nn.Conv2d(channels, width, 3, padding=1))
+        layers += [nn.BatchNorm2d(width)] if batch_norm else []
+        layers.append(nn.ReLU(inplace=True))
+        channels = width
     return nn.Sequential(*layers)
+
+
+def _features(depth, batch_norm):
+    parts = zip(_DEPTHS[depth], (64, 128, 256, 512, 512), strict=True)
+    return make_layers([w for n, width in parts for w in [width] * n + ["M"]], batch_norm)
 
 
 def _vgg(depth, batch_norm, **options):

@@ -1,5 +1,7 @@
 """Joining samples into batches."""
 
+import re
+
 from .._collate import (  # noqa: F401
     collate,
     collate_float_fn,
@@ -10,3 +12,5 @@ from .._collate import (  # noqa: F401
     default_collate_fn_map,
     default_convert,
 )
+
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # NumPy's kinds that are no numbers

@@ -1,0 +1,93 @@
+"""Operators on lists of tensors: `_foreach_add(tensors, 1)` is an add of each of them.
+
+Made on first use from the operator of the name. A list among the arguments goes along with the
+tensors, anything else to each.
+"""
+
+import flambeau
+
+# Names that each tensor's operator does not have, or has with other arguments.
+_SPECIAL = {
+    "copy": lambda t, source, non_blocking=False: t.copy_(source, non_blocking),
+    "zero": lambda t: t.zero_(),
+    "clone": lambda t, memory_format=None: t.clone(),
+    "norm": lambda t, ord=2, dtype=None: flambeau.linalg.vector_norm(t, ord, dtype=dtype),
+    "powsum": lambda t, ord=2, dtype=None: t.abs().pow(ord).sum(dtype=dtype),
+    "maximum": lambda t, other: t.clamp(min=other),
+    "minimum": lambda t, other: t.clamp(max=other),
+    "clamp_min": lambda t, other: t.clamp(min=other),
+    "clamp_max": lambda t, other: t.clamp(max=other),
+    "max": lambda t: t.max(),
+    "addcmul": lambda t, a, b, value=1: t + value * a * b,
+    "addcdiv": lambda t, a, b, value=1: t + value * a / b,
+    "lerp": lambda t, end, weight: flambeau.lerp(t, end, weight),
+}
+_UNARY = (
+    "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 "
+    "neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"
+).split()
+_BINARY = "add sub mul div pow mm".split()
+_OUT_OF_PLACE_ONLY = ("norm", "powsum", "max", "clone", "mm")
+_IN_PLACE_ONLY = ("copy", "zero")
+
+
+def _function(name):
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    if name in _UNARY or name in _BINARY:
+        return getattr(flambeau, name)
+    return None
+
+
+def _each(function, tensors, args, kwargs):
+    lists = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, (list, tuple))]
+    if isinstance(tensors, (list, tuple)):
+        lists.append(tensors)
+    count = len(lists[0])
+    for each in lists:
+        if len(each) != count:
+            raise RuntimeError(f"Tensor lists must be as long, got {count} and {len(each)}")
+    if not count:
+        raise RuntimeError("Tensor list must have at least one tensor.")
+
+    def at(value, i):
+        return value[i] if isinstance(value, (list, tuple)) else value
+
+    for i in range(count):
+        rest = [at(arg, i) for arg in args]
+        options = {key: at(value, i) for key, value in kwargs.items()}
+        yield at(tensors, i), function(at(tensors, i), *rest, **options)
+
+
+def find(name):
+    """The function of a name such as `_foreach_add_`; None if there is no such one."""
+    short = name[len("_foreach_") :]
+    inplace = short.endswith("_")
+    short = short.removesuffix("_")
+    function = _function(short)
+    if function is None or short in (_OUT_OF_PLACE_ONLY if inplace else _IN_PLACE_ONLY):
+        return None
+
+    def foreach(tensors, *args, **kwargs):
+        made = list(_each(function, tensors, *_scalars(args, kwargs)))
+        if not inplace:
+            return tuple(result for _, result in made)
+        for tensor, result in made:
+            if result is not tensor:
+                tensor.copy_(result)
+        return tensors
+
+    foreach.__name__ = foreach.__qualname__ = name
+    foreach.__doc__ = f"{short}() of each tensor of a list{', in place' if inplace else ''}."
+    return foreach
+
+
+_POSITIONAL = frozenset(
+    "other scalar scalars tensor1 tensor2 tensors1 tensors2 weights exponent src".split()
+)
+
+
+def _scalars(args, kwargs):
+    """Arguments by place where the operator of one tensor calls them otherwise."""
+    args = [*args, *(value for key, value in kwargs.items() if key in _POSITIONAL)]
+    return args, {key: value for key, value in kwargs.items() if key not in _POSITIONAL}

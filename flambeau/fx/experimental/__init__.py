@@ -1,0 +1,1 @@
+"""What PyTorch's compiler keeps here; this build has none."""
