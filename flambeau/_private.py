@@ -22,6 +22,19 @@ def _get_accelerator(check=False):
     return _C.device("cpu")
 
 
+def _get_tracing_state():
+    """The trace of jit under way: None, as nothing is traced."""
+
+
+def _are_functorch_transforms_active():
+    """Whether a vmap is open."""
+    from . import _levels
+
+    return len(_levels.vmaps) > 0
+
+
+_C._get_tracing_state = _get_tracing_state
+_C._are_functorch_transforms_active = _are_functorch_transforms_active
 _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it
 _C._log_api_usage_once = _log_api_usage_once
 _C._get_accelerator = _get_accelerator

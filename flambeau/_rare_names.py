@@ -283,17 +283,6 @@ def _shape_as_tensor(self):
     return flambeau.tensor(self.shape, dtype=flambeau.int64)
 
 
-def get_device_module(device=None):
-    """The module of a device: flambeau.cpu, or flambeau.cuda for "cuda"."""
-    from importlib import import_module
-
-    kind = "cpu" if device is None else flambeau.device(device).type
-    try:
-        return import_module(f"flambeau.{kind}")
-    except ModuleNotFoundError:
-        raise RuntimeError(f"Device '{kind}' does not have a corresponding module") from None
-
-
 def __getattr__(name):
     if name in ("Event", "Stream"):
         return getattr(flambeau.cpu, name)

@@ -44,3 +44,14 @@ def test_what_is_no_tensor_is_named():
     for call in (lambda: torch.isclose(x, 1), lambda: torch.equal(x, 1), lambda: x.kron("a")):
         with pytest.raises(TypeError, match="position 2"):
             call()
+
+
+def test_old_programs_scale_before_the_operand():
+    """add(tensor, 2, other) is add(tensor, other, alpha=2), and so on."""
+    a, b = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0])
+    assert torch.add(a, 2, b).tolist() == [7, 12] == a.add(2, b).tolist()
+    assert a.clone().add_(-0.5, b).tolist() == [-0.5, -0.5] == a.sub(0.5, b).tolist()
+    assert a.addcmul(2, a, b).tolist() == [7, 22]
+    assert a.clone().addcdiv_(2.0, b, a).tolist() == [7, 7]
+    with pytest.raises(TypeError):
+        torch.mul(a, 2, b)

@@ -50,8 +50,8 @@ def test_schedules_and_traces(tmp_path):
         for _ in range(6):
             torch.ones(2).exp()
             found.step()
-    assert saved == [3]
-    trace = json.loads((tmp_path / "3.json").read_text())
+    assert saved == [4]
+    trace = json.loads((tmp_path / "4.json").read_text())
     names = [event["name"] for event in trace["traceEvents"]]
     assert names.count("exp") == 2 and trace["traceEvents"][0]["args"]["Call stack"]
     found.export_stacks(str(tmp_path / "stacks"), "self_cpu_time_total")

@@ -442,6 +442,26 @@ bool wants_torch_function(PyObject* const* args, size_t n) {
   return false;
 }
 
+// add(tensor, 2, other) and addcmul(tensor, 2, a, b), which programs of long ago write for
+// add(tensor, other, alpha=2) and addcmul(tensor, a, b, value=2).
+bool parse_scaled(ParsedCall& call, const Op& op, PyObject* const* args, size_t nargs,
+                  bool* subclass) {
+  constexpr size_t kMost = 4;
+  if (nargs < 3 || nargs > kMost || !is_tensor(args[2])) return false;
+  if (!PyFloat_Check(args[1]) && !PyLong_Check(args[1])) return false;
+  const auto& last = op.schema.args.back();
+  if (last.name != "alpha" && last.name != "value") return false;
+  PyObject* moved[kMost] = {args[0]};
+  for (size_t i = 2; i < nargs; ++i) moved[i - 1] = args[i];
+  moved[nargs - 1] = args[1];
+  PyObject* names = PyTuple_Pack(1, last.interned);
+  if (!names) throw PythonError{};
+  Misfit why;
+  bool fits = parse_one(call, op, moved, nargs - 1, names, subclass, &why);
+  Py_DECREF(names);
+  return fits;
+}
+
 }  // namespace
 
 bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t nargs,
@@ -454,6 +474,9 @@ bool parse_call(ParsedCall& call, const Op* op, PyObject* const* args, size_t na
       return !((subclass || torch_function_modes) && !torch_function_disabled);
     if (why.kind == Misfit::none) why = one;
   }
+  bool subclass = false;
+  if (!kwnames && parse_scaled(call, *op, args, nargs, &subclass))
+    return !((subclass || torch_function_modes) && !torch_function_disabled);
   size_t total = nargs + (kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0);
   if (!torch_function_disabled && wants_torch_function(args, total)) return false;
   refuse(op, args, nargs, kwnames, why);

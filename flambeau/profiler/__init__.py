@@ -196,11 +196,11 @@ class profile:
 
     def step(self):
         """The next step of the schedule begins."""
+        self.step_num += 1
         if self.current_action is ProfilerAction.RECORD_AND_SAVE:
             self._end()
             if self.on_trace_ready:
                 self.on_trace_ready(self)
-        self.step_num += 1
         self._act(self.schedule(self.step_num))
 
     def __enter__(self):
