@@ -23,6 +23,11 @@ def is_image_file(filename):
     return has_file_allowed_extension(filename, IMG_EXTENSIONS)
 
 
+# The C library gives memory back to the system, and takes fresh pages for the next image, until it
+# has seen a larger piece freed: half a millisecond for each photograph.
+bytes(1 << 24)
+
+
 def pil_loader(path):
     """An image file as an RGB PIL image."""
     from PIL import Image
