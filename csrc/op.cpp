@@ -353,8 +353,12 @@ void call_inplace(const Op& op, Value* args) {
   Tensor self = args[0].as_tensor();
   if (op.flags & kComposite &&
       !op.inplace) {  // its parts record; the write is a copy of the result
+    static const OpCall clone("clone");
+    if (self.requires_grad() && modes().grad)
+      args[0] = Value(clone(self));  // what the parts save is not what the copy overwrites
     Value results[kMaxResults];
     op.forward(args, results);
+    args[0] = Value(self);
     const Tensor& r = results[0].as_tensor();
     check(can_cast(r.dtype(), self.dtype()), op.schema.name, "_(): result type ", r.dtype(),
           " can't be cast to the desired output type ", self.dtype());

@@ -1,6 +1,7 @@
 """Tensors as text, in PyTorch's form."""
 
 import math
+from types import SimpleNamespace
 
 import flambeau
 from flambeau import _C
@@ -11,7 +12,7 @@ _PROFILES = {
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
 }
-_options = dict(_DEFAULTS)
+PRINT_OPTS = SimpleNamespace(**_DEFAULTS)
 
 
 def set_printoptions(
@@ -28,20 +29,20 @@ def set_printoptions(
     if profile is not None:
         if profile not in _PROFILES:
             raise ValueError(f"set_printoptions(): no profile {profile!r}")
-        _options.update(_PROFILES[profile])
+        vars(PRINT_OPTS).update(_PROFILES[profile])
     given = {
         "precision": precision,
         "threshold": threshold,
         "edgeitems": edgeitems,
         "linewidth": linewidth,
     }
-    _options.update({name: value for name, value in given.items() if value is not None})
-    _options["sci_mode"] = sci_mode
+    vars(PRINT_OPTS).update({name: value for name, value in given.items() if value is not None})
+    PRINT_OPTS.sci_mode = sci_mode
 
 
 def get_printoptions():
     """What set_printoptions() set."""
-    return dict(_options)
+    return dict(vars(PRINT_OPTS))
 
 
 # -- numbers ---------------------------------------------------------------------------------------
@@ -67,19 +68,19 @@ class _Numbers:
             self.width = max(len(f"{v:.0f}") + 1 for v in finite)
         else:
             kind = "e" if self.scientific else "f"
-            self.width = max(len(f"{v:.{_options['precision']}{kind}}") for v in finite)
-        if _options["sci_mode"] is not None:
-            self.scientific = _options["sci_mode"]
+            self.width = max(len(f"{v:.{PRINT_OPTS.precision}{kind}}") for v in finite)
+        if PRINT_OPTS.sci_mode is not None:
+            self.scientific = PRINT_OPTS.sci_mode
 
     def text(self, value):
         if not self.floating:
             out = str(value)
         elif self.scientific:
-            out = f"{value:{self.width}.{_options['precision']}e}"
+            out = f"{value:{self.width}.{PRINT_OPTS.precision}e}"
         elif self.whole:
             out = f"{value:.0f}" + ("." if math.isfinite(value) else "")
         else:
-            out = f"{value:.{_options['precision']}f}"
+            out = f"{value:.{PRINT_OPTS.precision}f}"
         return out.rjust(self.width)
 
 
@@ -102,7 +103,7 @@ def _edges(tensor, shorten):
     """The elements that are shown, as nested lists; in a shortened dimension None is a gap."""
     if tensor.dim() == 0:
         return tensor.item()
-    n, edge = len(tensor), _options["edgeitems"]
+    n, edge = len(tensor), PRINT_OPTS.edgeitems
     if not shorten:
         return tensor.tolist()
     if n <= 2 * edge:
@@ -120,7 +121,7 @@ def _flat(items):
 
 
 def _row(items, form, indent, step):
-    per_line = max(1, (_options["linewidth"] - indent) // (step + 2))
+    per_line = max(1, (PRINT_OPTS.linewidth - indent) // (step + 2))
     texts = [" ..." if v is None else form.text(v) for v in items]
     lines = [texts[i : i + per_line] for i in range(0, len(texts), per_line)] or [[]]
     return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
@@ -135,10 +136,10 @@ def _layout(items, dim, form, indent):
     return "[" + ("," + "\n" * (dim - 1) + " " * (indent + 1)).join(rows) + "]"
 
 
-def _numbers(tensor, indent):
+def _tensor_str(tensor, indent):
     if tensor.numel() == 0:
         return "[]"
-    shorten = tensor.numel() > _options["threshold"]
+    shorten = tensor.numel() > PRINT_OPTS.threshold
     items = _edges(tensor, shorten)
     values = _flat(items)
     if tensor.is_complex():
@@ -152,7 +153,7 @@ def _join(text, suffixes, indent):
     """The suffixes after the numbers, on a new line where the last one has no room left."""
     used = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if used + len(suffix) + 2 > _options["linewidth"]:
+        if used + len(suffix) + 2 > PRINT_OPTS.linewidth:
             text += ",\n" + " " * indent + suffix
             used = indent + len(suffix)
         else:
@@ -192,7 +193,7 @@ def _text(tensor, contents):
     else:
         if tensor.dtype not in _usual_dtypes():
             suffixes.append(dtype)
-        numbers = _numbers(plain, indent)
+        numbers = _tensor_str(plain, indent)
     if tensor.grad_fn is not None:
         suffixes.append(f"grad_fn=<{tensor.grad_fn.name().rpartition('::')[2]}>")
     elif tensor.requires_grad:

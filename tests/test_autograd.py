@@ -467,3 +467,12 @@ def test_queue_callback_runs_at_the_end():
     assert log == [2.0]
     with pytest.raises(RuntimeError, match="during a backward"):
         engine.queue_callback(print)
+
+
+def test_chosen_operators_in_place_keep_what_their_gradients_read():
+    x = torch.tensor([0.25, -1.0, 4.0], requires_grad=True)
+    (x * 1).clamp_min_(0.0).clamp_max_(9.0).add_(1).sqrt_().sum().backward()
+    assert x.grad.tolist() == pytest.approx([0.5 / 1.25**0.5, 0, 0.5 / 5**0.5])
+    y = torch.ones(2, requires_grad=True) * 1
+    y[0].copy_(3)
+    assert y.tolist() == [3, 1] and y.requires_grad

@@ -154,6 +154,11 @@ FLAMBEAU_OPS{
 // --------------------------------------------------------------------------------------
 void copy_(const Tensor& self, const Tensor& src, bool) { copy(self, src); }
 
+// The number as a tensor, which the composite then copies.
+Tensor number_like(const Tensor& self, const Scalar& src, bool) {
+  return scalar_tensor(src, self.options());
+}
+
 void copy_back(Backward& b) {
   static const OpCall sum_to_size("sum_to_size"), to("to");
   if (!b.needs(1)) return;
@@ -172,6 +177,10 @@ FLAMBEAU_OPS{
      .flags = kNoFunction,
      .node = "CopyBackwards",
      .doc = "Writes src, broadcast and converted, into the tensor."},
+    {.schema = "copy_(Tensor(a!) input, Scalar src, bool non_blocking=False) -> Tensor",
+     .forward = native<number_like>,
+     .flags = kComposite | kNoFunction,
+     .doc = "Writes a number, converted, into the tensor."},
     {.schema = "detach(Tensor input) -> Tensor",
      .forward = native<detach>,
      .flags = kNotDifferentiable,

@@ -256,8 +256,9 @@ std::tuple<Tensor, Tensor> frexp(const Tensor& x) {
 
 Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<double> posinf,
                   std::optional<double> neginf) {
-  static const OpCall f("_nan_to_num");
+  static const OpCall f("_nan_to_num"), parts("view_as_real"), whole("view_as_complex");
   if (!is_inexact(x.dtype())) return x.clone_raw();
+  if (is_complex(x.dtype())) return whole(nan_to_num(parts(x), nan, posinf, neginf));
   double largest = x.dtype() == DType::float64    ? std::numeric_limits<double>::max()
                    : x.dtype() == DType::float16  ? 65504.0
                    : x.dtype() == DType::bfloat16 ? 0x1.fep127

@@ -86,11 +86,11 @@ def _check(input, weight, name, of_points):
 
 
 @op(
-    "histogram(Tensor input, int bins, *, float[]? range=None, Tensor? weight=None, "
+    "histogram(Tensor input, int bins=100, *, float[]? range=None, Tensor? weight=None, "
     "bool density=False) -> (Tensor hist, Tensor bin_edges)",
     out=True,
 )
-def histogram(input, bins, *, range=None, weight=None, density=False):
+def histogram(input, bins=100, *, range=None, weight=None, density=False):
     """How many elements (or how much weight) fall between edges, and the edges.
 
     `bins` is a number of equal parts of `range`, or the edges themselves.

@@ -212,7 +212,7 @@ def flipud(input):
 @op("adjoint(Tensor input) -> Tensor")
 def adjoint(input):
     """The last two dimensions exchanged, conjugated where complex."""
-    y = input.transpose(-2, -1)
+    y = input.transpose(-2, -1) if input.dim() else input
     return y.conj() if y.is_complex() else y
 
 

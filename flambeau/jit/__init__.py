@@ -29,6 +29,10 @@ class Error(RuntimeError):
     """What a script raises; here programs get the exception itself."""
 
 
+class TracerWarning(Warning):
+    """A warning of a trace; none is given here, and programs that filter it find it."""
+
+
 class ScriptModule(nn.Module):
     """A base for modules written for TorchScript: a Module."""
 
@@ -68,6 +72,7 @@ def _unchanged(fn):
 
 
 script_method = script_if_tracing = export = interface = _unchanged
+_overload = _overload_method = _unchanged  # declarations of signatures, replaced by what follows
 
 
 def unused(fn):

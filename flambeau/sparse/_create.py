@@ -266,7 +266,7 @@ def _from_dense(x, sparse_dim):
     return coo(indices, values, x.shape, True)
 
 
-@handles("to_sparse", "to_sparse_coo")
+@handles("to_sparse")
 def to_sparse(input, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=None):
     """The tensor without its zeros, in the layout asked for."""
     x = input
@@ -283,6 +283,12 @@ def to_sparse(input, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=
     if layout in (flambeau.sparse_csr, flambeau.sparse_csc):
         return _compress(x, layout)
     return to_coo(x)
+
+
+@handles("to_sparse_coo")
+def to_sparse_coo(input):
+    """The tensor without its zeros, in coordinate format."""
+    return to_sparse(input)
 
 
 @handles("to_sparse_csr")
