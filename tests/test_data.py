@@ -609,6 +609,7 @@ def test_nothing_is_left_behind(end):
 INTERRUPTED = """
 import os, signal, sys, threading, time
 import flambeau as torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 class Slow(torch.utils.data.Dataset):
     def __len__(self):
         return 1000
