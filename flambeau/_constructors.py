@@ -36,7 +36,7 @@ class _OfDType(type):
         data = args[0] if len(args) == 1 else args
         sizes = _integers(data if isinstance(data, flambeau.Size) else args)
         if sizes is not None:
-            return flambeau.empty(sizes or (0,), dtype=cls.dtype)
+            return flambeau.empty(sizes or (0,), dtype=cls.dtype, device="cpu")
         if isinstance(data, flambeau.Tensor):
             if data.dtype != cls.dtype:
                 raise TypeError(f"{cls.__name__}(): expected {cls.dtype}, got {data.dtype}")
@@ -44,7 +44,7 @@ class _OfDType(type):
         if len(args) != 1 or isinstance(data, (bool, float)) or not hasattr(data, "__len__"):
             got = type(data).__name__ if len(args) == 1 else f"{len(args)} arguments"
             raise TypeError(f"{cls.__name__}(): data must be a sequence (got {got})")
-        return flambeau.tensor(data, dtype=cls.dtype)
+        return flambeau.tensor(data, dtype=cls.dtype, device="cpu")
 
 
 for _name, _dtype in _NAMES.items():

@@ -261,7 +261,7 @@ def test_tiles(tiles):
     )
     environment = os.environ | {
         "FLAMBEAU_TILES": tiles,
-        "PYTHONPATH": os.pathsep.join([os.path.dirname(folder), *sys.path]),
+        "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[-2000:]

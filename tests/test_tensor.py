@@ -391,3 +391,8 @@ def test_conditions():
         torch._check(torch.tensor(True))
     with pytest.raises(RuntimeError):
         torch._check_tensor_all(torch.tensor([True, False]))
+
+
+def test_constructors_by_type_are_of_the_cpu():
+    with torch.device("meta"):
+        assert torch.Tensor([1.0]).device.type == torch.FloatTensor(2).device.type == "cpu"

@@ -158,7 +158,7 @@ Tensor legacy_tensor(PyObject* args, Device device) {
 
 PyObject* tensor_new(PyTypeObject* cls, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
-    Device device = default_device();
+    Device device;  // of the CPU, whatever the default for factories is
     if (kwargs && PyDict_GET_SIZE(kwargs)) {
       PyObject* named = PyDict_GetItemString(kwargs, "device");
       if (cls == TensorType && (!named || PyDict_GET_SIZE(kwargs) > 1))
