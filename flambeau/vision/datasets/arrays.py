@@ -40,11 +40,7 @@ class _ArrayDataset(VisionDataset):
 
     def __getitem__(self, index):
         image, target = self._picture(index), self._target(index)
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return len(self.data)

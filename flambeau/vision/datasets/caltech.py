@@ -64,11 +64,7 @@ class Caltech101(_Listed):
                 file = self._path("Annotations", name, f"annotation_{number:04d}.mat")
                 target.append(_matlab(file)["obj_contour"])
         target = tuple(target) if len(target) > 1 else target[0]
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
 
 class Caltech256(_Listed):

@@ -93,11 +93,7 @@ class INaturalist(VisionDataset):
         ranks = {"full": category, **self.categories_map[category]}
         target = tuple(ranks[kind] for kind in self.target_type)
         target = target if len(target) > 1 else target[0]
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return len(self.index)
@@ -140,11 +136,7 @@ class LSUNClass(VisionDataset):
         with self.env.begin(write=False) as transaction:
             image = Image.open(io.BytesIO(transaction.get(self.keys[index]))).convert("RGB")
         target = None
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return self.length
@@ -348,11 +340,7 @@ class SBU(VisionDataset):
     def __getitem__(self, index):
         image = self.loader(os.path.join(self._folder, self.photos[index]))
         target = self.captions[index]
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return len(self.photos)

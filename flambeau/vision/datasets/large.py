@@ -178,11 +178,7 @@ class Places365(VisionDataset):
     def __getitem__(self, index):
         path, target = self.imgs[index]
         image = self.loader(path)
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return len(self.imgs)
@@ -357,8 +353,4 @@ class PCAM(VisionDataset):
             image = Image.fromarray(file["x"][index]).convert("RGB")
         with self._h5py.File(self._targets) as file:
             target = int(file["y"][index, 0, 0, 0])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)

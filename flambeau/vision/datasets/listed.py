@@ -63,11 +63,7 @@ class _Listed(VisionDataset):
     def __getitem__(self, index):
         path, target = self._samples[index]
         image = self.loader(path)
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return len(self._samples)

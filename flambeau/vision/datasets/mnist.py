@@ -94,11 +94,7 @@ class MNIST(VisionDataset):
 
     def __getitem__(self, index):
         image, target = _as_image(self.data[index]), int(self.targets[index])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def _batch_fetcher(self):
         """Whole batches at once, where the transform is one that sees no single image."""

@@ -194,11 +194,7 @@ class _Captions(VisionDataset):
     def __getitem__(self, index):
         name = self.ids[index]
         image, target = self.loader(os.path.join(self.root, name)), self.annotations[name]
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __len__(self):
         return len(self.ids)

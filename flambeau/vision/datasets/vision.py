@@ -24,6 +24,14 @@ class VisionDataset(Dataset):
             transforms = StandardTransform(transform, target_transform)
         self.transforms = transforms
 
+    def _transformed(self, image, target):
+        """Both after `transform` and `target_transform`, as they are set now."""
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
     def __getitem__(self, index):
         raise NotImplementedError("Subclasses of VisionDataset should implement __getitem__.")
 
