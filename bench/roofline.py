@@ -132,14 +132,8 @@ def families(packages):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--against", default="", help="another package, such as torch")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
-    args = parser.parse_args()
-    packages = [importlib.import_module(n) for n in ("flambeau", args.against) if n]
-    for package in packages:
-        if args.threads:
-            package.set_num_threads(args.threads)
+    args, packages = timer.parse(parser)
     lines = []
     tables = [roofline(packages, packages[0].get_num_threads())]
     if args.against:

@@ -32,17 +32,23 @@ def run(function, calls, clock):
     return clock() - start
 
 
-def main(rows):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("only", nargs="?", default=".*", help="rows to run")
+def parse(parser):
+    """The arguments, and the packages to time: flambeau and maybe another."""
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--against", default="", help="another package, such as torch")
-    parser.add_argument("--cpu", action="store_true", help="processor time, not the clock's")
     args = parser.parse_args()
     packages = [importlib.import_module(n) for n in ("flambeau", args.against) if n]
     for package in packages:
         if args.threads:
             package.set_num_threads(args.threads)
+    return args, packages
+
+
+def main(rows):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("only", nargs="?", default=".*", help="rows to run")
+    parser.add_argument("--cpu", action="store_true", help="processor time, not the clock's")
+    args, packages = parse(parser)
     ratios = []
     for name, setup in rows:
         if not re.fullmatch(args.only, name):

@@ -149,7 +149,7 @@ const bool entered = [] {
 
 // -- operators that choose between lines
 // --------------------------------------------------------------
-Tensor div_by_mode(const Value& x, const Value& z, const std::optional<std::string>& mode) {
+Tensor div_mode(const Value& x, const Value& z, const std::optional<std::string>& mode) {
   static const OpCall divide("div"), floor("_div_floor"), trunc("_div_trunc");
   if (!mode) return divide(x, z);
   if (*mode == "floor") return floor(x, z);
@@ -161,14 +161,6 @@ Tensor div_by_mode(const Value& x, const Value& z, const std::optional<std::stri
   if (x.is_tensor() && is_floating(x.as_tensor().dtype()) && itemsize(x.as_tensor().dtype()) == 2)
     return whole(divide(x, z));
   return trunc(x, z);
-}
-
-Tensor div_mode(const Tensor& x, const Value& z, const std::optional<std::string>& mode) {
-  return div_by_mode(x, z, mode);
-}
-
-Tensor div_numbers(const Scalar& x, const Scalar& z, const std::optional<std::string>& mode) {
-  return div_by_mode(x, z, mode);
 }
 
 Tensor clamp(const Tensor& x, const Value& low, const Value& high) {
@@ -305,7 +297,7 @@ FLAMBEAU_OPS({
      .flags = kChoice | kNumbers,
      .doc = "Quotient; rounding_mode is None, 'trunc' or 'floor'."},
     {.schema = "div(Scalar input, Scalar other, *, str? rounding_mode) -> Tensor",
-     .forward = native<div_numbers>,
+     .forward = native<div_mode>,
      .flags = kComposite | kNoMethod,
      .doc = "Quotient of numbers; rounding_mode is None, 'trunc' or 'floor'."},
     {.schema = "bitwise_not(Tensor input) -> Tensor",
