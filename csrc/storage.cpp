@@ -300,10 +300,35 @@ void Storage::resize(size_t n) {
   nbytes = n;
 }
 
+namespace {
+// Memory of somebody else in place of earlier bytes, which are kept as long.
+struct Taken {
+  void* owner;
+  void (*free_owner)(void*);
+  Storage* before;
+
+  static void free(void* self) {
+    auto* taken = static_cast<Taken*>(self);
+    taken->free_owner(taken->owner);
+    taken->before->destroy();
+    delete taken;
+  }
+};
+}  // namespace
+
 void Storage::take(Storage& other) {
   check(&other != this && other.free_foreign, "only memory of somebody else can be taken");
-  check(resizable, "its address is in use elsewhere, so its data cannot move");
-  release_data();
+  if (lent && !in_header()) {  // arrays look at the old bytes and hold on to this storage
+    if (!free_foreign && owner) drop_packs(*this);
+    auto* before = new Storage;
+    before->data = data, before->nbytes = nbytes;
+    before->owner = std::exchange(owner, nullptr);
+    before->free_foreign = std::exchange(free_foreign, nullptr);
+    other.owner = new Taken{other.owner, other.free_foreign, before};
+    other.free_foreign = Taken::free;
+  } else {
+    release_data();
+  }
   data = std::exchange(other.data, nullptr);
   nbytes = std::exchange(other.nbytes, 0);
   owner = std::exchange(other.owner, nullptr);

@@ -168,6 +168,19 @@ def test_logits_far_out():
     assert torch.autograd.grad(loss.sum(), x)[0].tolist() == [0, 0, 1, -1]
 
 
+def test_sure_and_wrong_probabilities():
+    x = torch.tensor([0.0, 1.0, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    z = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    loss = F.binary_cross_entropy(x, z, reduction="none")
+    assert loss[:2].tolist() == [100, 100] and loss[3] == 0
+    (slope,) = torch.autograd.grad(loss.sum(), x, create_graph=True)
+    assert slope.tolist() == [-1e12, 1e12, -2, 0]
+    assert torch.autograd.grad(slope[2], x)[0].tolist() == [0, 0, 4, 0]
+    logits = torch.tensor([50.0, -200.0], requires_grad=True)  # a sigmoid that is 1 or 0
+    F.binary_cross_entropy(logits.sigmoid(), torch.tensor([0.0, 1.0])).backward()
+    assert logits.grad.tolist() == [0, 0]
+
+
 def test_names_of_torch_itself():
     x, z = torch.randn(4, 3), torch.rand(4, 3)
     same = torch.allclose

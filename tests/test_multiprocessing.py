@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 
 import flambeau as torch
@@ -21,6 +22,16 @@ def test_share_memory_moves_the_storage():
         os._exit(0)
     os.waitpid(pid, 0)
     assert x[0, 0] == -1.0
+
+
+def test_arrays_over_the_bytes_before_stay():
+    for x in (torch.arange(2000.0), torch.from_numpy(np.arange(2000.0))):
+        array, row = x.numpy(), x[1:]
+        assert x.share_memory_() is x and row.is_shared()
+        x[3] = -1.0
+        assert row[2] == -1.0 and array[3] == 3.0
+        del x, row
+        assert array.sum() == 1999000.0
 
 
 def test_descriptors_are_closed():

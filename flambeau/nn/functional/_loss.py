@@ -205,10 +205,7 @@ def binary_cross_entropy(
         )
     if _levels.holds((input < 0) | (input > 1)):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    # Logarithms stop at -100, so that a sure and wrong guess costs much but not infinity.
-    log_p = input.log().clamp(min=-100)
-    log_q = (-input).log1p().clamp(min=-100)
-    loss = (target - 1) * log_q - target * log_p
+    loss = internal["_bce"](input, target)
     if weight is not None:
         loss = loss * weight
     return reduce_loss(loss, reduction)
