@@ -43,7 +43,7 @@ def open_checkpoint(file, restore, options, mapped):
     if head[:2] == b"PK":
         from ._zip import Reader
 
-        return _ZipLoader(Reader(file), restore, options, mapped)
+        return ZipLoader(Reader(file, packed=("code/", "extra/")), restore, options, mapped)
     if head[0] == 0x80:  # a pickle
         from ._legacy import LegacyLoader
 
@@ -88,6 +88,10 @@ class Loader:
         self._restore = restore
         self._types = {}
         self._flags_checked = set()  # identities of storages, which the loader keeps
+
+    def is_program(self):
+        """Whether this is a TorchScript archive and no checkpoint."""
+        return False
 
     # -- names -----------------------------------------------------------------------------------
     def _known(self, module, name):
@@ -241,16 +245,11 @@ class Loader:
         return made
 
 
-class _ZipLoader(Loader):
+class ZipLoader(Loader):
     """The format since PyTorch 1.6: a pickle and one member for each storage."""
 
     def __init__(self, reader, restore, options, mapped):
         super().__init__(restore)
-        if "constants.pkl" in reader:
-            raise RuntimeError(
-                "load(): this is a TorchScript archive, a compiled program and not a checkpoint. "
-                "Load it with PyTorch's torch.jit.load and save its state_dict()"
-            )
         self._reader = reader
         self._mapped = mapped
         self._skip_data = options.skip_data
@@ -261,6 +260,11 @@ class _ZipLoader(Loader):
                 raise RuntimeError(f"load(): unknown byte order {order[:20]!r}")
             self._big = order == b"big"
         self._stored = {}  # key -> (its type, TypedStorage)
+        self._folder = "data"
+
+    def is_program(self):
+        """Whether this is a TorchScript archive and no checkpoint."""
+        return "constants.pkl" in self._reader
 
     def load_safely(self, safe_globals):
         self._allow(safe_globals)
@@ -274,7 +278,7 @@ class _ZipLoader(Loader):
 
     def persistent(self, saved_id):
         kind, key, location, count = _checked_id(saved_id)
-        name = f"data/{key}"
+        name = f"{self._folder}/{key}"
         first, stored = self._stored.get(key, (None, None))
         if first is None:
             if name not in self._reader:

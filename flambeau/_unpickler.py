@@ -4,6 +4,7 @@ The standard unpickler is no base for this: its BUILD writes into any object, it
 to take any amount of memory, and deep keys overflow its stack.
 """
 
+import enum
 import pickle
 import struct
 
@@ -165,6 +166,8 @@ class Unpickler:
 
     def _reduce(self):
         args, function = self._stack.pop(), self._stack.pop()
+        if isinstance(function, enum.EnumMeta):  # TorchScript gives the value alone
+            args = args if isinstance(args, tuple) else (args,)
         if not isinstance(args, tuple):
             raise pickle.UnpicklingError("REDUCE without a tuple of arguments")
         self._push(self._checked(function)(*args))

@@ -12,6 +12,7 @@ _END64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR64 = struct.Struct("<4sIQI")
 _END = struct.Struct("<4s4H2IH")
 _UTF8 = 1 << 11
+_LARGEST_FOLDED = 1 << 26  # bytes of a deflated member: source, never weights
 
 
 class Writer:
@@ -77,9 +78,12 @@ class Writer:
 
 
 class Reader:
-    """The members of a checkpoint in a seekable file. What does not add up is a RuntimeError."""
+    """The members of a checkpoint in a seekable file. What does not add up is a RuntimeError.
 
-    def __init__(self, file):
+    Members in the folders of `packed` may be deflated.
+    """
+
+    def __init__(self, file, packed=()):
         import zipfile
 
         self._file = file
@@ -95,13 +99,18 @@ class Reader:
         self._members = {member.filename: member for member in members}
         if len(self._members) != len(members):
             raise RuntimeError("load(): two members of the archive have the same name")
+        stored = 0
         for member in members:
-            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            folded = member.compress_type == zipfile.ZIP_DEFLATED and _in(member.filename, packed)
+            if member.flag_bits & 1 or not (folded or member.compress_type == zipfile.ZIP_STORED):
                 raise RuntimeError(
                     f"load(): member {member.filename!r} is compressed or encrypted; members of a "
                     "checkpoint are stored as they are"
                 )
-        if sum(member.file_size for member in members) > self._size:
+            if folded and member.file_size > _LARGEST_FOLDED:
+                raise RuntimeError(f"load(): member {member.filename!r} is too large")
+            stored += member.compress_size if folded else member.file_size
+        if stored > self._size:
             raise RuntimeError("load(): the members of the archive claim more bytes than it has")
         roots = [name[: -len("data.pkl")] for name in self._members if _is_root(name)]
         if len(roots) != 1:
@@ -130,15 +139,30 @@ class Reader:
             raise RuntimeError(f"load(): member {name!r} of the archive is not where it should be")
         fields = _LOCAL.unpack(head)
         start = member.header_offset + _LOCAL.size + fields[-2] + fields[-1]
-        if start + member.file_size > self._size:
+        if start + (member.compress_size or member.file_size) > self._size:
             raise RuntimeError(f"load(): member {name!r} of the archive goes past its end")
         return start
 
     def read(self, name):
         """The bytes of a small member."""
+        member = self._members[self._root + name]
+        if member.compress_type:
+            return self._unfold(name, member)
         data = bytearray(self.size(name))
         self.read_into(name, data)
         return bytes(data)
+
+    def _unfold(self, name, member):
+        self._file.seek(self.start(name))
+        packed = self._file.read(member.compress_size)
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.file_size + 1)
+        except zlib.error as error:
+            raise RuntimeError(f"load(): member {name!r} cannot be read: {error}") from None
+        if len(data) != member.file_size:
+            raise RuntimeError(f"load(): member {name!r} has not the size that it claims")
+        self._check(name, data)
+        return data
 
     def read_into(self, name, buffer):
         """Fills a buffer of the member's size and checks the sum, where there is one."""
@@ -165,6 +189,11 @@ class Reader:
                 f"load(): member {name!r} of the checkpoint has changed since it was written "
                 "(its CRC-32 differs)"
             )
+
+
+def _in(name, folders):
+    """Whether a member is in one of the folders, below the archive's own."""
+    return name.partition("/")[2].startswith(tuple(folders))
 
 
 def _is_root(name):

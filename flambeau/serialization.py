@@ -346,12 +346,35 @@ def load(
     with _opened(f) as file:
         mapped = _loader.map_file(f, _Options.mmap_flags) if mmap else None
         loader = _loader.open_checkpoint(file, restore, _Options, mapped)
+        if loader.is_program():
+            return _load_program(f, map_location, weights_only)
         if weights_only:
             unknown = set(pickle_load_args) - {"encoding"}
             if unknown:
                 raise TypeError(f"load(): got unexpected arguments {sorted(unknown)}")
             return loader.load_safely(_Options.safe_globals)
         return loader.load_trusting(pickle_module, pickle_load_args)
+
+
+def _load_program(f, map_location, weights_only):
+    """A TorchScript archive that `load` was given."""
+    import warnings
+
+    if weights_only:
+        raise RuntimeError(
+            "load(): Cannot use weights_only=True with TorchScript archives, which are programs "
+            "and no checkpoints. Use flambeau.jit.load, or weights_only=False"
+        )
+    if hasattr(f, "seek"):
+        f.seek(0)
+    found = flambeau.jit.load(f, map_location)
+    warnings.warn(
+        "'torch.load' received a zip file that looks like a TorchScript archive dispatching to "
+        "'torch.jit.load' (call 'torch.jit.load' directly to silence this warning)",
+        UserWarning,
+        stacklevel=3,
+    )
+    return found
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
-"""TorchScript's names for programs that use them. There is no second language here: what is
-scripted or traced is the Python that it was, which runs as it is.
+"""TorchScript's names for programs that use them. What is scripted or traced is the Python that it
+was, which runs as it is; `load` runs the programs of TorchScript archives.
 
 >>> import flambeau as torch
 >>> @torch.jit.script
@@ -15,9 +15,8 @@ import warnings
 from builtins import isinstance as _is_instance
 from typing import Final
 
-from flambeau import nn
-
 from ..futures import Future
+from ._modules import RecursiveScriptModule, ScriptModule
 
 __all__ = """Attribute Error Final Future ScriptFunction ScriptModule annotate enable_onednn_fusion
 export export_opnames fork freeze ignore interface is_scripting is_tracing isinstance load
@@ -31,14 +30,6 @@ class Error(RuntimeError):
 
 class TracerWarning(Warning):
     """A warning of a trace; none is given here, and programs that filter it find it."""
-
-
-class ScriptModule(nn.Module):
-    """A base for modules written for TorchScript: a Module."""
-
-
-class RecursiveScriptModule(ScriptModule):
-    """What PyTorch's `script` makes of a module. Nothing is one here."""
 
 
 class ScriptFunction:
@@ -182,10 +173,16 @@ def save(m, f, _extra_files=None):
 
 
 def load(f, map_location=None, _extra_files=None, _restore_shapes=False):
-    """Raises RuntimeError: programs in TorchScript archives are not run."""
-    raise RuntimeError(
-        "jit.load(): flambeau does not run TorchScript archives; export the model's state_dict()"
-    )
+    """The module that an archive of TorchScript holds: a path, or a file that can seek.
+
+    Archives are those of PyTorch's `torch.jit.save`. Their program is translated to calls of
+    flambeau's operators, and nothing else in it can run. `map_location` says where tensors go, as
+    in `flambeau.load`; `_extra_files` is a dictionary whose values are replaced by the contents of
+    the files that its keys name.
+    """
+    from ._read import load as read
+
+    return read(f, map_location, _extra_files)
 
 
 def export_opnames(m):
