@@ -15,6 +15,8 @@ NodeBinding node_binding;
 // -- nodes ----------------------------------------------------------------------------------------
 static uint64_t next_sequence = 0;  // guarded by the GIL, as reference counts are
 
+uint64_t node_count() { return next_sequence; }
+
 Node::Node() : sequence(next_sequence++) {
   if (modes().anomaly && node_binding.created) [[unlikely]]
     node_binding.created(*this);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "node_names.h"
 #include "pointwise.h"
 #include "stored.h"
 #include "transform.h"
@@ -22,16 +23,17 @@ Table& table() {
   return *t;
 }
 
-// "nn.functional.log_softmax" -> "LogSoftmax"
+// "nn.functional.log_softmax" -> "LogSoftmax", "special.i0e" -> "SpecialI0E"
 std::string camel_case(const std::string& full) {
+  const bool with_space = full.starts_with("special.") || full.starts_with("linalg.");
   std::string out;
   bool upper = true;
-  for (char c : full.substr(full.rfind('.') + 1)) {
-    if (c == '_') {
+  for (char c : full.substr(with_space ? 0 : full.rfind('.') + 1)) {
+    if (c == '_' || c == '.') {
       upper = true;
     } else {
       out += upper ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
-      upper = false;
+      upper = c >= '0' && c <= '9';
     }
   }
   return out;
@@ -84,6 +86,7 @@ Op* register_op(const OpRecord& r) {
       !(op->flags & (kNoMethod | kFactory | kInternal)))
     op->flags |= kMethod;
   if (op->backward) parse_saves(*op, r.saves);
+  if (op->flags & kComposite && r.node) op->flags |= kNamedComposite;
   Op*& first = table().by_name[op->schema.name];
   int overload = 0;
   if (!first) {
@@ -312,10 +315,20 @@ Ref<OpNode> gradient_formula(const Op& op, const Value* args, const TensorList& 
   return node;
 }
 
+// The parts record themselves; where the whole has a name, the last part shows as all of it.
+static void run_composite(const Op& op, Value* args, Value* results) {
+  const bool named = op.flags & kNamedComposite && modes().grad;
+  const uint64_t since = named ? node_count() : 0;
+  op.forward(args, results);
+  for (int r = 0; named && r < op.nresults(); ++r)
+    if (results[r].tag() == Value::tensor)
+      name_composite(results[r].as_tensor(), op.node_name, since);
+}
+
 void call_op(const Op& op, Value* args, Value* results) {
   if (modes().transforms) [[unlikely]]
     if (transformed_call(op, args, results)) return;
-  if (op.flags & kComposite) return op.forward(args, results);
+  if (op.flags & kComposite) return run_composite(op, args, results);
   if (op.flags & kOnlyInplace) {
     call_inplace(op, args);
     results[0] = args[0];
@@ -500,7 +513,7 @@ TensorList OpCall::collect(Value* results) const {
 
 // -- OpNode and what a gradient formula sees
 // ------------------------------------------------------------
-std::string OpNode::name() const { return op->node_name; }
+std::string OpNode::name() const { return name_of(*this); }
 
 void OpNode::release_saved() {
   for (SavedTensor& s : saved) s.reset();

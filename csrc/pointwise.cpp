@@ -365,7 +365,7 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
   double numbers[kMaxNumbers];
   PointwiseNumber full[kMaxNumbers];
   const OpNode& node = b.node();
-  read_numbers(op, node.args.data(), static_cast<int>(node.args.size()), numbers, full);
+  read_numbers(op, node.args.data(), node.op->nargs(), numbers, full);
   Tensor in[3], y;
   uint32_t have = 0;
   auto fetch = [&](uint32_t reads) {

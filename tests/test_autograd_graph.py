@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 import flambeau as torch
+import flambeau.nn.functional as F
 from flambeau.autograd import graph
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -162,3 +163,54 @@ def test_the_gradient_of_what_is_no_leaf_is_warned_about():
         assert x.grad is None
     x.retain_grad()
     assert x.grad is None
+
+
+NODES = {  # what programs print as grad_fn, named as PyTorch names it
+    "SumBackward0": lambda x: x.sum(),
+    "SumBackward1": lambda x: x.sum(0),
+    "MeanBackward1": lambda x: x.mean(1),
+    "MaxBackward0": lambda x: x.max(1)[0],
+    "MaxBackward1": lambda x: x.max(),
+    "PowBackward0": lambda x: x**2,
+    "PowBackward1": lambda x: x**x,
+    "RsubBackward1": lambda x: 1 - x,
+    "MulBackward0": lambda x: 1 / x,
+    "Log1PBackward0": lambda x: x.log1p(),
+    "LinalgVectorNormBackward0": lambda x: x.norm(),
+    "SpecialEntrBackward0": lambda x: torch.special.entr(x),
+    "RepeatBackward0": lambda x: x.repeat(2, 1),
+    "ReflectionPad1DBackward0": lambda x: F.pad(x, (1, 1), mode="reflect"),
+    "NativeLayerNormBackward0": lambda x: F.layer_norm(x[None], (4,)),
+    "NllLossBackward0": lambda x: F.cross_entropy(x, torch.tensor([0, 1, 2])),
+    "MseLossBackward0": lambda x: F.mse_loss(x, torch.zeros(3, 4)),
+    "SmoothL1LossBackward0": lambda x: F.smooth_l1_loss(x, torch.zeros(3, 4)),
+    "BinaryCrossEntropyBackward0": lambda x: F.binary_cross_entropy(x, torch.ones(3, 4)),
+    "AddmmBackward0": lambda x: F.linear(x, torch.ones(2, 4), torch.ones(2)),
+    "MmBackward0": lambda x: F.linear(x, torch.ones(2, 4)),
+    "GluBackward0": lambda x: F.glu(x),
+}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_name_of_a_node(name):
+    x = torch.rand(3, 4, requires_grad=True)
+    y = NODES[name](x)
+    assert type(y.grad_fn).__name__ == y.grad_fn.name() == name
+    assert f"grad_fn=<{name}>" in repr(y)
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+
+
+def test_a_composite_shows_as_one_node():
+    x = torch.rand(3, 4, requires_grad=True)
+    hidden = F.relu(F.linear(x, torch.ones(2, 4), torch.ones(2)))
+    node = F.mse_loss(hidden, torch.zeros(3, 2)).grad_fn
+    assert [n.name() for n, _ in node.next_functions if n] == ["ReluBackward0"]
+    each = F.mse_loss(hidden, torch.zeros(3, 2), reduction="none").mean().grad_fn
+    assert each.name() == "MeanBackward0"
+    assert each.next_functions[0][0].name() == "MseLossBackward0"
+    # what was there before a composite keeps its name
+    y = x.exp()
+    assert F.dropout(y, 0.5, False) is y or y.grad_fn.name() == "ExpBackward0"
+    z = y.repeat(1, 1)
+    assert y.grad_fn.name() == "ExpBackward0" and z.grad_fn.next_functions[0][0] is y.grad_fn

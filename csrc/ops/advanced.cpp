@@ -503,6 +503,7 @@ FLAMBEAU_OPS{
     {.schema = "take(Tensor input, Tensor index) -> Tensor",
      .forward = native<take>,
      .flags = kComposite,
+     .node = "TakeBackward0",
      .doc = "Elements by their positions in the flattened tensor."},
     {.schema = "put(Tensor input, Tensor index, Tensor source, bool accumulate=False) -> Tensor",
      .inplace = native<put_>,

@@ -375,6 +375,7 @@ FLAMBEAU_OPS{
     {.schema = "polar(Tensor abs, Tensor angle) -> Tensor",
      .forward = native<polar>,
      .flags = kComposite | kNoMethod,
+     .node = "PolarBackward0",
      .doc = "Complex numbers from magnitude and angle."},
 };
 

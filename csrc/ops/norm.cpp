@@ -348,6 +348,7 @@ FLAMBEAU_OPS({
                "Tensor? weight=None, Tensor? bias=None, float eps=1e-5) -> Tensor",
      .forward = native<layer_norm>,
      .flags = kComposite | kNoMethod,
+     .node = "NativeLayerNormBackward0",
      .doc = "Normalizes over the last dimensions, which must be normalized_shape."},
     {.schema = "_batch_norm_fixed(Tensor input, Tensor? weight, Tensor? bias, Tensor mean, "
                "Tensor var, float eps) -> Tensor",

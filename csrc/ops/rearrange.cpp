@@ -110,10 +110,12 @@ FLAMBEAU_OPS{
     {.schema = "repeat(Tensor input, int[] repeats) -> Tensor",
      .forward = native<repeat>,
      .flags = kComposite | kNoFunction,
+     .node = "RepeatBackward0",
      .doc = "The tensor laid side by side along each dimension the given number of times."},
     {.schema = "tile(Tensor input, int[] dims) -> Tensor",
      .forward = native<tile>,
      .flags = kComposite,
+     .node = "RepeatBackward0",
      .doc = "repeat() with missing leading counts taken as 1."},
     {.schema =
          "repeat_interleave(Tensor input, Tensor repeats, int? dim=None, *, int? output_size=None) "

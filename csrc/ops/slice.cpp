@@ -228,6 +228,7 @@ FLAMBEAU_OPS{
     {.schema = "diag_embed(Tensor input, int offset=0, int dim1=-2, int dim2=-1) -> Tensor",
      .forward = native<diag_embed>,
      .flags = kComposite,
+     .node = "DiagEmbedBackward0",
      .doc = "Zeros with the last dimension of input on a diagonal."},
     {.schema = "diag(Tensor input, int diagonal=0) -> Tensor",
      .forward = native<diag>,
@@ -236,6 +237,7 @@ FLAMBEAU_OPS{
     {.schema = "diagflat(Tensor input, int offset=0) -> Tensor",
      .forward = native<diagflat>,
      .flags = kComposite,
+     .node = "DiagEmbedBackward0",
      .doc = "A matrix with all elements of input on its diagonal."},
 };
 

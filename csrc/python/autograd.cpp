@@ -1,5 +1,6 @@
 // Autograd's entries from Python: backward, modes, hooks of tensors and saved tensors, anomaly
 // mode.
+#include "../node_names.h"
 #include "../sparse.h"
 #include "node.h"
 
@@ -117,6 +118,19 @@ PyObject* py_gradient_edge(PyObject*, PyObject* o) {
           "It is not possible to get the gradient edge for a Tensor that does not "
           "require gradients");
     return Py_BuildValue("(NI)", checked(wrap_node(e.node)), e.input);
+  });
+}
+
+PyObject* py_node_count(PyObject*, PyObject*) { return PyLong_FromUnsignedLongLong(node_count()); }
+
+PyObject* py_name_composite(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject* tensor;
+    const char* name;
+    unsigned long long since;
+    if (!PyArg_ParseTuple(args, "OsK", &tensor, &name, &since)) return nullptr;
+    if (is_tensor(tensor)) name_composite(unwrap(tensor), name, since);
+    return Py_NewRef(tensor);
   });
 }
 
@@ -286,6 +300,9 @@ PyMethodDef functions[] = {
     {"_run_backward", py_run_backward, METH_VARARGS, "Walks the graph; see flambeau.autograd."},
     {"_gradient_edge", py_gradient_edge, METH_O, "(node, output_nr) of a tensor."},
     {"_current_graph_node", py_current_node, METH_NOARGS, "The node that runs now, or None."},
+    {"_node_count", py_node_count, METH_NOARGS, "The number of the next node."},
+    {"_name_composite", py_name_composite, METH_VARARGS,
+     "(tensor, name, since): its node stands for all nodes since that number; gives the tensor."},
     {"_queue_callback", py_queue_callback, METH_O, "Calls f when the backward under way ends."},
     {"_increment_version", increment_version, METH_O, "Counts a write that happened elsewhere."},
     {"is_grad_enabled", get_mode<&Modes::grad>, METH_NOARGS, "Whether operations are recorded."},

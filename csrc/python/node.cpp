@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "../node_names.h"
+
 namespace flambeau {
 
 PyTypeObject* NodeType;
@@ -187,10 +189,12 @@ PyObject* node_register_prehook(Node& n, PyObject* hook) {
 PyObject* node_name(Node& n) { return PyUnicode_FromString(n.name().c_str()); }
 
 PyObject* node_next_functions(Node& n) {
-  Py tuple = Py::steal(checked(PyTuple_New(n.next.size())));
-  for (uint32_t i = 0; i < n.next.size(); ++i) {
-    PyObject* next = checked(wrap_node(n.next[i].node));
-    PyTuple_SET_ITEM(tuple.get(), i, checked(Py_BuildValue("(NI)", next, n.next[i].input)));
+  const std::vector<Edge> edges = shown_edges(n);
+  Py tuple = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(edges.size()))));
+  for (size_t i = 0; i < edges.size(); ++i) {
+    PyObject* next = checked(wrap_node(edges[i].node));
+    PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i),
+                     checked(Py_BuildValue("(NI)", next, edges[i].input)));
   }
   return tuple.release();
 }

@@ -52,6 +52,26 @@ def op(schema, *, method=None, out=False, inplace=False):
     return register
 
 
+def shown_as(node):
+    """A function made of operators whose result's grad_fn stands for all of it under a name.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> torch.nn.functional.soft_margin_loss(x, torch.ones(2)).grad_fn.name()
+    'SoftMarginLossBackward0'
+    """
+
+    def register(function):
+        @_wraps(function)
+        def named(*args, **kwargs):
+            since = _C._node_count()
+            return _C._name_composite(function(*args, **kwargs), node, since)
+
+        return named
+
+    return register
+
+
 def under_autocast(name, function):
     """A function made of operators that follows autocast's lists, if it is on one of them."""
     rule = _C._autocast_rules.get(name.removeprefix("nn.functional."))

@@ -62,7 +62,7 @@ def matrix_power(input, n):
     return linalg_matrix_power(input, n)
 
 
-# -- determinant and trace -------------------------------------------------------------------------
+# -- determinant -----------------------------------------------------------------------------------
 @op("logdet(Tensor input) -> Tensor")
 def logdet(input):
     """The logarithm of the determinant; nan where that is negative.
@@ -76,21 +76,6 @@ def logdet(input):
     if input.is_complex():
         return size + sign.log()
     return flambeau.where(sign == -1, float("nan"), size)
-
-
-@op("trace(Tensor input) -> Tensor")
-def trace(input):
-    """The sum of the diagonal of a matrix.
-
-    >>> import flambeau as torch
-    >>> torch.trace(torch.ones(3, 3))
-    tensor(3.)
-    """
-    if input.dim() != 2:
-        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}")
-    if input.dtype == flambeau.bool:
-        raise NotImplementedError('"trace" not implemented for bool')
-    return input.diagonal().sum()
 
 
 # -- vectors ---------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 import flambeau
 
-from . import functions, op
+from . import functions, op, shown_as
 
 
 @op("trace(Tensor input) -> Tensor")
+@shown_as("TraceBackward0")
 def trace(input):
     """The sum of the diagonal of a matrix.
 
@@ -27,6 +28,7 @@ def _no_nan(input):
     "-> Tensor",
     out=True,
 )
+@shown_as("NansumBackward0")
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum over the given dimensions, or all, with nans as zeros.
 
@@ -271,6 +273,7 @@ def _norms(x, p, dim, keepdim=False):
 
 
 @op("dist(Tensor input, Tensor other, Scalar p=2) -> Tensor")
+@shown_as("DistBackward0")
 def dist(input, other, p=2):
     """The p-norm of input - other.
 
@@ -312,6 +315,7 @@ _CDIST_MODES = (
     "'use_mm_for_euclid_dist_if_necessary') -> Tensor",
     method=False,
 )
+@shown_as("CdistBackward0")
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """p-norm distances between the rows of [..., P, M] and [..., R, M]: [..., P, R].
 
@@ -339,6 +343,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
 
 
 @op("renorm(Tensor input, Scalar p, int dim, Scalar maxnorm) -> Tensor", out=True, inplace=True)
+@shown_as("RenormBackward0")
 def renorm(input, p, dim, maxnorm):
     """The tensor with each slice along dim scaled down to a p-norm of maxnorm where it has more.
 

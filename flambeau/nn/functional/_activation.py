@@ -1,6 +1,7 @@
 """Activations made of other operators."""
 
 import flambeau as torch
+from flambeau._ops import shown_as
 
 __all__ = ["glu", "gumbel_softmax", "softmin"]
 
@@ -33,6 +34,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     return sharp - soft.detach() + soft
 
 
+@shown_as("GluBackward0")
 def glu(input, dim=-1):
     """Splits a dimension in two halves and returns ``first * sigmoid(second)``."""
     if input.dim() == 0:

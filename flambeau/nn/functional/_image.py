@@ -1,6 +1,7 @@
 """Rearranging pixels: shuffles, blocks as columns, sampling along a grid."""
 
 import flambeau as torch
+from flambeau._ops import shown_as
 
 from ..modules.utils import _pair
 
@@ -24,6 +25,7 @@ def _check_dims(name, input):
         )
 
 
+@shown_as("PixelShuffleBackward0")
 def pixel_shuffle(input, upscale_factor):
     """Spreads channels over pixels: (*, C * r * r, H, W) becomes (*, C, H * r, W * r).
 
@@ -48,6 +50,7 @@ def pixel_shuffle(input, upscale_factor):
     return blocks.permute(order).reshape(*batch, channels, height * r, width * r)
 
 
+@shown_as("PixelUnshuffleBackward0")
 def pixel_unshuffle(input, downscale_factor):
     """Gathers pixels into channels: (*, C, H * r, W * r) becomes (*, C * r * r, H, W).
 
@@ -73,6 +76,7 @@ def pixel_unshuffle(input, downscale_factor):
     return blocks.permute(order).reshape(*batch, channels * r * r, height, width)
 
 
+@shown_as("ChannelShuffleBackward0")
 def channel_shuffle(input, groups):
     """Interleaves the channels of several groups.
 
@@ -135,6 +139,7 @@ def _check_blocks(kernel, dilation, padding, stride):
             raise RuntimeError(f"{name} should be {kind}, but got {tuple(values)}")
 
 
+@shown_as("Im2ColBackward0")
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """Writes every block of an image as a column: (N, C, H, W) to (N, C * kernel, L).
 
@@ -167,6 +172,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     return columns if input.dim() == 4 else columns.squeeze(0)
 
 
+@shown_as("Col2ImBackward0")
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Adds columns of blocks up into an image: (N, C * kernel, L) to (N, C, *output_size).
 

@@ -4,7 +4,8 @@ import math
 
 import flambeau as torch
 from flambeau import Tensor, _levels
-from flambeau._ops import internal
+from flambeau._C import _name_composite, _node_count
+from flambeau._ops import internal, shown_as
 
 from ._reduction import reduce_loss, reduction_name
 
@@ -77,7 +78,9 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     reduction = reduction_name(size_average, reduce, reduction)
     if not (input.is_floating_point() or input.is_complex()):
         return _weighted((input - target).square(), weight, reduction)
-    return _weighted(internal["_squared_difference"](input, target), weight, reduction)
+    since = _node_count()
+    loss = _weighted(internal["_squared_difference"](input, target), weight, reduction)
+    return _name_composite(loss, "MseLossBackward0", since)
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
@@ -93,7 +96,9 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    return reduce_loss(internal["_smooth_error"](input, target, beta), reduction)
+    since = _node_count()
+    loss = reduce_loss(internal["_smooth_error"](input, target, beta), reduction)
+    return _name_composite(loss, "SmoothL1LossBackward0", since)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -106,7 +111,9 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     _warn_of_shapes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    return _weighted(internal["_huber_error"](input, target, delta), weight, reduction)
+    since = _node_count()
+    loss = _weighted(internal["_huber_error"](input, target, delta), weight, reduction)
+    return _name_composite(loss, "HuberLossBackward0", since)
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
@@ -188,6 +195,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     return reduce_loss(loss, reduction)
 
 
+@shown_as("BinaryCrossEntropyBackward0")
 def binary_cross_entropy(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
@@ -211,6 +219,7 @@ def binary_cross_entropy(
     return reduce_loss(loss, reduction)
 
 
+@shown_as("BinaryCrossEntropyWithLogitsBackward0")
 def binary_cross_entropy_with_logits(
     input,
     target,
@@ -244,6 +253,7 @@ def binary_cross_entropy_with_logits(
     return reduce_loss(loss, reduction)
 
 
+@shown_as("SoftMarginLossBackward0")
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """``log(1 + exp(-target * input))`` for targets of 1 and -1.
 
@@ -353,6 +363,7 @@ def _rows(name, input, target):
     return input.reshape(1, -1) if input.dim() == 1 else input
 
 
+@shown_as("MultiMarginLossBackward0")
 def multi_margin_loss(
     input,
     target,
@@ -401,6 +412,7 @@ def multi_margin_loss(
     return reduce_loss(loss, reduction)
 
 
+@shown_as("MultilabelMarginLossBackward0")
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """The hinge of every wrong class against every right one; targets end at the first -1.
 

@@ -1,0 +1,23 @@
+// What nodes are called, and composites whose nodes show as one.
+#pragma once
+#include "op.h"
+
+namespace flambeau {
+
+// In Op::flags: a composite that has a name for its node.
+inline constexpr uint32_t kNamedComposite = 1u << 30;
+
+// PyTorch's name for the node of a call, which may depend on what the operator was called with.
+std::string name_of(const OpNode& node);
+
+// Number of the next node.
+uint64_t node_count();
+
+// The node of `result` stands for all nodes since number `since`: it is called `name`, and they are
+// hidden in what Node.next_functions shows. Without effect on a result that is older.
+void name_composite(const Tensor& result, const std::string& name, uint64_t since);
+
+// Where the gradients of the node's operator go: past the hidden nodes of a composite.
+std::vector<Edge> shown_edges(const Node& node);
+
+}  // namespace flambeau
