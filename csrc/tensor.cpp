@@ -144,13 +144,17 @@ int64_t extent(IntSpan sizes, IntSpan strides) {
   return n;
 }
 
-Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous) {
+int64_t checked_product(IntSpan sizes) {
   int64_t n = 1;
   for (int64_t s : sizes) {
     check(s >= 0, "Trying to create tensor with negative dimension ", s, ": ", sizes);
-    check(!__builtin_mul_overflow(n, s, &n),
-          "Storage size calculation overflowed with sizes=", sizes);
+    check(!__builtin_mul_overflow(n, s, &n), "numel: integer multiplication overflow: ", sizes);
   }
+  return n;
+}
+
+Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous) {
+  int64_t n = checked_product(sizes);
   int64_t elements = contiguous ? n : extent(sizes, strides), bytes;
   check(!__builtin_mul_overflow(elements, int64_t(itemsize(o.dtype)), &bytes),
         "Storage size calculation overflowed with sizes=", sizes);
@@ -336,9 +340,13 @@ Scalar item(const Tensor& t) {
 
 void resize(const Tensor& t, IntSpan sizes) {
   if (IntSpan(t.sizes()).size() == sizes.size() && Ints(sizes) == t.sizes()) return;
-  int64_t n = product(sizes);
-  auto need = static_cast<size_t>((t->offset + n) * static_cast<int64_t>(itemsize(t.dtype())));
-  if (need > t->storage->nbytes) t->storage->resize(need);
+  int64_t n = t->offset, bytes;
+  const int64_t elements = checked_product(sizes);
+  check(!__builtin_add_overflow(n, elements, &n) &&
+            !__builtin_mul_overflow(n, int64_t(itemsize(t.dtype())), &bytes),
+        "Storage size calculation overflowed with sizes=", sizes);
+  auto need = static_cast<size_t>(bytes);
+  if (elements && need > t->storage->nbytes) t->storage->resize(need);
   t->sizes = Ints(sizes);
   t->strides = contiguous_strides(sizes);
   t->refresh();

@@ -122,6 +122,7 @@ _ELSEWHERE = {
     "iinfo": "_numeric_limits",
     "PyTorchFileReader": "_zip",
     "TypedStorage": "storage",
+    "Storage": "storage",
     "as_torch": "_alias",
     "Future": "futures",
     "ScriptFunction": "jit",

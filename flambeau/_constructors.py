@@ -32,11 +32,15 @@ class _OfDType(type):
     def __instancecheck__(cls, instance):
         return isinstance(instance, flambeau.Tensor) and instance.dtype == cls.dtype
 
-    def __call__(cls, *args):
+    def __call__(cls, *args, device=None):
+        if device is not None and flambeau.device(device).type != "cpu":
+            raise RuntimeError(f"{cls.__name__}(): makes tensors of the CPU, not of {device}")
         data = args[0] if len(args) == 1 else args
         sizes = _integers(data if isinstance(data, flambeau.Size) else args)
         if sizes is not None:
             return flambeau.empty(sizes or (0,), dtype=cls.dtype, device="cpu")
+        if isinstance(data, (flambeau.UntypedStorage, flambeau.TypedStorage)):
+            return flambeau.tensor([], dtype=cls.dtype, device="cpu").set_(data)
         if isinstance(data, flambeau.Tensor):
             if data.dtype != cls.dtype:
                 raise TypeError(f"{cls.__name__}(): expected {cls.dtype}, got {data.dtype}")

@@ -48,11 +48,43 @@ def dequantize(self):
     return self.to(flambeau.float32)
 
 
+def _refuse_history(name, *tensors):
+    if any(t.requires_grad for t in tensors):
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. "
+            f"Use var.detach().{name}() instead."
+        )
+
+
+def _numbers(values, like):
+    """What functions of Python gave, as a tensor of the shape and dtype of another."""
+    for value in values:
+        if not isinstance(value, (int, float, complex, flambeau.Tensor)) and not hasattr(
+            value, "item"
+        ):
+            raise TypeError(f"must be real number, not {type(value).__name__}")
+    return flambeau.tensor(values, dtype=like.dtype).reshape(like.shape)
+
+
+def apply_(self, callable):
+    """Sets every element to callable(element); slow, on the CPU only."""
+    _refuse_history("apply_", self)
+    flat = [callable(value) for value in self.reshape(-1).tolist()]
+    return self.copy_(_numbers(flat, self))
+
+
+def map_(self, tensor, callable):
+    """Sets every element to callable(element, element of tensor); slow, on the CPU only."""
+    pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist())
+    _refuse_history("map_", self, tensor)
+    return self.copy_(_numbers([callable(a, b) for a, b in pairs], self))
+
+
 def map2_(self, x, y, callable):
     """Sets every element to callable(element, element of x, element of y); slow."""
     sides = (t.expand_as(self).reshape(-1).tolist() for t in (self, x, y))
-    flat = [callable(*values) for values in zip(*sides)]
-    return self.copy_(flambeau.tensor(flat, dtype=self.dtype).reshape(self.shape))
+    _refuse_history("map2_", self, x, y)
+    return self.copy_(_numbers([callable(*values) for values in zip(*sides)], self))
 
 
 def _resized(self, sizes):
@@ -147,7 +179,8 @@ def _grad_dtype(self):
 
 
 _PLAIN = (
-    where, fill_diagonal_, map2_, resize, resize_as, dim_order, const_data_ptr, storage_type,
+    where, fill_diagonal_, apply_, map_, map2_, resize, resize_as, dim_order, const_data_ptr,
+    storage_type,
     hardshrink, dequantize,
     reinforce, to_padded_tensor, record_stream,
 )  # fmt: skip

@@ -121,6 +121,8 @@ def type_(self, dtype=None, non_blocking=False):
         dtype = _DTYPES_BY_NAME.get(name)
         if dtype is None:
             raise ValueError(f"invalid type: '{name}'")
+    elif dtype is _C.Tensor:
+        dtype = _C.get_default_dtype()
     elif not isinstance(dtype, _C.dtype):
         dtype = getattr(dtype, "dtype", dtype)
     return self.to(dtype)
@@ -162,8 +164,18 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, pin_
     )
 
 
-def new(self, *args):
-    """A tensor of this one's dtype, of the given sizes or from the given data."""
+def new(self, *args, size=None, device=None):
+    """A tensor of this one's dtype, of the given sizes, from the given data or over a storage."""
+    if device is not None and _C.device(device).type != self.device.type:
+        raise RuntimeError(f"new(): makes tensors on {self.device}, not on {device}")
+    if size is not None:
+        args = (_C.Size(size),)
+    if len(args) == 1 and not isinstance(args[0], int) and flambeau.is_storage(args[0]):
+        return self.new_empty(0).set_(args[0])
+    if len(args) == 1 and isinstance(args[0], _C.Tensor):
+        if args[0].dtype != self.dtype:
+            raise TypeError(f"new(): expected a tensor of {self.dtype}, got {args[0].dtype}")
+        return args[0].view_as(args[0])
     if len(args) == 1 and not isinstance(args[0], (int, _C.Size)):
         return self.new_tensor(args[0])
     return flambeau.empty(*(args or (0,)), dtype=self.dtype, device=self.device)
@@ -203,19 +215,6 @@ def storage(self):
 def module_load(self, other, assign=False):
     """What Module.load_state_dict puts in this tensor's place."""
     return other.detach() if assign else self.copy_(other).detach()
-
-
-def apply_(self, callable):
-    """Sets every element to callable(element); slow, on the CPU only."""
-    flat = [callable(value) for value in self.reshape(-1).tolist()]
-    return self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(self.shape))
-
-
-def map_(self, tensor, callable):
-    """Sets every element to callable(element, element of tensor); slow, on the CPU only."""
-    pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist())
-    flat = [callable(a, b) for a, b in pairs]
-    return self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(self.shape))
 
 
 def itself(self):
@@ -258,7 +257,7 @@ _SPECIAL = {
 }
 _PLAIN = (
     numpy, cuda, new_tensor, new, is_shared, share_memory_, is_pinned, pin_memory, storage,
-    module_load, apply_, map_,
+    module_load,
 )  # fmt: skip
 
 

@@ -19,6 +19,13 @@ STORAGE_TYPES = {
 }
 
 
+def _element_size(dtype):
+    """The bytes of an element."""
+    if not isinstance(dtype, flambeau.dtype):
+        raise RuntimeError(f"expected torch.dtype, but got {type(dtype)}")
+    return dtype.itemsize
+
+
 def _bytes_of(tensor):
     """A writable view of the bytes of a contiguous CPU tensor, in the tensor's own memory."""
     flat = tensor.detach().reshape(-1).view(flambeau.uint8)

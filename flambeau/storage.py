@@ -1,5 +1,7 @@
 """Storages: the memory behind tensors, in bytes and in elements."""
 
+import sys
+
 from flambeau import _C
 
 UntypedStorage = _C.UntypedStorage
@@ -24,6 +26,8 @@ def _attach(cls=UntypedStorage):
     one_byte = cls.__getitem__
 
     def __getitem__(self, index):
+        if self.device.type == "meta":
+            raise NotImplementedError("Not available for 'meta' device type")
         if isinstance(index, slice):
             start, stop, step = index.indices(self.nbytes())
             if step != 1:
@@ -72,6 +76,12 @@ def _attach(cls=UntypedStorage):
     def untyped(self):
         return self
 
+    def __sizeof__(self):
+        return object.__sizeof__(self) + self.nbytes()
+
+    def __deepcopy__(self, memo):
+        return memo.setdefault(id(self), self.clone())
+
     def is_shared(self):
         from . import _shared
 
@@ -88,7 +98,8 @@ def _attach(cls=UntypedStorage):
     cls.from_file = staticmethod(from_file)
     for method in (
         __getitem__, tolist, fill_, copy_, clone, cpu, element_size, untyped, is_shared,
-        share_memory_, is_pinned,
+        share_memory_, is_pinned, __sizeof__,
+        __deepcopy__,
     ):  # fmt: skip
         setattr(cls, method.__name__, method)
     cls.is_cuda, cls.is_sparse = False, False
@@ -98,20 +109,66 @@ _attach()
 
 
 class TypedStorage:
-    """A storage seen as elements of one dtype.
+    """A storage seen as elements of one dtype: of so many, or of the numbers given.
 
     >>> import flambeau as torch
     >>> len(torch.ones(3).storage())
     3
     """
 
-    is_cuda = is_sparse = False
+    dtype = None  # classes like FloatStorage have one
+    is_cuda = is_sparse = is_hpu = False
 
-    def __init__(self, size=0, *, wrap_storage=None, dtype=None, device=None):
-        self.dtype = _C.get_default_dtype() if dtype is None else dtype
+    def __init__(self, *args, wrap_storage=None, dtype=None, device=None):
+        if len(args) > 1:
+            raise RuntimeError(f"{type(self).__name__}(): Too many positional arguments")
+        size = args[0] if args else 0
+        if self.dtype is None:
+            self.dtype = _C.get_default_dtype() if dtype is None else dtype
+        elif dtype is not None:
+            raise RuntimeError(f"{type(self).__name__}(): 'dtype' cannot be specified")
         if wrap_storage is None:
-            wrap_storage = UntypedStorage(size * self.dtype.itemsize, device)
+            if isinstance(size, int):
+                wrap_storage = UntypedStorage(size * self.dtype.itemsize, device)
+            else:
+                numbers = _C.tensor(list(size), dtype=self.dtype, device=device or "cpu")
+                wrap_storage = numbers.untyped_storage()
         self._untyped_storage = wrap_storage
+
+    @classmethod
+    def from_buffer(cls, buffer, byte_order="native", count=-1, offset=0, *, dtype=None):
+        """A copy of the numbers in a buffer, whose bytes are in "native", "little" or "big" order.
+
+        >>> import flambeau as torch
+        >>> torch.ShortStorage.from_buffer(bytes([1, 2]), "big").tolist()
+        [258]
+        """
+        dtype = dtype or cls.dtype
+        if byte_order not in ("native", "little", "big"):
+            raise ValueError(f"from_buffer(): invalid byte_order {byte_order!r}")
+        size = dtype.itemsize
+        data = bytes(memoryview(buffer).cast("B")[offset:])
+        data = data[: (len(data) // size if count < 0 else count) * size]
+        if dtype == _C.bool:
+            data = bytes(byte != 0 for byte in data)
+        swapped = byte_order not in ("native", sys.byteorder)
+        part = size // 2 if dtype.is_complex else size
+        if swapped and part > 1:
+            data = b"".join(data[i : i + part][::-1] for i in range(0, len(data), part))
+        return cls._like(_over(bytearray(data)), dtype)
+
+    @classmethod
+    def from_file(cls, filename, shared=False, size=0, *, dtype=None):
+        """The first size numbers of a file; with shared=True writes reach the file."""
+        dtype = dtype or cls.dtype or _C.get_default_dtype()
+        nbytes = size * dtype.itemsize
+        return cls._like(UntypedStorage.from_file(filename, shared, nbytes), dtype)
+
+    @classmethod
+    def _like(cls, untyped, dtype):
+        if cls.dtype is not None:
+            return cls(wrap_storage=untyped)
+        return TypedStorage(wrap_storage=untyped, dtype=dtype)
 
     def untyped(self):
         return self._untyped_storage
@@ -131,6 +188,9 @@ class TypedStorage:
     def nbytes(self):
         return self._untyped_storage.nbytes()
 
+    def __sizeof__(self):
+        return object.__sizeof__(self) + self.nbytes()
+
     def element_size(self):
         return self.dtype.itemsize
 
@@ -138,14 +198,26 @@ class TypedStorage:
         return self._untyped_storage.data_ptr()
 
     def __getitem__(self, index):
-        got = self._tensor()[index]
-        return got.tolist()
+        if self.device.type == "meta":
+            raise NotImplementedError("Not available for 'meta' device type")
+        if not isinstance(index, int):
+            raise RuntimeError(f"can't index a {type(self).__name__} with {type(index).__name__}")
+        return self._tensor()[index].tolist()
 
     def __setitem__(self, index, value):
+        if self.device.type == "meta":
+            raise NotImplementedError("Not available for 'meta' device type")
+        if isinstance(value, TypedStorage):
+            raise RuntimeError(f"cannot set item with value type {type(value)}")
         self._tensor()[index] = value
 
     def __iter__(self):
         return iter(self.tolist())
+
+    def __repr__(self):
+        numbers = "" if self.device.type == "meta" else " ".join(map(str, self.tolist())) + "\n"
+        about = f"dtype={self.dtype}, device={self.device}"
+        return f"{numbers}[torch.storage.TypedStorage({about}) of size {len(self)}]"
 
     def tolist(self):
         return self._tensor().tolist()
@@ -154,11 +226,36 @@ class TypedStorage:
         self._tensor().fill_(value)
         return self
 
+    def copy_(self, source, non_blocking=None):
+        """Takes over the numbers of another storage, as ones of this dtype."""
+        self._tensor().copy_(source._tensor())
+        return self
+
     def resize_(self, size):
         self._untyped_storage.resize_(size * self.dtype.itemsize)
 
     def clone(self):
         return TypedStorage(wrap_storage=self._untyped_storage.clone(), dtype=self.dtype)
+
+    def cpu(self):
+        if self.device.type == "meta":
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+        return self
+
+    def type(self, dtype=None, non_blocking=False):
+        """The name of the class for this dtype; with dtype, the numbers as ones of that type."""
+        if dtype is None:
+            return f"torch.{_NAMES[self.dtype]}"
+        if isinstance(dtype, str):
+            dtype = globals()[dtype.rpartition(".")[2]]
+        return self._as(getattr(dtype, "dtype", dtype))
+
+    def pickle_storage_type(self):
+        return _NAMES[self.dtype]
+
+    def _as(self, dtype):
+        made = self._tensor().to(dtype)
+        return TypedStorage(wrap_storage=made.untyped_storage(), dtype=dtype)
 
     def is_shared(self):
         return self._untyped_storage.is_shared()
@@ -167,21 +264,52 @@ class TypedStorage:
         self._untyped_storage.share_memory_()
         return self
 
+    def is_pinned(self, device="cuda"):
+        return False
+
+    @property
+    def _cdata(self):
+        return self._untyped_storage._cdata
+
+    def __deepcopy__(self, memo):
+        import copy
+
+        return type(self)._like(copy.deepcopy(self._untyped_storage, memo), self.dtype)
+
+
+def _cast(name, dtype):
+    def cast(self):
+        return self._as(dtype)
+
+    cast.__name__ = name
+    cast.__doc__ = f"The numbers as a storage of {dtype}."
+    setattr(TypedStorage, name, cast)
+
+
+for _name in "float double half bfloat16 long int short char byte bool".split():
+    _cast(_name, getattr(_C, {"char": "int8", "byte": "uint8"}.get(_name, _name)))
+_cast("complex_float", _C.complex64)
+_cast("complex_double", _C.complex128)
+
 
 # -- FloatStorage and its kin ----------------------------------------------------------------------
+_NAMES = {}  # dtype -> name
+
+
+class _OfDType(type):
+    """The class of FloatStorage: every storage of floats is an instance."""
+
+    def __instancecheck__(cls, instance):
+        return isinstance(instance, TypedStorage) and instance.dtype == cls.dtype
+
+
 def _of_dtype(name, element):
-    class Storage(TypedStorage):
-        def __init__(self, size=0, *, wrap_storage=None, device=None):
-            data = None if isinstance(size, int) else size
-            if data is not None:
-                wrap_storage = _C.tensor(list(data), dtype=element).untyped_storage()
-            super().__init__(size, wrap_storage=wrap_storage, dtype=element, device=device)
-
-    Storage.__name__ = Storage.__qualname__ = name
-    Storage.__doc__ = f"A storage of {element}, from a size or from numbers."
-    return Storage
+    _NAMES[element] = name
+    doc = f"A storage of {element}, from a size or from numbers."
+    return _OfDType(name, (TypedStorage,), {"dtype": element, "__doc__": doc, "__module__": _HERE})
 
 
+_HERE = "flambeau"
 for _name, _dtype in {
     "FloatStorage": _C.float32,
     "DoubleStorage": _C.float64,
@@ -203,3 +331,5 @@ for _name, _dtype in {
 }.items():
     globals()[_name] = _of_dtype(_name, _dtype)
     __all__.append(_name)
+
+Storage = globals()["FloatStorage"]

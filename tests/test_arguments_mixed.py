@@ -49,9 +49,12 @@ def test_what_is_no_tensor_is_named():
 def test_old_programs_scale_before_the_operand():
     """add(tensor, 2, other) is add(tensor, other, alpha=2), and so on."""
     a, b = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0])
-    assert torch.add(a, 2, b).tolist() == [7, 12] == a.add(2, b).tolist()
-    assert a.clone().add_(-0.5, b).tolist() == [-0.5, -0.5] == a.sub(0.5, b).tolist()
-    assert a.addcmul(2, a, b).tolist() == [7, 22]
-    assert a.clone().addcdiv_(2.0, b, a).tolist() == [7, 7]
+    with pytest.warns(UserWarning, match="This overload of add is deprecated"):
+        assert torch.add(a, 2, b).tolist() == [7, 12] == a.add(2, b).tolist()
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert a.clone().add_(-0.5, b).tolist() == [-0.5, -0.5] == a.sub(0.5, b).tolist()
+        assert a.addcmul(2, a, b).tolist() == [7, 22]
+        assert a.clone().addcdiv_(2.0, b, a).tolist() == [7, 7]
+        assert torch.addcmul(a * 1j, 1j, a, b).tolist() == [4j, 12j]
     with pytest.raises(TypeError):
         torch.mul(a, 2, b)

@@ -73,3 +73,51 @@ def test_joined():
 def test_bad_input(call):
     with pytest.raises(RuntimeError):
         call()
+
+
+def test_out_gives_its_type():
+    ints = torch.empty(2, 2, dtype=torch.uint8)
+    assert torch.eye(2, out=ints) is ints and ints.tolist() == [[1, 0], [0, 1]]
+    for make in (torch.zeros, torch.ones, torch.empty):
+        assert make((2,), out=torch.empty(2, dtype=torch.int64)).dtype == torch.int64
+    assert torch.full((2,), 1.5, out=torch.empty(2, dtype=torch.int64)).tolist() == [1, 1]
+    assert torch.linspace(0, 4, 3, out=torch.empty(3, dtype=torch.int16)).tolist() == [0, 2, 4]
+    with pytest.raises(RuntimeError, match="does not match dtype of out"):
+        torch.zeros(2, dtype=torch.int64, out=torch.empty(2))
+
+
+def test_sizes_may_be_tensors_of_one_integer():
+    assert torch.ones(torch.tensor(3), torch.tensor(2)).shape == (3, 2)
+    assert torch.zeros(torch.tensor([2, 3]).prod()).shape == (6,)
+    assert torch.zeros(6).view(torch.tensor(2), 3).shape == (2, 3)
+    with pytest.raises(TypeError, match="must be tuple of ints, not Tensor"):
+        torch.ones(torch.tensor(3.0))
+
+
+def test_python_integers_of_any_size():
+    assert torch.tensor(2**64 - 1, dtype=torch.float32) == 2.0**64
+    assert torch.tensor(2**70, dtype=torch.float64) == 2.0**70
+    assert torch.tensor([2**64, 0], dtype=torch.bool).tolist() == [True, False]
+    assert torch.tensor(2**63, dtype=torch.uint64).item() == 2**63
+    for number in (2**63, [2**63], -(2**63) - 1):
+        with pytest.raises(ValueError, match="Overflow"):
+            torch.tensor(number)
+
+
+def test_sequences_may_hold_arrays_without_dimensions():
+    np = pytest.importorskip("numpy")
+    got = torch.tensor(((7, np.array(5)), (np.array(9), 5.0)))
+    assert got.dtype == torch.float32 and got.tolist() == [[7, 5], [9, 5]]
+
+
+def test_meshgrid_wants_tensors_of_one_kind():
+    with pytest.raises(RuntimeError, match="non-empty"):
+        torch.meshgrid(indexing="ij")
+    with pytest.raises(RuntimeError, match="same dtype"):
+        torch.meshgrid(torch.ones(2), torch.ones(2, dtype=torch.int32), indexing="ij")
+    with pytest.warns(UserWarning, match="indexing"):
+        assert torch.meshgrid(torch.ones(2), torch.ones(3))[0].shape == (2, 3)
+
+
+def test_nothing_can_be_joined_along_any_dimension():
+    assert torch.cat([torch.empty(0), torch.empty(0)], 1).shape == (0,)

@@ -172,3 +172,34 @@ def test_assignment_is_recorded():
     leaf = torch.zeros(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="leaf"):
         leaf[0] = 1.0
+
+
+def test_short_lists_of_more_than_numbers_are_tuples():
+    x = torch.arange(12).view(3, 4)
+    assert x[[[0, 1], [1, 0]]].tolist() == [1, 4]
+    assert x[[torch.tensor([0, 2]), torch.tensor([1, 1])]].tolist() == [1, 9]
+    assert x[[torch.tensor(1), 0]] == 4 and x[[0, [1, 2]]].tolist() == [1, 2]
+    assert x[[0, 1]].shape == (2, 4) and x[[[0, 1]]].shape == (2, 4)
+    assert x[[[[0, 1], [1, 0]]]].shape == (2, 2, 4)
+    y = x.clone()
+    y[[[0, 1], [1, 0]]] = -1
+    assert y[0, 1] == y[1, 0] == -1 and (y == -1).sum() == 2
+
+
+def test_bytes_without_dimensions_are_masks():
+    on, off = torch.tensor(1, dtype=torch.uint8), torch.tensor(0, dtype=torch.uint8)
+    x = torch.arange(6).view(2, 3)
+    with pytest.warns(UserWarning, match="uint8"):
+        assert x[on].shape == (1, 2, 3) and x[off].shape == (0, 2, 3)
+    with pytest.warns(UserWarning, match="uint8"):
+        x[torch.tensor([1, 0], dtype=torch.uint8)] = 9
+    assert x.tolist() == [[9, 9, 9], [3, 4, 5]]
+
+
+def test_errors_name_the_dimension_of_the_tensor():
+    with pytest.raises(IndexError, match="index 5 is out of bounds for dimension 1 with size 5"):
+        torch.zeros(2, 5)[0, 5]
+    with pytest.raises(IndexError, match="index 7 is out of bounds for dimension 2 with size 6"):
+        torch.zeros(2, 5, 6, requires_grad=True)[None, 0, ..., 7]
+    with pytest.raises(IndexError, match="invalid index of a 0-dim tensor"):
+        torch.tensor(1)[0]

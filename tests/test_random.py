@@ -459,3 +459,39 @@ def test_rrelu():
     y.backward(torch.ones(3))
     numpy.testing.assert_allclose(x.grad.numpy(), (y / x).detach().numpy(), rtol=1e-6)
     assert torch.rrelu(torch.tensor([-2.0]), 0.1, 0.3).item() == pytest.approx(-0.4)
+
+
+def test_sobol_points_fill_the_cube_evenly():
+    engine = torch.quasirandom.SobolEngine(3)
+    points = engine.draw(4)
+    assert points.tolist() == [[0, 0, 0], [0.5, 0.5, 0.5], [0.75, 0.25, 0.25], [0.25, 0.75, 0.75]]
+    assert engine.num_generated == 4
+    # Every interval of length 1/16 has one of the first 16 points, in every dimension.
+    many = torch.quasirandom.SobolEngine(1111).draw_base2(4)
+    assert (many.mul(16).floor().sort(0).values == torch.arange(16).unsqueeze(1)).all()
+
+
+def test_scrambled_sobol_points_follow_the_seed():
+    def engine():
+        return torch.quasirandom.SobolEngine(5, scramble=True, seed=7)
+
+    points = engine().draw(16, dtype=torch.float64)
+    assert (points.mul(16).floor().sort(0).values == torch.arange(16).unsqueeze(1)).all()
+    again = engine()
+    parts = torch.cat([again.draw(3, dtype=torch.float64), again.draw(5, dtype=torch.float64)])
+    assert torch.equal(parts, points[:8])
+    assert torch.equal(again.reset().fast_forward(15).draw(dtype=torch.float64), points[15:])
+    assert not torch.equal(torch.quasirandom.SobolEngine(5, True, 8).draw(16), points.float())
+
+
+def test_sobol_engines_say_what_they_refuse():
+    for dimension in (0, torch.quasirandom.SobolEngine.MAXDIM + 1):
+        with pytest.raises(ValueError, match="dimensionality"):
+            torch.quasirandom.SobolEngine(dimension)
+    engine = torch.quasirandom.SobolEngine(2)
+    engine.draw(3)
+    with pytest.raises(ValueError, match="power of 2"):
+        engine.draw_base2(1)
+    out = torch.empty(0)
+    assert engine.draw(2, out=out) is out and out.shape == (2, 2)
+    assert repr(engine) == "SobolEngine(dimension=2)"

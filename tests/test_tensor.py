@@ -396,3 +396,34 @@ def test_conditions():
 def test_constructors_by_type_are_of_the_cpu():
     with torch.device("meta"):
         assert torch.Tensor([1.0]).device.type == torch.FloatTensor(2).device.type == "cpu"
+
+
+def test_new_from_sizes_storages_and_tensors():
+    x = torch.zeros(2)
+    assert x.new(size=(3, 4)).shape == (3, 4) and x.new().shape == (0,)
+    y = torch.randn(4)
+    assert x.new(y).data_ptr() == y.data_ptr() == x.new(y.storage()).data_ptr()
+    with pytest.raises(TypeError):
+        x.new(torch.ones(2, dtype=torch.int64))
+
+
+def test_functions_of_python_over_elements():
+    x = torch.arange(1, 4)
+    assert x.clone().apply_(lambda k: k + k).tolist() == [2, 4, 6]
+    with pytest.raises(TypeError):
+        x.apply_(lambda k: "text")
+    w = torch.ones(3, requires_grad=True)
+    for call in (lambda: w.apply_(abs), lambda: torch.ones(3).map_(w, max)):
+        with pytest.raises(RuntimeError, match="requires grad"):
+            call()
+    with pytest.raises(RuntimeError, match="requires grad"):
+        torch.ones(3).map2_(w, w, lambda a, b, c: a)
+
+
+def test_type_takes_the_class_of_tensors():
+    assert torch.ones(2, dtype=torch.int32).type(torch.Tensor).dtype == torch.float32
+
+
+def test_clamp_of_bools_by_integers_counts():
+    got = torch.clamp(torch.tensor([True, False]), 1, 3)
+    assert got.dtype == torch.int64 and got.tolist() == [1, 1]

@@ -109,3 +109,23 @@ def test_meta_has_shapes_only():
     assert torch.cat([x, x]).shape == (6, 4)
     with pytest.raises(NotImplementedError):
         x.nonzero()
+
+
+def test_sizes_beyond_memory_are_refused():
+    for call in (lambda: torch.zeros(2).resize_(2**62, 4), lambda: torch.empty(2**62, 8)):
+        with pytest.raises(RuntimeError, match="overflow"):
+            call()
+    with pytest.raises(RuntimeError, match="overflow"):
+        torch.zeros(2).resize_(2**61)
+    assert torch.zeros(2).resize_(0, 5).shape == (0, 5)
+
+
+def test_resize_as_takes_the_order_of_the_template():
+    like = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    flat = torch.randn(96).resize_as_(like, memory_format=torch.preserve_format)
+    assert flat.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_as_strided_of_an_expanded_tensor_shares_its_gradient():
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: t.expand(5, 5).as_strided((5, 5), (0, 1), 0), [x])

@@ -38,7 +38,6 @@ Tensor join(const TensorList& tensors, int64_t dim) {
   }
   Options o{common_dtype(tensors), tensors[0].device()};
   if (!first) {
-    wrap_dim(dim, 1);
     return empty(Ints{0}, o);
   }
   dim = wrap_dim(dim, first->dim());

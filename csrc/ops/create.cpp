@@ -400,13 +400,20 @@ void resize_(const Tensor& x, const Ints& size, Format format) {
   refuse_grad(x);
   for (int64_t s : size) check(s >= 0, "resize_(): negative size in ", size);
   resize(x, size);
-  if (!format || *format == MemoryFormat::preserve || *format == MemoryFormat::contiguous) return;
+  check(!format || *format != MemoryFormat::preserve,
+        "resize_(): preserve_format is of another tensor: use resize_as_()");
+  if (!format || *format == MemoryFormat::contiguous) return;
   x->strides = empty_with_format(empty(size, {x.dtype(), {DeviceType::meta}}), x.dtype(),
                                  {DeviceType::meta}, format)
                    .strides();
   x->refresh();
 }
 void resize_as_(const Tensor& x, const Tensor& other, Format format) {
+  if (format && *format == MemoryFormat::preserve) {
+    format = MemoryFormat::contiguous;
+    for (MemoryFormat f : {MemoryFormat::channels_last, MemoryFormat::channels_last_3d})
+      if (!other.is_contiguous() && other.is_contiguous(f)) format = f;
+  }
   resize_(x, other.sizes(), format);
 }
 

@@ -171,7 +171,8 @@ Tensor clamp(const Tensor& x, const Value& low, const Value& high) {
   check_type(!is_complex(x.dtype()), "clamp(): is not supported for complex types");
   // A float bound takes integers to floats; the numbered forms keep the type of x.
   auto widens = [&](const Value& v) {
-    return v.is_scalar() && v.as_scalar().kind >= Scalar::floating && !is_inexact(x.dtype());
+    if (!v.is_scalar() || is_inexact(x.dtype())) return false;
+    return v.as_scalar().kind > (x.dtype() == DType::boolean ? Scalar::boolean : Scalar::integer);
   };
   if (low.is_tensor() || high.is_tensor() || widens(low) || widens(high)) {
     if (high.is_none()) return least_t(x, low);

@@ -380,8 +380,15 @@ void as_strided_back(Backward& b) {
                           strided_positions(size, stride, offset, device)
                               .as_strided_raw(Ints{product(size)}, Ints{1}, 0),
                           reshape(b.grad(), Ints{-1}));
-  Tensor from = strided_positions(sizes, own, own_offset, device);
-  Tensor g = index_select(flat, 0, from.as_strided_raw(Ints{product(sizes)}, Ints{1}, 0));
+  Tensor from = strided_positions(sizes, own, own_offset, device)
+                    .as_strided_raw(Ints{product(sizes)}, Ints{1}, 0);
+  if (product(sizes) > reach(sizes, own, 0)) {  // places that the input has twice share
+    static const OpCall div("div"), maximum("maximum");
+    Tensor ones = full(Ints{product(sizes)}, 1, b.grad().options());
+    Tensor counts = index_add(zeros(Ints{n}, b.grad().options()), 0, from, ones);
+    flat = div(flat, maximum(counts, full(Ints{}, 1, b.grad().options())));
+  }
+  Tensor g = index_select(flat, 0, from);
   b.set(0, reshape(g, sizes));
 }
 

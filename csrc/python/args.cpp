@@ -14,7 +14,12 @@ struct Misfit {
   PyObject* object = nullptr;  // borrowed
 };
 
-bool is_index(PyObject* o) { return PyLong_Check(o) || (!is_tensor(o) && PyIndex_Check(o)); }
+bool is_index(PyObject* o) {
+  if (PyLong_Check(o)) return true;
+  if (!is_tensor(o)) return PyIndex_Check(o);
+  const Tensor& t = unwrap(o);
+  return t.dim() == 0 && is_integral(t.dtype()) && !t.is_meta();
+}
 
 bool read_int(PyObject* o, int64_t* out) {
   if (PyLong_CheckExact(o)) [[likely]] {
@@ -287,6 +292,19 @@ bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) 
   return keyword_is(key, "pin_memory");
 }
 
+// Without a dtype= of their own, zeros(..., out=t) and their kin make numbers of t's type.
+void take_type_of_out(ParsedCall& call, const Op& op) {
+  const auto& spec = op.schema.args;
+  for (size_t i = 0; i < spec.size(); ++i) {
+    if (spec[i].type != ArgType::dtype) continue;
+    Value& dtype = call.args()[i];
+    const DType own = call.outs[0].as_tensor().dtype();
+    if (dtype.is_none()) dtype = Value(own);
+    check(dtype.as_dtype() == own, op.schema.name, "(): dtype ", dtype.as_dtype(),
+          " does not match dtype of out tensor (", own, ")");
+  }
+}
+
 bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nargs,
                PyObject* kwnames, bool* subclass, Misfit* why) {
   const auto& spec = op.schema.args;
@@ -354,6 +372,7 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
     }
     if (!spec[i].fallback.is_none()) out[i] = spec[i].fallback;
   }
+  if (call.has_out && op.flags & kFactory) take_type_of_out(call, op);
   if (n && out[0].is_scalar() && too_many_numbers(op, out)) [[unlikely]] {
     *why = {Misfit::type, 0, args[0]};
     return false;
@@ -391,13 +410,15 @@ std::string keyword_text(PyObject* key) {
   return text ? text : "?";
 }
 
+const char* kind_text(PyObject* o) { return is_tensor_exact(o) ? "Tensor" : Py_TYPE(o)->tp_name; }
+
 std::string misfit_text(const Op& op, const Misfit& why, size_t nargs) {
   std::string name = short_name(op);
   const auto& spec = op.schema.args;
   switch (why.kind) {
     case Misfit::type:
       return cat(name, "(): argument '", spec[why.arg].name, "' (position ", why.arg + 1,
-                 ") must be ", type_text(spec[why.arg]), ", not ", Py_TYPE(why.object)->tp_name);
+                 ") must be ", type_text(spec[why.arg]), ", not ", kind_text(why.object));
     case Misfit::missing:
       return cat(name, "() missing 1 required positional arguments: \"", spec[why.arg].name, "\"");
     case Misfit::keyword:
@@ -414,8 +435,7 @@ std::string misfit_text(const Op& op, const Misfit& why, size_t nargs) {
                          const Misfit& why) {
   if (!op->next_overload) fail(ErrorKind::type, misfit_text(*op, why, nargs));
   std::string got;
-  for (size_t i = 0; i < nargs; ++i)
-    got += cat(i ? ", " : "", is_tensor_exact(args[i]) ? "Tensor" : Py_TYPE(args[i])->tp_name);
+  for (size_t i = 0; i < nargs; ++i) got += cat(i ? ", " : "", kind_text(args[i]));
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
     got += cat(got.empty() ? "" : ", ", keyword_text(PyTuple_GET_ITEM(kwnames, k)), "=",
                Py_TYPE(args[nargs + static_cast<size_t>(k)])->tp_name);
@@ -448,7 +468,8 @@ bool parse_scaled(ParsedCall& call, const Op& op, PyObject* const* args, size_t 
                   bool* subclass) {
   constexpr size_t kMost = 4;
   if (nargs < 3 || nargs > kMost || !is_tensor(args[2])) return false;
-  if (!PyFloat_Check(args[1]) && !PyLong_Check(args[1])) return false;
+  Scalar factor;
+  if (!scalar_from(args[1], &factor)) return false;
   const auto& last = op.schema.args.back();
   if (last.name != "alpha" && last.name != "value") return false;
   PyObject* moved[kMost] = {args[0]};
@@ -459,6 +480,11 @@ bool parse_scaled(ParsedCall& call, const Op& op, PyObject* const* args, size_t 
   Misfit why;
   bool fits = parse_one(call, op, moved, nargs - 1, names, subclass, &why);
   Py_DECREF(names);
+  const std::string name = short_name(op);
+  if (fits && PyErr_WarnFormat(PyExc_UserWarning, 1,
+                               "This overload of %s is deprecated: pass the number as %s=",
+                               name.c_str(), last.name.c_str()) < 0)
+    throw PythonError{};
   return fits;
 }
 

@@ -13,9 +13,13 @@ namespace {
 // ---------------------------------------------------------------------------------
 constexpr size_t kMaxDims = 64;
 
+bool is_number_array(PyObject* o) {  // an array without dimensions
+  return is_numpy_array(o) && PySequence_Size(o) < 0 && (PyErr_Clear(), true);
+}
+
 bool is_leaf(PyObject* o) {
-  return PyFloat_Check(o) || PyLong_Check(o) || is_tensor(o) || PyComplex_Check(o) ||
-         !PySequence_Check(o);
+  return is_number_array(o) || PyFloat_Check(o) || PyLong_Check(o) || is_tensor(o) ||
+         PyComplex_Check(o) || !PySequence_Check(o);
 }
 
 bool is_text(PyObject* o) { return PyUnicode_Check(o) || PyBytes_Check(o); }
@@ -51,6 +55,7 @@ DType dtype_of_leaf(PyObject* o) {
   if (PyBool_Check(o)) return DType::boolean;
   if (PyLong_Check(o)) return DType::int64;
   if (is_tensor(o)) return unwrap(o).dtype();
+  if (is_numpy_array(o)) return tensor_from_buffer(o, false).dtype();
   DType t;
   if (numpy_dtype(o, &t)) return t;
   if (PyFloat_Check(o)) return default_dtype();
@@ -95,15 +100,38 @@ bool fits(int64_t v) {
     return v >= std::numeric_limits<T>::min() && v <= std::numeric_limits<T>::max();
 }
 
+// A Python number that 64 bits with a sign cannot hold; false for the others.
+template <class T>
+bool from_long(PyObject* o, T* out) {
+  int overflow;
+  PyLong_AsLongLongAndOverflow(o, &overflow);
+  if (!overflow) return false;
+  if constexpr (std::is_same_v<T, bool>) {
+    *out = true;
+  } else if constexpr (std::is_same_v<T, uint64_t>) {
+    if (overflow < 0) fail(ErrorKind::value, "Overflow when unpacking long long");
+    *out = PyLong_AsUnsignedLongLong(o);
+  } else if constexpr (std::is_integral_v<T>) {
+    fail(ErrorKind::value, "Overflow when unpacking long long");
+  } else {
+    *out = Scalar(PyLong_AsDouble(o)).to<T>();
+  }
+  if (PyErr_Occurred()) throw PythonError{};
+  return true;
+}
+
 template <class T>
 T leaf_value(PyObject* o, DType dtype) {
   if constexpr (std::is_floating_point_v<T>)
     if (PyFloat_CheckExact(o)) return static_cast<T>(PyFloat_AS_DOUBLE(o));
+  if (T beyond; PyLong_CheckExact(o) && from_long(o, &beyond)) return beyond;
   Scalar s;
   if (is_tensor(o)) {
     check_value(unwrap(o).numel() == 1,
                 "only one element tensors can be converted to Python scalars");
     s = item(unwrap(o));
+  } else if (is_numpy_array(o)) {
+    s = item(tensor_from_buffer(o, false));
   } else if (!scalar_from(o, &s)) {
     fail(ErrorKind::type, "must be a number, not ", Py_TYPE(o)->tp_name);
   }
@@ -373,7 +401,8 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optiona
     return placed(copied, {}, device.value_or(t.device()));
   }
   Scalar s;
-  if (!is_numpy_array(data) && !PyList_Check(data) && scalar_from(data, &s)) {
+  const bool whole = PyLong_CheckExact(data) && dtype && !is_stored(*dtype);  // of any size
+  if (whole || (!is_numpy_array(data) && !PyList_Check(data) && scalar_from(data, &s))) {
     Tensor t = scalar_tensor(0, {dtype.value_or(dtype_of_leaf(data)), Device{}});
     if (is_stored(t.dtype()))
       fill(t, s);

@@ -22,7 +22,6 @@ struct View {
   int64_t offset, dim = 0;  // the dimension of `from` that comes next
   explicit View(const Tensor& t) : from(t), offset(t->offset) {}
 
-  int64_t result_dim() const { return static_cast<int64_t>(sizes.size()); }
   void keep() {
     sizes.push_back(from.sizes()[dim]);
     strides.push_back(from.strides()[dim]);
@@ -30,7 +29,7 @@ struct View {
   }
   void select(int64_t i) {
     int64_t n = from.sizes()[dim];
-    check_index(i >= -n && i < n, "index ", i, " is out of bounds for dimension ", result_dim(),
+    check_index(i >= -n && i < n, "index ", i, " is out of bounds for dimension ", dim,
                 " with size ", n);
     offset += (i < 0 ? i + n : i) * from.strides()[dim];
     ++dim;
@@ -94,7 +93,8 @@ bool selects(PyObject* o) {
   if (PyLong_Check(o)) return !PyBool_Check(o);
   if (is_tensor(o)) {
     const Tensor& t = unwrap(o);
-    return t.dim() == 0 && is_integral(t.dtype()) && !t.is_meta() && !batch_of(t);
+    return t.dim() == 0 && is_integral(t.dtype()) && !is_boolean(t.dtype()) && !t.is_meta() &&
+           !batch_of(t);
   }
   return !PySequence_Check(o) && !PyBool_Check(o) && !is_numpy_array(o) && PyIndex_Check(o);
 }
@@ -111,10 +111,15 @@ int64_t select_number(PyObject* o) {
 }
 
 // A tuple of the parts; a list or tuple-like index that is no sequence of numbers stays whole.
-bool holds_indices(PyObject* o) {  // a list that stands for a tuple: [slice(...), None]
+// A list stands for a tuple if it is short and holds anything but numbers: [slice(...), None],
+// [rows, columns].
+bool holds_indices(PyObject* o) {
+  constexpr Py_ssize_t kShort = 32;
+  if (PyList_GET_SIZE(o) >= kShort) return false;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(o); ++i) {
     PyObject* x = PyList_GET_ITEM(o, i);
-    if (PySlice_Check(x) || x == Py_Ellipsis || x == Py_None) return true;
+    if (PySlice_Check(x) || x == Py_Ellipsis || x == Py_None || is_tensor(x) || PySequence_Check(x))
+      return true;
   }
   return false;
 }
@@ -136,6 +141,15 @@ int64_t consumed(PyObject* o) {  // dimensions that a part of an index takes
   return 1;
 }
 
+void warn_of_bytes(DType t) {
+  if (t == DType::uint8 &&
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "indexing with dtype torch.uint8 is now deprecated, please use a dtype "
+                   "torch.bool instead.",
+                   1) < 0)
+    throw PythonError{};
+}
+
 Tensor index_tensor(PyObject* o, Device device) {
   Tensor t;
   if (is_tensor(o)) {
@@ -147,6 +161,7 @@ Tensor index_tensor(PyObject* o, Device device) {
   }
   check_index(is_integral(t.dtype()) || t.dtype() == DType::boolean,
               "tensors used as indices must be long, int, byte or bool tensors");
+  warn_of_bytes(t.dtype());
   return t;
 }
 
@@ -226,6 +241,9 @@ Tensor plain_view(const Tensor& t, const Parts& parts) {
       while (v.dim < t.dim() - rest) v.keep();
       continue;
     }
+    check_index(t.dim() > 0 || PySlice_Check(o),
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
+                "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number");
     check_index(v.dim < t.dim(), "too many indices for tensor of dimension ", t.dim());
     if (PySlice_Check(o)) {
       Bounds b = read_slice(o);
@@ -242,7 +260,7 @@ Tensor plain_view(const Tensor& t, const Parts& parts) {
 Taken take(const Tensor& self, const Parts& parts) {
   int64_t used = count_dims(parts, self);
   Taken out{self, {}, false};
-  int64_t dim = 0, hidden = 0;
+  int64_t dim = 0, hidden = 0, away = 0;  // away: of self's dimensions those that are gone by now
   // A mask takes as many dimensions as it has, but one place in the list: the record spreads it.
   auto set = [&](Tensor index) {
     int64_t dims = is_boolean(index.dtype()) ? std::max<int64_t>(index.dim(), 1) : 1;
@@ -260,9 +278,12 @@ Taken take(const Tensor& self, const Parts& parts) {
       ellipsis = true;
     } else if (o == Py_None) {
       out.view = Recorded::unsqueeze(out.view, dim++);
+      --away;
     } else if (PyBool_Check(o) ||
                (is_tensor(o) && unwrap(o).dim() == 0 && is_boolean(unwrap(o).dtype()))) {
+      if (is_tensor(o)) warn_of_bytes(unwrap(o).dtype());
       out.view = Recorded::unsqueeze(out.view, dim);
+      --away;
       bool on = PyBool_Check(o) ? o == Py_True : item(unwrap(o)).to<bool>();
       Tensor mask = full(Ints{1}, on, {DType::boolean, self.device()});
       set(mask);
@@ -273,8 +294,9 @@ Taken take(const Tensor& self, const Parts& parts) {
       ++dim;
     } else if (selects(o)) {
       int64_t k = select_number(o), n = out.view.size(dim);
-      check_index(k >= -n && k < n, "index ", k, " is out of bounds for dimension ", dim,
+      check_index(k >= -n && k < n, "index ", k, " is out of bounds for dimension ", dim + away,
                   " with size ", n);
+      ++away;
       out.view = Recorded::select(out.view, dim, k);
     } else {
       set(index_tensor(o, self.device()));

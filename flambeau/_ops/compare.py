@@ -56,32 +56,3 @@ def equal(input, other):
     if input.shape != other.shape:
         return False
     return bool((input == other).all())
-
-
-@op("meshgrid(Tensor[] tensors, *, str? indexing=None) -> Tensor[]", method=False)
-def meshgrid(*tensors, indexing=None):
-    """A grid of the coordinates given, one tensor for each: `indexing` is "ij" or "xy".
-
-    >>> import flambeau as torch
-    >>> torch.meshgrid(torch.arange(2), torch.arange(3), indexing="ij")[0].shape
-    torch.Size([2, 3])
-    """
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tensors[0]
-    if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(f'meshgrid(): indexing must be one of "xy" or "ij", got {indexing!r}')
-    for tensor in tensors:
-        if tensor.dim() > 1:
-            raise RuntimeError(f"meshgrid(): expected 0-D or 1-D tensors, got {tensor.dim()}-D")
-    swap = indexing == "xy" and len(tensors) >= 2
-    flat = [tensor.reshape(-1) for tensor in tensors]
-    if swap:
-        flat[:2] = flat[1::-1]
-    shape = [len(tensor) for tensor in flat]
-    grids = [
-        tensor.view([-1 if i == d else 1 for i in range(len(flat))]).expand(shape)
-        for d, tensor in enumerate(flat)
-    ]
-    if swap:
-        grids[:2] = grids[1::-1]
-    return tuple(grids)

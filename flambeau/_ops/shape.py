@@ -1,6 +1,7 @@
 """Operators that move elements about, made of views and copies."""
 
 import itertools
+import warnings
 
 import flambeau
 from flambeau import _levels
@@ -67,7 +68,13 @@ def meshgrid(*tensors, indexing=None):
     """
     tensors = _listed(tensors)
     if not tensors:
-        raise ValueError("meshgrid expects a non-empty TensorList")
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument.",
+            stacklevel=3,
+        )
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(
             f"meshgrid(): indexing must be one of 'xy' or 'ij', but received: {indexing}"
