@@ -208,12 +208,6 @@ struct Walk {
     const T* d = static_cast<const T*>(a.divisors);
     if (!d && by == 1) return;
     const V scale(static_cast<T>(by));
-    if constexpr (!__is_same(T, int64_t) && !Max)
-      if (a.bytes)
-        return each<T>(line, [&](int64_t i, int64_t m) {
-          const V v = floor(V::load_n(y + i, m) / scale + T(0.5));
-          max(min(v, V(T(255))), V(T(0))).store_n(y + i, m);
-        });
     each<T>(line, [&](int64_t i, int64_t m) {
       (V::load_n(y + i, m) / (d ? V::load_n(d + i, m, 1) * scale : scale)).store_n(y + i, m);
     });

@@ -31,7 +31,6 @@ struct WindowArgs {
   WindowAxis axis[3];
   const void* divisors;  // [out2 * inner] of the last axis, spread; or null
   double divide;  // a further divisor of all
-  bool bytes;  // then rounded, halves up, and held within 0 to 255
   WindowType type;
   bool maximum;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "../kernels/create.h"
+#include "../kernels/image.h"
 #include "shape.h"
 
 namespace flambeau {
@@ -137,10 +138,27 @@ FLAMBEAU_OPS{
 
 // -- flip, roll
 // -----------------------------------------------------------------------------------------
+// Whether dimension d is the innermost in memory but for neighbours that stay together, which
+// `mirror` turns over: then y = x flipped along d.
+bool flip_lines(const Tensor& x, const Tensor& y, int64_t d) {
+  if (!(x.strides() == y.strides())) return false;
+  const int64_t n = x.sizes()[d], inner = x.strides()[d];
+  int64_t below = 1;  // numbers that lie between two neighbours along d
+  for (int64_t k = 0; k < x.dim(); ++k)
+    if (k != d && x.strides()[k] < inner) below *= x.sizes()[k];
+  const int64_t size = inner * static_cast<int64_t>(itemsize(x.dtype()));
+  if (below != inner || size > 16 || x.numel() % (n * inner)) return false;
+  mirror_kernel(
+      x.device_type(),
+      {.in = x.data(), .out = y.data(), .rows = x.numel() / (n * inner), .n = n, .size = size});
+  return true;
+}
+
 Tensor flip(const Tensor& x, const Ints& dims) {
   Ints wrapped = wrap_dims(dims, x.dim(), "flip");
   Tensor y = empty_like(x);
   if (x.is_meta() || x.numel() == 0) return y;
+  if (wrapped.size() == 1 && x.dim() > 0 && flip_lines(x, y, wrapped[0])) return y;
   Tensor turned = x.alias();  // strides below zero: for this copy only
   for (int64_t d : wrapped) {
     if (x.dim() == 0) break;

@@ -8,7 +8,16 @@
 namespace flambeau {
 namespace {
 
-enum class Filter { nearest, nearest_exact, linear, cubic, linear_smooth, cubic_smooth };
+enum class Filter {
+  nearest,
+  nearest_exact,
+  linear,
+  cubic,
+  linear_smooth,
+  cubic_smooth,
+  box_smooth,
+  lanczos_smooth
+};
 
 // One dimension. Places and weights are computed in T, PyTorch's type for it: in float32 they are
 // off by up to half a unit in the last place of the coordinate, and programs compare results.
@@ -84,13 +93,36 @@ Axis tapped_axis(const Target<T>& t, bool is_cubic) {
   return a;
 }
 
+template <class T>
+T sinc(T x) {
+  x *= T(M_PI);
+  return x == 0 ? T(1) : std::sin(x) / x;
+}
+
+// A filter of unit reach, and how far it reaches.
+template <class T>
+T filtered(Filter f, T x) {
+  const T far = std::abs(x);
+  switch (f) {
+    case Filter::cubic_smooth: return cubic(x, T(-0.5));
+    case Filter::box_smooth: return x > T(-0.5) && x <= T(0.5) ? 1 : 0;
+    case Filter::lanczos_smooth: return x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0;
+    default: return std::max(T(0), 1 - far);
+  }
+}
+template <class T>
+T reach(Filter f) {
+  if (f == Filter::cubic_smooth) return 2;
+  return f == Filter::box_smooth ? T(0.5) : f == Filter::lanczos_smooth ? T(3) : T(1);
+}
+
 // A filter whose support grows with the reduction, so that nothing is skipped.
 template <class T>
-Axis smooth_axis(const Target<T>& t, bool is_cubic) {
+Axis smooth_axis(const Target<T>& t, Filter f) {
   Axis a(t.in, t.out);
   a.start.clear(), a.count.clear();
   const T half = T(0.5), ratio = t.ratio(), stretch = std::max(ratio, T(1)), shrink = 1 / stretch;
-  const T support = (is_cubic ? 2 : 1) * stretch;
+  const T support = reach<T>(f) * stretch;
   for (int64_t o = 0; o < t.out; ++o) {
     const T center = (static_cast<T>(o) + half) * ratio;
     const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + half), 0);
@@ -99,7 +131,7 @@ Axis smooth_axis(const Target<T>& t, bool is_cubic) {
     T total = 0;
     for (int64_t i = first; i < end; ++i) {
       const T x = (static_cast<T>(i) - center + half) * shrink;
-      weights.push_back(is_cubic ? cubic(x, T(-0.5)) : std::max(T(0), 1 - std::abs(x)));
+      weights.push_back(filtered(f, x));
       total += weights.back();
     }
     for (T w : weights) a.weights.push_back(total != 0 ? w / total : w);
@@ -115,30 +147,8 @@ Axis axis_of(Filter f, const Target<T>& t) {
     case Filter::nearest_exact: return nearest_axis(t, true);
     case Filter::linear: return tapped_axis(t, false);
     case Filter::cubic: return tapped_axis(t, true);
-    case Filter::linear_smooth: return smooth_axis(t, false);
-    default: return smooth_axis(t, true);
+    default: return smooth_axis(t, f);
   }
-}
-
-// Bytes are resized as images are: dimension by dimension, each rounded to bytes, with the weights
-// as fixed-point numbers of 16 bits.
-Tensor resize_bytes(const Tensor& x, const std::vector<Axis>& axes) {
-  Tensor y = x.to_raw(DType::float64);
-  for (size_t d = axes.size(); d-- > 0;) {
-    if (axes[d].in == axes[d].out) continue;
-    double largest = 0;
-    for (double w : axes[d].weights) largest = std::max(largest, w);
-    int bits = 0;
-    while (bits < 22 && std::floor(0.5 + std::ldexp(largest, bits + 1)) < 32768) ++bits;
-    std::vector<Axis> steps;
-    for (size_t k = 0; k < axes.size(); ++k) {
-      const int64_t n = y.sizes()[static_cast<size_t>(y.dim()) - axes.size() + k];
-      steps.push_back(k == d ? axes[d] : pooled(n, n, 1, 1, 0, 1));
-    }
-    for (double& w : steps[d].weights) w = std::trunc(std::ldexp(w, bits) + (w < 0 ? -0.5 : 0.5));
-    y = run_byte_windows(y, steps, std::ldexp(1, bits));
-  }
-  return y.to_raw(DType::uint8);
 }
 
 template <Filter filter>
@@ -160,8 +170,22 @@ Tensor resize(const Tensor& x, const Ints& size, bool align_corners,
                        : axis_of<float>(filter, {in, out, scales[d], align_corners});
     axes.push_back(transposed ? a.transposed() : a);
   }
-  if (as_image && size.size() == 2) return resize_bytes(x, axes);
+  if (as_image && x.dim() == 4) return resize_bytes(x, axes, 0);
   return run_windows(x, axes);
+}
+
+// As Pillow resizes its images, bit for bit: weights of 22 bits.
+Tensor resize_pixels(const Tensor& x, const Ints& size, const std::string& filter) {
+  const Filter f = filter == "bilinear"  ? Filter::linear_smooth
+                   : filter == "bicubic" ? Filter::cubic_smooth
+                   : filter == "box"     ? Filter::box_smooth
+                                         : Filter::lanczos_smooth;
+  check(x.dim() == 4 && size.size() == 2 && size[0] > 0 && size[1] > 0 && x.numel() > 0,
+        "resizing to ", size, ": got pixels of shape ", x.sizes());
+  std::vector<Axis> axes;
+  for (int64_t d = 0; d < 2; ++d)
+    axes.push_back(axis_of<double>(f, {x.size(2 + d), size[static_cast<size_t>(d)], 0, false}));
+  return resize_bytes(x, axes, 22);
 }
 
 void back(const OpCall& again, Backward& b) {
@@ -200,6 +224,10 @@ FLAMBEAU_OPS({
     RESIZE("_upsample_bicubic2d", cubic, "UpsampleBicubic2D"),
     RESIZE("_upsample_bilinear2d_aa", linear_smooth, "UpsampleBilinear2DAa"),
     RESIZE("_upsample_bicubic2d_aa", cubic_smooth, "UpsampleBicubic2DAa"),
+    {.schema = "_resize_pixels(Tensor input, int[] size, str filter) -> Tensor",
+     .forward = native<resize_pixels>,
+     .flags = kInternal | kNotDifferentiable,
+     .doc = "Images of bytes [N, C, H, W] in another size, rounded as Pillow does."},
 });
 
 }  // namespace flambeau

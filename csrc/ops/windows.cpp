@@ -112,11 +112,11 @@ Tensor make(const Shapes& s, const Options& o) {
 }
 
 void run(const Tensor& x, const Tensor& out, const Tensor& places, const Shapes& s,
-         const std::vector<Axis>& axes, double divide, bool maximum, bool bytes = false) {
+         const std::vector<Axis>& axes, double divide, bool maximum) {
   WindowArgs a{};
   a.type = window_type(x.dtype());
   a.planes = s.planes, a.inner = s.inner;
-  a.divide = divide, a.maximum = maximum, a.bytes = bytes;
+  a.divide = divide, a.maximum = maximum;
   const Axis one(1, 1);
   std::vector<AxisData> data;
   data.reserve(3);
@@ -201,17 +201,11 @@ Axis pooled(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t pad
   return a;
 }
 
-static Tensor run_sums(const Tensor& x, const std::vector<Axis>& axes, double divide, bool bytes) {
+Tensor run_windows(const Tensor& x, const std::vector<Axis>& axes, double divide) {
   const Shapes s = shapes_of(x, axes);
   Tensor out = make(s, x.options(compute_type(x.dtype())));
-  if (!out.is_meta() && out.numel()) run(plain(x, s), out, Tensor(), s, axes, divide, false, bytes);
+  if (!out.is_meta() && out.numel()) run(plain(x, s), out, Tensor(), s, axes, divide, false);
   return out.to_raw(x.dtype());
-}
-Tensor run_windows(const Tensor& x, const std::vector<Axis>& axes, double divide) {
-  return run_sums(x, axes, divide, false);
-}
-Tensor run_byte_windows(const Tensor& x, const std::vector<Axis>& axes, double divide) {
-  return run_sums(x, axes, divide, true);
 }
 
 std::tuple<Tensor, Tensor> run_max_windows(const Tensor& x, const std::vector<Axis>& axes,

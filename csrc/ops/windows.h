@@ -25,8 +25,8 @@ Axis pooled(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t pad
 
 // The last dimensions of x, as many as there are axes, through them. Keeps channels_last.
 Tensor run_windows(const Tensor& x, const std::vector<Axis>& axes, double divide = 1);
-// The same for x of floating type that holds bytes: the sums over `divide` are rounded to bytes.
-Tensor run_byte_windows(const Tensor& x, const std::vector<Axis>& axes, double divide);
+// Images [N, C, H, W] of bytes through weighted axes; `bits` of the weights, 0: as in PyTorch.
+Tensor resize_bytes(const Tensor& x, const std::vector<Axis>& axes, int bits);
 // Maxima and, where asked for, their places as integers of the width of the computation's type.
 std::tuple<Tensor, Tensor> run_max_windows(const Tensor& x, const std::vector<Axis>& axes,
                                            bool places);

@@ -409,6 +409,37 @@ PyObject* from_dlpack(PyObject*, PyObject* o) {
   });
 }
 
+// -- Arrow
+// ------------------------------------------------------------------------------------------------
+// https://arrow.apache.org/docs/format/CDataInterface.html
+struct ArrowArray {
+  int64_t length, null_count, offset, n_buffers, n_children;
+  const void** buffers;
+  ArrowArray **children, *dictionary;
+  void (*release)(ArrowArray*);
+  void* private_data;
+};
+
+// The numbers at the bottom of an array of lists, as bytes over the array's memory.
+PyObject* arrow_bytes(PyObject*, PyObject* capsule) {
+  return guarded([&] {
+    auto* a = static_cast<ArrowArray*>(PyCapsule_GetPointer(capsule, "arrow_array"));
+    if (!a) throw PythonError{};
+    while (a->n_children == 1) a = a->children[0];
+    check_value(a->n_buffers == 2 && a->offset == 0 && a->n_children == 0,
+                "arrow_bytes(): wanted an array of numbers");
+    auto storage =
+        Storage::foreign(const_cast<void*>(a->buffers[1]), static_cast<size_t>(a->length), Device{},
+                         Py_NewRef(capsule), [](void* owner) {
+                           PyGILState_STATE gil = PyGILState_Ensure();
+                           Py_DECREF(static_cast<PyObject*>(owner));
+                           PyGILState_Release(gil);
+                         });
+    const Ints sizes{a->length};
+    return wrap(tensor_at(std::move(storage), DType::uint8, sizes, contiguous_strides(sizes)));
+  });
+}
+
 template <class F>
 PyCFunction method(F f) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
@@ -417,6 +448,8 @@ PyCFunction method(F f) {
 PyMethodDef functions[] = {
     {"from_dlpack", from_dlpack, METH_O,
      "from_dlpack(ext_tensor): a tensor over the memory of another library's."},
+    {"_arrow_bytes", arrow_bytes, METH_O,
+     "_arrow_bytes(capsule): the bytes of an Arrow array as a flat tensor over its memory."},
     {"_array_source", array_source, METH_O,
      "What numpy.asarray() makes an array over a tensor from."},
     {}};

@@ -145,12 +145,7 @@ Tensor legacy_tensor(PyObject* args, Device device) {
     fail(ErrorKind::type, "Tensor(): takes sizes, a sequence or a tensor, got ",
          PyTuple_GET_SIZE(args), " arguments");
   PyObject* data = PyTuple_GET_ITEM(args, 0);
-  if (is_tensor(data)) {
-    const Tensor& t = unwrap(data);
-    if (t.dtype() != options.dtype)
-      fail(ErrorKind::type, "Tensor(): expected a tensor of ", options.dtype, ", got ", t.dtype());
-    return t.alias();
-  }
+  if (is_tensor(data)) return unwrap(data).alias();  // of its own type
   check_type(PyObject_HasAttrString(data, "__len__"), "Tensor(): data must be a sequence (got ",
              Py_TYPE(data)->tp_name, ")");
   return tensor_from_data(data, options.dtype, device);

@@ -3,6 +3,7 @@
 import numbers
 
 import flambeau
+from flambeau._ops import internal
 from flambeau.nn import functional as F
 
 from . import _pil, _tensor
@@ -41,9 +42,13 @@ def _channels(img, allowed):
 
 
 def _blend(img, other, ratio):
-    bound = _tensor.max_value(img.dtype)
-    made = ratio * img + (1.0 - ratio) * other
-    return made.clamp(0, bound).to(img.dtype)
+    """img * ratio + other * (1 - ratio); other may have one channel or one pixel, or be None."""
+    if _tensor.is_native(img) and (other is None or other.shape[-3] == 1):
+        return internal["_image_blend"](img, other, ratio)
+    made = ratio * img
+    if other is not None:
+        made = made + (1.0 - ratio) * other
+    return made.clamp(0, _tensor.max_value(img.dtype)).to(img.dtype)
 
 
 def _positive(value, name):
@@ -63,8 +68,7 @@ def adjust_brightness(img, brightness_factor):
     if not _is_tensor(img):
         return _enhanced(img, "Brightness", brightness_factor)
     _channels(img, (1, 3))
-    bound = _tensor.max_value(img.dtype)
-    return (img * float(brightness_factor)).clamp(0, bound).to(img.dtype)
+    return _blend(img, None, float(brightness_factor))
 
 
 def adjust_contrast(img, contrast_factor):
@@ -136,6 +140,8 @@ def adjust_hue(img, hue_factor):
         return Image.merge("HSV", (hue, saturation, value)).convert(mode)
     if _channels(img, (1, 3)) == 1:
         return img
+    if _tensor.is_native(img):
+        return internal["_image_hue"](img, hue_factor)
     dtype = img.dtype
     hue, saturation, value = _to_hsv(_tensor.convert_dtype(img, flambeau.float32))
     made = _from_hsv((hue + hue_factor) % 1.0, saturation, value)
@@ -150,8 +156,10 @@ def adjust_gamma(img, gamma, gain=1):
         mode = img.mode
         table = [int((255 + 1 - 1e-3) * gain * pow(v / 255.0, gamma)) for v in range(256)] * 3
         return img.convert("RGB").point(table).convert(mode)
+    if img.dtype == flambeau.uint8 and img.numel() > 256:
+        return _tensor.by_table(img, lambda table: adjust_gamma(table, gamma, gain))
     made = img if img.is_floating_point() else _tensor.convert_dtype(img, flambeau.float32)
-    made = (gain * made**gamma).clamp(0, 1)
+    made = (made**gamma).mul_(gain).clamp_(0, 1)
     return _tensor.convert_dtype(made, img.dtype)
 
 
@@ -234,7 +242,7 @@ def invert(img):
         from PIL import ImageOps
 
         return ImageOps.invert(img)
-    return _tensor.max_value(img.dtype) - img
+    return ~img if img.dtype == flambeau.uint8 else _tensor.max_value(img.dtype) - img
 
 
 def posterize(img, bits):
@@ -258,6 +266,8 @@ def solarize(img, threshold):
         return ImageOps.solarize(img, threshold)
     if threshold > _tensor.max_value(img.dtype):
         raise TypeError("Threshold should be less than bound of img.")
+    if img.dtype == flambeau.uint8 and img.numel() > 256:
+        return _tensor.by_table(img, lambda table: solarize(table, threshold))
     return flambeau.where(img >= threshold, invert(img), img)
 
 
@@ -269,12 +279,16 @@ def autocontrast(img):
         return ImageOps.autocontrast(img)
     _channels(img, (1, 3))
     bound = _tensor.max_value(img.dtype)
-    wide = img if img.is_floating_point() else img.to(flambeau.float32)
-    low, high = wide.amin(dim=(-2, -1), keepdim=True), wide.amax(dim=(-2, -1), keepdim=True)
+    wide = flambeau.float32 if not img.is_floating_point() else img.dtype
+    low, high = (f(dim=(-2, -1), keepdim=True).to(wide) for f in (img.amin, img.amax))
     flat = high == low
-    scale = flambeau.where(flat, 1.0, bound / flambeau.where(flat, 1.0, high - low))
+    span = flambeau.where(flat, 1.0, (high - low) * (1.0 / bound))
     low = flambeau.where(flat, 0.0, low)
-    return ((wide - low) * scale).clamp(0, bound).to(img.dtype)
+    if img.dtype == flambeau.uint8 and img.shape[-2:].numel() > 256:
+        values = flambeau.arange(256, dtype=wide) - low.view(-1, 1)
+        table = values.div_(span.view(-1, 1)).clamp_(0, bound).to(img.dtype)
+        return internal["_lookup_bytes"](img, table)
+    return (img - low).div_(span).clamp_(0, bound).to(img.dtype)
 
 
 def equalize(img):
@@ -289,19 +303,17 @@ def equalize(img):
     if img.dtype != flambeau.uint8:
         raise TypeError(f"Only torch.uint8 image tensors are supported, but found {img.dtype}")
     _channels(img, (1, 3))
-    planes = [_even(plane) for plane in img.reshape(-1, img.shape[-2] * img.shape[-1])]
-    return flambeau.stack(planes).reshape(img.shape) if planes else img
-
-
-def _even(plane):
-    counts = flambeau.bincount(plane.long(), minlength=256)
-    used = counts[counts != 0]
-    step = int(used[:-1].sum()) // 255
-    if step == 0:
-        return plane
-    table = (flambeau.cumsum(counts, 0) + step // 2) // step
-    table = F.pad(table, [1, 0])[:-1].clamp(0, 255)
-    return table[plane.long()].to(flambeau.uint8)
+    if img.numel() == 0:
+        return img
+    planes = img.reshape(-1, img.shape[-2] * img.shape[-1])
+    counts = internal["_count_bytes"](planes)
+    last = 255 - (counts != 0).flip(1).int().argmax(1, keepdim=True)
+    step = (planes.shape[1] - counts.gather(1, last)) // 255
+    flat = step == 0  # too few values to spread
+    some = step.clamp(min=1)
+    table = ((counts.cumsum(1) - counts + some // 2) // some).clamp(0, 255)
+    table = flambeau.where(flat, flambeau.arange(256), table).to(flambeau.uint8)
+    return internal["_lookup_bytes"](planes, table).reshape(img.shape)
 
 
 # -- warps -----------------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """The transforms on PIL images."""
 
+import math
+
 import flambeau
+from flambeau._ops import internal
 
 
 def is_pil(image):
@@ -24,8 +27,23 @@ def size_of(image):
     return len(image.getbands()), image.height, image.width
 
 
+def _pixels(image):
+    """[height, width, 4] (RGB) or [height, width] (L) bytes over the image's own memory, or None.
+
+    Pillow keeps the pixels of colours in four bytes each; those of large images lie in pieces.
+    """
+    if image.mode not in ("RGB", "L") or not hasattr(image, "__arrow_c_array__"):
+        return None
+    try:
+        flat = flambeau._C._arrow_bytes(image.__arrow_c_array__()[1])
+    except ValueError:
+        return None
+    shape = (image.height, image.width) + ((4,) if image.mode == "RGB" else ())
+    return flat.view(shape) if flat.numel() == math.prod(shape) else None
+
+
 def to_tensor(image):
-    """[channels, height, width] in the image's own type."""
+    """[channels, height, width] in the image's own type; the channels of a pixel are neighbours."""
     import numpy
 
     if image.mode == "1":
@@ -36,7 +54,37 @@ def to_tensor(image):
             array = array.astype(numpy.int16)
     if array.ndim == 2:
         array = array[:, :, None]
-    return flambeau.from_numpy(array.transpose(2, 0, 1).copy())
+    return flambeau.from_numpy(array).permute(2, 0, 1)
+
+
+def to_floats(image):
+    """[channels, height, width] from 0 to 1, float32, from an image of bytes; None for others."""
+    pixels = _pixels(image)
+    if pixels is None:
+        return None
+    planes = pixels[..., :3].permute(2, 0, 1) if pixels.dim() == 3 else pixels.unsqueeze(0)
+    return internal["_bytes_to_floats"](planes)
+
+
+def resize(image, size, mode):
+    """The image in another size (height, width), bit for bit as Pillow makes it."""
+    height, width = size
+    pixels = None
+    # newer Pillows shrink the height first where that is much more to shrink
+    tall = 0 < image.height - height >= 2 * (image.width - width)
+    exact = mode.value in ("bilinear", "bicubic", "lanczos", "box")
+    if exact and not tall and min(height, width, *image.size) > 0:
+        pixels = _pixels(image)
+    if pixels is None:
+        return image.resize((width, height), resampling(mode))
+    from PIL import Image
+
+    planes = pixels.permute(2, 0, 1) if pixels.dim() == 3 else pixels.unsqueeze(0)
+    made = internal["_resize_pixels"](planes.unsqueeze(0), [height, width], mode.value)
+    raw = ("raw", "RGBX") if pixels.dim() == 3 else ()
+    made = Image.frombytes(image.mode, (width, height), made.permute(0, 2, 3, 1), *raw)
+    made.info = image.info.copy()
+    return made
 
 
 def from_array(array, mode):

@@ -3,6 +3,7 @@
 import math
 
 import flambeau
+from flambeau._ops import internal
 from flambeau.nn import functional as F
 
 
@@ -17,6 +18,23 @@ def max_value(dtype):
     return flambeau.iinfo(dtype).max if not dtype.is_floating_point else 1
 
 
+def is_native(image):
+    """Whether the kernels of images take it: bytes or float32, and no gradient is wanted."""
+    return (
+        image.dtype in (flambeau.uint8, flambeau.float32)
+        and not (image.requires_grad and flambeau.is_grad_enabled())
+        and image.dim() > 2
+        and image.numel() > 0
+        and image.device.type == "cpu"
+    )
+
+
+def by_table(image, f):
+    """f of each byte, for an f of single pixels."""
+    table = f(flambeau.arange(256, dtype=flambeau.uint8).view(1, 1, 256))
+    return internal["_lookup_bytes"](image, table)
+
+
 def convert_dtype(image, dtype):
     source = image.dtype
     if source == dtype:
@@ -27,6 +45,8 @@ def convert_dtype(image, dtype):
         if dtype == flambeau.int64 or (source == flambeau.float32 and dtype == flambeau.int32):
             raise RuntimeError(f"The cast from {source} to {dtype} cannot be performed safely.")
         return (image * (max_value(dtype) + 1 - 1e-3)).to(dtype)
+    if dtype == flambeau.get_default_dtype():  # in one pass
+        return image / max_value(source)
     if dtype.is_floating_point:
         return image.to(dtype).div_(max_value(source))
     wide, narrow = max_value(source), max_value(dtype)
@@ -47,6 +67,12 @@ def normalize(image, mean, std, inplace):
     std = flambeau.as_tensor(std, dtype=image.dtype, device=image.device)
     if (std == 0).any():
         raise ValueError(f"std evaluated to zero after conversion to {image.dtype}")
+    channels = image.shape[-3]
+    each = mean.dim() == 1 and std.dim() == 1 and len(mean) == len(std) == channels
+    if each and image.dtype == flambeau.float32 and is_native(image):
+        if image.is_contiguous() or not inplace:
+            made = internal["_standardize"](image, mean, std, inplace)
+            return image if inplace else made
     mean, std = (v.view(-1, 1, 1) if v.dim() == 1 else v for v in (mean, std))
     return image.sub_(mean).div_(std) if inplace else (image - mean).div_(std)
 
@@ -137,7 +163,9 @@ def gray(image, channels):
         raise TypeError(
             f"Input image tensor permitted channel values are 1 or 3, but found {size_of(image)[0]}"
         )
-    if size_of(image)[0] == 3:
+    if size_of(image)[0] == 3 and is_native(image):
+        made = internal["_image_gray"](image)
+    elif size_of(image)[0] == 3:
         red, green, blue = image.unbind(-3)
         made = (0.2989 * red + 0.587 * green + 0.114 * blue).to(image.dtype).unsqueeze(-3)
     else:

@@ -5,6 +5,7 @@ import math
 import numbers
 
 import flambeau
+from flambeau._ops import internal
 
 from . import _pil, _tensor
 from ._color import (
@@ -126,11 +127,18 @@ def to_tensor(pic):
     tensor([[[1., 1.]]])
     """
     if _pil.is_pil(pic):
-        made = _pil.to_tensor(pic)
+        floats = flambeau.get_default_dtype() == flambeau.float32
+        made = _pil.to_floats(pic) if floats else None
+        if made is not None:
+            return made
+        made = _pil.to_tensor(pic).contiguous()
     elif type(pic).__module__ == "numpy" and hasattr(pic, "ndim"):
         if pic.ndim not in (2, 3):
             raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
         array = pic[:, :, None] if pic.ndim == 2 else pic
+        if pic.dtype == "uint8" and flambeau.get_default_dtype() == flambeau.float32:
+            pixels = flambeau.from_numpy(array if min(array.strides) >= 0 else array.copy())
+            return internal["_bytes_to_floats"](pixels.permute(2, 0, 1))
         made = flambeau.from_numpy(array.transpose(2, 0, 1).copy())
     else:
         raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
@@ -289,7 +297,7 @@ def resize(img, size, interpolation=InterpolationMode.BILINEAR, max_size=None, a
         return img
     if _is_tensor(img):
         return _tensor.resize(img, size, mode.value, antialias)
-    return img.resize((size[1], size[0]), _pil.resampling(mode))
+    return _pil.resize(img, size, mode)
 
 
 def _target_size(h, w, size, max_size):

@@ -107,7 +107,12 @@ def jpeg(image, quality):
 
 def to_dtype(image, dtype=flambeau.float32, scale=False):
     """Another dtype; with `scale` black stays black and white white."""
-    return _tensor.convert_dtype(image, dtype) if scale else image.to(dtype)
+    if not scale:
+        return image.to(dtype)
+    narrow = dtype.is_floating_point and not image.is_floating_point()
+    if narrow and image.dtype != flambeau.bool and dtype == flambeau.get_default_dtype():
+        return image * (1.0 / _tensor.max_value(image.dtype))  # rounded as torchvision does
+    return _tensor.convert_dtype(image, dtype)
 
 
 def uniform_temporal_subsample(video, num_samples):
