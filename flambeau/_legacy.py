@@ -61,6 +61,7 @@ class LegacyLoader(Loader):
 
     def __init__(self, file, restore):
         super().__init__(restore)
+        start = file.tell()
         self._data = file.read()
         self._claimed = 0
         self._found = {}  # key -> (type, location, count)
@@ -76,14 +77,15 @@ class LegacyLoader(Loader):
         self._start = self._at
         self._survey()
         self._fill()
+        file.seek(start + self._at)  # what is behind it is somebody else's
 
     def _next(self):
         value, self._at = self._unpickle_safely(self._data, self._at)
         return value
 
-    def load_safely(self, safe_globals):
+    def load_safely(self, safe_globals, encoding):
         self._allow(safe_globals)
-        return self._unpickle_safely(self._data, self._start)[0]
+        return self._unpickle_safely(self._data, self._start, encoding)[0]
 
     def load_trusting(self, pickle_module, arguments):
         file = io.BytesIO(self._data)
@@ -104,7 +106,9 @@ class LegacyLoader(Loader):
             known = self._known(module, name)
             return known if known and not known[1] else (_Anything(), True)
 
-        survey = _Survey(self._data, find, self._note, lambda value, state: None, self._start)
+        survey = _Survey(
+            self._data, find, self._note, lambda value, state: None, self._start, "latin-1"
+        )
         survey.load()
         self._at = survey.position
 

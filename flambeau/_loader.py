@@ -35,9 +35,12 @@ _BINDINGS = {"_VariableFunctionsClass": flambeau, "TensorBase": flambeau.Tensor}
 
 def open_checkpoint(file, restore, options, mapped):
     """A loader for the format that the file is in."""
-    file.seek(0)
+    start = file.tell()
     head = file.read(16)
-    file.seek(0)
+    if head[:1] != b"\x80" and head[:2] != b"PK":  # not where something begins: the whole file
+        start = file.seek(0) or 0
+        head = file.read(16)
+    file.seek(start)
     if not head:
         raise EOFError("load(): Ran out of input: the file is empty")
     if head[:2] == b"PK":
@@ -144,8 +147,8 @@ class Loader:
         return value
 
     # -- the two ways to read --------------------------------------------------------------------
-    def _unpickle_safely(self, data, at=0):
-        reader = Unpickler(data, self.find_safely, self.persistent, self._build, at)
+    def _unpickle_safely(self, data, at=0, encoding="utf-8"):
+        reader = Unpickler(data, self.find_safely, self.persistent, self._build, at, encoding)
         try:
             value = reader.load()
         except pickle.UnpicklingError as error:
@@ -167,7 +170,7 @@ class Loader:
             def persistent_load(self, saved_id):
                 return loader.persistent(saved_id)
 
-        return Trusting(file, **arguments).load()
+        return Trusting(file, **{"encoding": "utf-8", **arguments}).load()
 
     def _allow(self, safe_globals):
         self._allowed = named(safe_globals)
@@ -266,9 +269,9 @@ class ZipLoader(Loader):
         """Whether this is a TorchScript archive and no checkpoint."""
         return "constants.pkl" in self._reader
 
-    def load_safely(self, safe_globals):
+    def load_safely(self, safe_globals, encoding):
         self._allow(safe_globals)
-        return self._unpickle_safely(self._reader.read("data.pkl"))[0]
+        return self._unpickle_safely(self._reader.read("data.pkl"), encoding=encoding)[0]
 
     def load_trusting(self, pickle_module, arguments):
         import io
@@ -308,10 +311,15 @@ class ZipLoader(Loader):
         return data.untyped_storage()
 
 
+_STORAGE = ("storage", b"storage")
+
+
 def _checked_id(saved_id):
-    if not isinstance(saved_id, tuple) or len(saved_id) < 5 or saved_id[0] != "storage":
+    if not isinstance(saved_id, tuple) or len(saved_id) < 5 or saved_id[0] not in _STORAGE:
         raise RuntimeError(f"load(): unknown persistent id {str(saved_id):.80}")
     kind, key, location, count = saved_id[1:5]
+    if isinstance(key, bytes) and isinstance(location, bytes):  # of Python 2, left as they are
+        key, location = key.decode("ascii"), location.decode("ascii")
     if not isinstance(kind, _StorageType) or not isinstance(key, str):
         raise RuntimeError("load(): a storage of unknown type")
     if not isinstance(location, str) or type(count) is not int or count < 0:

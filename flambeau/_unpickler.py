@@ -19,10 +19,12 @@ class Unpickler:
     """Reads one pickle from bytes.
 
     `find(module, name)` gives the object behind a name and whether it may be called; `persistent`
-    gives the object behind a persistent id; `build(object, state)` sets state.
+    gives the object behind a persistent id; `build(object, state)` sets state. `encoding` is that
+    of the strings of Python 2, or "bytes" to leave them so.
     """
 
-    def __init__(self, data, find, persistent, build, at=0):
+    def __init__(self, data, find, persistent, build, at=0, encoding="utf-8"):
+        self._encoding = encoding
         self._data = data
         self._at = at
         self._find = find
@@ -76,6 +78,10 @@ class Unpickler:
         if end < 0:
             raise pickle.UnpicklingError("a name in the pickle does not end")
         return self._take(end + 1 - self._at)[:-1].decode()
+
+    def _old_string(self, layout):
+        data = self._take(self._number(layout))
+        self._push(data if self._encoding == "bytes" else data.decode(self._encoding))
 
     # -- the stack -------------------------------------------------------------------------------
     def _push(self, value):
@@ -239,8 +245,8 @@ def _opcodes():
         b"X": sized(u32, text),
         b"\x8c": sized(u8, text),
         b"\x8d": sized(u64, text),
-        b"T": sized(i32, lambda data: data.decode("ascii")),
-        b"U": sized(u8, lambda data: data.decode("ascii")),
+        b"T": lambda u: u._old_string(i32),
+        b"U": lambda u: u._old_string(u8),
         b"B": sized(u32, bytes),
         b"C": sized(u8, bytes),
         b"\x8e": sized(u64, bytes),

@@ -267,6 +267,8 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
             _write(obj, file, stem or "archive", pickle_protocol, _use_new_zipfile_serialization)
     elif hasattr(f, "write"):
         _write(obj, f, "archive", pickle_protocol, _use_new_zipfile_serialization)
+        if hasattr(f, "flush"):
+            f.flush()
     else:
         raise AttributeError(
             "expected 'f' to be string, path, or a file-like object with a 'write' attribute, got "
@@ -352,7 +354,8 @@ def load(
             unknown = set(pickle_load_args) - {"encoding"}
             if unknown:
                 raise TypeError(f"load(): got unexpected arguments {sorted(unknown)}")
-            return loader.load_safely(_Options.safe_globals)
+            encoding = pickle_load_args.get("encoding", "utf-8")
+            return loader.load_safely(_Options.safe_globals, encoding)
         return loader.load_trusting(pickle_module, pickle_load_args)
 
 

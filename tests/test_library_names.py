@@ -1,5 +1,6 @@
 """Names that libraries import, and the small tools behind some of them."""
 
+import copy
 import importlib
 
 import pytest
@@ -24,6 +25,19 @@ multiprocessing:spawn futures:Future
 def test_it_is_there(name):
     module, _, attribute = name.partition(":")
     assert hasattr(importlib.import_module(f"flambeau.{module}"), attribute)
+
+
+def test_copies_of_weak_dictionaries():
+    from flambeau.utils.weak import WeakIdKeyDictionary
+
+    x, y = torch.ones(1), torch.ones(1)
+    notes = WeakIdKeyDictionary({x: [1]})
+    twin, deep = notes.copy(), copy.deepcopy(notes)
+    twin[y] = [2]
+    assert len(notes) == 1 and twin[x] is notes[x] and deep[x] == [1] and deep[x] is not notes[x]
+    assert len(notes | twin) == 2
+    notes |= {y: [3]}
+    assert notes[y] == [3]
 
 
 def test_weak_dictionaries():

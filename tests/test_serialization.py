@@ -1,6 +1,7 @@
 """save and load: what goes in comes out, and what is wrong is an error that says so."""
 
 import copy
+import functools
 import io
 import os
 import pickle
@@ -651,3 +652,45 @@ def test_members_by_name(tmp_path):
     assert reader.has_record("data/0") and not reader.has_record("data/1")
     assert reader.get_storage_from_record("data/0", 4, torch.float32).tolist() == [0, 1, 2, 3]
     assert reader.version() >= 3
+
+
+def test_checkpoints_follow_each_other_in_a_file():
+    a, b = torch.randn(3), torch.randn(2)
+    file = io.BytesIO()
+    pickle.dump(41, file)
+    torch.save(a, file, _use_new_zipfile_serialization=False)
+    pickle.dump(43, file)
+    torch.save(b, file)
+    file.seek(0)
+    assert pickle.load(file) == 41
+    assert torch.equal(torch.load(file), a)
+    assert pickle.load(file) == 43
+    assert torch.equal(torch.load(file), b)
+
+
+def test_what_is_saved_is_written_through(tmp_path):
+    path = tmp_path / "x.pt"
+    with open(path, "wb") as file:
+        torch.save(torch.ones(3), file)
+        assert torch.equal(torch.load(path), torch.ones(3))
+
+
+def test_strings_of_python_2_are_decoded_or_left():
+    """The old format as Python 2 wrote it: strings of bytes (opcode U) instead of text."""
+
+    def old(*values):
+        stream = b"".join(b"U" + bytes([len(v)]) + v for v in values)
+        return b"\x80\x02(" + stream + b"l."  # a list of them
+
+    def number(value):
+        return pickle.dumps(value, 2)
+
+    word = "zażółć".encode()
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+    head = number(0x1950A86A20F9469CFC6C) + number(1001) + number(system)
+    data = head + old(word) + number([])
+    for weights_only in (True, False):
+        load = functools.partial(torch.load, weights_only=weights_only)
+        assert load(io.BytesIO(data)) == [word.decode()]
+        assert load(io.BytesIO(data), encoding="latin1") == [word.decode("latin1")]
+        assert load(io.BytesIO(data), encoding="bytes") == [word]

@@ -341,3 +341,28 @@ def test_dense_doors_are_closed():
             wrong()
     x.data = 2 * sample()
     same(x, 2 * DENSE)
+
+
+def test_products_spread_dimensions_of_size_one():
+    dense = torch.arange(6.0).view(2, 3)
+    x = dense.to_sparse()
+    for other in (torch.tensor(2.0), torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 1.0, 2.0])):
+        for product in (x * other, other * x, x * other.to_sparse(), other.to_sparse() * x):
+            assert torch.equal(product.to_dense(), dense * other)
+    wide = torch.ones(4, 2, 3)
+    assert torch.equal((x * wide).to_dense(), dense * wide)
+
+
+def test_indices_from_the_end_and_types_that_stay():
+    dense = torch.arange(6, dtype=torch.int16).view(2, 3)
+    x = dense.to_sparse()
+    at = torch.tensor([-1, 0])
+    assert torch.equal(x.index_select(1, at).to_dense(), dense.index_select(1, at + 3 * (at < 0)))
+    assert x[1, 1] == 4 and x[1, 1].dtype == torch.int16
+    with pytest.raises(IndexError):
+        x.index_select(1, torch.tensor([-4]))
+
+
+def test_no_sparse_dimensions_have_one_position():
+    x = torch.sparse_coo_tensor(torch.empty(0, 3, dtype=torch.int64), torch.ones(3, 2), (2,))
+    assert x.coalesce().values().tolist() == [[3, 3]] and x.to_dense().tolist() == [3, 3]

@@ -190,6 +190,8 @@ def coalesce(x):
         raise RuntimeError("coalesce expected sparse coordinate tensor layout but got Strided")
     if x._coalesced:
         return x
+    if x.sparse_dim() == 0 and x._i.shape[1] > 1:  # all at the one position that there is
+        return coo(x._i[:, :1], x._v.sum(0, True, dtype=x._v.dtype), x.shape, True)
     flat = flat_positions(x)
     if x._i.shape[1] < 2 or bool((flat.diff() > 0).all()):
         made = x._with_values(x._v, True)

@@ -190,7 +190,10 @@ def _sub_(input, other, *, alpha=1):
 
 def _times_sparse(a, b):
     """Products at the positions that both have."""
-    _same_shape(a, b, "mul")
+    if a.shape != b.shape:
+        return (
+            _times_dense(a, b.to_dense()) if a.dim() >= b.dim() else _times_dense(b, a.to_dense())
+        )
     a, b = coalesce(to_coo(a)), coalesce(to_coo(b))
     fa, fb = flat_positions(a), flat_positions(b)
     if not (fa.numel() and fb.numel()):
@@ -201,6 +204,16 @@ def _times_sparse(a, b):
     return coo(a._i[:, both], values, a.shape, True)
 
 
+def _times_dense(a, b):
+    """Products at the positions of a, if that has the shape of the product."""
+    shape = flambeau.broadcast_shapes(a.shape, b.shape)
+    x = to_coo(a)
+    if shape != x.shape:
+        return (x.to_dense() * b).to_sparse()
+    values = x._v * b.expand(shape)[tuple(x._i)] if x.sparse_dim() else x._v * b
+    return x._with_values(values)
+
+
 @handles("mul", "multiply", "__mul__", "__rmul__")
 def mul(input, other, *, out=None):
     if not is_sparse(input):
@@ -208,9 +221,7 @@ def mul(input, other, *, out=None):
     if is_sparse(other):
         return _out(_like(input, _times_sparse(input, other)), out)
     if isinstance(other, Tensor) and other.dim():
-        x = to_coo(input)
-        dense = other.expand(x.shape)
-        return _out(_like(input, x._with_values(x._v * dense[tuple(x._i)])), out)
+        return _out(_like(input, _times_dense(input, other)), out)
     return _out(input._with_values(input._v * other), out)
 
 
@@ -373,7 +384,8 @@ def t(input):
 
 
 @handles("permute")
-def permute(input, *dims):
+def permute(input, *sizes, dims=None):
+    dims = sizes if dims is None else (dims,)
     dims = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
     dims = [d % input.dim() for d in dims]
     if sorted(dims) != list(range(input.dim())):
@@ -410,9 +422,10 @@ def index_select(input, dim, index):
     x = to_coo(input)
     (dim,) = _dims(x, dim)
     shape = [*x.shape[:dim], index.numel(), *x.shape[dim + 1 :]]
-    index = index.reshape(-1)
-    if index.numel() and not (0 <= int(index.min()) and int(index.max()) < x.shape[dim]):
-        raise IndexError(f"index_select(): index out of range for dimension of {x.shape[dim]}")
+    index, n = index.reshape(-1), x.shape[dim]
+    if index.numel() and not (-n <= int(index.min()) and int(index.max()) < n):
+        raise IndexError(f"index_select(): index out of range for dimension of {n}")
+    index = flambeau.where(index < 0, index + n, index)
     if dim >= x.sparse_dim():
         values = x._v.index_select(dim - x.sparse_dim() + 1, index)
         return coo(x._i, values, shape, x._coalesced)
@@ -444,7 +457,7 @@ def select(input, dim, index):
     values = x._v[here]
     rows = [x._i[d][here] for d in range(x.sparse_dim()) if d != dim]
     if not rows:
-        return values.sum(0)
+        return values.sum(0, dtype=values.dtype)
     return coo(flambeau.stack(rows), values, shape, x._coalesced)
 
 

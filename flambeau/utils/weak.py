@@ -1,7 +1,7 @@
 """Dictionaries that do not keep their tensors alive; keys are compared by identity."""
 
 import weakref
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 __all__ = ["WeakIdKeyDictionary", "WeakIdRef", "WeakTensorKeyDictionary", "WeakTensorRefKey"]
 
@@ -71,6 +71,38 @@ class WeakIdKeyDictionary(MutableMapping):
             key = reference()
             if key is not None:
                 yield key
+
+    def copy(self):
+        """Another with the same entries."""
+        return type(self)(self, self._ref)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo):
+        import copy
+
+        made = type(self)({}, self._ref)
+        for key, value in self.items():
+            made[key] = copy.deepcopy(value, memo)
+        return made
+
+    def __or__(self, other):
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        made = self.copy()
+        made.update(other)
+        return made
+
+    def __ror__(self, other):
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        made = type(self)(other, self._ref)
+        made.update(self)
+        return made
+
+    def __ior__(self, other):
+        self.update(other)
+        return self
 
     def __repr__(self):
         return f"<{type(self).__name__} at {id(self):#x}>"
