@@ -70,6 +70,7 @@ Op* register_op(const OpRecord& r) {
   op->forward = r.forward;
   op->inplace = r.inplace;
   op->backward = r.backward;
+  op->fuse = r.fuse;
   op->flags = r.flags;
   op->doc = r.doc;
   op->pointwise = r.pointwise;
@@ -275,6 +276,8 @@ void check_devices(const Op& op, const Value* args) {
 }
 
 void run_forward(const Op& op, Value* args, Value* results) {
+  if (fused_open) [[unlikely]]
+    settle_fused();
   check_devices(op, args);
   if (op.forward) {
     op.forward(args, results);
@@ -339,7 +342,7 @@ void call_op(const Op& op, Value* args, Value* results) {
   if (!records(op, args)) [[likely]] {
     if (modes().dispatch) [[unlikely]]
       dispatch_forward(op, args, results);
-    else
+    else if (!op.fuse || !op.fuse(op, args, results))
       run_forward(op, args, results);
     if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
       link_views(args, results);
@@ -385,6 +388,14 @@ void call_inplace(const Op& op, Value* args) {
   bool recording = records(op, args);
   check_inplace(self, recording, op.schema.name.c_str());
   check_no_internal_overlap(self, op.schema.name.c_str());
+  Value results[kMaxResults];
+  if (!recording && op.fuse) {
+    results[0] = Value(self);
+    if (op.fuse(op, args, results)) return self.bump_version();
+    results[0] = Value();
+  }
+  if (fused_open) [[unlikely]]
+    settle_fused();
   Ref<OpNode> node;
   if (recording) {
     bool reads_old = (op.pointwise ? pointwise_saves(op, args) : op.saved_args) & 1;
@@ -402,7 +413,6 @@ void call_inplace(const Op& op, Value* args) {
       node = make_node(op, args);
     }
   }
-  Value results[kMaxResults];
   {
     NoGrad off;
     if (op.inplace) {
@@ -441,6 +451,8 @@ void call_out(const Op& op, Value* args, Value* outs) {
   check(!(any && modes().grad && !(op.flags & kNotDifferentiable)), name,
         "(): functions with out=... arguments don't support automatic differentiation, but one of "
         "the arguments requires grad.");
+  if (fused_open) [[unlikely]]
+    settle_fused();
   NoGrad off;
   const bool stored =
       takes_stored(op, args) || (outs[0].is_tensor() && is_stored(outs[0].as_tensor().dtype()));

@@ -81,6 +81,9 @@ class Backward {
 // with `writes_out`).
 using ForwardFn = void (*)(Value* args, Value* results);
 using BackwardFn = void (*)(Backward& b);
+// Runs the operator as one with those before or after it, fused.h; false: it is to run by itself.
+// For a call in place, results[0] is args[0].
+using FuseFn = bool (*)(const Op& op, Value* args, Value* results);
 
 enum OpFlags : uint32_t {
   kMethod = 1,  // Tensor.f besides flambeau.f; set by itself when the first argument is a Tensor
@@ -106,6 +109,7 @@ struct OpRecord {
   // args[0]. `forward` may then be left out: f clones and calls this.
   ForwardFn inplace = nullptr;
   BackwardFn backward = nullptr;
+  FuseFn fuse = nullptr;  // tried where no gradient is recorded
   const char* saves = "";  // tensors that backward reads: "input, other, result", "result1"
   uint32_t flags = 0;
   const char* node = nullptr;  // grad_fn's name where it is not CamelCase(name) + "Backward0"
@@ -119,6 +123,7 @@ struct Op {
   Schema schema;
   ForwardFn forward, inplace;
   BackwardFn backward;
+  FuseFn fuse;
   uint32_t flags;
   uint64_t saved_args = 0, saved_results = 0;  // bit sets
   uint64_t tensor_args = 0;  // arguments of type Tensor and Tensor[]

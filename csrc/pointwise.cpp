@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "fused.h"
 #include "iter.h"
 #include "parallel.h"
 
@@ -345,6 +346,36 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
                    : PointwiseResult::same,
            fn, numbers, is_heavy(fn, op));
   if (!results[0].is_tensor()) results[0] = Value(std::move(out));
+}
+
+bool pointwise_fuse(const Op& op, Value* args, Value* results) {
+  if (!fused_open && !fused_seen.result) return false;
+  const PointwiseOp& p = *op.pointwise;
+  const auto fits = [](const Value& v) {
+    return v.is_tensor() && v.as_tensor().dtype() == DType::float32;
+  };
+  if (!fits(args[0])) return false;
+  if (p.operands == 1) {
+    if (!(p.types & F) || p.types & (BOOL | REAL | DOUBLE)) return false;
+    FinishStep step{.fn = loops(p.index).value[static_cast<int>(Compute::f32)]};
+    for (int k = 0; k < p.numbers; ++k) {
+      const Value& v = args[1 + k];
+      if (!v.is_scalar() || v.as_scalar().kind == Scalar::complex) return false;
+      step.numbers[k] = number_of(v.as_scalar());
+    }
+    return extend_fused(args[0].as_tensor(), step, {}, results);
+  }
+  if (p.index != pointwise_add || !fits(args[1]) || !args[2].is_scalar()) return false;
+  const Scalar& alpha = args[2].as_scalar();
+  if (alpha.kind == Scalar::complex || alpha.to<double>() != 1) return false;
+  const Tensor &x = args[0].as_tensor(), &z = args[1].as_tensor();
+  if (!(x.sizes() == z.sizes())) return false;
+  const auto sum = [&](const Tensor& to, const Tensor& other) {
+    if (!other.is_contiguous() || !other->storage->data) return false;
+    const FinishStep step{.kind = FinishStep::add, .other = other.data()};
+    return extend_fused(to, step, {other}, results);
+  };
+  return sum(x, z) || (!results[0].is_tensor() && sum(z, x));
 }
 
 // -- gradients

@@ -37,6 +37,8 @@ inline DType memory_of(Compute c) {
 }
 
 void pointwise_forward(const PointwiseOp& op, Value* args, Value* results);
+// What one operand or a sum of two alike gives may be noted to follow a product: fused.h.
+bool pointwise_fuse(const Op& op, Value* args, Value* results);
 void pointwise_backward(const PointwiseOp& op, Backward& b);
 // Which arguments the gradients that are wanted read: a subset of Op::saved_args.
 uint64_t pointwise_saves(const Op& op, const Value* args);

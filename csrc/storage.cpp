@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "fused.h"
 #include "packs.h"
 
 namespace flambeau {
@@ -271,6 +272,20 @@ Ref<Storage> Storage::foreign(void* data, size_t nbytes, Device device, void* ow
   return Ref<Storage>::adopt(s);
 }
 
+Ref<Storage> Storage::reserve(size_t nbytes) {
+  auto* s = new Storage;
+  s->nbytes = nbytes;
+  return Ref<Storage>::adopt(s);
+}
+
+void Storage::back() { data = cpu_allocate(nbytes); }
+void Storage::unback() { cpu_free(std::exchange(data, nullptr), nbytes); }
+
+void Storage::lend() {
+  if (fused_open) settle_fused();
+  ++lent, ++writes;
+}
+
 bool Storage::in_header() const {
   return joined && data == reinterpret_cast<const char*>(this) + kHeader;
 }
@@ -289,6 +304,7 @@ void Storage::release_data() {
 
 void Storage::resize(size_t n) {
   if (n == nbytes) return;
+  if (fused_open) settle_fused();
   check(resizable && !lent, "Trying to resize storage that is not resizable");
   if (device.type == DeviceType::cpu) {
     void* fresh = cpu_allocate(n);
@@ -318,6 +334,7 @@ struct Taken {
 
 void Storage::take(Storage& other) {
   check(&other != this && other.free_foreign, "only memory of somebody else can be taken");
+  if (fused_open) settle_fused();
   if (lent && !in_header()) {  // arrays look at the old bytes and hold on to this storage
     if (!free_foreign && owner) drop_packs(*this);
     auto* before = new Storage;
@@ -337,6 +354,7 @@ void Storage::take(Storage& other) {
 }
 
 void Storage::destroy() {
+  forget_fused(this);
   release_data();
   if (joined) {
     size_t block = kHeader + joined - 1;

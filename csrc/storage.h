@@ -28,6 +28,10 @@ struct MemoryStats {
 };
 MemoryStats& cpu_memory_stats();
 
+// Some result is still to be computed (fused.h); and does so.
+inline bool fused_open = false;
+void settle_fused();
+
 struct Storage {
   uint32_t refs = 1;
   uint32_t version = 0;  // counts in-place writes: views share it
@@ -36,7 +40,8 @@ struct Storage {
   Device device;
   uint16_t joined = 0;  // 1 + bytes of data that follow this header in one block
   bool resizable = true;
-  void* data = nullptr;
+  uint8_t followers = 0;  // of a weight: operators run as one with its product, see fused.h
+  void* data = nullptr;  // of a result that is still to be computed: null, see fused.h
   size_t nbytes = 0;
   void (*free_foreign)(void* owner) = nullptr;  // memory of somebody else (NumPy, DLPack, mmap)
   void* owner = nullptr;  // of such memory; of our own: the packs made from it, see packs.h
@@ -45,8 +50,11 @@ struct Storage {
   static Ref<Storage> allocate(size_t nbytes, Device device);
   static Ref<Storage> foreign(void* data, size_t nbytes, Device device, void* owner,
                               void (*free_foreign)(void*));
+  static Ref<Storage> reserve(size_t nbytes);  // without its memory, on the CPU
+  void back();  // gives a reserved one its memory
+  void unback();
   void resize(size_t nbytes);
-  void lend() { ++lent, ++writes; }
+  void lend();  // its address is about to be known outside
   void take(Storage& other);  // other's foreign memory becomes this one's; other is left empty
   void destroy();
 

@@ -153,12 +153,13 @@ int64_t checked_product(IntSpan sizes) {
   return n;
 }
 
-Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous) {
+Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous, bool later = false) {
   int64_t n = checked_product(sizes);
   int64_t elements = contiguous ? n : extent(sizes, strides), bytes;
   check(!__builtin_mul_overflow(elements, int64_t(itemsize(o.dtype)), &bytes),
         "Storage size calculation overflowed with sizes=", sizes);
-  auto storage = Storage::allocate(static_cast<size_t>(bytes), o.device);
+  const auto size = static_cast<size_t>(bytes);
+  auto storage = later ? Storage::reserve(size) : Storage::allocate(size, o.device);
   auto* p = new TensorImpl;
   p->dtype = o.dtype;
   p->device = o.device;
@@ -177,6 +178,10 @@ Tensor make(IntSpan sizes, Ints strides, const Options& o, bool contiguous) {
 
 Tensor empty(IntSpan sizes, const Options& o) {
   return make(sizes, contiguous_strides(sizes), o, true);
+}
+
+Tensor empty_later(IntSpan sizes, DType dtype) {
+  return make(sizes, contiguous_strides(sizes), {dtype, Device{}}, true, true);
 }
 
 Tensor empty_strided(IntSpan sizes, IntSpan strides, const Options& o) {

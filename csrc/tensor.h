@@ -72,6 +72,8 @@ class Tensor {
 
   // The first element. Everything that reads or writes a tensor's memory comes through here.
   void* data() const {
+    if (!p_->storage->data && fused_open) [[unlikely]]
+      settle_fused();
     return static_cast<char*>(p_->storage->data) + p_->offset * itemsize(p_->dtype);
   }
   template <class T>
@@ -105,6 +107,7 @@ Ints preserved_strides(const Tensor& t);
 bool is_dense(const Tensor& t);  // no overlap and no holes
 
 Tensor empty(IntSpan sizes, const Options& o);
+Tensor empty_later(IntSpan sizes, DType dtype);  // on the CPU, without its memory: Storage::back
 Tensor empty_strided(IntSpan sizes, IntSpan strides, const Options& o);
 Tensor empty_like(const Tensor& t);  // preserve_format
 Tensor empty_like(const Tensor& t, DType dtype);

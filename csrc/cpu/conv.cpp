@@ -81,13 +81,13 @@ void output_span(const Conv<T>& c, const Filters<T>& f, const Span& s, int64_t g
         run_tile(t, min(f.rows, filters - at));
       }
   }
-  if (!apart) return;
   for (int64_t n = s.n0; n < s.n1; ++n)
     for (int64_t i = 0; i < filters; ++i) {
       const T* src = out + i * t.c_row + (n - s.n0) * each;
       T* dst = c.output(n, first + i);
-      for (int64_t j = 0; j < each; j += W)
+      for (int64_t j = 0; apart && j < each; j += W)
         Vec<T>::load_n(src + j, each - j).store_n(dst + j, each - j);
+      finish(c, n, first + i, s.first * c.width, each);
     }
 }
 

@@ -50,6 +50,13 @@ struct Conv {
   bool strided() const { return positions != in_size(); }
 };
 
+// `count` numbers of one filter's plane, from `first` on, are complete.
+template <class T>
+FLAMBEAU_INLINE void finish(const Conv<T>& c, int64_t n, int64_t filter, int64_t first,
+                            int64_t count) {
+  if (c.a.finish) finish_run(*c.a.finish, c.output(n, filter) + first, count, filter);
+}
+
 // Asks for lines [first, last) of a plane of `in`, as far as there are such, ahead of their use:
 // from channel to channel the processor does not guess what is read.
 template <class T>

@@ -68,6 +68,7 @@ class Depthwise {
     T* out = c_.output(n, filter);
     for (int64_t h = 0; h < c_.a.out[1]; ++h)
       copy_line(out + h * c_.width, y + h * line_, c_.width);
+    finish(c_, n, filter, 0, c_.positions);
   }
 
   // The input's channel takes part in `filters` outputs.

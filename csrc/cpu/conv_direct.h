@@ -154,6 +154,8 @@ class DirectConv {
             kLineTiles<T, 1>.by_rows[rows](t);
         }
       }
+    for (int64_t i = 0; a.finish && i < c_.filters; ++i)
+      finish(c_, n, group * c_.filters + i, first * c_.width, (last - first) * c_.width);
   }
 
  private:

@@ -63,6 +63,7 @@ void output_pointwise(const Conv<T>& c) {
       g.bias = static_cast<const T*>(c.a.bias) + filter;
       g.start = Start::bias_rows;
     }
+    g.finish = c.a.finish, g.channel = filter;
     gemm(g);
   });
 }
@@ -147,6 +148,8 @@ void output_whole(const Conv<T>& c) {
   g.bias = static_cast<const T*>(c.a.bias);
   if (g.bias) g.start = Start::bias_cols;
   gemm(g);
+  for (int64_t i = 0; c.a.finish && i < c.a.batch * c.filters; ++i)
+    finish(c, i / c.filters, i % c.filters, 0, 1);
 }
 
 template <class T>

@@ -381,6 +381,14 @@ class Winograd {
       for (int64_t f = f0; f < f1; ++f)
         put_plane(group * c_.filters + f, plane, h, n, m + f * step_ + at * across_, place);
     });
+    if (!c_.a.finish) return;
+    each_run(first, last, [&](int64_t plane, int64_t h, int64_t n, int64_t) {
+      const ConvArgs& a = c_.a;
+      const int64_t line = plane % a.out[0] * a.out[1] + 2 * h,
+                    lines = min(2 * n, a.out[1] - 2 * h);
+      for (int64_t f = f0; f < f1; ++f)
+        finish(c_, plane / a.out[0], group * c_.filters + f, line * c_.width, lines * c_.width);
+    });
   }
   T* output_line(int64_t filter, int64_t plane, int64_t h) const {
     const ConvArgs& a = c_.a;

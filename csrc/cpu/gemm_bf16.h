@@ -338,7 +338,7 @@ inline bool has_pairs() {
 // Whether this processor and this product are served.
 inline bool pairs_fit(const GemmArgs& x) {
   return has_pairs() && (x.m > 4 || x.packed_b) && x.k > 1 && x.alpha == 1 && x.beta == 0 &&
-         x.c_col == 1 && x.activation == Activation::none;
+         x.c_col == 1 && !x.finish;
 }
 
 #else

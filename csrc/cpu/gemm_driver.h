@@ -1,9 +1,9 @@
 // One matrix product of float or double: how it is cut into tiles, packed and split among threads.
 // Everything is decided by the sizes alone, so the bits do not depend on the number of threads.
 #pragma once
+#include "finish.h"
 #include "gemm.h"
 #include "kernels/matmul.h"
-#include "normal.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -34,27 +34,18 @@ struct Gemm {
   T alpha = 1;
   Start start = Start::zero;
   const T* bias = nullptr;
-  Activation activation = Activation::none;
+  const Finish* finish = nullptr;  // of a row that is a channel: the first is `channel`
+  int64_t channel = 0;
   // The reduction may run over parts of k_part numbers that lie a_part and b_part apart.
   int64_t k_part = 0, a_part = 0, b_part = 0;
 };
 
+// Rows [i, i + rows) of columns [j, j + cols) of C are complete.
 template <class T>
-void activate(T* c, int64_t c_row, int64_t rows, int64_t cols, Activation activation) {
-  constexpr int64_t W = Vec<T>::size;
-  const T half = T(0.5);
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < cols; j += W) {
-      T* p = c + i * c_row + j;
-      Vec<T> x = Vec<T>::load_n(p, cols - j);
-      if (activation == Activation::relu)
-        x = max(x, Vec<T>(T(0)));
-      else if (activation == Activation::gelu)
-        x = x * normal_cdf(x);
-      else
-        x = x * half * (1 + tanh(T(0.79788456080286536) * (x + T(0.044715) * x * x * x)));
-      x.store_n(p, cols - j);
-    }
+void finish(const Gemm<T>& g, int64_t i, int64_t j, int64_t rows, int64_t cols) {
+  if (!g.finish) return;
+  for (int64_t r = i; r < i + rows; ++r)
+    finish_run(*g.finish, g.c + r * g.c_row + j, cols, g.channel + r);
 }
 
 // The general form: B packed once in panels (or read where it lies), A packed per block of rows.
@@ -143,11 +134,8 @@ struct Blocked {
       for (int64_t p = p0; p < p1; ++p)
         for (int64_t t = t0; t < t1; ++t) run(t, p, d, packed_a + (t - t0) * tile_rows * depth);
     }
-    if (g.activation != Activation::none) {
-      const int64_t i = t0 * tile_rows, j = p0 * NR;
-      activate(g.c + i * g.c_row + j, g.c_row, min(t1 * tile_rows, g.m) - i, min(p1 * NR, g.n) - j,
-               g.activation);
-    }
+    const int64_t i = t0 * tile_rows, j = p0 * NR;
+    finish(g, i, j, min(t1 * tile_rows, g.m) - i, min(p1 * NR, g.n) - j);
   }
 
   FLAMBEAU_INLINE void run(int64_t t, int64_t p, int64_t d, const T* packed_a) const {
@@ -247,8 +235,7 @@ void gemm_one_block(const Gemm<T>& g, const Blocked<T>& plan) {
           panel_tiles(g, plan, a + d * block, b, b_row, q, d);
         }
       }
-    if (g.activation != Activation::none)
-      activate(g.c + begin * NR, g.c_row, g.m, min(end * NR, g.n) - begin * NR, g.activation);
+    finish(g, 0, begin * NR, g.m, min(end * NR, g.n) - begin * NR);
   });
 }
 
@@ -354,8 +341,7 @@ void dot_columns(const Gemm<T>& g, int64_t begin, int64_t end) {
       r.store_n(c, n);
     }
   }
-  if (g.activation != Activation::none)
-    activate(g.c + begin, g.c_row, g.m, end - begin, g.activation);
+  finish(g, 0, begin, g.m, end - begin);
 }
 
 // The columns of B run along memory: tiles of M rows by as many vectors as there are registers.
@@ -383,8 +369,7 @@ void wide_columns(const Gemm<T>& g, int64_t begin, int64_t end) {
       tile<T, M, 1, false>(x);
     j += x.cols;
   }
-  if (g.activation != Activation::none)
-    activate(g.c + begin, g.c_row, g.m, end - begin, g.activation);
+  finish(g, 0, begin, g.m, end - begin);
 }
 
 template <class T, int M = 1>

@@ -33,7 +33,7 @@ void gemm_rows(const GemmArgs& x, const T* a, const T* b, T* c, const T* bias) {
   Gemm<T> g{x.m, x.n, x.k, a, x.a_row, x.a_col, b, x.b_row, x.b_col, c, x.c_row};
   g.alpha = static_cast<T>(x.alpha);
   g.bias = bias;
-  g.activation = x.activation;
+  if constexpr (sizeof(T) == 4) g.finish = x.finish;
   if (bias) g.start = x.bias_rows ? Start::bias_rows : Start::bias_cols;
   if (x.beta != 0) {
     const T beta = static_cast<T>(x.beta);

@@ -1,8 +1,8 @@
 // Batch, layer, root-mean-square and group normalization, forward and backward.
 #include "kernels/norm.h"
 
+#include "finish.h"
 #include "parallel.h"
-#include "each.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -16,11 +16,6 @@ template <class T>
 FLAMBEAU_INLINE Vec<T> kept(Vec<T> v, int64_t m) {
   if (m >= Vec<T>::size) return v;
   return where(Vec<T>::arange(0) < Vec<T>(static_cast<T>(m)), v, Vec<T>(0));
-}
-
-template <class T>
-FLAMBEAU_INLINE T rsqrt_of(T var, double eps) {
-  return 1 / static_cast<T>(__builtin_sqrt(static_cast<double>(var + static_cast<T>(eps))));
 }
 
 // Adds to p and q what f(i, m, u, v) adds to the lanes of u and v over n numbers, in four pairs of
@@ -98,25 +93,27 @@ struct Channels {
 
   // By a mean and a variance that are given.
   void apply() const {
+    T slopes[W] = {}, shifts[W] = {};
+    for (int64_t i = 0; i < m; ++i) {
+      const Affine<T> f = affine_of<T>(a.mean, a.var, a.weight, a.bias, a.eps, c + i);
+      slopes[i] = f.slope, shifts[i] = f.shift;
+    }
+    const V slope = spread(slopes), shift = spread(shifts);
     if constexpr (sizeof(T) == 4)
-      if (a.bf16) return apply_bf16();
+      if (a.bf16) return apply_bf16(slope, shift);
     const T* x = static_cast<const T*>(a.x);
     T* y = static_cast<T*>(a.out);
-    const V r = a.weight ? spread(a.weight) * rsqrt() : rsqrt();
-    const V shift = (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r;
-    walk([&](int64_t i, int64_t k) { (V::load_n(x + i, k) * r + shift).store_n(y + i, k); });
+    walk([&](int64_t i, int64_t k) { fma(V::load_n(x + i, k), slope, shift).store_n(y + i, k); });
   }
 
-  void apply_bf16() const {
+  void apply_bf16(V slope, V shift) const {
     const uint16_t* x = static_cast<const uint16_t*>(a.x);
     uint16_t* y = static_cast<uint16_t*>(a.out);
-    const V r = a.weight ? spread(a.weight) * rsqrt() : rsqrt();
-    const V shift = (a.bias ? spread(a.bias) : V(0)) - spread(a.mean) * r;
     walk([&](int64_t i, int64_t k) {
-      if (k >= W) return store_bf16(y + i, load_bf16(x + i) * r + shift);
+      if (k >= W) return store_bf16(y + i, fma(load_bf16(x + i), slope, shift));
       uint16_t part[W] = {};
       for (int64_t q = 0; q < k; ++q) part[q] = x[i + q];
-      store_bf16(part, load_bf16(part) * r + shift);
+      store_bf16(part, fma(load_bf16(part), slope, shift));
       for (int64_t q = 0; q < k; ++q) y[i + q] = part[q];
     });
   }

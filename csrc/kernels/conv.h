@@ -1,6 +1,6 @@
 // Convolutions of one to three dimensions: what operators hand to the kernels.
 #pragma once
-#include "dispatch.h"
+#include "finish.h"
 
 namespace flambeau {
 
@@ -14,6 +14,7 @@ struct ConvArgs {
   int64_t stride[3] = {1, 1, 1}, padding[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
   void *input = nullptr, *weight = nullptr, *output = nullptr;  // one is written, two are read
   const void* bias = nullptr;  // per channel of what is written, where it is not the weight
+  const Finish* finish = nullptr;  // of the output, in float
   const void* filters = nullptr;  // for the output: the weight as conv_filters_kernel left it
 };
 

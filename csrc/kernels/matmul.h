@@ -1,13 +1,12 @@
 // Matrix products: what operators hand to the kernel.
 #pragma once
-#include "dispatch.h"
+#include "finish.h"
 
 namespace flambeau {
 
 enum class GemmType : uint8_t { f32, f64, f16, bf16, c64, c128, u8, i8, i16, i32, i64 };
-enum class Activation : uint8_t { none, relu, gelu, gelu_tanh };
 
-// C = activation(alpha A B + beta C + bias), for every pair of batch indices.
+// C = alpha A B + beta C + bias, then `finish`, for every pair of batch indices.
 // Strides count elements and may be anything, 0 in A and B too; batches of C do not overlap.
 struct GemmArgs {
   GemmType type = GemmType::f32;
@@ -24,7 +23,7 @@ struct GemmArgs {
   const void* bias = nullptr;  // n numbers added to each row (m, to each column: bias_rows)
   int64_t bias_stride = 1;
   bool bias_rows = false;
-  Activation activation = Activation::none;
+  const Finish* finish = nullptr;  // of one float product whose C is dense
   const void* packed_b = nullptr;  // B as gemm_pack_kernel left it; b is not read then
 };
 

@@ -4,6 +4,7 @@
 #include "../kernels/conv.h"
 
 #include "../autocast.h"
+#include "../fused.h"
 #include "../packs.h"
 #include "shape.h"
 
@@ -35,9 +36,10 @@ void set_sizes(ConvArgs& a, const Tensor& x, const Tensor& w, const Tensor& y, c
 
 // Two of x, w and y give the third, `result`, of float32 or float64.
 void run(Role role, const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& bias,
-         const Geometry& g) {
+         const Geometry& g, const Finish* finish = nullptr) {
   ConvArgs a;
   set_sizes(a, x, w, y, g);
+  a.finish = finish;
   const Tensor& result = role == Role::output ? y : role == Role::input ? x : w;
   a.is_double = result.dtype() == DType::float64;
   const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
@@ -146,6 +148,18 @@ Tensor conv_input(const Tensor& y, const Tensor& w, const Tensor& bias, const In
 Tensor conv_weight(const Tensor& x, const Tensor& y, const Ints& size, const Ints& stride,
                    const Ints& padding, const Ints& dilation, int64_t groups) {
   return convolve(Role::weight, x, y, Tensor(), size, {stride, padding, dilation, groups});
+}
+
+// The forward of _conv_output, where normalization and activation may follow.
+bool fuse_output(const Op& op, Value* args, Value* results) {
+  const TensorList reads{args[0].as_tensor(), args[1].as_tensor(), args[2].as_tensor()};
+  const Geometry g{args[4].as_ints(), args[5].as_ints(), args[6].as_ints(), args[7].as_int()};
+  if (reads[0].numel() == 0 || reads[1].numel() == 0) return false;
+  const Ints sizes = result_sizes(Role::output, reads[0], reads[1], args[3].as_ints(), g.groups);
+  return begin_fused(op, args, results, reads, sizes, true,
+                     [g](const TensorList& in, const Tensor& out, const Finish* finish) {
+                       run(Role::output, in[0], in[1], out, in[2], g, finish);
+                     });
 }
 
 Ints spatial(const Ints& sizes) { return Ints(IntSpan(sizes.data() + 2, sizes.size() - 2)); }
@@ -376,6 +390,7 @@ FLAMBEAU_OPS{
                "int[] padding, int[] dilation, int groups) -> Tensor",
      .forward = native<conv_output>,
      .backward = conv_output_back,
+     .fuse = fuse_output,
      .saves = "input, weight",
      .flags = kInternal,
      .node = "ConvolutionBackward0",

@@ -1,5 +1,6 @@
 // Matrix products: mm, bmm, matmul, mv, dot, linear and the forms that add to them.
 #include "../autocast.h"
+#include "../fused.h"
 #include "gemm.h"
 
 namespace flambeau {
@@ -66,13 +67,15 @@ bool is_one(const Scalar& s) { return s.to<complex128>() == complex128(1); }
 
 // out = beta input + alpha a b, input expanded to out.
 void add_product(const Tensor& out, const Tensor& input, const Tensor& a, const Tensor& b,
-                 const Factors& f, const char* op, const void* packed_b = nullptr) {
+                 const Factors& f, const char* op, const void* packed_b = nullptr,
+                 const Finish* finish = nullptr) {
   check(input.dtype() == a.dtype(), op, "(): self and mat2 must have the same dtype, but got ",
         input.dtype(), " and ", a.dtype());
   if (!packed_b) same_type(a, b, op);
   GemmArgs x{.type = gemm_type(a.dtype(), op)};
   set_factors(x, f);
   x.packed_b = packed_b;
+  x.finish = finish;
   const Tensor wide = expand_raw(input, out.sizes());
   const Ints& s = wide.strides();
   bool row = is_one(f.beta) && is_one(f.alpha) && !out.is_meta();
@@ -314,7 +317,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 // -- linear -------------------------------------------------------------------------------------
-Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+// The shape of the result.
+Ints linear_sizes(const Tensor& input, const Tensor& weight) {
   check(input.dim() > 0 && (weight.dim() == 1 || weight.dim() == 2),
         "linear(): both arguments to "
         "linear need to be at least 1D and weight at most 2D, but they are ",
@@ -328,7 +332,14 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
         " and ", k, "x", n, "): input ", input.sizes(), ", weight ", weight.sizes());
   if (!later_cast(input, weight)) same_type(input, weight, "linear");
   if (weight.dim() == 2) sizes.push_back(n);
-  Tensor out = empty(sizes, input.options());
+  return sizes;
+}
+
+void linear_into(const Tensor& out, const Tensor& input, const Tensor& weight, const Tensor& bias,
+                 const Finish* finish) {
+  const int64_t k = weight.size(-1), n = weight.dim() == 2 ? weight.sizes()[0] : 1;
+  int64_t rows = 1;
+  for (int64_t d = 0; d + 1 < input.dim(); ++d) rows *= input.sizes()[d];
   const Tensor x = input.dim() == 2 ? input : reshape_raw(input, Ints{rows, k});
   const Tensor y = out.as_strided_raw(Ints{rows, n}, Ints{n, 1}, 0);
   const int64_t row = weight.dim() == 2 ? weight.strides()[0] : 0, col = weight.stride(-1);
@@ -337,13 +348,31 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   const void* packed = pack ? pack->data : nullptr;
   if (!pack) w = w.to_raw(input.dtype());
   if (!bias.defined()) {
-    run_gemm({.type = gemm_type(input.dtype(), "linear"), .packed_b = packed}, x, w, y);
+    const GemmType type = gemm_type(input.dtype(), "linear");
+    run_gemm({.type = type, .finish = finish, .packed_b = packed}, x, w, y);
   } else {
-    const Tensor wide = expand_raw(bias, sizes);
+    const Tensor wide = expand_raw(bias, out.sizes());
     const bool matrix = bias.dim() <= 1 && weight.dim() == 2;
-    add_product(y, matrix ? bias : reshape_raw(wide, y.sizes()), x, w, {1, 1}, "linear", packed);
+    add_product(y, matrix ? bias : reshape_raw(wide, y.sizes()), x, w, {1, 1}, "linear", packed,
+                finish);
   }
+}
+
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  Tensor out = empty(linear_sizes(input, weight), input.options());
+  linear_into(out, input, weight, bias, nullptr);
   return out;
+}
+
+bool fuse_linear(const Op& op, Value* args, Value* results) {
+  const Tensor &x = args[0].as_tensor(), &w = args[1].as_tensor(), &bias = args[2].as_tensor();
+  const bool simple = w.dim() == 2 && w.numel() > 0 && x.dim() > 0 && x.size(-1) == w.size(1) &&
+                      (!bias.defined() || (bias.dim() == 1 && bias.numel() == w.size(0)));
+  if (!simple || x.dtype() != w.dtype()) return false;
+  return begin_fused(op, args, results, {x, w, bias}, linear_sizes(x, w), false,
+                     [](const TensorList& in, const Tensor& out, const Finish* finish) {
+                       linear_into(out, in[0], in[1], in[2], finish);
+                     });
 }
 
 void linear_back(Backward& b) {
@@ -449,6 +478,7 @@ FLAMBEAU_OPS{
     {.schema = "nn.functional.linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
      .forward = native<linear>,
      .backward = linear_back,
+     .fuse = fuse_linear,
      .saves = "input, weight",
      .flags = kNoMethod,
      .node = "AddmmBackward0",

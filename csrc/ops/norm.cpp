@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../fused.h"
 #include "expression.h"
 
 namespace flambeau {
@@ -135,6 +136,24 @@ Tensor fixed_forward(const Tensor& input, const Tensor& weight, const Tensor& bi
   a.out = out.data(), a.mean = m.data(), a.var = v.data();
   batch_norm_kernel(x.device_type(), a);
   return out;
+}
+
+bool fuse_fixed(const Op&, Value* args, Value* results) {
+  if (!fused_open && !fused_seen.result) return false;
+  const Tensor& x = args[0].as_tensor();
+  FinishStep step{.kind = FinishStep::norm, .eps = args[5].as_double()};
+  const void** places[] = {&step.weight, &step.bias, &step.mean, &step.var};
+  TensorList reads;
+  for (int i = 0; i < 4; ++i) {
+    const Tensor& t = args[i + 1].as_tensor();
+    if (!t.defined()) continue;
+    const bool fits = t.dtype() == DType::float32 && t.is_contiguous() && x.dim() >= 2 &&
+                      t.dim() == 1 && t.numel() == x.sizes()[1] && !t.is_meta();
+    if (!fits) return false;
+    *places[i] = t.data();
+    reads.push_back(t);
+  }
+  return extend_fused(x, step, reads, results);
 }
 
 Gradients fixed_fused(Backward& b) {
@@ -354,6 +373,7 @@ FLAMBEAU_OPS({
                "Tensor var, float eps) -> Tensor",
      .forward = native<fixed_forward>,
      .backward = fixed_backward,
+     .fuse = fuse_fixed,
      .saves = "input, weight, mean, var",
      .flags = kInternal,
      .node = "NativeBatchNormBackward0",

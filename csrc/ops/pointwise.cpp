@@ -113,6 +113,7 @@ void enter(const char* schema, const char* doc) {
   OpRecord r{};
   r.schema = schema;
   r.forward = [](Value* args, Value* results) { pointwise_forward(op, args, results); };
+  r.fuse = pointwise_fuse;
   if (op.differentiable) r.backward = [](Backward& b) { pointwise_backward(op, b); };
   uint32_t reads = op.reads[0] | op.reads[1] | op.reads[2];
   std::string saves;

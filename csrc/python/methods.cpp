@@ -87,6 +87,7 @@ PyObject* detach_(PyObject* self, PyObject*) {
 
 PyObject* data_ptr(const Tensor& t) {
   if (t.is_meta() || t.numel() == 0) return PyLong_FromLong(0);
+  if (fused_open) settle_fused();
   ++t->storage->writes;  // who has the address may write
   return PyLong_FromVoidPtr(t.data());
 }

@@ -57,8 +57,11 @@ PyObject* storage_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
 
 PyObject* nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_of(self)->nbytes); }
 PyObject* data_ptr(PyObject* self, PyObject*) {
-  ++storage_of(self)->writes;  // who has the address may write
-  return PyLong_FromVoidPtr(storage_of(self)->data);
+  return guarded([&] {
+    if (fused_open) settle_fused();
+    ++storage_of(self)->writes;  // who has the address may write
+    return PyLong_FromVoidPtr(storage_of(self)->data);
+  });
 }
 Py_ssize_t length(PyObject* self) { return static_cast<Py_ssize_t>(storage_of(self)->nbytes); }
 
@@ -82,6 +85,7 @@ PyObject* take(PyObject* self, PyObject* other) {
 }
 
 uint8_t* byte_at(PyObject* self, Py_ssize_t i) {
+  if (fused_open) settle_fused();
   Storage* s = storage_of(self);
   auto n = static_cast<Py_ssize_t>(s->nbytes);
   check(s->device.type != DeviceType::meta, "a meta storage has no data");
@@ -113,12 +117,15 @@ int getbuffer(PyObject* self, Py_buffer* view, int flags) {
     PyErr_SetString(PyExc_BufferError, "a meta storage has no data");
     return -1;
   }
-  static char nowhere;
-  if (PyBuffer_FillInfo(view, self, s->nbytes ? s->data : &nowhere,
-                        static_cast<Py_ssize_t>(s->nbytes), 0, flags))
+  return guarded_int([&] {
+    static char nowhere;
+    s->lend();  // its address is out
+    if (!PyBuffer_FillInfo(view, self, s->nbytes ? s->data : &nowhere,
+                           static_cast<Py_ssize_t>(s->nbytes), 0, flags))
+      return 0;
+    --s->lent;
     return -1;
-  s->lend();  // its address is out
-  return 0;
+  });
 }
 void releasebuffer(PyObject* self, Py_buffer*) { --storage_of(self)->lent; }
 

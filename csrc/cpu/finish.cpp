@@ -1,0 +1,26 @@
+// The steps that follow a product, as a pass of their own.
+#include "finish.h"
+
+#include "parallel.h"
+
+namespace flambeau {
+namespace FLAMBEAU_ISA {
+namespace {
+
+void finish_rows(const FinishArgs& a) {
+  parallel_for(0, a.rows, 1 + 16384 / (a.length + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* x = static_cast<const float*>(a.src) + i * a.length;
+      float* y = static_cast<float*>(a.finish.origin) + i * a.length;
+      if (x != y) __builtin_memcpy(y, x, static_cast<size_t>(a.length) * sizeof(float));
+      finish_run(a.finish, y, a.length, i % a.channels);
+    }
+  });
+}
+
+}  // namespace
+
+FLAMBEAU_REGISTER(finish_kernel, finish_rows);
+
+}  // namespace FLAMBEAU_ISA
+}  // namespace flambeau
