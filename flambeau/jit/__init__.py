@@ -1,5 +1,5 @@
-"""TorchScript's names for programs that use them. What is scripted or traced is the Python that it
-was, which runs as it is; `load` runs the programs of TorchScript archives.
+"""Programs as TorchScript archives: `load` runs them, `trace` and `save` write them. `script` gives
+back the Python that it was given, which runs as it is.
 
 >>> import flambeau as torch
 >>> @torch.jit.script
@@ -33,7 +33,27 @@ class TracerWarning(Warning):
 
 
 class ScriptFunction:
-    """What PyTorch's `script` makes of a function. Nothing is one here."""
+    """What `trace` makes of a function: called, it runs the recorded operators."""
+
+    def __init__(self, module, name):
+        self._module = module
+        self.__name__ = self.name = name
+
+    def __call__(self, *args, **kwargs):
+        return self._module.forward(*args, **kwargs)
+
+    @property
+    def code(self):
+        """The source."""
+        return self._module.code
+
+    def save(self, f, _extra_files=None):
+        """Writes an archive, as `flambeau.jit.save` does."""
+        self._module.save(f, _extra_files)
+
+    def save_to_buffer(self, _extra_files=None):
+        """The bytes of the archive that `save` writes."""
+        return self._module.save_to_buffer(_extra_files)
 
 
 class Attribute(typing.NamedTuple):
@@ -117,18 +137,32 @@ def trace(
     example_kwarg_inputs=None,
     **internal,
 ):
-    """func itself, after one run on the example inputs, whose errors are raised here.
+    """The operators that func runs on the example inputs, as a module of its own (of a function: a
+    ScriptFunction), which `save` writes for PyTorch, too.
 
-    Unlike a recorded trace it goes on to follow the control flow of each input.
+    Branches and loops are those of the example; sizes taken from `x.shape` follow other inputs.
+    Parameters are shared with func. With `check_trace` the trace is run, and a TracerWarning tells
+    of results that differ. What cannot be recorded is given back as it is: it runs, and `save`
+    says why it cannot be written.
+
+    >>> import flambeau as torch
+    >>> traced = torch.jit.trace(torch.nn.Linear(2, 1), torch.ones(1, 2))
+    >>> traced(torch.ones(3, 2)).shape
+    torch.Size([3, 1])
     """
     if example_inputs is None and example_kwarg_inputs is None:
         raise RuntimeError("trace(): example_inputs or example_kwarg_inputs are wanted")
-    if example_inputs is None:
+    if _is_instance(example_inputs, dict):
+        example_inputs, example_kwarg_inputs = (), example_inputs
+    elif example_inputs is None:
         example_inputs = ()
     elif not _is_instance(example_inputs, (tuple, list)):
         example_inputs = (example_inputs,)
-    func(*example_inputs, **(example_kwarg_inputs or {}))
-    return func
+    from ._tracing import traced
+
+    return traced(
+        func, tuple(example_inputs), example_kwarg_inputs or {}, check_trace, check_tolerance
+    )
 
 
 def trace_module(mod, inputs, **options):
@@ -166,9 +200,24 @@ def wait(future):
 
 
 def save(m, f, _extra_files=None):
-    """Raises RuntimeError: there is no TorchScript to write. Save `m.state_dict()`."""
+    """Writes what `trace` or `load` gave to an archive: a path, or anything with `write`.
+
+    PyTorch's `torch.jit.load` reads it. `_extra_files`: name -> content of files to go with it.
+
+    >>> import io
+    >>> import flambeau as torch
+    >>> file = io.BytesIO()
+    >>> torch.jit.save(torch.jit.trace(torch.relu, torch.ones(1)), file)
+    >>> _ = file.seek(0)
+    >>> torch.jit.load(file)(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    if _is_instance(m, (ScriptFunction, RecursiveScriptModule)):
+        return m.save(f, _extra_files)
+    from ._tracing import reason
+
     raise RuntimeError(
-        "jit.save(): flambeau has no TorchScript format; save the state_dict() with flambeau.save"
+        "jit.save(): only what jit.trace recorded or jit.load read can be written" + reason(m)
     )
 
 

@@ -74,8 +74,8 @@ class RecursiveScriptModule(ScriptModule):
                 raise RuntimeError(
                     f"jit.load(): {name!r} of {self.original_name} is a {type(value).__name__}"
                 )
-            if place == "_parameters" and value is not None:
-                value = nn.Parameter(value.detach(), requires_grad=value.requires_grad)
+            if place == "_parameters" and isinstance(value, Tensor):
+                value = self._unit.parameter(value)
             self.__dict__[place][name] = value
 
     def __getattr__(self, name):
@@ -108,11 +108,32 @@ class RecursiveScriptModule(ScriptModule):
                 return "\n".join([lines[0], *(line[2:] for line in lines[1:])]) + "\n"
         raise AttributeError(f"{self.original_name} has no method {method!r}")
 
+    def _state(self):
+        """The attributes by name, wherever they are kept."""
+        return {
+            name: (self.__dict__ if place is None else self.__dict__[place]).get(name)
+            for name, place in self._places.items()
+        }
+
     def _get_name(self):
         return "RecursiveScriptModule"
 
     def extra_repr(self):
         return f"original_name={self.original_name}"
+
+    def save(self, f, _extra_files=None):
+        """Writes the program and its parameters to an archive at a path."""
+        from ._write import save
+
+        save(self, f, _extra_files)
+
+    def save_to_buffer(self, _extra_files=None):
+        """The bytes of the archive that `save` writes."""
+        import io
+
+        file = io.BytesIO()
+        self.save(file, _extra_files)
+        return file.getvalue()
 
 
 class ScriptObject:
@@ -127,6 +148,9 @@ class ScriptObject:
             if not hasattr(type(self), "." + name):
                 raise RuntimeError(f"jit.load(): {self.original_name} has no attribute {name!r}")
         self.__dict__.update(state)
+
+    def _state(self):
+        return self.__dict__
 
 
 def method_caller(unit, node, function, plain):

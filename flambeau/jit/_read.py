@@ -38,11 +38,10 @@ class _Loader(ZipLoader):
     def __init__(self, reader, restore):
         super().__init__(reader, restore, serialization._Options, None)
         self._folder = "data"
-        self.unit = Unit(self._text)
+        names = [n for n in reader.names() if n.startswith("code/") and n.endswith(".py")]
+        self.unit = Unit({name: self._text(name) for name in names})
 
     def _text(self, name):
-        if name not in self._reader:
-            return None
         try:
             return self._reader.read(name).decode()
         except UnicodeDecodeError as error:
@@ -84,8 +83,9 @@ class _Loader(ZipLoader):
             constants = self._pickle("constants", "constants")
             if not isinstance(constants, tuple):
                 raise RuntimeError("jit.load(): the constants of the archive are no tuple")
-            for i, value in enumerate(constants):
-                self.unit.globals[f"CONSTANTS.c{i}"] = value
+            self.unit.define(constants)
+        if "version" in self._reader:
+            self.unit.version = self._reader.read("version")
         found = self._pickle("data", "data")
         if not isinstance(found, RecursiveScriptModule):
             raise RuntimeError("jit.load(): the archive holds no module")
@@ -112,10 +112,4 @@ def load(f, map_location=None, _extra_files=None, _restore_shapes=False):
                 content = reader.read(f"extra/{name}")
                 was_text = isinstance(_extra_files[name], str)
                 _extra_files[name] = content.decode() if was_text else content
-        files = {name: reader.read(name) for name in reader.names() if _is_code(name)}
-    found.__dict__["_files"] = files
     return found
-
-
-def _is_code(name):
-    return name.startswith("code/") and name.endswith(".py")

@@ -4,6 +4,8 @@ import ast
 import collections
 import enum
 
+from flambeau import nn
+
 from . import _operators
 from ._modules import RecursiveScriptModule, ScriptObject, attribute, method_caller
 from ._source import Refused, Translator, parse
@@ -26,23 +28,48 @@ setattr(_Enumeration, ".name", property(lambda self: self.name))
 
 
 class Unit:
-    """All code of an archive. `read(name)` gives the text of a file, or None if there is none."""
+    """All code of an archive: `files` has the texts by name."""
 
-    def __init__(self, read, constants=()):
-        self._read = read
+    def __init__(self, files, constants=()):
+        self.files = files
+        self.constants, self.version = (), b"3\n"
+        self._parameters = {}  # id of a tensor -> (it, its Parameter)
         self._files = {}  # namespace -> ({name: node}, text)
         self._found = {}  # qualified name -> class
         self._operators = {}
         # What translated functions see: operators, constants and each other. No builtins.
         self.globals = {"__builtins__": {}, **_operators.BASE}
+        self.define(constants)
+
+    def define(self, constants):
+        """Sets the constants that the program names."""
+        self.constants = constants
         for i, value in enumerate(constants):
             self.globals[f"CONSTANTS.c{i}"] = value
+
+    def parameter(self, tensor):
+        """The Parameter over a tensor: one, however many modules share it."""
+        if isinstance(tensor, nn.Parameter):
+            return tensor
+        if id(tensor) not in self._parameters:
+            made = nn.Parameter(tensor.detach(), requires_grad=tensor.requires_grad)
+            self._parameters[id(tensor)] = tensor, made
+        return self._parameters[id(tensor)][1]
+
+    def attributes(self, node):
+        """The attributes that a class declares: name -> type."""
+        found = {}
+        for each in _annotations(node):
+            if not isinstance(each, ast.AnnAssign) or each.value is None:
+                kind = each.annotation if isinstance(each, ast.AnnAssign) else each.value
+                found[_name_of(each)] = kind
+        return found
 
     # -- names -----------------------------------------------------------------------------------
     def _file(self, namespace):
         if namespace not in self._files:
             path = "code/" + namespace.replace(".", "/") + ".py"
-            text = self._read(path)
+            text = self.files.get(path)
             nodes = {}
             for node in parse(text, path).body if text is not None else ():
                 if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
@@ -169,11 +196,14 @@ class Unit:
                 if not isinstance(value, _PLAIN) or each.targets[0].id.startswith("_"):
                     raise Refused(each, "a member of an enumeration")
                 members[each.targets[0].id] = value
-        return _Enumeration(node.name, members)
+        made = _Enumeration(node.name, members)
+        made._qualified_name = name
+        return made
 
     def _object(self, name, node):
         names = [_name_of(each) for each in _annotations(node)]
         made = type(node.name, (ScriptObject,), {"original_name": node.name})
+        made._qualified_name, made._unit, made._node = name, self, node
         for each in names:
             setattr(made, "." + each, attribute(each, None))
         self._found[name] = made  # its own methods name it
