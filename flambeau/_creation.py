@@ -38,10 +38,15 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
         made = obj
     elif isinstance(obj, _C.UntypedStorage):
         made = _C.tensor([], dtype=dtype or _C.get_default_dtype()).set_(obj)
+    elif hasattr(obj, "__array_interface__"):
+        if copy is False and not hasattr(obj, "__array_function__"):  # NumPy's scalars
+            raise RuntimeError(
+                "asarray(): can't alias NumPy scalars. Either remove copy=False or transform it "
+                "in a ndarray."
+            )
+        made = _C.as_tensor(obj)
     elif not isinstance(obj, (bool, int, float, complex, list, tuple)):
-        if hasattr(obj, "__array_interface__"):
-            made = _C.as_tensor(obj)
-        elif hasattr(obj, "__dlpack__"):
+        if hasattr(obj, "__dlpack__") or type(obj).__name__ == "PyCapsule":
             made = _C.from_dlpack(obj)
         elif isinstance(obj, (bytes, bytearray, memoryview)):
             made = _C.frombuffer(obj, dtype=dtype or _C.get_default_dtype())

@@ -74,7 +74,9 @@ def compile(
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
     """Results are the same on every run and any number of threads in either mode."""
-    _settings["deterministic"] = bool(mode)
+    if not isinstance(mode, bool):
+        raise TypeError(f"deterministic_algorithms expected to be bool, not {type(mode).__name__}")
+    _settings["deterministic"] = mode
     _settings["warn_only"] = bool(warn_only)
 
 

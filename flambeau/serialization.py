@@ -210,8 +210,9 @@ def default_restore_location(storage, location):
         return flambeau.UntypedStorage(storage.nbytes(), device="meta")
     if kind == "cuda" and not flambeau.cuda.is_available():
         raise RuntimeError(
-            f"load(): the file has tensors of device {location!r} and there is no CUDA here; use "
-            "load(..., map_location='cpu') to have them on the CPU"
+            "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
+            f"False: the file has tensors of device {location!r}; please use torch.load with "
+            "map_location=torch.device('cpu') to map your storages to the CPU."
         )
     raise RuntimeError(f"load(): don't know how to restore data at location {location!r}")
 
@@ -389,6 +390,7 @@ def _opened(f):
         yield f
     else:
         raise AttributeError(
-            f"{type(f).__name__!r} object has no attribute 'seek'. load() takes a path or a file "
-            "that can seek; read others into io.BytesIO first"
+            f"{type(f).__name__!r} object has no attribute 'seek'. You can only torch.load from a "
+            "file that is seekable. Please pre-load the data into a buffer like io.BytesIO and try "
+            "to load from it instead."
         )

@@ -119,7 +119,7 @@ class TypedStorage:
     dtype = None  # classes like FloatStorage have one
     is_cuda = is_sparse = is_hpu = False
 
-    def __init__(self, *args, wrap_storage=None, dtype=None, device=None):
+    def __init__(self, *args, wrap_storage=None, dtype=None, device=None, _internal=False):
         if len(args) > 1:
             raise RuntimeError(f"{type(self).__name__}(): Too many positional arguments")
         size = args[0] if args else 0
@@ -333,3 +333,13 @@ for _name, _dtype in {
     __all__.append(_name)
 
 Storage = globals()["FloatStorage"]
+
+
+def _dtype_to_storage_type_map():
+    """The name of the class for each dtype."""
+    return dict(_NAMES)
+
+
+def _storage_type_to_dtype_map():
+    """The dtype of each class, by its name."""
+    return {name: dtype for dtype, name in _NAMES.items()}

@@ -121,3 +121,13 @@ def test_meshgrid_wants_tensors_of_one_kind():
 
 def test_nothing_can_be_joined_along_any_dimension():
     assert torch.cat([torch.empty(0), torch.empty(0)], 1).shape == (0,)
+
+
+def test_asarray_of_capsules_and_numbers_of_numpy():
+    np = pytest.importorskip("numpy")
+    x = torch.arange(3.0)
+    got = torch.asarray(torch.utils.dlpack.to_dlpack(x))
+    assert got.data_ptr() == x.data_ptr() and torch.equal(got, x)
+    assert torch.asarray(np.float64(3)).item() == 3
+    with pytest.raises(RuntimeError, match="can't alias NumPy scalars"):
+        torch.asarray(np.float64(3), copy=False)

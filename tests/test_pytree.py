@@ -70,3 +70,17 @@ def test_prefixes():
     assert pytree._broadcast_to_and_flatten((0, None), spec) == [0, 0, None]
     assert pytree._broadcast_to_and_flatten(([0, 1], {"a": 2}), spec) == [0, 1, 2]
     assert pytree._broadcast_to_and_flatten((0, 1, 2), spec) is None
+
+
+def test_shapes_made_by_hand():
+    leaf = pytree.LeafSpec()
+    pair = namedtuple("Pair", "x y")
+    made = {
+        (list, None): [1, 2],
+        (tuple, None): (1, 2),
+        (namedtuple, pair): pair(1, 2),
+    }
+    for (kind, context), tree in made.items():
+        spec = pytree.TreeSpec(kind, context, [leaf, leaf])
+        assert spec == pytree.tree_structure(tree)
+        assert pytree.tree_unflatten([1, 2], spec) == tree

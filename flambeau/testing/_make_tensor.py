@@ -41,8 +41,9 @@ def _values(shape, dtype, device, low, high):
     low, high = _bounds(low, high, dtype, (-9, 9), limits.min, limits.max)
     drawn = flambeau.float32 if real in _SMALL else real
     if dtype.is_complex:
-        parts = flambeau.empty((*shape, 2), dtype=drawn, device=device).uniform_(low, high)
-        return flambeau.view_as_complex(parts)
+        made = flambeau.empty(shape, dtype=drawn.to_complex(), device=device)
+        flambeau.view_as_real(made).uniform_(low, high)
+        return made.to(dtype)
     return flambeau.empty(shape, dtype=drawn, device=device).uniform_(low, high).to(dtype)
 
 

@@ -143,11 +143,17 @@ def _node_of(x):
 
 
 class TreeSpec:
-    """The shape of a tree: the containers, without the leaves."""
+    """The shape of a tree: the containers, without the leaves.
+
+    Its first argument is a registered type, or how one is taken apart.
+    """
 
     __slots__ = ("children_specs", "context", "node", "num_leaves", "type")
 
-    def __init__(self, node, context, children_specs):
+    def __init__(self, type, context, children_specs):
+        node = type
+        if node is not None and node.__class__ is not NodeDef:
+            node = _NAMED if type is namedtuple else SUPPORTED_NODES[type]
         self.node = node
         self.type = node.type if node is not None else None
         self.context = context
