@@ -116,3 +116,14 @@ def test_masks_are_merged():
     assert kind == 2 and merged.shape == (2, 2, 3, 3) and merged[..., 2].all()
     assert layer.merge_masks(None, padding, x) == (padding, 1)
     assert layer.merge_masks(None, None, x) == (None, None)
+
+
+def test_ways_of_attention_by_their_older_names():
+    cuda = torch.backends.cuda
+    with cuda.sdp_kernel(enable_flash=False, enable_math=True, enable_mem_efficient=False):
+        assert cuda.math_sdp_enabled() and not cuda.flash_sdp_enabled()
+        assert not cuda.mem_efficient_sdp_enabled()
+    cuda.enable_flash_sdp(False)
+    assert not cuda.flash_sdp_enabled()
+    cuda.enable_flash_sdp(True)
+    assert cuda.flash_sdp_enabled() and cuda.SDPBackend.MATH in cuda.SDPBackend

@@ -144,7 +144,8 @@ def test_second_and_third_derivative():
 
 def test_create_graph_accumulates_with_history():
     x = leaf(3.0)
-    (x * x).sum().backward(create_graph=True)
+    with pytest.warns(UserWarning, match="create_graph=True"):
+        (x * x).sum().backward(create_graph=True)
     assert x.grad.requires_grad
     (h,) = torch.autograd.grad(x.grad.sum(), x)
     assert h.item() == 2.0

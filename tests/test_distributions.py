@@ -532,3 +532,16 @@ def test_wishart():
     assert d.log_prob(x[:3]).isfinite().all()
     with pytest.raises(ValueError):
         D.Wishart(torch.tensor(0.5), scale)
+
+
+def test_extreme_parameters():
+    logits = torch.tensor([1e38, -1e38])
+    d = D.ContinuousBernoulli(logits=logits)
+    assert d.log_prob(torch.tensor([1.0, 0.0])).isfinite().all() and d.entropy().isfinite().all()
+    x = torch.zeros((), requires_grad=True)
+    D.Binomial(1.0, logits=x).log_prob(torch.tensor(0.0)).backward()
+    assert x.grad.item() == -0.5
+    draws = D.Beta(torch.tensor(0.01), torch.tensor(0.01)).sample((1000,))
+    assert ((draws > 0) & (draws < 1)).all()
+    at_least = D.constraints.greater_than_eq(torch.zeros(2))
+    assert D.transform_to(at_least)(torch.zeros(2)).tolist() == [1.0, 1.0]

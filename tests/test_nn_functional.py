@@ -8,6 +8,7 @@ import pytest
 
 import flambeau as torch
 import flambeau.nn.functional as F
+from flambeau import nn
 
 
 def draw(*shape, seed=0):
@@ -263,3 +264,42 @@ def test_dropout_keeps_the_mean():
     assert set(whole.unique().tolist()) <= {0.0, 18.0}
     with pytest.raises(ValueError):
         F.dropout(x, 1.5)
+
+
+def test_warnings_of_what_is_ambiguous_or_old():
+    x, theta = torch.ones(2, 2), torch.ones(1, 2, 3)
+    for call, words in [
+        (lambda: F.softmax(x), "Implicit dimension choice for softmax"),
+        (lambda: nn.LogSoftmax()(x), "Implicit dimension choice for log_softmax"),
+        (lambda: F.mse_loss(x, x, reduce=False), "reduction='none'"),
+        (lambda: nn.MSELoss(size_average=False), "reduction='sum'"),
+        (lambda: F.kl_div(x, x), "batchmean"),
+        (lambda: F.affine_grid(theta, (1, 1, 2, 2)), "align_corners"),
+        (lambda: F.upsample(torch.ones(1, 1, 2), scale_factor=2), "interpolate"),
+        (lambda: F.dropout2d(torch.ones(2, 2, 2)), "3D input"),
+        (lambda: F.dropout3d(x), "2-D input"),
+    ]:
+        with pytest.warns(UserWarning, match=words):
+            call()
+
+
+def test_embedding_bag_checks_indices_and_factors():
+    table = torch.ones(4, 2)
+    for index in (-1, 4):
+        with pytest.raises(RuntimeError, match="idx < num_embeddings"):
+            F.embedding_bag(torch.tensor([[index]]), table)
+    with pytest.raises(RuntimeError, match="same type"):
+        factors = torch.ones(1, 1, dtype=torch.float64)
+        F.embedding_bag(torch.tensor([[0]]), table, per_sample_weights=factors, mode="sum")
+
+
+def test_sparse_gradients_keep_their_indices():
+    table, index = torch.ones(4, 2, requires_grad=True), torch.tensor([1, 2])
+    F.embedding(index, table, sparse=True).sum().backward()
+    index[0] = 3
+    assert table.grad._indices().tolist() == [[1, 2]]
+
+
+def test_whole_numbers_as_a_pretrained_table():
+    table = nn.Embedding.from_pretrained(torch.tensor([[1, 2], [3, 4]]))
+    assert table(torch.tensor([1])).tolist() == [[3, 4]]

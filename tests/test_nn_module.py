@@ -302,3 +302,59 @@ def test_the_older_backward_hook():
     assert len(seen) == 1 and seen[0][0].tolist() == [[1.0]]
     with pytest.raises(RuntimeError, match="Cannot use both"):
         layer.register_full_backward_hook(lambda *a: None)
+
+
+def test_backward_hooks_on_all_modules_in_both_forms():
+    from flambeau.nn.modules import module as m
+
+    seen = []
+    layer, x = nn.Linear(2, 1), torch.ones(1, 2, requires_grad=True)
+    with m.register_module_backward_hook(lambda mod, gin, gout: seen.append(gout[0].item())):
+        with pytest.raises(RuntimeError):
+            m.register_module_full_backward_hook(print)
+        layer(x).sum().backward()
+    assert seen == [1.0]
+    with m.register_module_full_backward_hook(lambda mod, gin, gout: seen.append(len(gin))):
+        layer(x).sum().backward()
+    assert seen == [1.0, 1]
+
+
+def test_load_hooks_do_not_hold_their_module():
+    import gc
+    import weakref
+
+    gc.disable()
+    try:
+        layer = nn.Linear(1, 1)
+        layer.register_load_state_dict_pre_hook(print)
+        gone = weakref.ref(layer)
+        del layer
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_functional_call_takes_attributes_and_gives_back_what_was_assigned():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.ones(1)
+            self.register_buffer("count", torch.zeros(1))
+
+        def forward(self, x):
+            self.count = self.count + 1
+            return x * self.scale
+
+    net = Scaled()
+    values = {"scale": torch.full((1,), 3.0), "count": torch.full((1,), 5.0)}
+    assert torch.func.functional_call(net, values, torch.ones(1)).item() == 3
+    assert values["count"].item() == 6 and net.count.item() == 0 and net.scale.item() == 1
+    net.inner = net  # names go round in circles
+    out = torch.func.functional_call(
+        net, {"inner.inner.scale": values["scale"]}, torch.ones(1), tie_weights=False
+    )
+    assert out.item() == 3
+    with pytest.raises(RuntimeError, match="Missing key"):
+        torch.func.functional_call(nn.Linear(1, 1), {"weight": torch.ones(1, 1)}, strict=True)
+    with pytest.raises(TypeError):
+        torch.func.functional_call(nn.Linear(1, 1), {"weight": 3}, torch.ones(1))

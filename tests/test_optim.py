@@ -267,3 +267,66 @@ def test_gradients_are_clipped():
     assert float(w.grad.norm()) == pytest.approx(1, rel=1e-4)
     nn.utils.clip_grad_value_(w, 0.5)
     assert float(w.grad.max()) == 0.5
+
+
+DIFFERENTIABLE = [
+    (optim.Adam, {"amsgrad": True}),
+    (optim.AdamW, {}),
+    (optim.NAdam, {}),
+    (optim.RAdam, {}),
+    (optim.Adadelta, {}),
+    (optim.RMSprop, {"centered": True}),
+    (optim.Adagrad, {}),
+    (optim.SGD, {"momentum": 0.9}),
+]
+
+
+@pytest.mark.parametrize("make, options", DIFFERENTIABLE)
+def test_steps_that_are_differentiated(make, options):
+    """The loss after some steps, differentiated by the start, against its differences."""
+
+    def final(start):
+        w = start.clone()
+        opt = make([torch.zeros(3, dtype=torch.float64)], lr=0.1, differentiable=True, **options)
+        opt.param_groups[0]["params"] = [w]
+        for _ in range(7):
+            w.grad = w.detach() * 2 + 1
+            opt.step()
+        return (w * w).sum()
+
+    start = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(final(start), start)
+    assert slope.isfinite().all() and (slope != 0).all()
+
+
+def test_the_step_of_an_epoch_says_that_it_is_old():
+    opt = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    schedule = lr_scheduler.StepLR(opt, 2, 0.5)
+    opt.step()
+    with pytest.warns(UserWarning, match="The epoch parameter"):
+        schedule.step(5)
+    assert schedule.get_last_lr() == [0.25]
+
+
+def test_a_step_that_was_replaced_is_noticed():
+    opt = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    schedule = lr_scheduler.StepLR(opt, 2)
+    opt.step = lambda: None
+    with pytest.warns(UserWarning, match="overridden"):
+        schedule.step()
+    known = lr_scheduler.StepLR(opt, 2)
+    opt._opt_called = True
+    known.step()
+
+
+def test_scheduler_states_have_their_order():
+    opt = optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    state = lr_scheduler.LambdaLR(opt, lambda epoch: 0.5**epoch).state_dict()
+    assert list(state)[0] == "base_lrs" and list(state)[-1] == "lr_lambdas"
+
+
+def test_lbfgs_with_a_gradient_of_zero():
+    w = nn.Parameter(torch.ones(2))
+    w.grad = torch.zeros(2)
+    opt = optim.LBFGS([w], tolerance_grad=-1)
+    assert opt.step(lambda: (w * 0).sum()).item() == 0

@@ -199,3 +199,18 @@ def test_gradient_of_power_means_where_they_are_undefined():
     x = torch.tensor([[-1.0, 4.0]], requires_grad=True)
     F.lp_pool1d(x, 1.5, 2).sum().backward()
     assert bool(x.grad.isnan().all())
+
+
+def test_fractional_pools_of_nothing_and_bad_sizes():
+    out = F.fractional_max_pool2d(torch.ones(0, 2, 8, 8, requires_grad=True), 2, output_size=3)
+    assert out.shape == (0, 2, 3, 3) and out.requires_grad
+    assert F.fractional_max_pool2d(torch.ones(1, 2, 8, 8), 2, output_size=(0, 3)).numel() == 0
+    for x, kernel, samples in [
+        (torch.ones(1, 0, 8, 8), 2, None),
+        (torch.ones(1, 2, 8, 8), (2,), None),
+        (torch.ones(2, 2, 8, 8), 2, torch.rand(1, 2, 2)),
+    ]:
+        with pytest.raises(RuntimeError):
+            F.fractional_max_pool2d(x, kernel, output_size=3, _random_samples=samples)
+    with pytest.raises(RuntimeError):
+        F.max_unpool3d(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1, dtype=torch.int64), (1, 1))

@@ -66,9 +66,10 @@ Tensor embedding_backward(const Tensor& grad, const Tensor& indices, int64_t row
 void embedding_back(Backward& b) {
   if (b.arg(4).as_bool()) {
     check(!b.arg(3).as_bool(), "embedding(): scale_grad_by_freq is not supported with sparse=True");
-    Tensor rows = call_reshape(b.grad(), Ints{-1, b.sizes(0)[1]});
-    b.set(0, sparse_binding.from_rows(rows, call_reshape(b.in(1), Ints{-1}), b.sizes(0)[0],
-                                      b.arg(2).as_int()));
+    Tensor rows = call_reshape(b.grad(), Ints{product(b.in(1).sizes()), b.sizes(0)[1]});
+    // A copy: whoever holds the gradient may go on with its indices while the input changes.
+    Tensor at = call_reshape(b.in(1), Ints{-1}).clone_raw();
+    b.set(0, sparse_binding.from_rows(rows, at, b.sizes(0)[0], b.arg(2).as_int()));
     return;
   }
   b.set(0, call_backward(b.grad(), b.in(1), b.sizes(0)[0], b.arg(2), b.arg(3)));
@@ -208,7 +209,13 @@ std::tuple<Tensor, Tensor> bag_forward(const Tensor& weight, const Tensor& index
   Tensor out = empty(Ints{bags, width}, weight.options());
   Tensor winners = empty(mode == 2 ? Ints{bags, width} : Ints{0}, index.options());
   if (out.is_meta()) return {out, winners};
-  check_bounds(index, 0, weight.sizes()[0], "embedding_bag");
+  for (int64_t i = 0; i < index.numel(); ++i) {
+    const int64_t at = index.data<int64_t>()[i];
+    check(at >= 0 && at < weight.sizes()[0],
+          "embedding_bag(): Expected idx >= 0 && idx < "
+          "num_embeddings: index ",
+          i, " of input is ", at, ", the valid range is [0, ", weight.sizes()[0], ")");
+  }
   Tensor table = weight.contiguous_raw();
   Tensor factors = scale.defined() ? scale.contiguous_raw() : Tensor();
   BagArgs a = bag_args(index, offsets, padding, mode);
@@ -295,6 +302,9 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
               "embedding_bag(): expected per_sample_weights "
               "to have the same shape as input (",
               input.sizes(), "), got ", scale.defined() ? scale.sizes() : Ints{});
+  check(!scale.defined() || scale.dtype() == weight.dtype(),
+        "embedding_bag(): expected weight to have the same type as per_sample_weights, got ",
+        weight.dtype(), " and ", scale.defined() ? scale.dtype() : weight.dtype());
   if (scale.defined() && kind != 0)
     fail(ErrorKind::not_implemented,
          "embedding_bag(): per_sample_weights was not None. per_sample_weights is "

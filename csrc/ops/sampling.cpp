@@ -78,10 +78,13 @@ Tensor sample_dirichlet(const Tensor& alpha, Generator* g) {
   const Tensor y = empty(alpha.sizes(), alpha.options());
   if (alpha.is_meta() || alpha.numel() == 0) return y;
   const int64_t n = alpha.dim() ? alpha.sizes().back() : 1;
+  // Draws of small concentrations come near the corners, never into them.
+  const double least = tiny(alpha.dtype());
+  const double most = alpha.dtype() == DType::float64 ? 1 - 0x1p-53 : 1 - 0x1p-24;
   auto* p = gammas.data<double>();
   for (int64_t row = 0; row < alpha.numel() / n; ++row, p += n) {
     const double sum = std::accumulate(p, p + n, 0.0);
-    for (int64_t i = 0; i < n; ++i) p[i] /= sum;
+    for (int64_t i = 0; i < n; ++i) p[i] = std::clamp(p[i] / sum, least, n > 1 ? most : 1.0);
   }
   copy(y, gammas);
   return y;

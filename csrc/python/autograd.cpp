@@ -63,6 +63,17 @@ TensorList backward_of_edges(PyObject* roots, TensorList grads, bool retain, boo
   return run_backward(from, std::move(grads), retain, create, to, accumulate, allow_unused);
 }
 
+// A gradient that knows its history and hangs on a parameter of it holds that parameter.
+void warn_of_cycle() {
+  if (PyErr_WarnEx(PyExc_UserWarning,
+                   "Using backward() with create_graph=True will create a reference cycle between "
+                   "the parameter and its gradient which can cause a memory leak. We recommend "
+                   "using autograd.grad when creating the graph to avoid this; or reset the .grad "
+                   "of the parameters to None after use.",
+                   1) < 0)
+    throw PythonError{};
+}
+
 // _run_backward(tensors, grads, retain_graph, create_graph, inputs, accumulate, allow_unused):
 // tuples of equal length; gives the inputs' gradients.
 PyObject* py_run_backward(PyObject*, PyObject* args) {
@@ -104,6 +115,7 @@ PyObject* tensor_backward(PyObject* self, PyObject* args, PyObject* kwargs) {
           "`inputs` argument to `backward()` cannot be empty.");
     int keep = retain == Py_None ? create : PyObject_IsTrue(retain);
     if (keep < 0) throw PythonError{};
+    if (create) warn_of_cycle();
     Tensor g = gradient == Py_None ? Tensor() : unwrap(gradient);
     run_backward({unwrap(self)}, {g}, keep, create, wanted, true, true);
     Py_RETURN_NONE;
@@ -118,6 +130,13 @@ PyObject* py_gradient_edge(PyObject*, PyObject* o) {
           "It is not possible to get the gradient edge for a Tensor that does not "
           "require gradients");
     return Py_BuildValue("(NI)", checked(wrap_node(e.node)), e.input);
+  });
+}
+
+PyObject* py_warn_of_cycle(PyObject*, PyObject*) {
+  return guarded([]() -> PyObject* {
+    warn_of_cycle();
+    Py_RETURN_NONE;
   });
 }
 
@@ -300,6 +319,7 @@ PyMethodDef functions[] = {
     {"_run_backward", py_run_backward, METH_VARARGS, "Walks the graph; see flambeau.autograd."},
     {"_gradient_edge", py_gradient_edge, METH_O, "(node, output_nr) of a tensor."},
     {"_current_graph_node", py_current_node, METH_NOARGS, "The node that runs now, or None."},
+    {"_warn_of_cycle", py_warn_of_cycle, METH_NOARGS, "Warns of backward(create_graph=True)."},
     {"_node_count", py_node_count, METH_NOARGS, "The number of the next node."},
     {"_name_composite", py_name_composite, METH_VARARGS,
      "(tensor, name, since): its node stands for all nodes since that number; gives the tensor."},

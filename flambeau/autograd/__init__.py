@@ -100,6 +100,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
+    if create_graph:
+        _C._warn_of_cycle()
     _C._run_backward(tensors, grads, retain_graph, create_graph, _tuple(inputs), True, True)
 
 

@@ -8,3 +8,86 @@ matmul = types.SimpleNamespace(allow_tf32=False)
 def is_built():
     """Whether this build knows CUDA devices: no."""
     return False
+
+
+# -- the kinds of attention, chosen by their older names -------------------------------------------
+def sdp_kernel(enable_flash=True, enable_math=True, enable_mem_efficient=True, enable_cudnn=True):
+    """Within it, attention may be computed in these ways only: `torch.nn.attention.sdpa_kernel`
+    under its older name.
+
+    >>> import flambeau as torch
+    >>> with torch.backends.cuda.sdp_kernel(enable_flash=False):
+    ...     torch.backends.cuda.flash_sdp_enabled()
+    False
+    """
+    from flambeau.nn import attention
+
+    wanted = zip((enable_flash, enable_mem_efficient, enable_math, enable_cudnn), attention._ALL)
+    return attention.sdpa_kernel([backend for enabled, backend in wanted if enabled])
+
+
+def _allow(name, enabled):
+    from flambeau.nn import attention
+
+    backend = attention.SDPBackend[name]
+    others = [b for b in attention._allowed if b != backend]
+    attention._allowed = tuple([*others, backend] if enabled else others)
+
+
+def _allows(name):
+    from flambeau.nn import attention
+
+    return attention.SDPBackend[name] in attention._allowed
+
+
+def enable_flash_sdp(enabled):
+    """Allows attention in blocks, or not."""
+    _allow("FLASH_ATTENTION", enabled)
+
+
+def enable_mem_efficient_sdp(enabled):
+    """Allows attention that saves memory, or not."""
+    _allow("EFFICIENT_ATTENTION", enabled)
+
+
+def enable_math_sdp(enabled):
+    """Allows attention made of products and softmax, or not."""
+    _allow("MATH", enabled)
+
+
+def enable_cudnn_sdp(enabled):
+    """Allows attention of cuDNN, or not."""
+    _allow("CUDNN_ATTENTION", enabled)
+
+
+def flash_sdp_enabled():
+    """Whether attention in blocks is allowed."""
+    return _allows("FLASH_ATTENTION")
+
+
+def mem_efficient_sdp_enabled():
+    """Whether attention that saves memory is allowed."""
+    return _allows("EFFICIENT_ATTENTION")
+
+
+def math_sdp_enabled():
+    """Whether attention made of products and softmax is allowed."""
+    return _allows("MATH")
+
+
+def cudnn_sdp_enabled():
+    """Whether attention of cuDNN is allowed."""
+    return _allows("CUDNN_ATTENTION")
+
+
+def is_flash_attention_available():
+    """Whether CUDA's flash attention is there: no."""
+    return False
+
+
+def __getattr__(name):
+    if name == "SDPBackend":
+        from flambeau.nn.attention import SDPBackend
+
+        return SDPBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

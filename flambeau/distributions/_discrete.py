@@ -199,7 +199,8 @@ class ContinuousBernoulli(_Odds, ExponentialFamily):
 
     def _away(self):
         """Probabilities, those near 1/2 replaced by one that the formulas can take."""
-        return torch.where(self._regular(), self.probs, self._lims[0])
+        # Those of huge logits round to 0 or 1.
+        return torch.where(self._regular(), clamp_probs(self.probs), self._lims[0])
 
     def _log_constant(self):
         """The logarithm of the normalizer."""
@@ -264,7 +265,8 @@ class ContinuousBernoulli(_Odds, ExponentialFamily):
         return torch.where(self._regular(), regular, value)
 
     def entropy(self):
-        log0, log1 = torch.log1p(-self.probs), torch.log(self.probs)
+        probs = clamp_probs(self.probs)
+        log0, log1 = torch.log1p(-probs), torch.log(probs)
         return self.mean * (log0 - log1) - self._log_constant() - log0
 
     @property
@@ -326,7 +328,7 @@ class Binomial(_Odds):
         ways = torch.lgamma(n + 1) - torch.lgamma(value + 1) - torch.lgamma(n - value + 1)
         # n log(1 + exp(logits)), without overflow
         logits = self.logits
-        normalizer = n * logits.clamp(min=0) + n * torch.log1p(torch.exp(-torch.abs(logits)))
+        normalizer = n * torch.logaddexp(logits, torch.zeros_like(logits))
         return ways + value * logits - normalizer
 
     def _same_count(self, what):

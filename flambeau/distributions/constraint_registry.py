@@ -46,6 +46,8 @@ transform_to = ConstraintRegistry()
 
 
 def _above(constraint):
+    if isinstance(constraint.lower_bound, (int, float)) and constraint.lower_bound == 0:
+        return transforms.ExpTransform()
     shift = transforms.AffineTransform(constraint.lower_bound, 1)
     return transforms.ComposeTransform([transforms.ExpTransform(), shift])
 
@@ -67,8 +69,8 @@ def _enter_both():
     c, t = constraints, transforms
     common = {
         type(c.real): lambda _: t.identity_transform,
-        type(c.positive): lambda k: t.ExpTransform() if k.lower_bound == 0 else _above(k),
-        type(c.nonnegative): lambda k: t.ExpTransform() if k.lower_bound == 0 else _above(k),
+        type(c.positive): _above,
+        type(c.nonnegative): _above,
         c.less_than: _below,
         c.interval: _between,
         c.half_open_interval: _between,

@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+from flambeau import Tensor
+
 
 def _owner(module, name):
     """(the submodule, the attribute) that a dotted name means."""
@@ -21,6 +23,8 @@ def _aliases(module):
 
 
 def _spread_ties(module, values, tie_weights, strict):
+    if not (tie_weights or strict):
+        return dict(values)
     aliases = _aliases(module)
     unknown = [n for n in values if n not in aliases]
     if strict:
@@ -28,9 +32,11 @@ def _spread_ties(module, values, tie_weights, strict):
         if tie_weights:
             missing = [n for n in missing if not any(a in values for a in aliases[n])]
         if unknown or missing:
-            text = f"Missing key(s): {', '.join(missing)}. " if missing else ""
-            text += f"Unexpected key(s): {', '.join(unknown)}." if unknown else ""
-            raise RuntimeError("functional_call: " + text.strip())
+            text = f"Error(s) in reparametrizing for {type(module).__name__}:"
+            for kind, names in (("Unexpected", unknown), ("Missing", missing)):
+                if names:
+                    text += f"\n\t{kind} key(s): {', '.join(map(repr, sorted(names)))}."
+            raise RuntimeError(text)
     out = dict(values)
     if not tie_weights:
         return out
@@ -45,20 +51,46 @@ def _spread_ties(module, values, tie_weights, strict):
     return out
 
 
+_MISSING = object()
+
+
+def _swap(owner, name, value):
+    """Puts a tensor in the place of an attribute of a module; returns what stood there."""
+    for table in (owner._parameters, owner._buffers):
+        if name in table:
+            before = table[name]
+            if value is _MISSING:
+                del table[name]
+            else:
+                table[name] = value
+            return before
+    before = getattr(owner, name, _MISSING)
+    if not (before is None or before is _MISSING or isinstance(before, Tensor)):
+        raise TypeError(f"attribute `{name}`: {before} is not an instance of torch.Tensor")
+    if value is _MISSING:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, value)
+    return before
+
+
 @contextmanager
 def swapped(module, values):
-    """Within the block, parameters and buffers of those names are other tensors."""
+    """Within the block, parameters, buffers and attributes of those names are other tensors.
+
+    What the block assigned to a name stands in `values` afterwards.
+    """
     saved = []
     try:
         for name, value in values.items():
+            if not (value is None or isinstance(value, Tensor)):
+                raise TypeError(f"{value} is not an instance of torch.Tensor")
             owner, last = _owner(module, name)
-            table = owner._parameters if last in owner._parameters else owner._buffers
-            saved.append((table, last, table[last]))
-            table[last] = value
+            saved.append((owner, last, name, _swap(owner, last, value)))
         yield
     finally:
-        for table, last, before in reversed(saved):
-            table[last] = before
+        for owner, last, name, before in reversed(saved):
+            values[name] = _swap(owner, last, before)
 
 
 def functional_call(
@@ -99,11 +131,12 @@ def functional_call(
             f"{type(parameter_and_buffer_dicts)}"
         )
     args = () if args is None else args if isinstance(args, tuple) else (args,)
-    values = _spread_ties(module, values, tie_weights, strict)
-    known = _aliases(module)
-    values = {name: value for name, value in values.items() if name in known}
-    with swapped(module, values):
-        return module(*args, **(kwargs or {}))
+    full = _spread_ties(module, values, tie_weights, strict)
+    try:
+        with swapped(module, full):
+            return module(*args, **(kwargs or {}))
+    finally:
+        values.update((name, full[name]) for name in values)
 
 
 def stack_module_state(models):

@@ -117,8 +117,9 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
 
 _UNINITIALIZED = (
-    "Can't access the shape of an uninitialized parameter or buffer. Call `forward` to "
-    "initialize the parameters before accessing their attributes."
+    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens "
+    "in `load_state_dict` when trying to load an uninitialized parameter into an initialized one. "
+    "Call `forward` to initialize the parameters before accessing their attributes."
 )
 
 

@@ -6,6 +6,12 @@ from flambeau import Tensor
 
 from .optimizer import Optimizer
 
+EPOCH_DEPRECATION_WARNING = (
+    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
+    "possible. Please use `scheduler.step()` to step the scheduler; with an epoch the closed form "
+    "of the schedule is used, where there is one."
+)
+
 
 def number(rate):
     """A learning rate as a Python number."""
@@ -56,6 +62,8 @@ class LRScheduler:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
         self.optimizer = optimizer
+        if "step" in vars(optimizer):  # replaced before: whoever did knows of schedulers
+            optimizer._step_at_schedule = optimizer.step
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", _copy(group["lr"]))
@@ -98,21 +106,43 @@ class LRScheduler:
 
     def step(self, epoch=None):
         """Goes on by one epoch, or to an epoch, and sets the learning rates."""
-        if self._step_count == 1 and not getattr(self.optimizer, "_opt_called", False):
-            import warnings
-
-            warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: call them in "
-                "the opposite order, or the first value of the schedule is skipped.",
-                stacklevel=2,
-            )
+        if self._step_count == 1:
+            self._warn_of_order()
         self._step_count += 1
         if epoch is None:
             self.last_epoch += 1
             self._apply(self._next_rates(self.get_lr))
         else:
-            self.last_epoch = epoch
-            self._apply(self._next_rates(getattr(self, "_get_closed_form_lr", self.get_lr)))
+            import warnings
+
+            warnings.warn(EPOCH_DEPRECATION_WARNING, stacklevel=2)
+            self._go_to(epoch)
+
+    def _go_to(self, epoch):
+        self.last_epoch = epoch
+        self._apply(self._next_rates(getattr(self, "_get_closed_form_lr", self.get_lr)))
+
+    def _warn_of_order(self):
+        optimizer = self.optimizer
+        if vars(optimizer).get("step") is not getattr(optimizer, "_step_at_schedule", None):
+            what = (
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
+                "initialization. Please, make sure to call `optimizer.step()` before "
+                "`lr_scheduler.step()`."
+            )
+        elif not getattr(optimizer, "_opt_called", False):
+            what = (
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`: call them in "
+                "the opposite order, or the first value of the schedule is skipped."
+            )
+        else:
+            return
+        import warnings
+
+        warnings.warn(
+            f"{what} See how-to-adjust-learning-rate in the documentation of torch.optim.",
+            stacklevel=3,
+        )
 
     def _next_rates(self, get_lr):
         self._get_lr_called_within_step = True

@@ -73,6 +73,6 @@ class Adadelta(EachParameter):
         if param.is_complex():
             param, grad, square, moved = map(torch.view_as_real, (param, grad, square, moved))
         square.mul_(rho).addcmul_(grad, grad, value=1 - rho)
-        delta = (moved + eps).sqrt_().div_((square + eps).sqrt_()).mul_(grad)
+        delta = (moved + eps).sqrt() / (square + eps).sqrt() * grad
         moved.mul_(rho).addcmul_(delta, delta, value=1 - rho)
         param.sub_(delta * group["lr"])

@@ -86,7 +86,7 @@ class Adam(EachParameter):
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
-            largest.copy_(torch.maximum(largest, square))
-            square = largest
-        root = square.sqrt().div_((1 - beta2**step) ** 0.5).add_(group["eps"])
+            square = torch.maximum(largest, square)
+            largest.copy_(square)
+        root = square.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
         param.sub_(mean / root * (lr / (1 - beta1**step)))

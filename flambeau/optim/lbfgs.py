@@ -101,7 +101,8 @@ class LBFGS(Optimizer):
             state["prev_flat_grad"] = grad.clone()
             state["prev_loss"] = before = loss
             first_step = state["n_iter"] == 1
-            t = min(1.0, 1.0 / float(grad.abs().sum())) * lr if first_step else lr
+            size = float(grad.abs().sum())
+            t = min(1.0, 1.0 / size) * lr if first_step and size else lr
             slope = grad.dot(direction)
             state["d"], state["t"] = direction, t
             if slope > -group["tolerance_change"]:

@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections import Counter
 
 from ._cyclic import CyclicLR, OneCycleLR
-from ._scheduler import LRScheduler, number, set_rate
+from ._scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler, number, set_rate
 from .optimizer import Optimizer
 
 __all__ = [
+    "EPOCH_DEPRECATION_WARNING",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
@@ -45,6 +46,7 @@ class _ByFunction(LRScheduler):
     def state_dict(self):
         state = super().state_dict()
         # A callable object has state of its own; of a function there is nothing to keep.
+        state.pop("lr_lambdas")
         state["lr_lambdas"] = [
             None if isinstance(fn, types.FunctionType) else dict(vars(fn)) for fn in self.lr_lambdas
         ]
@@ -340,7 +342,8 @@ class SequentialLR(LRScheduler):
         index = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[index]
         if index > 0 and self._milestones[index - 1] == self.last_epoch:
-            scheduler.step(0)
+            scheduler._step_count += 1
+            scheduler._go_to(0)
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
@@ -444,6 +447,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.eps = eps
         self.last_epoch = 0
         self._last_lr = self._rates()
+        self.mode_worse = math.inf if mode == "min" else -math.inf
         self.mode = mode
         self.threshold = threshold
         self.threshold_mode = threshold_mode
@@ -451,7 +455,6 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _reset(self):
         """Forgets all measures."""
-        self.mode_worse = math.inf if self.mode == "min" else -math.inf
         self.best = self.mode_worse
         self.cooldown_counter = 0
         self.num_bad_epochs = 0

@@ -86,12 +86,13 @@ class NAdam(EachParameter):
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
         state["mu_product"].mul_(mu)
-        product = state["mu_product"].item()
+        product = state["mu_product"]
+        product = product.double() if group["differentiable"] else product.item()
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         if param.is_complex():
             param, grad, mean, square = map(torch.view_as_real, (param, grad, mean, square))
         mean.lerp_(grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        root = square.div(1 - beta2**step).sqrt_().add_(group["eps"])
+        root = (square / (1 - beta2**step)).sqrt() + group["eps"]
         param.sub_(grad / root * (lr * (1.0 - mu) / (1.0 - product)))
         param.sub_(mean / root * (lr * mu_next / (1.0 - product * mu_next)))

@@ -83,5 +83,6 @@ class RAdam(EachParameter):
         now = most - 2 * step * beta2**step / correction2
         if now > 5.0:
             rectified = (now - 4) * (now - 2) * most / ((most - 4) * (most - 2) * now)
-            update = update / square.sqrt().add_(group["eps"]) * (correction2**0.5 * rectified**0.5)
+            root = square.sqrt() + group["eps"]
+            update = update / root * (correction2**0.5 * rectified**0.5)
         param.sub_(update * lr)

@@ -84,10 +84,10 @@ class RMSprop(EachParameter):
         if group["centered"]:
             mean = state["grad_avg"]
             mean.lerp_(grad, 1 - alpha)
-            root = (square - mean * mean).sqrt_()
+            root = (square - mean * mean).sqrt()
         else:
             root = square.sqrt()
-        step = grad / root.add_(group["eps"])
+        step = grad / (root + group["eps"])
         if group["momentum"] > 0:
             step = state["momentum_buffer"].mul_(group["momentum"]).add_(step)
         param.sub_(step * group["lr"])

@@ -13,7 +13,7 @@ def softmin(input, dim=None, _stacklevel=3, dtype=None):
     >>> torch.nn.functional.softmin(torch.zeros(4), 0)
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    return torch.nn.functional.softmax(-input, dim, _stacklevel, dtype)
+    return torch.nn.functional.softmax(-input, dim, _stacklevel + 1, dtype)
 
 
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):

@@ -52,6 +52,15 @@ def multi_head_attention_forward(
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+    masks = [mask for mask in (key_padding_mask, attn_mask) if mask is not None]
+    if len(masks) == 2 and masks[0].dtype != masks[1].dtype:
+        import warnings
+
+        warnings.warn(
+            "Support for mismatched key_padding_mask and attn_mask is deprecated. Use same type "
+            "for both instead.",
+            stacklevel=2,
+        )
     key_padding_mask = _as_addend(key_padding_mask, "key_padding_mask", query.dtype)
     causal = is_causal and key_padding_mask is None and not need_weights
     attn_mask = None if causal else _as_addend(attn_mask, "attn_mask", query.dtype)
@@ -122,18 +131,19 @@ def _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads):
             f"{query.dim() - 1}-D but found {key_padding_mask.dim()}-D tensor instead"
         )
     if tuple(key.shape[:-1]) != tuple(value.shape[:-1]):
-        raise AssertionError(
-            f"key's sequence and batch dims {key.shape[:-1]} do not match value's "
-            f"{value.shape[:-1]}"
-        )
+        raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
     if attn_mask is not None:
         number = query.shape[1] if batched else 1
         length, source = query.shape[0], key.shape[0]
         wanted = {2: (length, source), 3: (number * num_heads, length, source)}
         if attn_mask.dim() not in wanted:
-            raise RuntimeError(f"attn_mask's dimension {attn_mask.dim()} is not supported")
+            raise AssertionError(
+                f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found "
+                f"{attn_mask.dim()}-D tensor instead"
+            )
         if tuple(attn_mask.shape) != wanted[attn_mask.dim()]:
-            raise RuntimeError(
+            # PyTorch finds this out earlier where there is no batch.
+            raise (RuntimeError if batched else AssertionError)(
                 f"The shape of the {attn_mask.dim()}D attn_mask is {attn_mask.shape}, but should "
                 f"be {wanted[attn_mask.dim()]}."
             )

@@ -57,6 +57,20 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     return result.squeeze(0)
 
 
+def _warn_of_dimensions(input, name, spatial):
+    if input.dim() - spatial in (1, 2):
+        return
+    import warnings
+
+    warnings.warn(
+        f"{name}: Received a {input.dim()}-D input to {name}, which is deprecated and will result "
+        "in an error in a future release. To retain the behavior and silence this warning, please "
+        f"use dropout instead. {name} is for inputs with {spatial} spatial dimensions, a channel "
+        f"dimension, and an optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D).",
+        stacklevel=3,
+    )
+
+
 def dropout2d(input, p=0.5, training=True, inplace=False):
     """Zeroes whole channels of (N, C, H, W).
 
@@ -64,6 +78,18 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     >>> torch.nn.functional.dropout2d(torch.ones(1, 2, 3, 3), training=False).sum()
     tensor(18.)
     """
+    _check_p(p)
+    _warn_of_dimensions(input, "dropout2d", 2)
+    if input.dim() == 3:
+        import warnings
+
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+            "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
+            "dim. This behavior will change in a future release to interpret the input as one "
+            "without a batch dimension, i.e. shape (C, H, W); dropout1d keeps it.",
+            stacklevel=2,
+        )
     return _feature_dropout(input, p, training, inplace)
 
 
@@ -74,6 +100,11 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
     >>> torch.nn.functional.dropout3d(torch.ones(1, 1, 2, 2, 2), training=False).sum()
     tensor(8.)
     """
+    _check_p(p)
+    _warn_of_dimensions(input, "dropout3d", 3)
+    if input.dim() == 4:  # without a batch
+        result = _feature_dropout(input.unsqueeze(0), p, training, inplace)
+        return result.squeeze(0)
     return _feature_dropout(input, p, training, inplace)
 
 

@@ -139,6 +139,16 @@ def _check_blocks(kernel, dilation, padding, stride):
             raise RuntimeError(f"{name} should be {kind}, but got {tuple(values)}")
 
 
+def _warn_of_corners():
+    import warnings
+
+    warnings.warn(
+        "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
+        "1.3.0. Please specify align_corners=True if the old behavior is desired.",
+        stacklevel=3,
+    )
+
+
 @shown_as("Im2ColBackward0")
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """Writes every block of an image as a column: (N, C, H, W) to (N, C * kernel, L).
@@ -226,6 +236,8 @@ def affine_grid(theta, size, align_corners=None):
     tensor([[-0.5000, -0.5000],
             [ 0.5000, -0.5000]])
     """
+    if align_corners is None:
+        _warn_of_corners()
     if not theta.is_floating_point():
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     dims = len(size) - 2
@@ -268,4 +280,6 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     """
     from ._sample import sample
 
+    if align_corners is None:
+        _warn_of_corners()
     return sample(input, grid, mode, padding_mode, bool(align_corners))

@@ -62,11 +62,21 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pool(input, norm_type, kernel_size, stride, ceil_mode, 3)
 
 
+def _sizes(name, what, value, dims):
+    """A number for each dimension, from one for all or a tuple."""
+    value = _ntuple(dims)(value)
+    if len(value) != dims:
+        raise RuntimeError(
+            f"{name}: {what} must either be a single int or a tuple of {dims} ints, got {value}"
+        )
+    return value
+
+
 def _max_unpool(input, indices, kernel_size, stride, padding, output_size, dims):
     name = f"max_unpool{dims}d"
-    expand = _ntuple(dims)
-    kernel, padding = expand(kernel_size), expand(padding)
-    stride = kernel if stride is None else expand(stride)
+    kernel = _sizes(name, "kernel_size", kernel_size, dims)
+    padding = _sizes(name, "padding", padding, dims)
+    stride = kernel if stride is None else _sizes(name, "stride", stride, dims)
     if input.dim() not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"{name}: Input should be a {dims + 1}d or {dims + 2}d Tensor, but got a tensor with "
@@ -162,33 +172,47 @@ def _fractional(input, kernel_size, output_size, output_ratio, random_samples, d
     name = f"fractional_max_pool{dims}d"
     if output_size is None and output_ratio is None:
         raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
-    expand = _ntuple(dims)
-    kernel = expand(kernel_size)
+    kernel = _sizes(name, "kernel_size", kernel_size, dims)
     size = input.shape[-dims:]
     if output_size is None:
-        output = [int(n * ratio) for n, ratio in zip(size, expand(output_ratio))]
+        ratios = _sizes(name, "output_ratio", output_ratio, dims)
+        output = [int(n * ratio) for n, ratio in zip(size, ratios)]
     else:
-        output = list(expand(output_size))
+        output = list(_sizes(name, "output_size", output_size, dims))
     if input.dim() not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got: {list(input.shape)}"
         )
     for n, o, k in zip(size, output, kernel):
-        if o < 1 or o + k - 1 > n:
+        if o < 0 or o + k - 1 > n:
             raise RuntimeError(
                 f"{name}(): pool size {k} and output size {o} do not fit an input of size {n}"
             )
     batch = input if input.dim() == dims + 2 else input.unsqueeze(0)
     number, channels = batch.shape[:2]
+    if not math.prod(batch.shape[1:]):
+        raise RuntimeError(
+            f"{name}(): Expected input to have non-zero size for non-batch dimensions, but got "
+            f"{list(input.shape)}"
+        )
     if random_samples is None:
         random_samples = torch.rand(number, channels, dims, dtype=input.dtype, device=input.device)
+    if (
+        random_samples.dim() != 3
+        or random_samples.shape[0] < number
+        or tuple(random_samples.shape[1:]) != (channels, dims)
+    ):
+        raise RuntimeError(
+            f"{name}(): Expect _random_samples of shape ({number}, {channels}, {dims}), got "
+            f"{list(random_samples.shape)}"
+        )
+    shape = (*input.shape[:-dims], *output)
+    if not math.prod(shape):
+        return batch.reshape(-1)[:0].reshape(shape), torch.empty(shape, dtype=torch.int64)
     # Samples for a larger batch serve a smaller one.
     index = _places(random_samples[:number].flatten(0, 1), size, output, kernel)
     values = batch.reshape(number * channels, 1, math.prod(size))
     values = values.expand(-1, index.shape[1], -1).gather(2, index)  # [planes, window, outputs]
-    shape = (*input.shape[:-dims], *output)
-    if not values.numel():
-        return values.new_empty(shape), index.new_empty(shape)
     best, which = values.max(1, keepdim=True)
     return best.reshape(shape), index.gather(1, which).reshape(shape)
 

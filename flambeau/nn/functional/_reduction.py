@@ -9,9 +9,14 @@ def reduction_name(size_average, reduce, reduction):
     """The reduction, where the two older flags that say the same are given too."""
     if size_average is None and reduce is None:
         return reduction
-    if reduce is False:
-        return "none"
-    return "sum" if size_average is False else "mean"
+    name = "none" if reduce is False else "sum" if size_average is False else "mean"
+    import warnings
+
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{name}' instead.",
+        stacklevel=4,
+    )
+    return name
 
 
 def reduce_loss(loss, reduction):

@@ -8,8 +8,15 @@ from ._reduction import REDUCTIONS, reduction_name
 __all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
 
 
-def _usual_dim(input):
+def _usual_dim(input, name, level):
     """The dimension that stands for classes where nobody says: 0 of 0, 1 and 3, else 1."""
+    import warnings
+
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an argument.",
+        stacklevel=level,
+    )
     return 0 if input.dim() in (0, 1, 3) else 1
 
 
@@ -20,7 +27,9 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None):
     >>> torch.nn.functional.softmax(torch.zeros(1, 4), 1)
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    return torch.softmax(input, _usual_dim(input) if dim is None else dim, dtype=dtype)
+    if dim is None:
+        dim = _usual_dim(input, "softmax", _stacklevel)
+    return torch.softmax(input, dim, dtype=dtype)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
@@ -30,7 +39,9 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     >>> torch.nn.functional.log_softmax(torch.zeros(2), 0)
     tensor([-0.6931, -0.6931])
     """
-    return torch.log_softmax(input, _usual_dim(input) if dim is None else dim, dtype=dtype)
+    if dim is None:
+        dim = _usual_dim(input, "log_softmax", _stacklevel)
+    return torch.log_softmax(input, dim, dtype=dtype)
 
 
 def _check_target(input, target):
@@ -46,7 +57,7 @@ def _check_target(input, target):
             )
         raise RuntimeError(f"Expected target size {list(wanted)}, got {list(target.shape)}")
     if target.dtype not in (torch.int64, torch.uint8):
-        raise RuntimeError(f"expected scalar type Long but found {target.dtype}")
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target.dtype}")
     return class_dim, target.long()
 
 

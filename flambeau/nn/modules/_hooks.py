@@ -11,6 +11,7 @@ _global_forward_hooks_with_kwargs = OrderedDict()
 _global_forward_hooks_always_called = OrderedDict()
 _global_backward_pre_hooks = OrderedDict()
 _global_backward_hooks = OrderedDict()
+_global_is_full_backward_hook = None
 _global_parameter_registration_hooks = OrderedDict()
 _global_buffer_registration_hooks = OrderedDict()
 _global_module_registration_hooks = OrderedDict()
@@ -57,6 +58,23 @@ def register_module_full_backward_pre_hook(hook):
 
 def register_module_full_backward_hook(hook):
     """Calls ``hook(module, grad_input, grad_output)`` in the backward of every module."""
+    return _register_global_backward(hook, full=True)
+
+
+def register_module_backward_hook(hook):
+    """Calls ``hook(module, grad_input, grad_output)`` with what the last operation of every
+    module's forward has: the older form of `register_module_full_backward_hook`."""
+    return _register_global_backward(hook, full=False)
+
+
+def _register_global_backward(hook, full):
+    global _global_is_full_backward_hook
+    if _global_backward_hooks and _global_is_full_backward_hook is not full:
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks as a global Module "
+            "hook. Please use only one of them."
+        )
+    _global_is_full_backward_hook = full
     return _register(_global_backward_hooks, hook, _global_call_hooks)
 
 
@@ -142,8 +160,9 @@ class HooksMixin:
                 new = hook(self, args, *extra, result)
                 if new is not None:
                     result = new
-            if self._backward_hooks and self._is_full_backward_hook is False:
-                self._hook_last_node(result)
+            _, older = self._get_backward_hooks()
+            if older:
+                self._hook_last_node(result, older)
             return result if gradients is None else gradients.wrap_outputs(result)
         except Exception:
             self._run_always_called(called, args, kwargs)
@@ -172,9 +191,7 @@ class HooksMixin:
         return args, kwargs
 
     def _gradient_hooks(self):
-        hooks = [*_global_backward_hooks.values()]
-        if self._is_full_backward_hook is not False:
-            hooks += self._backward_hooks.values()
+        hooks, _ = self._get_backward_hooks()
         pre_hooks = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
         if not hooks and not pre_hooks:
             return None
@@ -182,13 +199,21 @@ class HooksMixin:
 
         return ModuleGradients(self, hooks, pre_hooks)
 
-    def _hook_last_node(self, result):
+    def _get_backward_hooks(self):
+        """The full backward hooks on all modules and on this one, and the older ones."""
+        everywhere, own = [*_global_backward_hooks.values()], [*self._backward_hooks.values()]
+        full, older = [], []
+        (older if _global_is_full_backward_hook is False else full).extend(everywhere)
+        (older if self._is_full_backward_hook is False else full).extend(own)
+        return full, older
+
+    def _hook_last_node(self, result, hooks):
         """Hangs the older backward hooks on the node of the first tensor in the result."""
         while not hasattr(result, "grad_fn"):
             result = next(iter(result.values())) if isinstance(result, dict) else result[0]
         if result.grad_fn is None:
             return
-        for hook in self._backward_hooks.values():
+        for hook in hooks:
             result.grad_fn.register_hook(
                 lambda grad_inputs, grad_outputs, hook=hook: hook(self, grad_inputs, grad_outputs)
             )

@@ -1,11 +1,12 @@
 """The state dict of a module: writing it, reading it, and the hooks around both."""
 
+import weakref
 from collections import OrderedDict, namedtuple
 
 import flambeau as torch
 from flambeau import Tensor
 
-from ..parameter import Parameter, is_lazy
+from ..parameter import _UNINITIALIZED, Parameter, is_lazy
 from ._hooks import _register
 
 _EXTRA_STATE = "_extra_state"
@@ -165,7 +166,7 @@ class StateMixin:
         if is_lazy(value):
             if is_lazy(own):
                 return None  # both wait for a shape
-            return f'"{key}" has no shape yet in the checkpoint, but has one in the current model.'
+            return f'While copying the parameter named "{key}": {_UNINITIALIZED}'
         if not is_lazy(own):
             # Checkpoints of old kept numbers as one element.
             if own.dim() == 0 and value.dim() == 1 and value.shape[0] == 1:
@@ -251,10 +252,20 @@ class _WrappedHook:
     """A load hook that gets its module as first argument; it pickles as PyTorch's does."""
 
     def __init__(self, hook, module):
-        self.hook, self.module, self.with_module = hook, module, True
+        self.hook, self.with_module = hook, True
+        self.module = weakref.ref(module)  # which owns this
 
     def __call__(self, *args):
-        return self.hook(self.module, *args) if self.with_module else self.hook(*args)
+        return self.hook(self.module(), *args) if self.with_module else self.hook(*args)
+
+    def __getstate__(self):
+        module = self.module() if self.with_module else None
+        return {"hook": self.hook, "with_module": self.with_module, "module": module}
+
+    def __setstate__(self, state):
+        self.hook, self.with_module = state["hook"], state["with_module"]
+        if self.with_module:
+            self.module = weakref.ref(state["module"])
 
 
 def _note_keys(errors, kind, keys):

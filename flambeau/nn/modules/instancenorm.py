@@ -42,15 +42,15 @@ class _InstanceNorm(_NormBase):
         batched = input.dim() == self._dims + 2
         channels = input.shape[-self._dims - 1]
         if channels != self.num_features:
-            message = (
-                f"input's size at dim={int(batched)} to match num_features "
-                f"({self.num_features}), but got: {channels}."
-            )
             if self.affine:
-                raise ValueError("expected " + message)
+                raise ValueError(
+                    f"expected input's size at dim={int(batched)} to match num_features "
+                    f"({self.num_features}), but got: {channels}."
+                )
             warnings.warn(
-                f"{message} Since affine=False, num_features is not used in the normalization "
-                "process. You can safely ignore this warning.",
+                f"input's size at dim={int(batched)} does not match num_features. You can silence "
+                "this warning by not passing in num_features, which is not used because "
+                "affine=False",
                 stacklevel=3,
             )
         output = F.instance_norm(

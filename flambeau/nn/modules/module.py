@@ -10,6 +10,7 @@ from . import _hooks
 from ._hooks import (
     HooksMixin,
     _global_call_hooks,
+    register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
     register_module_forward_pre_hook,
@@ -25,6 +26,7 @@ __all__ = [
     "register_module_buffer_registration_hook",
     "register_module_forward_hook",
     "register_module_forward_pre_hook",
+    "register_module_backward_hook",
     "register_module_full_backward_hook",
     "register_module_full_backward_pre_hook",
     "register_module_module_registration_hook",
@@ -139,12 +141,6 @@ class Module(HooksMixin, StateMixin):
 
     def _wrapped_call_impl(self, *args, **kwargs):
         return self(*args, **kwargs)
-
-    def _get_backward_hooks(self):
-        """The full backward hooks on this module and on all, and the older ones."""
-        own = list(self._backward_hooks.values())
-        full, older = (own, []) if self._is_full_backward_hook is not False else ([], own)
-        return [*_hooks._global_backward_hooks.values(), *full], older
 
     def _get_backward_pre_hooks(self):
         return [*_hooks._global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]

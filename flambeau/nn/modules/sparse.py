@@ -13,7 +13,9 @@ __all__ = ["Embedding", "EmbeddingBag"]
 class _Table(Module):
     """Rows of weights by number: what both embeddings share."""
 
-    def _make_weight(self, num_embeddings, embedding_dim, padding_idx, weight, device, dtype):
+    def _make_weight(
+        self, num_embeddings, embedding_dim, padding_idx, weight, device, dtype, frozen=False
+    ):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         if padding_idx is not None:
@@ -26,12 +28,12 @@ class _Table(Module):
         self.padding_idx = padding_idx
         if weight is None:
             weight = torch.empty((num_embeddings, embedding_dim), device=device, dtype=dtype)
-            self.weight = Parameter(weight)
+            self.weight = Parameter(weight, requires_grad=not frozen)
             self.reset_parameters()
             return
         if tuple(weight.shape) != (num_embeddings, embedding_dim):
             raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
-        self.weight = Parameter(weight)
+        self.weight = Parameter(weight, requires_grad=not frozen)
 
     def reset_parameters(self):
         """Draws new weights; the padding row is zero."""
@@ -76,9 +78,9 @@ class Embedding(_Table):
         dtype=None,
     ):
         super().__init__()
-        self._make_weight(num_embeddings, embedding_dim, padding_idx, _weight, device, dtype)
-        if _freeze:
-            self.weight.requires_grad_(False)
+        self._make_weight(
+            num_embeddings, embedding_dim, padding_idx, _weight, device, dtype, _freeze
+        )
         self.max_norm = max_norm
         self.norm_type = norm_type
         self.scale_grad_by_freq = scale_grad_by_freq
@@ -129,6 +131,7 @@ class Embedding(_Table):
         return cls._from_pretrained(
             embeddings,
             freeze,
+            _freeze=freeze,
             padding_idx=padding_idx,
             max_norm=max_norm,
             norm_type=norm_type,

@@ -71,7 +71,9 @@ class BasePruningMethod(ABC):
                 f"importance_scores should have the same shape as parameter {name} of {module}"
             )
         if container is method:
-            module.register_parameter(name + "_orig", Parameter(original.detach()))
+            if not isinstance(original, Parameter):
+                original = Parameter(original.detach())
+            module.register_parameter(name + "_orig", original)
             del module._parameters[name]
             default_mask = torch.ones_like(original)
         else:
@@ -201,7 +203,7 @@ class _Unstructured(BasePruningMethod):
     PRUNING_TYPE = "unstructured"
 
     def __init__(self, amount):
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount = amount
 
     def _choose(self, t, count):
@@ -210,8 +212,8 @@ class _Unstructured(BasePruningMethod):
 
     def compute_mask(self, t, default_mask):
         size = t.nelement()
-        count = _count(self.amount, size)
-        _check_count(count, size)
+        count = _compute_nparams_toprune(self.amount, size)
+        _validate_pruning_amount(count, size)
         mask = default_mask.clone(memory_format=torch.contiguous_format)
         if count:
             mask.view(-1)[self._choose(t, count)] = 0
@@ -254,8 +256,8 @@ class _Structured(BasePruningMethod):
         if not -t.dim() <= self.dim < t.dim():
             raise IndexError(f"Invalid index {self.dim} for tensor of size {t.shape}")
         size = t.shape[self.dim]
-        count = _count(self.amount, size)
-        _check_count(count, size)
+        count = _compute_nparams_toprune(self.amount, size)
+        _validate_pruning_amount(count, size)
         if count == 0:
             return default_mask
         kept = torch.topk(self._scores(t), k=size - count, largest=True).indices
@@ -270,7 +272,7 @@ class RandomStructured(_Structured):
     """Prunes channels at random."""
 
     def __init__(self, amount, dim=-1):
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount, self.dim = amount, dim
 
     def _scores(self, t):
@@ -285,7 +287,7 @@ class LnStructured(_Structured):
     """Prunes the channels of least n-norm."""
 
     def __init__(self, amount, n, dim=-1):
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount, self.n, self.dim = amount, n, dim
 
     def _scores(self, t):
@@ -413,7 +415,7 @@ def is_pruned(module):
     )
 
 
-def _check_amount(amount):
+def _validate_pruning_amount_init(amount):
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     whole = isinstance(amount, numbers.Integral)
@@ -424,12 +426,13 @@ def _check_amount(amount):
         )
 
 
-def _count(amount, size):
-    return amount if isinstance(amount, numbers.Integral) else round(amount * size)
+def _compute_nparams_toprune(amount, tensor_size):
+    return amount if isinstance(amount, numbers.Integral) else round(amount * tensor_size)
 
 
-def _check_count(count, size):
-    if isinstance(count, numbers.Integral) and count > size:
+def _validate_pruning_amount(amount, tensor_size):
+    if isinstance(amount, numbers.Integral) and amount > tensor_size:
         raise ValueError(
-            f"amount={count} should be smaller than the number of parameters to prune={size}"
+            f"amount={amount} should be smaller than the number of parameters to "
+            f"prune={tensor_size}"
         )

@@ -134,6 +134,8 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
             f"Expected `len(lengths)` to be equal to batch_size, but got {list(lengths.shape)} "
             f"(batch_size={steps.shape[1]})"
         )
+    if input.numel() == 0:
+        raise RuntimeError("Cannot pack empty tensors.")
     sizes = lengths.tolist()
     if not sizes or min(sizes) <= 0:
         raise RuntimeError(
@@ -197,7 +199,13 @@ def pad_sequence(sequences, batch_first=False, padding_value=0.0, padding_side="
         )
     if isinstance(sequences, Tensor):
         sequences = sequences.unbind(0)
-    sequences = list(sequences)
+    try:
+        sequences = list(sequences)
+    except TypeError:
+        raise RuntimeError(
+            "pad_sequence: Expected iterable for input sequences, but got arg of type: "
+            f"{type(sequences)}"
+        ) from None
     if not sequences:
         raise RuntimeError("received an empty list of sequences")
     longest = max(len(part) for part in sequences)

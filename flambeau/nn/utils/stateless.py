@@ -16,13 +16,26 @@ def functional_call(
     """
     import warnings
 
-    from flambeau import func
-
     warnings.warn(
         "This API is deprecated. Use `torch.func.functional_call` instead.",
         FutureWarning,
         stacklevel=2,
     )
+    return _functional_call(
+        module,
+        parameters_and_buffers,
+        args,
+        kwargs,
+        tie_weights=tie_weights,
+        strict=strict,
+    )
+
+
+def _functional_call(
+    module, parameters_and_buffers, args=None, kwargs=None, *, tie_weights=True, strict=False
+):
+    from flambeau import func
+
     return func.functional_call(
         module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict
     )
