@@ -224,7 +224,20 @@ Tensor make_output(const Operands& o, const Ints& shape, DType dtype, Device dev
   return empty(shape, {dtype, device});
 }
 
-void refuse_zero_divisor(const PointwiseOp& op, const Operands& o) {
+// Differences of a mask and numbers are mistakes more often than meant.
+void refuse_bools(const PointwiseOp& op, const Operands& o) {
+  for (int k = 1; k < o.n; ++k)
+    check(o.tensors[k] ? o.tensors[k]->dtype() != DType::boolean
+                       : o.numbers[k].kind != Scalar::boolean,
+          op.name,
+          "(): Subtraction, the `-` operator, with a bool tensor is not supported. If you "
+          "are trying to invert a mask, use the `~` or `logical_not()` operator instead.");
+}
+
+// Integers have no quotient by zero and no power below zero.
+void refuse_integers(const PointwiseOp& op, const Operands& o) {
+  check(op.index != pointwise_pow || o.tensors[2] || o.numbers[2].to<int64_t>() >= 0,
+        "Integers to negative integer powers are not allowed.");
   if (op.index != pointwise_div_floor && op.index != pointwise_div_trunc &&
       op.index != pointwise_remainder && op.index != pointwise_fmod)
     return;
@@ -278,7 +291,10 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
       same = same && common == DType::float32 && o.numbers[k + 1].kind != Scalar::complex;
     }
   }
-  if (!same) common = result_type(args, op.operands);
+  if (!same) {
+    common = result_type(args, op.operands);
+    if (op.types & NOBOOL) refuse_bools(op, o);
+  }
   for (int k = op.operands; k < op.operands + op.numbers; ++k) {
     if (!args[k].is_scalar()) break;
     const Scalar& s = args[k].as_scalar();
@@ -309,7 +325,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   DType dtype = boolean ? DType::boolean : real ? to_real(common) : common;
   Ints shape = broadcast_all(o, op.name);
   Device device = common_device(o, op.name);
-  if (compute == Compute::i64 && device.type == DeviceType::cpu) refuse_zero_divisor(op, o);
+  if (compute == Compute::i64 && device.type == DeviceType::cpu) refuse_integers(op, o);
 
   Tensor out = results[0].as_tensor(), copies[kMaxOperands];
   if (out.defined()) {

@@ -123,6 +123,25 @@ def test_nothing_can_be_joined_along_any_dimension():
     assert torch.cat([torch.empty(0), torch.empty(0)], 1).shape == (0,)
 
 
+def test_sequences_fill_views_of_as_many_elements():
+    base = torch.zeros(2, 3)
+    view = base.narrow(1, 1, 2)
+    assert torch.arange(0, 4, out=view) is view and view.shape == (2, 2)
+    assert base.tolist() == [[0, 0, 1], [0, 2, 3]]
+    torch.linspace(0, 3, 4, out=view)
+    assert base.tolist() == [[0, 0, 1], [0, 2, 3]]
+    torch.logspace(0, 3, 4, base=2, out=view)
+    assert base.tolist() == [[0, 1, 2], [0, 4, 8]]
+    assert torch.arange(3, out=torch.empty(0, dtype=torch.int64)).tolist() == [0, 1, 2]
+
+
+def test_text_is_no_data():
+    with pytest.raises(TypeError, match="invalid data type"):
+        torch.tensor([0, "one"])
+    with pytest.raises(ValueError, match="buffer protocol"):
+        torch.frombuffer([1, 2], dtype=torch.int32)
+
+
 def test_asarray_of_capsules_and_numbers_of_numpy():
     np = pytest.importorskip("numpy")
     x = torch.arange(3.0)

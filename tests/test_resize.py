@@ -152,3 +152,11 @@ def test_places_between_pixels_are_numbers_of_the_inputs_type():
     wanted = np.where(np.floor(at) % 2 == 0, rest, np.float32(1) - rest)
     wanted[at >= 191] = 1
     assert np.array_equal(F.interpolate(x, 960, mode="linear")[0, 0].numpy(), wanted)
+
+
+def test_shapes_of_meta_tensors_take_no_time():
+    x = torch.empty(2, 3, 2 * 10**8, device="meta")
+    assert torch.nn.functional.interpolate(x, scale_factor=2).shape == (2, 3, 4 * 10**8)
+    image = torch.empty(1, 3, 8, 8, dtype=torch.uint8, device="meta")
+    got = torch.nn.functional.interpolate(image, size=(4, 2), mode="bilinear")
+    assert got.shape == (1, 3, 4, 2) and got.dtype == torch.uint8

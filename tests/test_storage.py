@@ -77,3 +77,10 @@ def test_meta_storages_have_no_elements():
         torch.ones(3, device="meta").storage()[0]
     with pytest.raises(NotImplementedError):
         torch.ones(3, device="meta").untyped_storage()[0]
+
+
+def test_storages_of_another_type_are_not_shown():
+    with pytest.raises(RuntimeError, match="Expected a Storage of type"):
+        torch.zeros(2).set_(torch.zeros(2, dtype=torch.float64).storage())
+    bits = torch.zeros(2).set_(torch.ones(2, dtype=torch.int32).untyped_storage())
+    assert bits.view(torch.int32).tolist() == [1, 1]

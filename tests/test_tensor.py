@@ -427,3 +427,22 @@ def test_type_takes_the_class_of_tensors():
 def test_clamp_of_bools_by_integers_counts():
     got = torch.clamp(torch.tensor([True, False]), 1, 3)
     assert got.dtype == torch.int64 and got.tolist() == [1, 1]
+
+
+def test_what_integers_and_bools_refuse():
+    ints, flags = torch.tensor([2, 3]), torch.tensor([True, False])
+    for call in (lambda: ints**-1, lambda: ints.clone().pow_(-2), lambda: flags**-1):
+        with pytest.raises(RuntimeError, match="negative integer powers"):
+            call()
+    assert (2.0**-ints).tolist() == [0.25, 0.125] and (ints[:1] ** -1.0).tolist() == [0.5]
+    for call in (lambda: 1 - flags, lambda: flags - 1, lambda: ints - flags, lambda: flags - flags):
+        with pytest.raises(RuntimeError, match="bool"):
+            call()
+    with pytest.raises(TypeError, match="invert"):
+        ~torch.ones(2)
+
+
+def test_ravel_is_contiguous():
+    x = torch.arange(6.0)
+    assert x[::2].ravel().is_contiguous() and x.ravel().data_ptr() == x.data_ptr()
+    assert x.view(2, 3).t().ravel().tolist() == [0, 3, 1, 4, 2, 5]

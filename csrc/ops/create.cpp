@@ -280,30 +280,48 @@ Tensor eye(int64_t n, std::optional<int64_t> columns, Type dtype, Place device) 
   return y;
 }
 
+// out= keeps its shape, a view of a matrix say, if it has room for as many.
+template <auto F>
+void sequence(Value* args, Value* results) {
+  Value made;
+  native<F>(args, &made);
+  const Tensor& out = results[0].as_tensor();
+  if (out.defined()) {
+    const Tensor got = made.as_tensor();
+    check(got.device() == out.device(), "expected out tensor on device ", got.device(), ", got ",
+          out.device());
+    if (got.numel() != out.numel()) resize(out, got.sizes());
+    copy(out, got.as_strided_raw(out.sizes(), contiguous_strides(out.sizes()), 0));
+  } else {
+    results[0] = std::move(made);
+  }
+}
+constexpr uint32_t kSequence = kFactory | kNotDifferentiable | kWritesOut;
+
 #define FLAMBEAU_ENDS(name, type, more, f)                                                       \
   {.schema = name "(" type " start, " type " end, int steps, " more FLAMBEAU_MAKE ") -> Tensor", \
-   .forward = native<f>,                                                                         \
-   .flags = kFactory | kNotDifferentiable | kNumbers,                                            \
+   .forward = sequence<f>,                                                                       \
+   .flags = kSequence | kNumbers,                                                                \
    .doc = name "() between two 0-d tensors."}
 
 FLAMBEAU_OPS{
     {.schema = "arange(Scalar end, " FLAMBEAU_MAKE ") -> Tensor",
-     .forward = native<arange_to>,
-     .flags = kFactory | kNotDifferentiable,
+     .forward = sequence<arange_to>,
+     .flags = kSequence,
      .doc = "0, 1, ... below end."},
     {.schema = "arange(Scalar start, Scalar end, Scalar step=1, " FLAMBEAU_MAKE ") -> Tensor",
-     .forward = native<arange>,
-     .flags = kFactory | kNotDifferentiable,
+     .forward = sequence<arange>,
+     .flags = kSequence,
      .doc = "start, start + step, ... below end."},
     {.schema = "linspace(Scalar start, Scalar end, int steps, " FLAMBEAU_MAKE ") -> Tensor",
-     .forward = native<linspace>,
-     .flags = kFactory | kNotDifferentiable,
+     .forward = sequence<linspace>,
+     .flags = kSequence,
      .doc = "Evenly spaced values, both ends among them."},
     FLAMBEAU_ENDS("linspace", "Tensor", "", linspace_ends),
     {.schema = "logspace(Scalar start, Scalar end, int steps, float base=10.0, " FLAMBEAU_MAKE
                ") -> Tensor",
-     .forward = native<logspace>,
-     .flags = kFactory | kNotDifferentiable,
+     .forward = sequence<logspace>,
+     .flags = kSequence,
      .doc = "Powers of base with evenly spaced exponents, both ends among them."},
     FLAMBEAU_ENDS("logspace", "Tensor", "float base=10.0, ", logspace_ends),
     {.schema = "eye(int n, int? m=None, " FLAMBEAU_MAKE ") -> Tensor",

@@ -171,16 +171,22 @@ Tensor normal_std(double mean, const Tensor& std, Generator* g) {
   return scaled(z, std, Value(mean));
 }
 
-Tensor bernoulli(const Tensor& p, Generator* g) {
-  static const OpCall draw("bernoulli_", 0);
-  Tensor t = empty_like(p);
-  draw.inplace(t, p, g);
-  return t;
+// Where coins for x go: a tensor like x, or out= of any type.
+Tensor coins(const Tensor& x, const Tensor& out) {
+  if (!out.defined()) return empty_like(x);
+  resize(out, x.sizes());
+  return out;
 }
-Tensor bernoulli_p(const Tensor& like, double p, Generator* g) {
-  Tensor t = empty_like(like);
-  bernoulli_fill(t, p, g);
-  return t;
+void bernoulli(Value* args, Value* results) {
+  static const OpCall draw("bernoulli_", 0);
+  Tensor t = coins(args[0].as_tensor(), results[0].as_tensor());
+  draw.inplace(t, args[0].as_tensor(), args[1].as_generator());
+  results[0] = Value(std::move(t));
+}
+void bernoulli_p(Value* args, Value* results) {
+  Tensor t = coins(args[0].as_tensor(), results[0].as_tensor());
+  bernoulli_fill(t, args[1].as_double(), args[2].as_generator());
+  results[0] = Value(std::move(t));
 }
 
 #define FLAMBEAU_DRAWN \
@@ -247,12 +253,14 @@ FLAMBEAU_OPS{
      .forward = normal_of_size,
      .flags = kMake | kNoMethod},
     {.schema = "bernoulli(Tensor input, *, Generator? generator=None) -> Tensor",
-     .forward = native<bernoulli>,
+     .forward = bernoulli,
      .backward = zero_gradients,
+     .flags = kWritesOut,
      .doc = "1 with the probabilities in input, 0 otherwise; or with probability p."},
     {.schema = "bernoulli(Tensor input, float p, *, Generator? generator=None) -> Tensor",
-     .forward = native<bernoulli_p>,
-     .backward = zero_gradients},
+     .forward = bernoulli_p,
+     .backward = zero_gradients,
+     .flags = kWritesOut},
 };
 
 }  // namespace

@@ -164,13 +164,18 @@ Tensor resize(const Tensor& x, const Ints& size, bool align_corners,
     check(here > 0 && size[d] > 0,
           "Input and output sizes should be greater than 0, but got input ", x.sizes(),
           " and output ", size);
+    if (x.is_meta()) {  // the shape alone, however long
+      axes.emplace_back(1, 1);
+      axes.back().in = here, axes.back().out = size[d];
+      continue;
+    }
     const int64_t in = transposed ? size[d] : here, out = transposed ? here : size[d];
     const Axis a = as_image || x.dtype() == DType::float64
                        ? axis_of<double>(filter, {in, out, scales[d], align_corners})
                        : axis_of<float>(filter, {in, out, scales[d], align_corners});
     axes.push_back(transposed ? a.transposed() : a);
   }
-  if (as_image && x.dim() == 4) return resize_bytes(x, axes, 0);
+  if (as_image && x.dim() == 4 && !x.is_meta()) return resize_bytes(x, axes, 0);
   return run_windows(x, axes);
 }
 

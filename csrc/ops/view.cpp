@@ -156,7 +156,9 @@ Tensor reshape(const Tensor& x, const Ints& shape) {
 
 Tensor view_as(const Tensor& x, const Tensor& other) { return call_view(x, other.sizes()); }
 Tensor reshape_as(const Tensor& x, const Tensor& other) { return call_reshape(x, other.sizes()); }
-Tensor ravel(const Tensor& x) { return call_reshape(x, Ints{-1}); }
+Tensor ravel(const Tensor& x) {  // contiguous, unlike reshape()
+  return call_view(x.is_contiguous() ? x : call_clone(x, MemoryFormat::contiguous), Ints{-1});
+}
 
 Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
   int64_t from = wrap_dim(start_dim, x.dim()), to = wrap_dim(end_dim, x.dim());

@@ -60,6 +60,7 @@ DType dtype_of_leaf(PyObject* o) {
   if (numpy_dtype(o, &t)) return t;
   if (PyFloat_Check(o)) return default_dtype();
   if (PyComplex_Check(o)) return to_complex(default_dtype());
+  check_type(!is_text(o), "new(): invalid data type '", Py_TYPE(o)->tp_name, "'");
   check_type(!PyList_Check(o) && !PyTuple_Check(o), "must be a number, not ", Py_TYPE(o)->tp_name);
   fail(ErrorKind::runtime, "Could not infer dtype of ", Py_TYPE(o)->tp_name);
 }
@@ -302,6 +303,7 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
     Placement p;
     read_placement("frombuffer", dtype, nullptr, &p);
     auto size = static_cast<Py_ssize_t>(itemsize(*p.dtype));
+    check_value(PyObject_CheckBuffer(buffer), "object does not implement Python buffer protocol.");
     Ref<Storage> storage = storage_over_buffer(buffer, true);
     auto n = static_cast<Py_ssize_t>(storage->nbytes);
     check_value(n > 0 && count != 0, "both buffer length (", n, ") and count (", count,

@@ -237,6 +237,9 @@ PyObject* unary(PyObject* a) {
     }
     const Op* op = record_of(e);
     if (!op) return call_method(e.name, &a, 1);
+    if constexpr (k == kInvert)
+      check_type(!is_inexact(args[0].as_tensor().dtype()),
+                 "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
     fill_defaults(*op, args, 1);
     call_op(*op, args, results);
     return wrap(results[0].as_tensor());

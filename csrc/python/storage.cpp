@@ -208,6 +208,12 @@ PyObject* set_(PyObject* self, PyObject* args, PyObject* kwargs) {
       }
     } else {
       storage = storage_argument(source, "set_");
+      Py typed = Py::steal(PyObject_GetAttrString(source, "dtype"));
+      if (!typed) PyErr_Clear();
+      DType own = t.dtype();
+      if (typed) dtype_from(typed.get(), &own);
+      check(own == t.dtype(), "Expected a Storage of type ", t.dtype(),
+            " or an UntypedStorage, but got type ", own, " for argument 1 'storage'");
       if (!size) sizes = {static_cast<int64_t>(storage->nbytes / itemsize(t.dtype()))};
     }
     if (size) sizes = ints_argument(size, "size");
