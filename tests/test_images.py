@@ -137,3 +137,29 @@ def test_standardize_is_two_steps():
 def test_tensor_of_a_tensor_keeps_its_type():
     x = torch.ones(2, dtype=torch.uint8)
     assert torch.Tensor(x).dtype == torch.uint8
+
+
+def test_errors_that_programs_catch():
+    T = pytest.importorskip("flambeau.vision.transforms")
+    pytest.importorskip("PIL")
+    with pytest.raises(TypeError):
+        T.RandomRotation(0, fill={})
+    with pytest.raises(TypeError):
+        T.RandomAffine(0, translate=2)
+    with pytest.raises(ValueError):
+        T.Pad((1, 2, 3))
+    with pytest.raises(TypeError):
+        T.ElasticTransform(alpha=True)
+    with pytest.raises(TypeError):
+        functional.affine(picture(3, 8, 8), 10, translate=0, scale=1, shear=1)
+    with pytest.raises(ValueError):
+        functional.gaussian_blur(picture(3, 8, 8), [3])
+    with pytest.raises(TypeError):
+        functional.rotate(np.zeros((4, 4, 3), np.uint8), 10)
+
+
+def test_float_arrays_become_images_of_bytes():
+    pytest.importorskip("PIL")
+    image = functional.to_pil_image(np.full((2, 3, 3), 0.5, np.float32))
+    assert image.mode == "RGB" and image.getpixel((0, 0)) == (127, 127, 127)
+    assert functional.to_pil_image(np.zeros((2, 3), np.float32), mode="F").mode == "F"

@@ -145,3 +145,22 @@ def test_dropped_parts():
     squares = ops.drop_block2d(x, 0.2, 3)
     assert squares.mean().item() == pytest.approx(1, abs=1e-4) and (squares == 0).any()
     assert ops.masks_to_boxes(torch.eye(4)[None]).tolist() == [[0, 0, 3, 3]]
+
+
+def test_iou_of_turned_boxes():
+    square = torch.tensor([[0.0, 0, 2, 2, 0], [0, 0, 2, 2, 45], [1, 0, 2, 2, 0], [9, 9, 2, 2, 10]])
+    octagon = 8 * (2**0.5 - 1)
+    iou = ops.box_iou(square[:1], square, fmt="cxcywhr")[0]
+    want = torch.tensor([1.0, octagon / (8 - octagon), 1 / 3, 0.0])
+    assert (iou - want).abs().max() < 1e-6
+    assert ops.box_iou(square[:0], square, fmt="cxcywhr").shape == (0, 4)
+    corners = ops.box_convert(square, "cxcywhr", "xyxyxyxy")
+    assert (ops.box_iou(corners[:1], corners, fmt="xyxyxyxy")[0] - want).abs().max() < 1e-6
+
+
+def test_split_normalization_params():
+    from flambeau.vision.ops._utils import split_normalization_params
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
+    norm, other = split_normalization_params(model)
+    assert [p.shape for p in norm] == [(4,), (4,)] and [p.shape for p in other] == [(4, 3), (4,)]

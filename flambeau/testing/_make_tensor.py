@@ -15,7 +15,16 @@ def _bounds(low, high, dtype, default, lowest, highest):
     for name, x in (("low", low), ("high", high)):
         if x != x:
             raise ValueError(f"`{name}` cannot be NaN, but got {name}={x}")
-    if low >= high:
+    if low == high and (dtype.is_floating_point or dtype.is_complex):
+        import warnings
+
+        warnings.warn(
+            "Passing `low==high` to `torch.testing.make_tensor` for floating or complex types is "
+            "deprecated since 2.1 and will be removed in 2.3. Use `torch.full(...)` instead.",
+            FutureWarning,
+            stacklevel=4,
+        )
+    elif low >= high:
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
     if high < lowest or low > highest:
         raise ValueError(

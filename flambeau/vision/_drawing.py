@@ -1,11 +1,14 @@
 """Boxes, masks, keypoints and flow drawn on images."""
 
+import math
+import warnings
+
 import flambeau
 
 
 def _check_image(image, name):
     if not isinstance(image, flambeau.Tensor):
-        raise TypeError(f"Tensor expected, got {type(image)}")
+        raise TypeError(f"The image must be a tensor, got {type(image)}")
     if not (image.dtype == flambeau.uint8 or image.is_floating_point()):
         raise ValueError(f"The image dtype must be uint8 or float, got {image.dtype}")
     if image.dim() != 3:
@@ -70,44 +73,65 @@ def draw_bounding_boxes(
         if (boxes[:, 0] > boxes[:, 2]).any() or (boxes[:, 1] > boxes[:, 3]).any():
             raise ValueError("Boxes need to be in (xmin, ymin, xmax, ymax) format.")
     if count == 0:
+        warnings.warn("boxes doesn't contain any box. No box was drawn", stacklevel=2)
         return image
-    labels = [None] * count if labels is None else labels
-    if len(labels) != count:
+    if labels is not None and len(labels) != count:
         raise ValueError(
-            f"The number of boxes ({count}) and labels ({len(labels)}) mismatch. Please specify "
+            f"Number of boxes ({count}) and labels ({len(labels)}) mismatch. Please specify "
             "labels for each box."
         )
-    from PIL import Image, ImageDraw, ImageFont
+    if font is None and font_size is not None:
+        warnings.warn("Argument 'font_size' will be ignored since 'font' is not set.", stacklevel=2)
+    from PIL import ImageDraw, ImageFont
 
     outline = _colors(colors, count)
-    text_colors = outline if label_colors is None else _colors(label_colors, count)
+    letters = ImageFont.truetype(font, font_size or 10) if font else ImageFont.load_default()
+    backs = [None] * count
+    texts = outline
+    if fill_labels:
+        backs = (
+            outline if label_background_colors is None else _colors(label_background_colors, count)
+        )
+        texts = [(0, 0, 0)] * count
+    if label_colors is not None:
+        texts = _colors(label_colors, count)
     picture = _to_pil(image)
-    if font is None:
-        letters = ImageFont.load_default()
-    else:
-        letters = ImageFont.truetype(font=font, size=font_size or 10)
-    layer = Image.new("RGBA", picture.size) if fill else None
-    pen = ImageDraw.Draw(picture)
-    for box, color, label, text in zip(boxes.tolist(), outline, labels, text_colors, strict=True):
-        corners = [tuple(box[i : i + 2]) for i in range(0, len(box), 2)]
-        if fill:
-            inner = ImageDraw.Draw(layer)
-            shape = inner.rectangle if len(corners) == 2 else inner.polygon
-            shape(corners, fill=(*color, 100))
-        if len(corners) == 2:
-            pen.rectangle(corners, width=width, outline=color)
-        else:
-            pen.polygon(corners, width=width, outline=color)
-        if label is not None:
-            at = (corners[0][0] + width + 1, corners[0][1] + width + 1)
-            if fill_labels or label_background_colors is not None:
-                backs = label_background_colors or outline
-                back = _colors(backs, count)[labels.index(label)]
-                pen.rectangle(pen.textbbox(at, label, font=letters), fill=back)
-            pen.text(at, label, fill=text, font=letters)
-    if fill:
-        picture = Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+    pen = ImageDraw.Draw(picture, "RGBA" if fill else None)
+    for i, box in enumerate(boxes.to(flambeau.int64).tolist()):
+        _draw_box(pen, box, outline[i], width, fill)
+        if labels is not None and labels[i] is not None:
+            margin = width + 1
+            at = (box[0] + margin, box[1] + margin)
+            _draw_label(pen, at, labels[i], letters, texts[i], backs[i])
     return _from_pil(picture, image)
+
+
+def _draw_box(pen, box, color, width, fill):
+    inside = (*color, 100) if fill else None
+    if len(box) == 4:
+        pen.rectangle(box, width=width, outline=color, fill=inside)
+        return
+    corners = [tuple(box[i : i + 2]) for i in range(0, 8, 2)]
+    if fill:
+        pen.polygon(corners, fill=inside)
+    _dashed(pen, corners[0], corners[1], color, width)  # which side is the upper one
+    pen.line([*corners[1:], corners[0]], fill=color, width=width)
+
+
+def _dashed(pen, start, end, color, width, dash=5):
+    (x1, y1), (x2, y2) = start, end
+    length = math.hypot(x2 - x1, y2 - y1)
+    for begin in range(0, int(length), 2 * dash):
+        parts = (begin / length, min(begin + dash, length) / length)
+        points = [(x1 + (x2 - x1) * t, y1 + (y2 - y1) * t) for t in parts]
+        pen.line(points, fill=color, width=width)
+
+
+def _draw_label(pen, at, label, letters, color, back):
+    if back is not None:
+        left, top, right, bottom = pen.textbbox(at, label, font=letters)
+        pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=back)
+    pen.text(at, label, fill=color, font=letters)
 
 
 def draw_segmentation_masks(image, masks, alpha=0.8, colors=None):
@@ -121,21 +145,16 @@ def draw_segmentation_masks(image, masks, alpha=0.8, colors=None):
     if masks.shape[-2:] != image.shape[-2:]:
         raise ValueError("The image and the masks must have the same height and width")
     if masks.shape[0] == 0:
+        warnings.warn("masks doesn't contain any mask. No mask was drawn", stacklevel=2)
         return image
     from .transforms.functional import convert_image_dtype
 
     painted = image.clone()
-    for mask, color in zip(masks, _colors(colors, len(masks)), strict=True):
+    for mask, color in zip(masks, _colors(colors, len(masks)), strict=False):
         color = convert_image_dtype(flambeau.tensor(color, dtype=flambeau.uint8), image.dtype)
         painted = flambeau.where(mask, color[:, None, None], painted)
-    overlap = masks.sum(0) > 1  # where masks meet, the colours are mixed
-    if overlap.any():
-        total = flambeau.zeros(image.shape, dtype=flambeau.float32)
-        for mask, color in zip(masks, _colors(colors, len(masks)), strict=True):
-            color = convert_image_dtype(flambeau.tensor(color, dtype=flambeau.uint8), image.dtype)
-            total += mask * color.float()[:, None, None]
-        mean = (total / masks.sum(0).clamp(min=1)).to(image.dtype)
-        painted = flambeau.where(overlap, mean, painted)
+    # where masks meet there is no colour
+    painted = flambeau.where(masks.sum(0) > 1, flambeau.zeros_like(painted), painted)
     mixed = (image * (1 - alpha) + painted * alpha).to(image.dtype)
     return flambeau.where(masks.any(0), mixed, image.expand_as(mixed))
 
@@ -168,7 +187,7 @@ def draw_keypoints(
                 pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=ink, width=0)
         for first, second in connectivity or ():
             if seen[first] and seen[second]:
-                pen.line(((*points[first][:2],), (*points[second][:2],)), width=width, fill=ink)
+                pen.line(((*points[first][:2],), (*points[second][:2],)), width=width)
     return _from_pil(picture, image)
 
 
@@ -206,14 +225,14 @@ def flow_to_image(flow):
     longest = (flow**2).sum(dim=1).sqrt().max()
     flow = flow / (longest + flambeau.finfo(flow.dtype).eps)
     length = (flow**2).sum(dim=1).sqrt()
-    wheel = _wheel()
+    wheel = _wheel() / 255.0
     count = len(wheel)
     angle = flambeau.atan2(-flow[:, 1], -flow[:, 0]) / flambeau.pi
     place = (angle + 1) / 2 * (count - 1)
     low = flambeau.floor(place).long()
     high = (low + 1) % count
     rest = (place - low).unsqueeze(-1)
-    color = (1 - rest) * wheel[low] / 255.0 + rest * wheel[high] / 255.0
+    color = (1 - rest) * wheel[low] + rest * wheel[high]
     color = 1 - length.unsqueeze(-1) * (1 - color)
     made = flambeau.floor(255 * color).to(flambeau.uint8).permute(0, 3, 1, 2).contiguous()
     return made[0] if len(shape) == 3 else made

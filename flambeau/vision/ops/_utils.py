@@ -8,14 +8,14 @@ def check_rois(boxes):
     if isinstance(boxes, (list, tuple)):
         for tensor in boxes:
             if tensor.size(1) != 4:
-                raise ValueError(
+                raise AssertionError(
                     "The shape of the tensor in the boxes list is not correct as List[Tensor[L, 4]]"
                 )
     elif isinstance(boxes, flambeau.Tensor):
         if boxes.size(1) != 5:
-            raise ValueError("The boxes tensor shape is not correct as Tensor[K, 5]")
+            raise AssertionError("The boxes tensor shape is not correct as Tensor[K, 5]")
     else:
-        raise TypeError("boxes is expected to be a Tensor[L, 5] or a List[Tensor[K, 4]]")
+        raise AssertionError("boxes is expected to be a Tensor[L, 5] or a List[Tensor[K, 4]]")
 
 
 def as_rois(boxes):
@@ -25,6 +25,34 @@ def as_rois(boxes):
         return boxes
     index = [flambeau.full_like(b[:, :1], i) for i, b in enumerate(boxes)]
     return flambeau.cat([flambeau.cat(index), flambeau.cat(list(boxes))], dim=1)
+
+
+# the names that training scripts know
+check_roi_boxes_shape, convert_boxes_to_roi_format = check_rois, as_rois
+
+
+def split_normalization_params(model, norm_classes=None):
+    """(parameters of the normalization layers, all others), such as for a weight decay of each."""
+    from flambeau import nn
+
+    if not norm_classes:
+        norm_classes = [
+            nn.modules.batchnorm._BatchNorm,
+            nn.LayerNorm,
+            nn.GroupNorm,
+            nn.modules.instancenorm._InstanceNorm,
+            nn.LocalResponseNorm,
+        ]
+    for kind in norm_classes:
+        if not issubclass(kind, nn.Module):
+            raise ValueError(f"Class {kind} is not a subclass of nn.Module.")
+    norm, other = [], []
+    for module in model.modules():
+        into = norm if isinstance(module, tuple(norm_classes)) else other
+        # a module with children has its own parameters only
+        own = module.parameters(recurse=not any(module.children()))
+        into.extend(p for p in own if p.requires_grad)
+    return norm, other
 
 
 def pair(value):

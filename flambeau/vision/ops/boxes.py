@@ -179,17 +179,88 @@ def _overlap(boxes1, boxes2, fmt="xyxy"):
 
 
 def box_iou(boxes1, boxes2, fmt="xyxy"):
-    """[N, M]: intersection over union of each pair (Jaccard's index)."""
+    """[N, M]: intersection over union of each pair (Jaccard's index).
+
+    Boxes of format "xywhr", "cxcywhr" or "xyxyxyxy" may be turned.
+    """
+    if fmt in _TURNED:
+        return _turned_iou(boxes1, boxes2, fmt)
     if fmt not in _UPRIGHT:
-        raise ValueError(f"Unsupported Box IoU Calculation for given format {fmt}.")
+        raise ValueError(f"Unsupported format {fmt!r} of boxes")
     both, union = _overlap(boxes1, boxes2, fmt)
     return both / union
 
 
+_TURNED = ("xywhr", "cxcywhr", "xyxyxyxy")
+
+
+def _cross(a, b):
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def _turned_iou(boxes1, boxes2, fmt):
+    width = 8 if fmt == "xyxyxyxy" else 5
+    for boxes in (boxes1, boxes2):
+        if boxes.dim() != 2 or boxes.shape[1] != width:
+            raise ValueError(f"boxes of format {fmt} should be [N, {width}], got {boxes.shape}")
+    shape = (len(boxes1), len(boxes2))
+    if 0 in shape:
+        return boxes1.new_zeros(shape, dtype=flambeau.float32)
+    p, q = (
+        (b if fmt == "xyxyxyxy" else box_convert(b, fmt, "xyxyxyxy")).reshape(-1, 4, 2)
+        for b in (boxes1.double(), boxes2.double())
+    )
+    areas = [_cross(c[:, 1] - c[:, 0], c[:, 3] - c[:, 0]).abs() for c in (p, q)]
+    both = _common_area(p[:, None].expand(*shape, 4, 2), q[None].expand(*shape, 4, 2))
+    union = areas[0][:, None] + areas[1] - both
+    return flambeau.where(union > 0, both / union.clamp(min=1e-300), 0.0).float()
+
+
+def _common_area(p, q):
+    """The area that rectangles [..., 4, 2] share: of the hull of crossings and inner corners."""
+    origin = p.mean(-2, keepdim=True)  # small numbers keep their digits
+    p, q = p - origin, q - origin
+    along, other = p.roll(-1, -2) - p, q.roll(-1, -2) - q
+    apart = q.unsqueeze(-3) - p.unsqueeze(-2)
+    turn = _cross(along.unsqueeze(-2), other.unsqueeze(-3))
+    safe = flambeau.where(turn == 0, 1.0, turn)
+    t = _cross(apart, other.unsqueeze(-3)) / safe
+    u = _cross(apart, along.unsqueeze(-2)) / safe
+    meets = (turn != 0) & (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
+    crossings = p.unsqueeze(-2) + t.unsqueeze(-1) * along.unsqueeze(-2)
+    points = flambeau.cat([p, q, crossings.flatten(-3, -2)], -2)
+    valid = flambeau.cat([_within(p, q), _within(q, p), meets.flatten(-2)], -1)
+    count = valid.sum(-1, keepdim=True)
+    weight = valid.unsqueeze(-1).to(p.dtype)
+    middle = (points * weight).sum(-2, keepdim=True) / count.unsqueeze(-1).clamp(min=1)
+    rays = (points - middle) * weight
+    angle = flambeau.atan2(rays[..., 1], rays[..., 0])
+    order = flambeau.where(valid, angle, 10.0).argsort(-1)
+    rays = rays.gather(-2, order.unsqueeze(-1).expand_as(rays))
+    # what is not valid has come last and closes the ring where it began
+    first = rays[..., :1, :].expand_as(rays)
+    place = flambeau.arange(rays.shape[-2]) < count
+    ring = flambeau.where(place.unsqueeze(-1), rays, first)
+    area = _cross(ring, ring.roll(-1, -2)).sum(-1).abs() / 2
+    return flambeau.where(count.squeeze(-1) > 2, area, 0.0)
+
+
+def _within(points, box):
+    """Which of points [..., 4, 2] lie in rectangles [..., 4, 2]."""
+    corner = box[..., :1, :]
+    inside = True
+    for side in (box[..., 1:2, :] - corner, box[..., 3:4, :] - corner):
+        length = (side * side).sum(-1)
+        place = ((points - corner) * side).sum(-1)
+        slack = 1e-9 * length
+        inside = inside & (place >= -slack) & (place <= length + slack) & (length > 0)
+    return inside
+
+
 def _hull(boxes1, boxes2):
     """Sides [N, M, 2] of the smallest box around each pair."""
-    low = flambeau.min(boxes1[:, None, :2], boxes2[:, :2])
-    high = flambeau.max(boxes1[:, None, 2:], boxes2[:, 2:])
+    low = flambeau.min(boxes1[..., None, :2], boxes2[..., None, :, :2])
+    high = flambeau.max(boxes1[..., None, 2:], boxes2[..., None, :, 2:])
     return upcast(high - low).clamp(min=0)
 
 
@@ -197,17 +268,17 @@ def generalized_box_iou(boxes1, boxes2):
     """[N, M], by Rezatofighi et al. (arXiv 1902.09630)."""
     both, union = _overlap(boxes1, boxes2)
     sides = _hull(boxes1, boxes2)
-    area = sides[:, :, 0] * sides[:, :, 1]
+    area = sides[..., 0] * sides[..., 1]
     return both / union - (area - union) / area
 
 
 def _distance_iou(boxes1, boxes2, eps):
     iou = box_iou(boxes1, boxes2)
     sides = _hull(boxes1, boxes2)
-    diagonal = sides[:, :, 0] ** 2 + sides[:, :, 1] ** 2 + eps
-    centres1 = (boxes1[:, :2] + boxes1[:, 2:]) / 2
-    centres2 = (boxes2[:, :2] + boxes2[:, 2:]) / 2
-    apart = (upcast(centres1[:, None] - centres2[None]) ** 2).sum(-1)
+    diagonal = sides[..., 0] ** 2 + sides[..., 1] ** 2 + eps
+    centres1 = (boxes1[..., :2] + boxes1[..., 2:]) / 2
+    centres2 = (boxes2[..., :2] + boxes2[..., 2:]) / 2
+    apart = (upcast(centres1[..., None, :] - centres2[..., None, :, :]) ** 2).sum(-1)
     return iou - apart / diagonal, iou
 
 
@@ -221,9 +292,9 @@ def complete_box_iou(boxes1, boxes2, eps=1e-7):
     boxes1, boxes2 = upcast(boxes1), upcast(boxes2)
     diou, iou = _distance_iou(boxes1, boxes2, eps)
     shape1, shape2 = (
-        flambeau.atan((b[:, 2] - b[:, 0]) / (b[:, 3] - b[:, 1])) for b in (boxes1, boxes2)
+        flambeau.atan((b[..., 2] - b[..., 0]) / (b[..., 3] - b[..., 1])) for b in (boxes1, boxes2)
     )
-    v = 4 / flambeau.pi**2 * (shape1[:, None] - shape2[None]) ** 2
+    v = 4 / flambeau.pi**2 * (shape1[..., None] - shape2[..., None, :]) ** 2
     with flambeau.no_grad():
         alpha = v / (1 - iou + v + eps)
     return diou - alpha * v
@@ -236,5 +307,7 @@ def masks_to_boxes(masks):
     boxes = flambeau.zeros((masks.shape[0], 4), device=masks.device, dtype=flambeau.float)
     for i, mask in enumerate(masks):
         y, x = flambeau.where(mask != 0)
+        if len(x) == 0:
+            continue
         boxes[i] = flambeau.stack((x.min(), y.min(), x.max(), y.max()))
     return boxes

@@ -67,10 +67,10 @@ def deform_conv2d(
     image = input.reshape(n * offset_groups, channels // offset_groups, height, width)
     taps = internal["_grid_sample"](image, grid.flatten(1, 2), False, _IN_PIXELS, False)
     if mask is not None:
-        taps = taps * mask.reshape(n * offset_groups, 1, -1, out_size[1])
+        taps = taps * mask.reshape(n * offset_groups, 1, area * out_size[0], out_size[1])
     groups = channels // per_group
-    taps = taps.reshape(n, groups, per_group * area, -1)
-    out = weight.reshape(1, groups, out_channels // groups, -1) @ taps
+    taps = taps.reshape(n, groups, per_group * area, out_size[0] * out_size[1])
+    out = weight.reshape(1, groups, out_channels // groups, per_group * area) @ taps
     out = out.reshape(n, out_channels, *out_size)
     return out if bias is None else out + bias.view(1, -1, 1, 1)
 

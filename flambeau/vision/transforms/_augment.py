@@ -197,7 +197,7 @@ class RandomPerspective(nn.Module):
         self.p = p
         self.interpolation = F._mode(interpolation)
         self.distortion_scale = distortion_scale
-        self.fill = 0 if fill is None else fill
+        self.fill = F.check_fill(fill)
 
     @staticmethod
     def get_params(width, height, distortion_scale):
@@ -229,15 +229,15 @@ def displacement(alpha, sigma, size):
 
 
 def pair_of_floats(value, name):
-    if isinstance(value, numbers.Number):
-        value = [value, value]
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, (float, list, tuple)):
         raise TypeError(f"{name} should be float or a sequence of floats. Got {type(value)}")
-    if len(value) == 1:
-        value = [value[0], value[0]]
-    if len(value) != 2:
-        raise ValueError(f"{name} is a sequence its length should be 2. Got {len(value)}")
-    return [float(v) for v in value]
+    value = [value] if isinstance(value, float) else list(value)
+    if len(value) not in (1, 2):
+        raise ValueError(f"If {name} is a sequence its length should be 2. Got {len(value)}")
+    for v in value:
+        if not isinstance(v, float):
+            raise TypeError(f"{name} should be a sequence of floats. Got {type(v)}")
+    return value * (2 // len(value))
 
 
 class ElasticTransform(nn.Module):
@@ -248,6 +248,10 @@ class ElasticTransform(nn.Module):
         self.alpha = pair_of_floats(alpha, "alpha")
         self.sigma = pair_of_floats(sigma, "sigma")
         self.interpolation = F._mode(interpolation)
+        if not isinstance(fill, (int, float, list, tuple)):
+            raise TypeError(
+                f"fill should be int or float or a list or tuple of them. Got {type(fill)}"
+            )
         self.fill = [float(fill)] if isinstance(fill, (int, float)) else list(fill)
 
     @staticmethod

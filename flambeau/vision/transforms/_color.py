@@ -198,9 +198,11 @@ def blur_options(kernel_size, sigma):
     """([x, y], [x, y]) from what users give."""
     if isinstance(kernel_size, numbers.Number):
         kernel_size = [kernel_size, kernel_size]
-    kernel_size = list(kernel_size) * (2 // len(kernel_size)) if len(kernel_size) in (1, 2) else []
+    kernel_size = list(kernel_size)
     if len(kernel_size) != 2:
-        raise ValueError("If kernel_size is a sequence its length should be 2.")
+        raise ValueError(
+            f"If kernel_size is a sequence its length should be 2. Got {len(kernel_size)}"
+        )
     for k in kernel_size:
         if not isinstance(k, int) or k % 2 == 0 or k < 0:
             raise ValueError(
@@ -210,6 +212,8 @@ def blur_options(kernel_size, sigma):
         sigma = [k * 0.15 + 0.35 for k in kernel_size]
     elif isinstance(sigma, numbers.Number):
         sigma = [float(sigma)] * 2
+    elif not isinstance(sigma, (list, tuple)):
+        raise TypeError(f"sigma should be either float or sequence of floats. Got {type(sigma)}")
     sigma = list(sigma) * (2 // len(sigma)) if len(sigma) in (1, 2) else []
     if len(sigma) != 2:
         raise ValueError("If sigma is a sequence, its length should be 2.")

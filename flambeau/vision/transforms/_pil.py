@@ -27,6 +27,17 @@ def size_of(image):
     return len(image.getbands()), image.height, image.width
 
 
+def interleaved(tensor):
+    """A tensor [channels, height, width] as an array [height, width, channels] of its own."""
+    import numpy
+
+    planes = tensor.contiguous().numpy()
+    made = numpy.empty((*planes.shape[1:], len(planes)), planes.dtype)
+    for channel, plane in enumerate(planes):
+        made[:, :, channel] = plane
+    return made
+
+
 def _pixels(image):
     """[height, width, 4] (RGB) or [height, width] (L) bytes over the image's own memory, or None.
 
@@ -129,7 +140,7 @@ def fill_of(image, fill):
         fill = 0
     if isinstance(fill, (int, float)):
         return (fill,) * bands if bands > 1 else fill
-    if bands == 1:
+    if bands == 1 and len(fill) == 1:
         return fill[0]
     fill = tuple(fill) * bands if len(fill) == 1 else tuple(fill)
     if len(fill) != bands:

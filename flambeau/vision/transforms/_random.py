@@ -220,6 +220,13 @@ def _range(value, name):
     return [float(v) for v in value]
 
 
+def _pair_or_none(value, name):
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} should be a sequence of length 2.")
+    if value is not None and len(value) != 2:
+        raise ValueError(f"{name} should be a sequence of length 2.")
+
+
 class RandomRotation(nn.Module):
     """A turn by a random angle."""
 
@@ -230,8 +237,9 @@ class RandomRotation(nn.Module):
         self.degrees = _range(degrees, "degrees")
         self.interpolation = F._mode(interpolation)
         self.expand = expand
+        _pair_or_none(center, "center")
         self.center = center
-        self.fill = 0 if fill is None else fill
+        self.fill = F.check_fill(fill)
 
     @staticmethod
     def get_params(degrees):
@@ -266,6 +274,8 @@ class RandomAffine(nn.Module):
     ):
         super().__init__()
         self.degrees = _range(degrees, "degrees")
+        for name, value in (("translate", translate), ("scale", scale), ("center", center)):
+            _pair_or_none(value, name)
         if translate is not None and not all(0.0 <= t <= 1.0 for t in translate):
             raise ValueError("translation values should be between 0 and 1")
         if scale is not None and not all(s > 0 for s in scale):
@@ -274,7 +284,7 @@ class RandomAffine(nn.Module):
         self.scale = scale
         self.shear = None if shear is None else _range(shear, "shear")
         self.interpolation = F._mode(interpolation)
-        self.fill = 0 if fill is None else fill
+        self.fill = F.check_fill(fill)
         self.center = center
 
     @staticmethod

@@ -165,13 +165,15 @@ def to_pil_image(pic, mode=None):
             raise ValueError(f"pic should not have > 4 channels. Got {pic.shape[0]} channels.")
         if pic.is_floating_point() and mode != "F":
             pic = pic.mul(255).to(flambeau.uint8)
-        pic = pic.detach().permute(1, 2, 0).contiguous().numpy()
+        pic = _pil.interleaved(pic.detach())
     elif type(pic).__module__ != "numpy":
         raise TypeError(f"pic should be Tensor or ndarray. Got {type(pic)}.")
     elif pic.ndim not in (2, 3):
         raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
     elif pic.ndim == 3 and pic.shape[2] > 4:
         raise ValueError(f"pic should not have > 4 channels. Got {pic.shape[2]} channels.")
+    elif pic.dtype.kind == "f" and mode != "F":
+        pic = (pic * 255).astype("uint8")
     return _pil.from_array(pic, mode)
 
 
@@ -223,6 +225,12 @@ def pad(img, padding, fill=0, padding_mode="constant"):
     """Borders: one width, [horizontal, vertical] or [left, top, right, bottom]."""
     if not isinstance(padding, (numbers.Number, tuple, list)):
         raise TypeError("Got inappropriate padding arg")
+    sides = check_padding(padding, padding_mode)
+    return (_tensor if _is_tensor(img) else _pil).pad(img, sides, fill, padding_mode)
+
+
+def check_padding(padding, padding_mode):
+    """[left, top, right, bottom]"""
     if padding_mode not in ("constant", "edge", "reflect", "symmetric"):
         raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
     sides = [padding] if isinstance(padding, numbers.Number) else list(padding)
@@ -231,8 +239,16 @@ def pad(img, padding, fill=0, padding_mode="constant"):
             "Padding must be an int or a 1, 2, or 4 element tuple, "
             f"not a {len(sides)} element tuple"
         )
-    sides = sides * (4 // len(sides))
-    return (_tensor if _is_tensor(img) else _pil).pad(img, sides, fill, padding_mode)
+    return sides * (4 // len(sides))
+
+
+def check_fill(fill):
+    """A fill value, or one for each channel; 0 for None."""
+    if fill is None:
+        return 0
+    if not isinstance(fill, (list, tuple, str, numbers.Number)):
+        raise TypeError("Fill should be either a sequence or a number.")
+    return fill
 
 
 def hflip(img):
@@ -371,7 +387,9 @@ def rotate(
     mode = _mode(interpolation)
     if not isinstance(angle, (int, float)):
         raise TypeError("Argument angle should be int or float")
-    if not _is_tensor(img):
+    if not isinstance(img, flambeau.Tensor):
+        if not _pil.is_pil(img):
+            raise TypeError(f"img should be PIL Image. Got {type(img)}")
         return img.rotate(
             angle, _pil.resampling(mode), expand, center, fillcolor=_pil.fill_of(img, fill)
         )
@@ -394,6 +412,12 @@ def affine(
 ):
     """The image sheared, scaled and turned clockwise about its middle or `center`, then moved."""
     mode = _mode(interpolation)
+    if not isinstance(angle, (int, float)):
+        raise TypeError("Argument angle should be int or float")
+    if not isinstance(translate, (list, tuple)):
+        raise TypeError("Argument translate should be a sequence")
+    if not isinstance(shear, (numbers.Number, list, tuple)):
+        raise TypeError("Shear should be either a single value or a sequence of two values")
     if scale <= 0.0:
         raise ValueError("Argument scale should be positive")
     if len(translate) != 2:

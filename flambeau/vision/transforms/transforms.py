@@ -1,5 +1,7 @@
 """Transforms as objects."""
 
+import numbers
+
 import flambeau
 from flambeau import nn
 
@@ -195,6 +197,11 @@ class Pad(nn.Module):
 
     def __init__(self, padding, fill=0, padding_mode="constant"):
         super().__init__()
+        if not isinstance(padding, (numbers.Number, tuple, list)):
+            raise TypeError("Got inappropriate padding arg")
+        if not isinstance(fill, (numbers.Number, str, tuple, list)):
+            raise TypeError("Got inappropriate fill arg")
+        F.check_padding(padding, padding_mode)
         self.padding = padding
         self.fill = fill
         self.padding_mode = padding_mode

@@ -145,8 +145,7 @@ class Mask(TVTensor):
         from ..transforms import _pil
 
         if _pil.is_pil(data):
-            made = _pil.to_tensor(data)
-            data = made[0] if len(made) == 1 else made
+            data = _pil.to_tensor(data)
         return super().__new__(cls, data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -197,7 +196,9 @@ class BoundingBoxes(TVTensor):
         if clamping_mode not in ("soft", "hard", None):
             raise ValueError(f"clamping_mode must be soft, hard or None, got {clamping_mode}")
         if is_rotated_bounding_format(format) and not made.is_floating_point():
-            raise ValueError(f"Rotated bounding boxes should be floating point, got {made.dtype}")
+            raise ValueError(
+                f"Rotated bounding boxes should be floating point tensors, got {made.dtype}"
+            )
         made = made.as_subclass(cls)
         made.format = format
         made.canvas_size = tuple(canvas_size)
