@@ -26,6 +26,11 @@ _MOVED = {
     ("optim.adafactor", "Adafactor"): "optim",
     ("optim.muon", "Muon"): "optim",
 }
+_PACKED = (
+    "torchvision.transforms.transforms",
+    "torchvision.transforms.v2._",
+    "torchvision.tv_tensors._",
+)
 _TO_TORCH = {("flambeau." + m, name): "torch." + to for (m, name), to in _MOVED.items()}
 _TO_OURS = {("torch." + to, name): "flambeau." + m for (m, name), to in _MOVED.items()}
 
@@ -39,6 +44,9 @@ def our_place(module, name):
     """The module in which we have a name of PyTorch's."""
     if module == "torch._C._nn":
         return "flambeau.nn.functional"
+    for theirs in _PACKED:  # private modules, whose names their packages have
+        if module.startswith(theirs):
+            return as_flambeau(theirs.rpartition(".")[0])
     return _TO_OURS.get((module, name)) or as_flambeau(module)
 
 

@@ -90,3 +90,21 @@ def test_own_kernel():
     assert type(made) is Sound and made.tolist() == [-1, -2]
     with pytest.raises(TypeError, match="supports inputs of type"):
         F.horizontal_flip(Sound([1.0]))
+
+
+def test_names_of_torchvision_in_pickles_are_found():
+    from flambeau._names import our_place
+
+    assert our_place("torchvision.transforms.transforms", "RandomCrop") == (
+        "flambeau.vision.transforms"
+    )
+    assert our_place("torchvision.transforms.v2._misc", "ToDtype") == (
+        "flambeau.vision.transforms.v2"
+    )
+    assert our_place("torchvision.tv_tensors._image", "Image") == "flambeau.vision.tv_tensors"
+    assert our_place("torchvision.models.resnet", "ResNet") == "flambeau.vision.models.resnet"
+
+
+def test_rotated_canvas_counts_the_centre():
+    image = torch.zeros(1, 14, 11)
+    assert v2.functional.rotate(image, 101, expand=True, center=(4, 8)).shape == (1, 15, 17)

@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import os
+import sys
 import warnings
 from enum import Enum
 
@@ -198,7 +199,7 @@ def list_models(module=None, include=None, exclude=None):
     names = {
         name
         for name, build in _BUILDERS.items()
-        if module is None or build.__module__.rsplit(".", 1)[0] == module.__name__
+        if module is None or sys.modules[build.__module__.rsplit(".", 1)[0]] is module
     }
 
     def matching(patterns):

@@ -140,6 +140,10 @@ class BlockParams:
         )
 
 
+class AnyStage(nn.Sequential):
+    """Equal blocks, the first of which may shrink the image."""
+
+
 class RegNet(nn.Module):
     """A stem and stages of equal blocks."""
 
@@ -173,7 +177,7 @@ class RegNet(nn.Module):
                     block_params.se_ratio,
                 )
                 channels = width
-            stages[f"block{i}"] = nn.Sequential(blocks)
+            stages[f"block{i}"] = AnyStage(blocks)
         self.trunk_output = nn.Sequential(stages)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, num_classes)

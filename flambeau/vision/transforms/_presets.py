@@ -22,12 +22,17 @@ def _as_tensor(image):
 
 
 class _Preset(nn.Module):
+    @property
+    def _options(self):
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        own.pop("training")
+        return own
+
     def __repr__(self):
         lines = [f"    {name}={value}" for name, value in self._options.items()]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
     def _set(self, **options):
-        self._options = options
         for name, value in options.items():
             setattr(self, name, value)
 

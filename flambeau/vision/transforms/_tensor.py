@@ -191,6 +191,8 @@ def warp(image, matrix, size, mode, fill):
 def sample(image, grid, mode, fill):
     """Pixels at a grid [H, W, 2] of places from -1 to 1."""
     size = grid.shape[:2]
+    if image.numel() == 0:
+        return image.new_zeros((*image.shape[:-2], *size))
     batch = image.reshape(1, -1, *image.shape[-2:])
     if not batch.is_floating_point():
         batch = batch.to(flambeau.float32)
@@ -217,10 +219,10 @@ def sample(image, grid, mode, fill):
 
 def rotated_size(width, height, matrix):
     """[height, width] that a rotated image takes."""
-    a, b, _, d, e, _ = matrix
+    a, b, c, d, e, f = matrix
     corners = [(x * width / 2, y * height / 2) for x in (-1, 1) for y in (-1, 1)]
-    xs = [width / 2 + a * x + b * y for x, y in corners]
-    ys = [height / 2 + d * x + e * y for x, y in corners]
+    xs = [width / 2 + a * x + b * y + c for x, y in corners]
+    ys = [height / 2 + d * x + e * y + f for x, y in corners]
     return [_span(ys), _span(xs)]
 
 

@@ -330,6 +330,8 @@ def _target_size(h, w, size, max_size):
         return list(size)
     short, long = min(h, w), max(h, w)
     if size is None:
+        if max_size is None:
+            raise ValueError("max_size must be an integer when size is None, but got None")
         new_short, new_long = int(max_size * short / long), max_size
     else:
         new_short, new_long = size[0], int(size[0] * long / short)

@@ -68,6 +68,7 @@ from ._misc import (
     SetClampingMode,
     UniformTemporalSubsample,
 )
+from ._misc import _named_like_labels as _find_labels_default_heuristic  # as in pickles
 from ._transform import (
     Transform,
     check_type,

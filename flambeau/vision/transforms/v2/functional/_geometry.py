@@ -186,7 +186,7 @@ def convert_bounding_box_format(inpt, old_format=None, new_format=None, inplace=
     plain = inpt.as_subclass(flambeau.Tensor)
     made = plain if old == new else ops.box_convert(plain, old.value.lower(), new.value.lower())
     made = made.to(plain.dtype)
-    if inplace:
+    if inplace and made.shape == plain.shape:
         made = plain.copy_(made)
     return _like(made, inpt, format=new)
 

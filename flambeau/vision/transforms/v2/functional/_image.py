@@ -22,6 +22,8 @@ def pad(image, padding, fill=None, padding_mode="constant"):
         fill = fill[0]
     if not isinstance(fill, (list, tuple)) or padding_mode != "constant":
         return F1.pad(image, padding, fill, padding_mode)
+    if not isinstance(image, flambeau.Tensor):
+        return F1.pad(image, padding, tuple(int(v) for v in fill), padding_mode)
     planes = [
         F1.pad(image[..., c : c + 1, :, :], padding, v, "constant") for c, v in enumerate(fill)
     ]
