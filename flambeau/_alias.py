@@ -6,6 +6,9 @@ import importlib.metadata
 import sys
 
 _NAMES = {"torch": "flambeau", "torchvision": "flambeau.vision"}
+_WITHIN_C = {
+    "torch._C._functorch": "flambeau._functorch._native"
+}  # an extension has no modules in it
 
 
 class _Distribution(importlib.metadata.Distribution):
@@ -31,7 +34,7 @@ class _Loader:
 
     def create_module(self, spec):
         root, dot, rest = spec.name.partition(".")
-        real = _NAMES[root] + dot + rest
+        real = _WITHIN_C.get(spec.name) or _NAMES[root] + dot + rest
         try:
             module = importlib.import_module(real)
         except ModuleNotFoundError as error:
@@ -146,6 +149,7 @@ def as_torch():
     import flambeau
 
     flambeau.torch = flambeau  # torch.torch is torch
+    flambeau._C.__path__ = []  # so that imports from within it ask the finder
     _prepare_children()
     for name, module in list(sys.modules.items()):
         if module is not None and (name == "flambeau" or name.startswith("flambeau.")):

@@ -167,3 +167,39 @@ def _unflatten_dense_tensors(flat, tensors):
     """Views of a flat tensor with the shapes of these tensors."""
     parts = flat.split([t.numel() for t in tensors])
     return tuple(part.view_as(t) for part, t in zip(parts, tensors, strict=True))
+
+
+def _take_tensors(tensors, size_limit):
+    """Groups of tensors of one type with up to size_limit bytes each, in the order they fill up."""
+    open_groups = {}
+    for tensor in tensors:
+        group, size = open_groups.get(tensor.type(), ([], 0))
+        nbytes = tensor.numel() * tensor.element_size()
+        if group and size + nbytes > size_limit:
+            yield group
+            group, size = [], 0
+        open_groups[tensor.type()] = [*group, tensor], size + nbytes
+    for group, _ in open_groups.values():
+        yield group
+
+
+def _reorder_tensors_as(tensors, ordered):
+    """The tensors in the order in which their types come in `ordered`."""
+    of_type = {}
+    for tensor in tensors:
+        of_type.setdefault(tensor.type(), []).append(tensor)
+    waiting = {name: iter(group) for name, group in of_type.items()}
+    return tuple(next(waiting[tensor.type()]) for tensor in ordered)
+
+
+def _get_available_device_type():
+    """The type of the accelerator; None, as there is only the CPU."""
+    return "cuda" if flambeau.cuda.is_available() else None
+
+
+def _get_device_module(device_type):
+    """The module of a type of device: torch.cpu for "cpu"."""
+    module = getattr(flambeau, device_type, None)
+    if module is None:
+        raise RuntimeError(f"Device '{device_type}' does not have a corresponding module.")
+    return module

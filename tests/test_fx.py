@@ -144,3 +144,65 @@ def test_functions_made_of_operators_are_recorded_whole():
         nn.functional.interpolate(x, size=5),
     )
     assert pickle.loads(pickle.dumps(nn.functional.interpolate)) is nn.functional.interpolate
+
+
+def test_calls_and_code_are_written_as_in_pytorch():
+    def program(input, scale: int = 2):
+        x = torch.nn.functional.hardtanh(torch.nn.functional.dropout(input, 0.1))
+        x = torch.nn.functional.leaky_relu(x, 0.2)
+        return -torch.cat([x, x], dim=1) + scale
+
+    traced = fx.symbolic_trace(program)
+    found = [(n.name, n.args[1:], n.kwargs) for n in traced.graph.nodes if n.op == "call_function"]
+    assert found[:3] == [
+        ("dropout", (), {"p": 0.1, "training": True, "inplace": False}),
+        ("hardtanh", (), {"min_val": -1.0, "max_val": 1.0, "inplace": False}),
+        ("leaky_relu", (), {"negative_slope": 0.2, "inplace": False}),
+    ]
+    assert traced.code == (
+        "\n\n\ndef forward(self, input, scale : int = 2):\n"
+        "    input_1 = input\n"
+        "    dropout = torch.nn.functional.dropout(input_1, p = 0.1, training = True, "
+        "inplace = False);  input_1 = None\n"
+        "    hardtanh = torch.nn.functional.hardtanh(dropout, min_val = -1.0, max_val = 1.0, "
+        "inplace = False);  dropout = None\n"
+        "    leaky_relu = torch.nn.functional.leaky_relu(hardtanh, negative_slope = 0.2, "
+        "inplace = False);  hardtanh = None\n"
+        "    cat = torch.cat([leaky_relu, leaky_relu], dim = 1);  leaky_relu = None\n"
+        "    neg = -cat;  cat = None\n"
+        "    add = neg + scale;  neg = scale = None\n"
+        "    return add\n    "
+    )
+    assert traced(input=torch.zeros(1, 2), scale=3).tolist() == [[3, 3, 3, 3]]
+    assert str(traced).endswith("`graph_module.print_readable()`")
+    named = [n._pretty_print_target(n.target) for n in traced.graph.nodes]
+    assert named[2:6:3] + named[-2:] == [
+        "torch.nn.functional.dropout", "torch.cat", "operator.add", "output"
+    ]  # fmt: skip
+
+
+def test_wrapped_functions_are_named_in_the_code():
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    call = graph.call_function(_twice, (x,))
+    call.meta["is_wrapped"] = True
+    graph.output(call)
+    module = fx.GraphModule(torch.nn.Module(), graph)
+    assert module.code.splitlines()[1].startswith("torch.fx._symbolic_trace.wrap(")
+    assert module(torch.ones(1)).item() == 2
+
+
+def _twice(x):
+    return 2 * x
+
+
+def test_shapes_of_all_nodes():
+    from flambeau.fx.passes.shape_prop import ShapeProp
+
+    traced = fx.symbolic_trace(nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+    assert ShapeProp(traced).propagate(torch.ones(2, 3)).shape == (2, 4)
+    metas = [node.meta["tensor_meta"] for node in traced.graph.nodes]
+    assert [m.shape for m in metas] == [(2, 3), (2, 4), (2, 4), (2, 4)]
+    assert metas[1].requires_grad and metas[1].memory_format is torch.contiguous_format
+    with pytest.raises(RuntimeError, match="ShapeProp error"):
+        ShapeProp(traced).propagate(torch.ones(2, 5))

@@ -239,3 +239,34 @@ def test_an_example_kept_past_its_vmap_is_an_error():
     kept.clear()
     torch.vmap(torch.sin)(torch.arange(3.0))
     assert (torch.ones(2) + 1).tolist() == [2, 2]
+
+
+def test_parts_of_vmap_can_be_replaced(monkeypatch):
+    """Libraries put containers of their own through vmap in this way."""
+    from flambeau._functorch import vmap as source
+
+    class Pair(list):
+        pass
+
+    process, create = source._process_batched_inputs, source._create_batched_inputs
+    monkeypatch.setattr(
+        source, "_process_batched_inputs", lambda d, args, f: process(d, tuple(args[0]), f)
+    )
+    monkeypatch.setattr(source, "_create_batched_inputs", lambda *parts: (Pair(create(*parts)),))
+    x = torch.arange(3.0)
+    assert torch.vmap(lambda pair: pair[0] * pair[1])(Pair([x, x])).tolist() == [0, 1, 4]
+
+
+def test_examples_tell_what_they_are():
+    from flambeau._functorch import _native as native
+
+    def look(x):
+        assert native.is_batchedtensor(x) and native.is_functorch_wrapped_tensor(x)
+        assert native.maybe_get_bdim(x) == 1 and native.maybe_get_level(x) > 0
+        assert native.get_unwrapped(x).shape == (2, 3)
+        return x.sum()
+
+    assert torch.vmap(look, in_dims=1)(torch.ones(2, 3)).tolist() == [2, 2, 2]
+    plain = torch.ones(2)
+    assert not native.is_batchedtensor(plain) and native.get_unwrapped(plain) is plain
+    assert native.maybe_get_bdim(plain) == native.maybe_get_level(plain) == -1

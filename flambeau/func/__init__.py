@@ -6,12 +6,12 @@
 tensor([1., 1., 1.])
 """
 
+from .._functorch.vmap import debug_unwrap, functionalize, vmap
 from ._grad import grad, grad_and_value, linearize, vjp
 from ._jacobian import hessian, jacfwd, jacrev
 from ._jvp import jvp
 from ._modules import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from ._rearrange import rearrange
-from ._vmap import debug_unwrap, functionalize, vmap
 
 __all__ = [
     "debug_unwrap",

@@ -3,10 +3,10 @@
 import functools
 
 from .. import _C
+from .._functorch.vmap import vmap
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from ._grad import _chosen, _inputs, replaced, vjp
 from ._jvp import jvp
-from ._vmap import vmap
 
 
 def basis(tensors):

@@ -89,7 +89,9 @@ def _recorded(function):
     def call(*args, **kwargs):
         proxy = _first_proxy(args, kwargs)
         if proxy is not None:
-            return proxy.tracer.create_proxy("call_function", function, args, kwargs)
+            made = proxy.tracer.create_proxy("call_function", function, args, kwargs)
+            made.node.meta["is_wrapped"] = True
+            return made
         return function(*args, **kwargs)
 
     call._fx_recorded = True

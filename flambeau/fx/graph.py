@@ -2,29 +2,20 @@
 
 import builtins
 import copy
-import dataclasses
 import keyword
 import re
 
-import flambeau
-
-from .node import Node, map_arg, qualified_name
+from ._code import PythonCode, python_code
+from .node import Node, map_arg
 
 __all__ = ["Graph", "PythonCode"]
 
-_BINARY = {
-    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
-    "matmul": "@", "lshift": "<<", "rshift": ">>", "and_": "&", "or_": "|", "xor": "^", "lt": "<",
-    "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
-}  # fmt: skip
+_GLOBALS = {"torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
 
 
-@dataclasses.dataclass
-class PythonCode:
-    """Source of a `forward` and the globals that it names."""
-
-    src: str
-    globals: dict
+def _snake_case(text):
+    """layerNorm as layer_norm."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower()
 
 
 class _Names:
@@ -44,7 +35,7 @@ class _Names:
             name in self._taken
             or keyword.iskeyword(name)
             or hasattr(builtins, name)
-            and name != "input"
+            or name in _GLOBALS
         ):
             count = 1 if count is None else count + 1
             name = f"{stem}_{count}"
@@ -124,10 +115,8 @@ class Graph:
     def _wish(self, op, target):
         if isinstance(target, str):
             text = target.replace(".", "_")
-            return (
-                text.strip("*") if op == "placeholder" else text.lower() if op != "output" else text
-            )
-        return (getattr(target, "__name__", None) or type(target).__name__).strip("_").lower()
+            return text.strip("*") if op == "placeholder" else _snake_case(text)
+        return _snake_case((getattr(target, "__name__", None) or type(target).__name__).strip("_"))
 
     def placeholder(self, name, type_expr=None, default_value=...):
         """An input; `name` may start with * or **."""
@@ -264,71 +253,7 @@ class Graph:
     # -- code ---------------------------------------------------------------------------------
     def python_code(self, root_module="self", **options):
         """The source of a `forward` that runs the graph, with its globals."""
-        names = {"flambeau": flambeau, "inf": float("inf"), "nan": float("nan")}
-        taken = {node.name for node in self.nodes}
-
-        def held(wish, value):
-            name, count = wish, 0
-            while name in taken or names.get(name, value) is not value:
-                count += 1
-                name = f"{wish}_{count}"
-            names[name] = value
-            return name
-
-        def text(value):
-            if isinstance(value, Node):
-                return value.name
-            if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
-                inner = ", ".join(map(text, value))
-                if isinstance(value, list):
-                    return f"[{inner}]"
-                return f"({inner},)" if len(value) == 1 else f"({inner})"
-            if isinstance(value, dict):
-                return "{" + ", ".join(f"{text(k)}: {text(v)}" for k, v in value.items()) + "}"
-            if isinstance(value, slice):
-                return f"slice({text(value.start)}, {text(value.stop)}, {text(value.step)})"
-            if (
-                value is None
-                or value is ...
-                or isinstance(value, (bool, int, float, complex, str, bytes))
-            ):
-                return repr(value)
-            if isinstance(value, (flambeau.dtype, flambeau.device)):
-                name = str(value).rpartition(".")[2] if isinstance(value, flambeau.dtype) else None
-                return f"flambeau.{name}" if name else f"flambeau.{value!r}"
-            return held(re.sub(r"\W", "_", f"_{type(value).__name__}"), value)
-
-        def call(node):
-            args = [text(a) for a in node.args]
-            args += [f"{k}={text(v)}" for k, v in node.kwargs.items()]
-            return ", ".join(args)
-
-        parameters, lines, returns = [], [], "return None"
-        last_use = self._last_uses()
-        for node in self.nodes:
-            if node.op == "placeholder":
-                default = f" = {text(node.args[0])}" if node.args else ""
-                stars = node.target[: len(node.target) - len(node.target.lstrip("*"))]
-                parameters.append(f"{stars}{node.name}{default}")
-                continue
-            if node.op == "output":
-                returns = f"return {text(node.args[0])}"
-                break
-            if node.op == "call_module":
-                line = f"{_path(root_module, node.target)}({call(node)})"
-            elif node.op == "get_attr":
-                line = _path(root_module, node.target)
-            elif node.op == "call_method":
-                rest = [text(a) for a in node.args[1:]]
-                rest += [f"{k}={text(v)}" for k, v in node.kwargs.items()]
-                line = f"{text(node.args[0])}.{node.target}({', '.join(rest)})"
-            else:
-                line = _function_call(node, text, call, held)
-            done = last_use.get(node, ())
-            drop = ";  " + " = ".join([*(n.name for n in done), "None"]) if done else ""
-            lines.append(f"    {node.name} = {line}{drop}")
-        head = f"def forward({', '.join([root_module, *parameters])}):"
-        return PythonCode("\n".join([head, *lines, f"    {returns}", ""]), names)
+        return python_code(self, root_module)
 
     def _last_uses(self):
         """node -> what is read for the last time by it: let go of there, to save memory."""
@@ -353,7 +278,8 @@ class Graph:
         """Prints the nodes as a table."""
         rows = [("opcode", "name", "target", "args", "kwargs")]
         rows += [
-            (n.op, n.name, str(n._pretty_target()), str(n.args), str(n.kwargs)) for n in self.nodes
+            (n.op, n.name, str(n._pretty_print_target(n.target)), str(n.args), str(n.kwargs))
+            for n in self.nodes
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         rows.insert(1, tuple("-" * width for width in widths))
@@ -365,30 +291,7 @@ class Graph:
             )
 
     def __str__(self):
-        inputs = ", ".join(f"%{n.name}" for n in self.nodes if n.op == "placeholder")
-        return "\n    ".join([f"graph({inputs}):", *(n.format_node() for n in self.nodes)])
+        return "\n    ".join(["graph():", *(n.format_node() for n in self.nodes)])
 
 
 _KINDS = ("placeholder", "get_attr", "call_function", "call_module", "call_method", "output")
-
-
-def _path(root, target):
-    """`root.a.b`, with getattr for what is no identifier: names of layers such as 0."""
-    made = root
-    for part in target.split("."):
-        made = f"{made}.{part}" if part.isidentifier() else f'getattr({made}, "{part}")'
-    return made
-
-
-def _function_call(node, text, call, held):
-    function = node.target
-    if getattr(function, "__module__", None) == "_operator":
-        name = function.__name__
-        if name in _BINARY and len(node.args) == 2 and not node.kwargs:
-            return f"{text(node.args[0])} {_BINARY[name]} {text(node.args[1])}"
-        if name == "getitem" and len(node.args) == 2:
-            return f"{text(node.args[0])}[{text(node.args[1])}]"
-    if function is getattr and len(node.args) == 2 and node.args[1].isidentifier():
-        return f"{text(node.args[0])}.{node.args[1]}"
-    name = held(re.sub(r"\W", "_", qualified_name(function)[0]), function)
-    return f"{name}({call(node)})"

@@ -115,9 +115,13 @@ class GraphModule(nn.Module):
         type(self).forward = _compiled(code)
         return code
 
+    def __str__(self):
+        more = "# To see more debug info, please use `graph_module.print_readable()`"
+        return "\n".join([super().__str__(), self._code, more])
+
     def print_readable(self, print_output=True, **options):
         """The class as source text, printed unless told otherwise."""
-        body = re.sub("^", "    ", self.code, flags=re.M).rstrip()
+        body = re.sub("^", "    ", self.code.lstrip("\n"), flags=re.M).rstrip()
         text = f"class {type(self).__name__}(torch.nn.Module):\n{body}\n"
         if print_output:
             print(text)
@@ -190,7 +194,13 @@ def reduce_graph_module(state, code, class_name):
     """A pickled GraphModule again: its code is recorded once more."""
     from ._symbolic_trace import Tracer
 
-    names = {"inf": float("inf"), "nan": float("nan"), "flambeau": flambeau}
+    names = {
+        "inf": float("inf"),
+        "nan": float("nan"),
+        "torch": flambeau,
+        "device": flambeau.device,
+        "NoneType": type(None),
+    }
     holder = type("Holder", (nn.Module,), {})()
     holder.__dict__ = state
     type(holder).forward = _compiled(_with_imports(code, names))

@@ -1,12 +1,16 @@
 """A step of a recorded program."""
 
 import builtins
+import collections.abc
 import operator
 import types
 
 import flambeau
 
-__all__ = ["Node", "has_side_effect", "map_aggregate", "map_arg"]
+Target = collections.abc.Callable | str
+Argument = object  # anything that create_arg lets through
+
+__all__ = ["Argument", "Node", "Target", "has_side_effect", "map_aggregate", "map_arg"]
 
 _impure = {flambeau.manual_seed, setattr, operator.setitem}
 
@@ -199,18 +203,26 @@ class Node:
             return owner is None or getattr(owner.get_submodule(self.target), "_is_impure", False)
         return False
 
-    def _pretty_target(self):
-        return self.target if isinstance(self.target, str) else qualified_name(self.target)[0]
+    def _pretty_print_target(self, target):
+        """A target as PyTorch prints it: torch.relu, operator.add, builtins.getattr."""
+        if isinstance(target, str):
+            return target
+        path, _ = qualified_name(target)
+        root, _, rest = path.partition(".")
+        if not rest:
+            return f"{getattr(target, '__module__', None) or 'builtins'}.{path}"
+        return {"flambeau": "torch", "_operator": "operator"}.get(root, root) + f".{rest}"
 
     def format_node(self, placeholder_names=None, maybe_return_typename=None):
         """The step as a line of text."""
-        head = f"%{self.name} : [num_users={len(self.users)}] = {self.op}"
+        kind = f"{self.type.__name__} " if isinstance(self.type, type) else ""
+        head = f"%{self.name} : {kind}[num_users={len(self.users)}] = {self.op}"
         if self.op == "placeholder":
             default = f"(default={self._args[0]})" if self._args else ""
             return f"{head}[target={self.target}]{default}"
         if self.op == "output":
             return f"return {self._args[0]}"
-        head += f"[target={self._pretty_target()}]"
+        head += f"[target={self._pretty_print_target(self.target)}]"
         if self.op == "get_attr":
             return head
         return f"{head}(args = {_text(self._args)}, kwargs = {_text(self._kwargs)})"

@@ -9,6 +9,7 @@ import traceback
 
 import flambeau
 
+from ._code import functional_call
 from .node import map_aggregate
 
 __all__ = [
@@ -145,6 +146,7 @@ class Proxy:
         name = getattr(orig_method, "__name__", None)
         if getattr(flambeau.Tensor, name or "", None) is orig_method:
             return tracers[0].create_proxy("call_method", name, args, kwargs)
+        args, kwargs = functional_call(orig_method, args, kwargs)
         return tracers[0].create_proxy("call_function", orig_method, args, kwargs)
 
 

@@ -76,7 +76,7 @@ def _mapping_keys(x):
     return [MappingKey(k) for k in x]
 
 
-# Names that libraries register containers like dictionaries with.
+# Names that libraries register containers like dictionaries and lists with.
 def _dict_flatten(d):
     return list(d.values()), list(d)
 
@@ -90,11 +90,28 @@ def _dict_flatten_with_keys(d):
     return list(zip(_mapping_keys(d), values, strict=True)), context
 
 
+def _list_flatten(x):
+    return list(x), None
+
+
+def _list_unflatten(values, context):
+    return list(values)
+
+
+def _tuple_unflatten(values, context):
+    return tuple(values)
+
+
+def _list_flatten_with_keys(x):
+    return list(zip(_sequence_keys(x), x, strict=True)), None
+
+
+_tuple_flatten, _tuple_flatten_with_keys = _list_flatten, _list_flatten_with_keys
+
+
 def _enter():
-    for cls in (tuple, list):
-        SUPPORTED_NODES[cls] = NodeDef(
-            cls, lambda x: (list(x), None), lambda c, _, cls=cls: cls(c), _sequence_keys
-        )
+    for cls, unflatten in ((tuple, _tuple_unflatten), (list, _list_unflatten)):
+        SUPPORTED_NODES[cls] = NodeDef(cls, _list_flatten, unflatten, _sequence_keys)
     for cls in (dict, OrderedDict):
         SUPPORTED_NODES[cls] = NodeDef(
             cls,
@@ -123,6 +140,16 @@ _NAMED = NodeDef(
     lambda x: [GetAttrKey(n) for n in x._fields],
 )
 _STRUCT = NodeDef(tuple, lambda x: (list(x), type(x)), lambda c, cls: cls(tuple(c)), _sequence_keys)
+
+
+def is_namedtuple_instance(obj):
+    """Whether something is a namedtuple."""
+    return isinstance(obj, tuple) and hasattr(obj, "_fields")
+
+
+def is_structseq_instance(obj):
+    """Whether something is a tuple with named places, as functions of the core return."""
+    return isinstance(obj, tuple) and isinstance(getattr(obj, "n_sequence_fields", None), int)
 
 
 def _get_node_type(tree):

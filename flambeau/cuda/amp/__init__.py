@@ -5,6 +5,8 @@ from functools import partial
 import flambeau as torch
 from flambeau import amp
 
+from . import common
+
 __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
 
 

@@ -84,3 +84,12 @@ class LocalOptimStateDictConfig(OptimStateDictConfig):
 @dataclasses.dataclass
 class ShardedOptimStateDictConfig(OptimStateDictConfig):
     _use_dtensor: bool = False
+
+
+@dataclasses.dataclass
+class StateDictSettings:
+    """How state dicts are made: their kind and the options for modules and optimizers."""
+
+    state_dict_type: StateDictType
+    state_dict_config: StateDictConfig
+    optim_state_dict_config: OptimStateDictConfig

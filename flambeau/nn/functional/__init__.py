@@ -34,4 +34,7 @@ for _name, _value in list(globals().items()):
         globals()[_name] = _C._overridable(_value)
 globals().update(_ops.namespace("nn.functional"))
 
-from ._checked import *  # noqa: E402 (in front of native operators)
+from . import _checked  # noqa: E402 (in front of native operators)
+
+for _name in _checked.__all__:
+    globals()[_name] = _C._overridable(getattr(_checked, _name))

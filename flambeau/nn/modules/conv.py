@@ -345,6 +345,10 @@ class ConvTranspose3d(_ConvTransposeNd):
     _dims, _function = 3, "conv_transpose3d"
 
 
+class _ConvTransposeMixin(_ConvTransposeNd):
+    """The older base of transposed convolutions, which programs name beside the newer one."""
+
+
 class _LazyConv(LazyModuleMixin):
     """The lazy half: `in_channels` comes from the first input."""
 

@@ -129,13 +129,20 @@ def _serve(sender, tasks, worker, count, seeds, dataset, batched, collate_fn, dr
         sender.send(message)
 
 
+def generate_state(base_seed, worker_id):
+    """Four numbers that seed NumPy in a worker."""
+    from numpy.random import SeedSequence
+
+    words = [worker_id, base_seed & 0xFFFFFFFF, (base_seed >> 32) & 0xFFFFFFFF, 0]
+    return SeedSequence(words).generate_state(4).tolist()
+
+
 def _seed_all(seed, worker):
     random.seed(seed + worker)
     flambeau.manual_seed(seed + worker)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
-        words = [worker, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF, 0]
-        numpy.random.seed(numpy.random.SeedSequence(words).generate_state(4))
+        numpy.random.seed(generate_state(seed, worker))
 
 
 # -- in the parent ---------------------------------------------------------------------------------

@@ -380,7 +380,7 @@ def graph(model, inputs):
             node.target.replace(".", "/") if node.op == "call_module" else f"{scope}/{node.name}"
         )
         label = names[node] = f"{type(model).__name__}/{label.strip('/')}"
-        kind = node._pretty_target()
+        kind = node._pretty_print_target(node.target)
         if node.op == "call_module":
             kind = type(traced.get_submodule(node.target)).__name__
         reads = [names[argument] for argument in node.all_input_nodes]

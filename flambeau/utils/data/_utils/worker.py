@@ -1,3 +1,4 @@
 """What a worker process knows of itself."""
 
 from .._info import WorkerInfo, get_worker_info  # noqa: F401
+from .._worker import generate_state as _generate_state  # noqa: F401

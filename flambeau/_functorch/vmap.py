@@ -1,8 +1,13 @@
-"""vmap: a function of one example as a function of a batch."""
+"""vmap: a function of one example as a function of a batch.
+
+Its parts have PyTorch's names and arguments: libraries with containers of tensors of their own put
+functions in their place, so that their containers can be arguments and results.
+"""
 
 import functools
 
 from .. import _C, _levels
+from .._C import Tensor
 from ..utils._pytree import (
     _broadcast_to_and_flatten,
     tree_flatten,
@@ -13,13 +18,13 @@ from ..utils._pytree import (
 _RANDOMNESS = ("error", "different", "same")
 
 
-def _name(func):
+def _get_name(func):
     return getattr(func, "__name__", None) or repr(func)
 
 
-def _in_dims(in_dims, args, func):
-    """(the arguments' leaves, their spec, a dimension or None for each leaf)."""
-    where = f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>): "
+def _process_batched_inputs(in_dims, args, func):
+    """(batch size, a dimension or None for each leaf of the arguments, the leaves, their spec)."""
+    where = f"vmap({_get_name(func)}, in_dims={in_dims}, ...)(<inputs>): "
     if not isinstance(in_dims, (int, tuple, list)) or isinstance(in_dims, bool):
         raise ValueError(
             f"{where}expected `in_dims` to be int or a (potentially nested) tuple matching the "
@@ -27,8 +32,8 @@ def _in_dims(in_dims, args, func):
         )
     if not args:
         raise ValueError(
-            f"vmap({_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you "
-            "are trying to vmap over a function with no inputs. The latter is unsupported."
+            f"vmap({_get_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or "
+            "you are trying to vmap over a function with no inputs. The latter is unsupported."
         )
     flat, spec = tree_flatten(args)
     prefix = tuple(in_dims) if isinstance(in_dims, list) and len(in_dims) == len(args) else in_dims
@@ -46,7 +51,7 @@ def _in_dims(in_dims, args, func):
                 f"{where}Got in_dim={dim} for an input but in_dim must be either an integer "
                 "dimension or None."
             )
-        if not isinstance(x, _C.Tensor):
+        if not isinstance(x, Tensor):
             raise ValueError(
                 f"{where}Got in_dim={dim} for an input but the input is of type {type(x)}. We "
                 "cannot vmap over non-Tensor arguments, please use None as the respective in_dim"
@@ -58,10 +63,11 @@ def _in_dims(in_dims, args, func):
                 f"{x.dim()}."
             )
         dims[i] = dim % x.dim()
-    return flat, spec, dims
+    return _validate_and_get_batch_size(dims, flat), dims, flat, spec
 
 
-def _batch_size(flat, dims):
+def _validate_and_get_batch_size(dims, flat):
+    """The common size of the tensors along their dimensions; None stands for no dimension."""
     sizes = [x.shape[d] for x, d in zip(flat, dims, strict=True) if d is not None]
     if not sizes:
         raise ValueError("vmap: Expected at least one Tensor to vmap over")
@@ -87,7 +93,7 @@ def _out_dims(out_dims, spec, func):
             else _broadcast_to_and_flatten(out_dims, spec)
         )
     )
-    where = f"vmap({_name(func)}, ..., out_dims={out_dims})(<inputs>): "
+    where = f"vmap({_get_name(func)}, ..., out_dims={out_dims})(<inputs>): "
     if dims is None:
         raise ValueError(
             f"{where}out_dims is not compatible with the structure of `outputs`. out_dims has "
@@ -101,37 +107,66 @@ def _out_dims(out_dims, spec, func):
     return dims
 
 
-def _unwrap_outputs(outputs, out_dims, level, size, func):
-    flat, spec = tree_flatten(outputs)
-    dims = _out_dims(out_dims, spec, func)
-    found = []
-    for x, dim in zip(flat, dims, strict=True):
-        if not isinstance(x, _C.Tensor):
-            if dim is None:
-                found.append(x)
-                continue
-            raise ValueError(
-                f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type "
-                f"{type(x)}. Did you mean to set out_dims= to None for output?"
-            )
-        value, at = _levels.split_batch(x, level)
-        if dim is None:
-            if at is not None:
-                raise ValueError(
-                    f"vmap({_name(func)}, ...): `{_name(func)}` can not return a BatchedTensor "
-                    "when out_dim is None"
-                )
-            found.append(value)
-            continue
-        if not -x.dim() - 1 <= dim <= x.dim():
-            raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-x.dim() - 1}, {x.dim()}], "
-                f"but got {dim})"
-            )
-        if at is None:
-            value, at = value.unsqueeze(0).expand(size, *value.shape), 0
-        found.append(value if at == dim % (x.dim() + 1) else value.movedim(at, dim))
-    return tree_unflatten(found, spec)
+def _add_batch_dim(tensor, in_dim, level):
+    """The tensor as an example of the batch that lies along a dimension."""
+    return _levels.add_batch(tensor, in_dim, level)
+
+
+def _remove_batch_dim(tensor, level, batch_size, out_dim):
+    """The examples of a level side by side along a new dimension, repeated if there is but one."""
+    if not -tensor.dim() - 1 <= out_dim <= tensor.dim():
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-tensor.dim() - 1}, "
+            f"{tensor.dim()}], but got {out_dim})"
+        )
+    to = out_dim % (tensor.dim() + 1)
+    value, at = _levels.split_batch(tensor, level)
+    if at is None:
+        value, at = value.unsqueeze(0).expand(batch_size, *value.shape), 0
+    return value if at == to else value.movedim(at, to)
+
+
+def _maybe_remove_batch_dim(name, batched_output, vmap_level, batch_size, out_dim):
+    """A result outside of its level; out_dim None: it must be the same for all examples."""
+    if not isinstance(batched_output, Tensor):
+        if out_dim is None:
+            return batched_output
+        raise ValueError(
+            f"vmap({name}, ...): `{name}` must only return Tensors, got type "
+            f"{type(batched_output)}. Did you mean to set out_dims= to None for output?"
+        )
+    if out_dim is not None:
+        return _remove_batch_dim(batched_output, vmap_level, batch_size, out_dim)
+    value, at = _levels.split_batch(batched_output, vmap_level)
+    if at is not None:
+        raise ValueError(
+            f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"
+        )
+    return value
+
+
+def _unwrap_batched(batched_outputs, out_dims, vmap_level, batch_size, func):
+    """The results of func outside of its level."""
+    flat, spec = tree_flatten(batched_outputs)
+    dims, name = _out_dims(out_dims, spec, func), _get_name(func)
+    return tree_unflatten(
+        [
+            _maybe_remove_batch_dim(name, x, vmap_level, batch_size, dim)
+            for x, dim in zip(flat, dims, strict=True)
+        ],
+        spec,
+    )
+
+
+def _create_batched_inputs(flat_in_dims, flat_args, vmap_level, args_spec):
+    """The arguments as func sees them at a level."""
+    return tree_unflatten(
+        [
+            x if d is None else _add_batch_dim(x, d, vmap_level)
+            for x, d in zip(flat_args, flat_in_dims, strict=True)
+        ],
+        args_spec,
+    )
 
 
 def run(func, flat, spec, dims, size, out_dims, randomness, kwargs):
@@ -140,16 +175,10 @@ def run(func, flat, spec, dims, size, out_dims, randomness, kwargs):
     _levels.vmaps.append((level, size, randomness))
     _C._open_levels(1, 1)
     try:
-        args = tree_unflatten(
-            [
-                x if d is None else _levels.add_batch(x, d, level)
-                for x, d in zip(flat, dims, strict=True)
-            ],
-            spec,
-        )
+        args = _create_batched_inputs(dims, flat, level, spec)
         outputs = func(*args, **kwargs)
         del args
-        found = _unwrap_outputs(outputs, out_dims, level, size, func)
+        found = _unwrap_batched(outputs, out_dims, level, size, func)
         del outputs  # no example outlives the level, unless somebody keeps it
         return found
     finally:
@@ -203,11 +232,10 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
 
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
-        flat, spec, dims = _in_dims(in_dims, args, func)
-        size = _batch_size(flat, dims)
+        size, dims, flat, spec = _process_batched_inputs(in_dims, args, func)
         if kwargs:
             kwargs_flat, kwargs_spec = tree_flatten(kwargs)
-            named = [0 if isinstance(x, _C.Tensor) and x.dim() else None for x in kwargs_flat]
+            named = [0 if isinstance(x, Tensor) and x.dim() else None for x in kwargs_flat]
             count = len(flat)
 
             def with_kwargs(*args):
@@ -216,7 +244,7 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
                 return func(*tree_unflatten(leaves[:count], spec), **rest)
 
             flat, dims = flat + kwargs_flat, dims + named
-            _batch_size(flat, dims)
+            _validate_and_get_batch_size(dims, flat)
             return _start(with_kwargs, flat, tree_flatten(tuple(flat))[1], dims, size)
         return _start(func, flat, spec, dims, size)
 
@@ -262,14 +290,14 @@ def functionalize(func, *, remove="mutations"):
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
         leaves, spec = tree_flatten((args, kwargs))
-        own = [x.clone() if isinstance(x, _C.Tensor) else x for x in leaves]
-        before = {id(x): x._version for x in own if isinstance(x, _C.Tensor)}
+        own = [x.clone() if isinstance(x, Tensor) else x for x in leaves]
+        before = {id(x): x._version for x in own if isinstance(x, Tensor)}
         new_args, new_kwargs = tree_unflatten(own, spec)
         out = func(*new_args, **new_kwargs)
         written = {
             id(mine): theirs
             for mine, theirs in zip(own, leaves, strict=True)
-            if isinstance(mine, _C.Tensor) and mine._version != before[id(mine)]
+            if isinstance(mine, Tensor) and mine._version != before[id(mine)]
         }
         for mine in own:
             if id(mine) in written:

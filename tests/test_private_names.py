@@ -1,0 +1,70 @@
+"""Private names of PyTorch that libraries import."""
+
+import pytest
+
+import flambeau as torch
+from flambeau.utils._contextlib import _DecoratorContextManager, _NoParamDecoratorContextManager
+
+
+class _Noted(_DecoratorContextManager):
+    depth = 0
+
+    def __enter__(self):
+        _Noted.depth += 1
+
+    def __exit__(self, *exc):
+        _Noted.depth -= 1
+
+
+def test_contexts_that_decorate():
+    @_Noted()
+    def depth():
+        return _Noted.depth
+
+    @_Noted()
+    def steps():
+        got = yield _Noted.depth
+        try:
+            yield got
+        except KeyError:
+            yield "caught"
+        return _Noted.depth
+
+    assert depth() == 1 and _Noted.depth == 0
+    running = steps()
+    assert next(running) == 1 and _Noted.depth == 0
+    assert running.send("x") == "x"
+    assert running.throw(KeyError()) == "caught"
+    with pytest.raises(StopIteration) as stop:
+        next(running)
+    assert stop.value.value == 1 and _Noted.depth == 0
+
+    class Plain(_NoParamDecoratorContextManager):
+        __enter__, __exit__ = _Noted.__enter__, _Noted.__exit__
+
+    assert Plain(lambda: _Noted.depth)() == 1 and _Noted.depth == 0
+
+
+def test_groups_of_tensors():
+    from flambeau._utils import _reorder_tensors_as, _take_tensors
+
+    tensors = [torch.ones(n) for n in (3, 5, 2)] + [torch.ones(1).double()]
+    tensors = [tensors[0], tensors[3], tensors[1], tensors[2]]
+    groups = list(_take_tensors(tensors, 30))
+    assert [[t.numel() for t in group] for group in groups] == [[3], [5, 2], [1]]
+    again = _reorder_tensors_as([t for group in groups for t in group], tensors)
+    assert all(x is y for x, y in zip(again, tensors, strict=True))
+
+
+def test_tensors_swapped_in_modules():
+    from flambeau.nn.utils._named_member_accessor import set_tensor, swap_tensor
+
+    layer = torch.nn.Linear(2, 2)
+    weight, other = layer.weight, torch.zeros(2, 2)
+    assert swap_tensor(layer, "weight", other) is weight and layer.weight is other
+    assert swap_tensor(layer, "weight", None) is other and "weight" not in layer._parameters
+    with pytest.raises(AttributeError):
+        swap_tensor(layer, "weight", other)
+    assert swap_tensor(layer, "weight", other, allow_missing=True) is None
+    set_tensor(layer, "bias", None)
+    assert layer.bias is None
