@@ -644,3 +644,36 @@ def test_nothing_is_left_to_warn_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         list(data.DataLoader(Squares(4), num_workers=1))
+
+
+class _FailsAtOdd(data.Dataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        if index % 2:
+            raise NotImplementedError(index)
+        return index
+
+
+def test_a_batch_that_fails_does_not_end_the_pass():
+    batches = iter(data.DataLoader(_FailsAtOdd(), num_workers=2))
+    got = []
+    while True:
+        try:
+            got.append(next(batches).item())
+        except NotImplementedError:
+            got.append("failed")
+        except StopIteration:
+            break
+    assert got == [0, "failed", 2, "failed", 4, "failed"]
+
+
+def test_weighted_draws_are_made_with_the_first_index():
+    sampler = data.WeightedRandomSampler([0.1, 0.9, 0.4, 0.7], 8)
+    passes = iter(sampler), iter(sampler)
+    drawn = []
+    for one in passes:
+        torch.manual_seed(0)
+        drawn.append(list(one))
+    assert drawn[0] == drawn[1]

@@ -258,9 +258,7 @@ class WorkerPool(_BaseDataLoaderIter):
                 self._give_task()
                 continue
             self._give_task()
-            if isinstance(data, _Failure):
-                if not self._persistent:
-                    self.close()
+            if isinstance(data, _Failure):  # of this batch; the next may be asked for
                 raise data.made()
             self._watch.count()
             self._pass.batches += 1

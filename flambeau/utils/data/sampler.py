@@ -141,7 +141,7 @@ class WeightedRandomSampler(Sampler):
         drawn = flambeau.multinomial(
             self.weights, self.num_samples, self.replacement, generator=self.generator
         )
-        return iter(drawn.tolist())
+        yield from drawn.tolist()
 
     def __len__(self):
         return self.num_samples
