@@ -86,7 +86,10 @@ class OpOverload:
                 if i >= len(args) and argument[0] not in kwargs and argument[3] is not ...:
                     full[i] = argument[3]
             return record.call(full)
-        function = _function(self._opname)
+        from .jit import _operators
+
+        # by aten's own arguments, which a few of our functions have in another order
+        function = _operators.find("aten", self._opname) or _function(self._opname)
         if function is None:
             raise AttributeError(f"flambeau has no operator {self}")
         return function(*args, **kwargs)

@@ -58,7 +58,10 @@ def qualified_name(function):
 def _lookup(module, name):
     import sys
 
-    return getattr(sys.modules.get(module), name, None)
+    try:
+        return getattr(sys.modules.get(module), name, None)
+    except ModuleNotFoundError:  # an operator's name, aten.relu.default, is no module's
+        return None
 
 
 class Node:

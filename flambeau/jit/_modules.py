@@ -190,6 +190,7 @@ def method_caller(unit, node, function, plain):
         return function(self, **given)
 
     call.__name__ = call.__qualname__ = name
+    call._argument_names = names
     return call
 
 

@@ -99,6 +99,10 @@ class Trace(TorchFunctionMode):
         self._alive.append(tensor)
         return value
 
+    def state_values(self):
+        """The values of the module's parameters and buffers."""
+        return [value for value in self._values.values() if value.kind == "attr"]
+
     def input(self, tensor, path):
         """Enters a tensor that the program is given."""
         made = self._set(tensor, Value("input", tensor, path))
@@ -296,6 +300,9 @@ def record(function, args, kwargs=None):
 
 
 def _names(function, args, kwargs):
+    known = getattr(function, "_argument_names", None)  # a method of an archive
+    if known is not None:
+        return [*known[: len(args)], *kwargs]
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except (ValueError, TypeError):
