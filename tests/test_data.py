@@ -677,3 +677,18 @@ def test_weighted_draws_are_made_with_the_first_index():
         torch.manual_seed(0)
         drawn.append(list(one))
     assert drawn[0] == drawn[1]
+
+
+def test_collation_knows_numpys_types():
+    numpy = pytest.importorskip("numpy")
+    from flambeau.utils.data import default_convert
+    from flambeau.utils.data._utils.collate import default_collate_fn_map
+
+    join = default_collate_fn_map[numpy.ndarray]
+    assert join([numpy.arange(2)] * 3).tolist() == [[0, 1]] * 3
+    with pytest.raises(KeyError):
+        default_collate_fn_map[set]
+    words = numpy.array(["a"])
+    assert default_convert(words) is words
+    with pytest.raises(TypeError):
+        default_convert(numpy.array(["2020-01-01"], dtype="datetime64[D]"))

@@ -32,7 +32,7 @@ def collate(batch, *, collate_fn_map=None):
         if isinstance(first, known):
             return function(batch, collate_fn_map=table)
     if kind.__module__ == "numpy":
-        return _collate_numpy(batch)
+        return collate_numpy_array_fn(batch)
     if isinstance(first, abc.Mapping):
         return _like_mapping(
             first, {key: collate([d[key] for d in batch], collate_fn_map=table) for key in first}
@@ -54,7 +54,7 @@ def collate_tensor_fn(batch, *, collate_fn_map=None):
     return flambeau.stack(tuple(batch), 0)
 
 
-def _collate_numpy(batch):
+def collate_numpy_array_fn(batch, *, collate_fn_map=None):
     first = batch[0]
     if not hasattr(first, "dtype"):
         raise TypeError(_NOT_A_BATCH.format(type(first)))
@@ -79,13 +79,25 @@ def collate_str_fn(batch, *, collate_fn_map=None):
     return batch
 
 
-default_collate_fn_map = {
-    flambeau.Tensor: collate_tensor_fn,
-    float: collate_float_fn,
-    int: collate_int_fn,
-    str: collate_str_fn,
-    bytes: collate_str_fn,
-}
+class _Functions(dict):
+    """Functions by type; NumPy's are known without an import of NumPy."""
+
+    def __missing__(self, key):
+        for kind in key if isinstance(key, tuple) else (key,):
+            if getattr(kind, "__module__", "").partition(".")[0] != "numpy":
+                raise KeyError(key)
+        return collate_numpy_array_fn
+
+
+default_collate_fn_map = _Functions(
+    {
+        flambeau.Tensor: collate_tensor_fn,
+        float: collate_float_fn,
+        int: collate_int_fn,
+        str: collate_str_fn,
+        bytes: collate_str_fn,
+    }
+)
 
 
 def default_convert(data):
@@ -99,7 +111,7 @@ def default_convert(data):
     if isinstance(data, flambeau.Tensor):
         return data
     if type(data).__module__ == "numpy":
-        return flambeau.as_tensor(data) if data.dtype.kind in "biufc" else data
+        return data if data.dtype.kind in "SaUO" else flambeau.as_tensor(data)
     if isinstance(data, abc.Mapping):
         return _like_mapping(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple) and hasattr(data, "_fields"):
