@@ -137,7 +137,7 @@ def const_data_ptr(self):
 
 def storage_type(self):
     """The class of storage(): FloatStorage and its kin."""
-    return type(self.storage())
+    return getattr(flambeau, self.storage().pickle_storage_type())
 
 
 def reinforce(self, reward):

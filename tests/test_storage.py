@@ -25,6 +25,7 @@ def test_storages_of_a_dtype_are_of_its_class():
     storage = torch.ones(3).storage()
     assert isinstance(storage, torch.FloatStorage) and not isinstance(storage, torch.IntStorage)
     assert isinstance(storage, torch.TypedStorage) and torch.is_storage(storage)
+    assert torch.ones(3, dtype=torch.int8).storage_type() is torch.CharStorage
 
 
 def test_casts_convert_the_numbers():
