@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "small_lu.h"
+#include "small_lapack.h"
 
 namespace flambeau::lapack {
 namespace {
@@ -142,6 +142,8 @@ Int getrs(char trans, Int n, Int nrhs, const T* lu, Int lda, const Int* pivots, 
 
 template <class T>
 Int potrf(char uplo, Int n, T* a, Int lda) {
+  if constexpr (!is_complex_type<T>)
+    if (n <= kSmall) return small_potrf(uplo == 'U', n, a, lda);
   Int info = 0;
   invoke(FLAMBEAU_ROUTINE(T, "potrf", "potrf"), uplo, n, a, lda, &info);
   return info;
@@ -169,6 +171,8 @@ Int ldl_solve(bool hermitian, Int n, Int nrhs, const T* ld, Int lda, const Int* 
 
 template <class T>
 Int geqrf(Int m, Int n, T* a, Int lda, T* tau) {
+  if constexpr (!is_complex_type<T>)
+    if (m <= kSmall && n <= kSmall) return small_geqrf(m, n, a, lda, tau), 0;
   Int info = 0;
   with_work<T>([&](T* work, Int size) {
     invoke(FLAMBEAU_ROUTINE(T, "geqrf", "geqrf"), m, n, a, lda, tau, work, size, &info);
@@ -178,6 +182,8 @@ Int geqrf(Int m, Int n, T* a, Int lda, T* tau) {
 
 template <class T>
 Int orgqr(Int m, Int n, Int k, T* a, Int lda, const T* tau) {
+  if constexpr (!is_complex_type<T>)
+    if (m <= kSmall && n <= kSmall) return small_orgqr(m, n, k, a, lda, tau), 0;
   Int info = 0;
   with_work<T>([&](T* work, Int size) {
     invoke(FLAMBEAU_ROUTINE(T, "orgqr", "ungqr"), m, n, k, a, lda, tau, work, size, &info);

@@ -5,6 +5,7 @@
 
 #include "fused.h"
 #include "iter.h"
+#include "kernels/direct.h"
 #include "parallel.h"
 
 namespace flambeau {
@@ -85,8 +86,9 @@ void separate(Operands& o, Tensor* copies) {
   }
 }
 
+// `index`: of the operator whose value this is, -1 for a gradient.
 void run_loop(const Operands& o, Compute compute, PointwiseResult result, PointwiseFn fn,
-              const PointwiseNumber* numbers, bool heavy) {
+              const PointwiseNumber* numbers, bool heavy, int index) {
   const Tensor& out = *o.tensors[0];
   if (out.numel() == 0 || out.is_meta()) return;
   Loop loop;
@@ -120,6 +122,12 @@ void run_loop(const Operands& o, Compute compute, PointwiseResult result, Pointw
       std::fill(d.strides, d.strides + loop.ndim, 0);
     }
     loop.noperands = o.n;
+  }
+  if (index >= 0 && (compute == Compute::i64 || compute == Compute::c128 ||
+                     index == pointwise_where || itemsize(out.dtype()) == 2 || loop.ndim > 1)) {
+    DirectArgs direct{&loop, index, compute, numbers, false};
+    pointwise_direct_kernel(out.device_type(), direct);
+    if (direct.done) return;
   }
   PointwiseArgs args{&loop, compute, result, fn, numbers, heavy};
   pointwise_kernel(out.device_type(), args);
@@ -360,7 +368,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
            boolean ? PointwiseResult::boolean
            : real  ? PointwiseResult::real
                    : PointwiseResult::same,
-           fn, numbers, is_heavy(fn, op));
+           fn, numbers, is_heavy(fn, op), op.index);
   if (!results[0].is_tensor()) results[0] = Value(std::move(out));
 }
 
@@ -525,7 +533,7 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     // g has the shape of the result, which every operand broadcasts to.
     out = make_output(o, g.sizes(), widest, g.device());
     o.tensors[0] = &out;
-    run_loop(o, compute, PointwiseResult::same, fn, full, true);
+    run_loop(o, compute, PointwiseResult::same, fn, full, true, -1);
     b.set(k, reduce_gradient(out, b.sizes(k), own));
   }
 }

@@ -109,7 +109,11 @@ void masked_fill(char* dst, const char* mask, int64_t n, int64_t item, const voi
     const T v = *static_cast<const T*>(value);
     T* d = reinterpret_cast<T*>(dst);
     parallel_for(0, n, 32768, [&](int64_t b, int64_t e) {
-      for (int64_t i = b; i < e; ++i) d[i] = mask[i] ? v : d[i];
+#pragma GCC ivdep
+      for (int64_t i = b; i < e; ++i) {
+        const T old = d[i];
+        d[i] = mask[i] ? v : old;
+      }
     });
   });
 }

@@ -180,6 +180,79 @@ void move_tile(char* dst, int64_t ds1, const char* src, int64_t ss0, int64_t n0,
   }
 }
 
+// Eight by eight numbers of four bytes, turned in registers: pairs, then fours, then halves.
+typedef uint32_t Eight __attribute__((vector_size(32)));
+typedef uint32_t EightLoose __attribute__((vector_size(32), aligned(4), may_alias));
+
+void turn_eight(char* dst, int64_t ds1, const char* src, int64_t ss0) {
+  Eight r[8], t[8];
+  for (int i = 0; i < 8; ++i) r[i] = *reinterpret_cast<const EightLoose*>(src + i * ss0);
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = __builtin_shuffle(r[i], r[i + 1], Eight{0, 8, 1, 9, 4, 12, 5, 13});
+    t[i + 1] = __builtin_shuffle(r[i], r[i + 1], Eight{2, 10, 3, 11, 6, 14, 7, 15});
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = 0; k < 2; ++k) {
+      r[i + 2 * k] = __builtin_shuffle(t[i + k], t[i + k + 2], Eight{0, 1, 8, 9, 4, 5, 12, 13});
+      r[i + 2 * k + 1] =
+          __builtin_shuffle(t[i + k], t[i + k + 2], Eight{2, 3, 10, 11, 6, 7, 14, 15});
+    }
+  for (int k = 0; k < 4; ++k) {
+    const Eight low = __builtin_shuffle(r[k], r[k + 4], Eight{0, 1, 2, 3, 8, 9, 10, 11});
+    const Eight high = __builtin_shuffle(r[k], r[k + 4], Eight{4, 5, 6, 7, 12, 13, 14, 15});
+    *reinterpret_cast<EightLoose*>(dst + k * ds1) = low;
+    *reinterpret_cast<EightLoose*>(dst + (k + 4) * ds1) = high;
+  }
+}
+
+template <>
+void move_tile<uint32_t>(char* dst, int64_t ds1, const char* src, int64_t ss0, int64_t n0,
+                         int64_t n1) {
+  const int64_t whole0 = n0 / 8 * 8, whole1 = n1 / 8 * 8;
+  for (int64_t j = 0; j < whole1; j += 8)
+    for (int64_t i = 0; i < whole0; i += 8)
+      turn_eight(dst + j * ds1 + i * 4, ds1, src + i * ss0 + j * 4, ss0);
+  for (int64_t j = 0; j < n1; ++j)
+    for (int64_t i = j < whole1 ? whole0 : 0; i < n0; ++i)
+      *reinterpret_cast<uint32_t*>(dst + j * ds1 + i * 4) =
+          *reinterpret_cast<const uint32_t*>(src + i * ss0 + j * 4);
+}
+
+// A few dense streams of the source take turns in the output: one number of each.
+bool interleaved(const Loop& loop, int64_t size) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  return loop.ndim >= 2 && loop.sizes[0] <= 4 && size <= 8 && loop.sizes[1] >= 8 &&
+         d.strides[0] == size && d.strides[1] == loop.sizes[0] * size && s.strides[1] == size;
+}
+
+template <class T, int N>
+void take_turns(T* dst, const char* src, int64_t stride, int64_t n) {
+  const T* in[N];
+  for (int k = 0; k < N; ++k) in[k] = reinterpret_cast<const T*>(src + k * stride);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i)
+    for (int k = 0; k < N; ++k) dst[i * N + k] = in[k][i];
+}
+
+template <class T>
+void copy_interleaved(const Loop& loop) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  const int64_t line = loop.sizes[0] * loop.sizes[1], lines = loop.numel / line;
+  parallel_for(0, lines, 32 * kRun / line + 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const Cursor c(loop, i * line);
+      T* dst = reinterpret_cast<T*>(c.at(loop, 0));
+      const char* src = c.at(loop, 1);
+      switch (loop.sizes[0]) {
+        case 2: take_turns<T, 2>(dst, src, s.strides[0], loop.sizes[1]); break;
+        case 3: take_turns<T, 3>(dst, src, s.strides[0], loop.sizes[1]); break;
+        case 4: take_turns<T, 4>(dst, src, s.strides[0], loop.sizes[1]); break;
+        default: move_strided<T>(reinterpret_cast<char*>(dst), d.strides[1], src, s.strides[1], loop.sizes[1]);
+      }
+    }
+  });
+}
+
 void copy_transposed(const Loop& loop, int64_t size) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   int64_t t0 = (loop.sizes[0] + kTile - 1) / kTile, t1 = (loop.sizes[1] + kTile - 1) / kTile;
@@ -265,6 +338,12 @@ void copy(const Loop& loop) {
   if (d.dtype == s.dtype) {
     int64_t size = item_size(d.dtype);
     if (transposed(loop, size)) return copy_transposed(loop, size);
+    if (interleaved(loop, size)) switch (size) {
+        case 1: return copy_interleaved<uint8_t>(loop);
+        case 2: return copy_interleaved<uint16_t>(loop);
+        case 4: return copy_interleaved<uint32_t>(loop);
+        default: return copy_interleaved<uint64_t>(loop);
+      }
     const bool rows = d.strides[0] == size && s.strides[0] == size;
     if (rows && loop.ndim > 1 && loop.sizes[0] <= kRun && loop.sizes[1] >= 8)
       return copy_rows(loop, loop.sizes[0] * size);

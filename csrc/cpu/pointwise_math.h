@@ -31,7 +31,7 @@ FLAMBEAU_COMPLEX(atanh)
 FLAMBEAU_INLINE double real(Cx x) { return __real__ x; }
 FLAMBEAU_INLINE double imag(Cx x) { return __imag__ x; }
 FLAMBEAU_INLINE Cx conj(Cx x) { return to_cx(real(x), -imag(x)); }
-FLAMBEAU_INLINE double abs(Cx x) { return __builtin_hypot(real(x), imag(x)); }
+FLAMBEAU_INLINE double abs(Cx x) { return hypot(real(x), imag(x)); }
 FLAMBEAU_INLINE double angle(Cx x) { return __builtin_atan2(imag(x), real(x)); }
 FLAMBEAU_INLINE Cx sgn(Cx x) {
   const double a = abs(x);
@@ -177,27 +177,28 @@ FLAMBEAU_INLINE Vec<T> floor_divide(Vec<T> x, Vec<T> z) {
 }
 template <class T>
 FLAMBEAU_INLINE Vec<T> power(Vec<T> x, Vec<T> z) {
-  if (all(z == 2)) return x * x;
-  if (all(z == Vec<T>(0.5))) return where(x == Vec<T>(-kInf<T>), Vec<T>(kInf<T>), sqrt(x) + 0);
-  if (all(z == 3)) return x * x * x;
-  if (all(z == -1)) return 1 / x;
-  return map(x, z, [](T a, T b) {
-    if constexpr (sizeof(T) == 4)
-      return static_cast<T>(__builtin_pow(a, b));
-    else
-      return __builtin_pow(a, b);
-  });
+  const T first = z.v[0];  // mostly that of all
+  if ((first == 2) | (first == T(0.5)) | (first == 3) | (first == -1) | (first == 1)) {
+    if (all(z == first)) {
+      if (first == 2) return x * x;
+      if (first == 3) return x * x * x;
+      if (first == 1) return x;
+      if (first == -1) return 1 / x;
+      return where(x == Vec<T>(-kInf<T>), Vec<T>(kInf<T>), sqrt(x) + 0);
+    }
+  }
+  return pow(x, z);
 }
 template <class T>
 FLAMBEAU_INLINE Vec<T> log_add_exp(Vec<T> x, Vec<T> z) {
   const Vec<T> m = max(x, z);
-  return where(is_infinite(x) & (x == z), x, m + log1p(exp(-abs(x - z))));
+  return where(is_infinite(x) & (x == z), x, m + log1p_unit(exp(-abs(x - z))));
 }
 template <class T>
 FLAMBEAU_INLINE Vec<T> log2_add_exp2(Vec<T> x, Vec<T> z) {
   const Vec<T> m = max(x, z);
   return where(is_infinite(x) & (x == z), x,
-               m + log1p(exp2(-abs(x - z))) * Vec<T>(static_cast<T>(1.4426950408889634)));
+               m + log1p_unit(exp2(-abs(x - z))) * Vec<T>(static_cast<T>(1.4426950408889634)));
 }
 FLAMBEAU_INLINE Cx log_add_exp(Cx x, Cx z) {
   const Cx m = real(x) < real(z) ? z : x, n = real(x) < real(z) ? x : z;
@@ -226,7 +227,7 @@ FLAMBEAU_INLINE Vec<T> exponent(Vec<T> x) {
 // log(1 + exp(x)) without overflow
 template <class T>
 FLAMBEAU_INLINE Vec<T> log1p_exp(Vec<T> x) {
-  return max(x, Vec<T>(0)) + log1p(exp(-abs(x)));
+  return max(x, Vec<T>(0)) + log1p_unit(exp(-abs(x)));
 }
 template <class T>
 FLAMBEAU_INLINE T lerp_value(T x, T z, T u) {  // from the nearer end, so that both ends are met

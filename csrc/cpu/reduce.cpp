@@ -61,6 +61,53 @@ FLAMBEAU_INLINE const T* elements(const ReduceArgs& a, int64_t at, int64_t n, in
   return buffer;
 }
 
+// 0, 1, ..., W - 1 twice: read from k on, it turns lanes by k.
+template <class I, int W>
+struct Turns {
+  I at[2 * W];
+  constexpr Turns() : at() {
+    for (int i = 0; i < 2 * W; ++i) at[i] = static_cast<I>(i % W);
+  }
+};
+
+// Lanes combined as fold() does, within registers: rows that follow one another overlap.
+template <class T, class F>
+FLAMBEAU_INLINE T fold_lanes(Vec<T> a, const F& f) {
+  using I = typename Vec<T>::Int;
+  static constexpr Turns<I, Vec<T>::size> turns;
+#pragma GCC unroll 4
+  for (int half = Vec<T>::size / 2; half; half /= 2)
+    a = f(a, Vec<T>(__builtin_shuffle(a.v, Vec<I>::load(turns.at + half).v)));
+  return a.v[0];
+}
+
+// The greatest (least) of n >= size numbers none of which is NaN; false if one is.
+template <Reduction K, class T>
+FLAMBEAU_INLINE bool extreme_run(const T* p, int64_t n, T* result) {
+  using V = Vec<T>;
+  using I = Vec<typename V::Int>;
+  constexpr int W = V::size;
+  auto both = [](V a, V b) { return K == Reduction::max ? where(b > a, b, a) : where(b < a, b, a); };
+  const V first = V::load(p);
+  V acc[4] = {first, first, first, first};
+  I most[4] = {I(0), I(0), I(0), I(0)};  // the bits of a NaN are more than those of an infinity
+  auto step = [&](int k, const T* q) {
+    const V v = V::load(q);
+    const I b = to_bits(abs(v));
+    acc[k] = both(acc[k], v);
+    most[k] = where(b > most[k], b, most[k]);
+  };
+  int64_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W)
+    for (int k = 0; k < 4; ++k) step(k, p + i + k * W);
+  for (; i + W <= n; i += W) step(0, p + i);
+  step(1, p + n - W);  // what is left, and some again
+  for (int k = 1; k < 4; ++k) most[0] = where(most[k] > most[0], most[k], most[0]);
+  if (any(most[0] > to_bits(V(kInf<T>)))) return false;
+  *result = fold_lanes(both(both(acc[0], acc[1]), both(acc[2], acc[3])), both);
+  return true;
+}
+
 template <Reduction K, class T>
 T reduce_run(const T* p, int64_t n, T center) {
   using R = Fold<K, T>;
@@ -68,6 +115,8 @@ T reduce_run(const T* p, int64_t n, T center) {
   if constexpr (is_vector<T>) {
     using V = Vec<T>;
     constexpr int W = V::size;
+    if constexpr (R::from_first)
+      if (T extreme; n >= W && extreme_run<K>(p, n, &extreme)) return extreme;
     const V c(center);
     V acc[4] = {V(r), V(r), V(r), V(r)};
     auto at = [&](int64_t i) {
@@ -80,7 +129,7 @@ T reduce_run(const T* p, int64_t n, T center) {
       for (int k = 0; k < 4; ++k) acc[k] = R::both(acc[k], at(i + k * W));
     for (; i + W <= n; i += W) acc[0] = R::both(acc[0], at(i));
     const V v = R::both(R::both(acc[0], acc[1]), R::both(acc[2], acc[3]));
-    r = fold(v, [](T x, T y) { return R::both(x, y); });
+    r = fold_lanes(v, [](V x, V y) { return R::both(x, y); });
     for (; i < n; ++i) {
       T x = p[i];
       if constexpr (K == Reduction::sum_squares) x -= center;
@@ -107,6 +156,25 @@ struct Carry<float> {
   using type = double;
 };
 
+constexpr int64_t kShort = 24;  // rows up to this are taken kSide at a time
+constexpr int kSide = 16;
+
+// out[r] for m <= kSide rows of n numbers that lie one behind the other.
+template <Reduction K, class T>
+void reduce_short_rows(const T* p, int64_t n, int64_t m, T* out) {
+  using R = Fold<K, T>;
+  T acc[kSide];
+  for (int64_t r = 0; r < m; ++r) acc[r] = R::from_first ? p[r * n] : R::both(R::start(), R::map(p[r * n]));
+  if (m == kSide) {
+    for (int64_t j = 1; j < n; ++j)
+      for (int r = 0; r < kSide; ++r) acc[r] = R::both(acc[r], R::map(p[r * n + j]));
+  } else {
+    for (int64_t j = 1; j < n; ++j)
+      for (int64_t r = 0; r < m; ++r) acc[r] = R::both(acc[r], R::map(p[r * n + j]));
+  }
+  for (int64_t r = 0; r < m; ++r) out[r] = acc[r];
+}
+
 template <Reduction K, class T>
 void reduce_rows(const ReduceArgs& a) {
   using A = typename Carry<T>::type;
@@ -120,6 +188,18 @@ void reduce_rows(const ReduceArgs& a) {
     const T* p = elements<T>(a, row * a.n + from, m, size, buffer);
     return reduce_run<K, T>(p, m, a.center ? static_cast<T>(a.center[row]) : T(0));
   };
+  if (a.n <= kShort && !a.center) {
+    const int64_t groups = (a.outer + kSide - 1) / kSide, grain = 32768 / (a.n * kSide) + 1;
+    parallel_for(0, groups, grain, [&](int64_t b, int64_t e) {
+      alignas(64) T buffer[kShort * kSide];
+      for (int64_t row = b * kSide; row < e * kSide && row < a.outer; row += kSide) {
+        const int64_t m = a.outer - row < kSide ? a.outer - row : kSide;
+        const T* p = elements<T>(a, row * a.n, m * a.n, size, buffer);
+        reduce_short_rows<K, T>(p, a.n, m, out + row);
+      }
+    });
+    return;
+  }
   if (blocks <= 1) {
     const int64_t grain = 32768 / (a.n + 1) + 1;
     parallel_for(0, a.outer, grain, [&](int64_t b, int64_t e) {
@@ -174,11 +254,38 @@ void reduce_columns_block(const ReduceArgs& a, int64_t outer, int64_t from, int6
   }
 }
 
+// Few columns: as many rows side by side as make kWide numbers, added up as if they were columns.
+constexpr int64_t kThin = 16;
+template <Reduction K, class T>
+void reduce_thin_block(const ReduceArgs& a, int64_t outer, int64_t from, int64_t m, int64_t size,
+                       T* acc) {
+  using R = Fold<K, T>;
+  const int64_t inner = a.inner;
+  int64_t group = kWide / 2;  // a power of two
+  while (group * inner > kWide) group /= 2;
+  if (a.center || m < 2 * group)
+    return reduce_columns_block<K, T>(a, outer, from, m, 0, inner, size, acc);
+  alignas(64) T wide[kWide];
+  ReduceArgs grouped = a;
+  grouped.x = a.x + (outer * a.n + from) * inner * size;
+  grouped.inner = group * inner;
+  const int64_t whole = m / group;
+  reduce_columns_block<K, T>(grouped, 0, 0, whole, 0, grouped.inner, size, wide);
+  for (int64_t half = group / 2; half; half /= 2)
+    for (int64_t j = 0; j < half * inner; ++j) wide[j] = R::both(wide[j], wide[half * inner + j]);
+  for (int64_t j = 0; j < inner; ++j) acc[j] = wide[j];
+  if (whole * group == m) return;
+  T rest[kThin];
+  reduce_columns_block<K, T>(a, outer, from + whole * group, m - whole * group, 0, inner, size, rest);
+  for (int64_t j = 0; j < inner; ++j) acc[j] = R::both(acc[j], rest[j]);
+}
+
 template <Reduction K, class T>
 void reduce_columns(const ReduceArgs& a) {
   using A = typename Carry<T>::type;
   using R = Fold<K, A>;
-  constexpr int64_t kRows = 256;
+  const bool thin = a.inner <= kThin;
+  const int64_t kRows = thin ? 4096 : 256;
   const int64_t size = item_size(a.dtype);
   const int64_t blocks = (a.n + kRows - 1) / kRows, wide = (a.inner + kWide - 1) / kWide;
   T* out = static_cast<T*>(a.out);
@@ -192,8 +299,11 @@ void reduce_columns(const ReduceArgs& a) {
       const int64_t from = block * kRows;
       const int64_t m = a.n - from < kRows ? a.n - from : kRows;
       const int64_t w = a.inner - column < kWide ? a.inner - column : kWide;
-      reduce_columns_block<K, T>(a, outer, from, m, column, w, size,
-                                 partial + (outer * blocks + block) * a.inner + column);
+      T* to = partial + (outer * blocks + block) * a.inner + column;
+      if (thin)
+        reduce_thin_block<K, T>(a, outer, from, m, size, to);
+      else
+        reduce_columns_block<K, T>(a, outer, from, m, column, w, size, to);
     }
   });
   if (blocks == 1) return;
@@ -254,9 +364,53 @@ int64_t arg_row(const T* p, int64_t n, T* value) {
   return 0;
 }
 
+// The same for kSide short rows side by side.
+template <class T, bool greatest>
+void arg_short_rows(const T* p, int64_t n, T* value, int64_t* index) {
+  T best[kSide];
+  int32_t at[kSide];
+  for (int r = 0; r < kSide; ++r) best[r] = p[r * n], at[r] = 0;
+  for (int32_t j = 1; j < n; ++j)
+    for (int r = 0; r < kSide; ++r) {
+      const T x = p[r * n + j];
+      const bool better = ((greatest ? x > best[r] : x < best[r]) | (x != x)) & (best[r] == best[r]);
+      best[r] = better ? x : best[r];
+      at[r] = better ? j : at[r];
+    }
+  for (int r = 0; r < kSide; ++r) value[r] = best[r], index[r] = at[r];
+}
+
 template <class T>
-void arg_reduce_type(const ArgReduceArgs& a) {
+void arg_reduce_short(const ArgReduceArgs& a, int64_t size) {
+  const int64_t grain = 16384 / (a.n * kSide) + 1;
+  parallel_for(0, a.outer / kSide, grain, [&](int64_t b, int64_t e) {
+    alignas(64) T buffer[kShort * kSide], value[kSide];
+    for (int64_t row = b * kSide; row < e * kSide; row += kSide) {
+      const char* at = a.x + row * a.n * size;
+      const T* p = reinterpret_cast<const T*>(at);
+      if (a.dtype != dtype_of<T>) {
+        load_run<T>(buffer, at, a.dtype, size, a.n * kSide);
+        p = buffer;
+      }
+      a.max ? arg_short_rows<T, true>(p, a.n, value, a.index + row)
+            : arg_short_rows<T, false>(p, a.n, value, a.index + row);
+      for (int r = 0; r < kSide && a.value; ++r) static_cast<T*>(a.value)[row + r] = value[r];
+    }
+  });
+}
+
+template <class T>
+void arg_reduce_type(ArgReduceArgs a) {
   const int64_t size = item_size(a.dtype);
+  if (a.n <= kShort && a.outer >= kSide) {
+    arg_reduce_short<T>(a, size);
+    const int64_t done = a.outer / kSide * kSide;
+    a.x += done * a.n * size;
+    a.index += done;
+    if (a.value) a.value = static_cast<T*>(a.value) + done;
+    a.outer -= done;
+    if (!a.outer) return;
+  }
   const int64_t grain = 32768 / (a.n + 1) + 1;
   parallel_for(0, a.outer, grain, [&](int64_t b, int64_t e) {
     const bool direct = a.dtype == dtype_of<T>;

@@ -1,8 +1,10 @@
 // Softmax and log-softmax, forward and backward, one row at a time.
 #include "kernels/softmax.h"
 
-#include "parallel.h"
 #include "each.h"
+#include "parallel.h"
+#include "runs.h"
+#include "scratch.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -116,11 +118,31 @@ void run(const SoftmaxArgs& a) {
   });
 }
 
+// Rows of half precision, each by way of float32 in the caches.
+void run_half(const SoftmaxArgs& a) {
+  const int64_t size = 2, n = a.n;
+  parallel_for(0, a.outer, 8192 / (n + 1) + 1, [&](int64_t b, int64_t e) {
+    const size_t bytes = static_cast<size_t>(2 * n) * sizeof(float);
+    float *x = static_cast<float*>(scratch(Scratch::columns, bytes)), *g = x + n;
+    for (int64_t i = b; i < e; ++i) {
+      const int64_t at = i * n * size;
+      load_run<float>(x, static_cast<const char*>(a.x) + at, a.dtype, size, n);
+      if (a.g) load_run<float>(g, static_cast<const char*>(a.g) + at, a.dtype, size, n);
+      if (a.g)
+        backward_row(x, g, x, n, a.logarithm);
+      else
+        forward_row(x, x, n, a.logarithm);
+      store_run<float>(static_cast<char*>(a.out) + at, a.dtype, size, x, n);
+    }
+  });
+}
+
 void softmax(const SoftmaxArgs& a) {
-  if (a.f64)
-    run<double>(a);
-  else
-    run<float>(a);
+  switch (a.dtype) {
+    case DType::float64: return run<double>(a);
+    case DType::float32: return run<float>(a);
+    default: return run_half(a);
+  }
 }
 
 }  // namespace

@@ -147,6 +147,33 @@ struct ByKey {
   }
 };
 
+// The `keep` first of n as std::partial_sort leaves them, equals too: its heap of the best so far,
+// with the rest read where it lies. `best` has room for one more.
+template <class E, class T>
+void heap_entries(const T* src, int64_t n, typename E::Key flip, E* best, int64_t keep) {
+  using Key = typename E::Key;
+  auto key_at = [&](int64_t i) { return static_cast<Key>(key_of(src[i]) ^ flip); };
+  for (int64_t i = 0; i < keep; ++i) best[i] = E::make(key_at(i), static_cast<Key>(i));
+  std::make_heap(best, best + keep, ByKey{});
+  constexpr int64_t kBlock = 32;
+  for (int64_t from = keep; from < n; from += kBlock) {
+    const int64_t end = from + kBlock < n ? from + kBlock : n;
+    Key least = ~Key(0);
+    for (int64_t i = from; i < end; ++i) {
+      const Key key = key_at(i);
+      least = key < least ? key : least;
+    }
+    if (least >= best[0].key()) [[likely]]
+      continue;
+    for (int64_t i = from; i < end; ++i) {
+      if (key_at(i) >= best[0].key()) continue;
+      best[keep] = E::make(key_at(i), static_cast<Key>(i));
+      std::pop_heap(best, best + keep + 1, ByKey{});
+    }
+  }
+  std::sort_heap(best, best + keep, ByKey{});
+}
+
 template <class E>
 bool has_ties(const E* sorted, int64_t n) {
   for (int64_t i = 1; i < n; ++i)
@@ -229,7 +256,9 @@ void sort_typed(const SortArgs& a) {
   using Key = decltype(key_of(T{}));
   using E = typename Choose<sizeof(Key) == 4, Narrow, Wide>::type;
   const bool one = a.ties == Ties::select;
-  const bool select = !one && a.keep > 0 && a.keep <= 64 && a.keep * 8 <= a.n;
+  const bool heap = a.ties == Ties::top && a.keep > 0 && a.keep * 64 <= a.n;
+  const bool select =
+      !one && !heap && a.keep > 0 && a.keep * 8 <= a.n && (a.keep <= 64 || a.keep * a.keep <= a.n);
   const int64_t grain = 1 + 16384 / (a.n ? a.n : 1);
   parallel_for(0, a.rows, grain, [&](int64_t b, int64_t e) {
     E* buffer = static_cast<E*>(__builtin_malloc(static_cast<size_t>(2 * a.n + 1) * sizeof(E)));
@@ -244,7 +273,7 @@ void sort_typed(const SortArgs& a) {
         for (int64_t i = 0; i < a.n; ++i)
           buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
       };
-      if (!select) fill();
+      if (!select && !heap) fill();
       if (one) {
         select_place(buffer, a.n, a.keep - 1);
         const auto at = static_cast<int64_t>(buffer[a.keep - 1].at());
@@ -255,11 +284,13 @@ void sort_typed(const SortArgs& a) {
       E* sorted = buffer + a.n;
       // One more than is kept shows whether the last has equals beyond.
       const int64_t shown = a.keep < a.n ? a.keep + 1 : a.n;
-      if (select)
+      if (heap)
+        heap_entries(src, a.n, flip, sorted, a.keep);
+      else if (select)
         select_entries(src, a.n, flip, sorted, shown);
       else
         sorted = sort_entries(buffer, sorted, a.n);
-      if (a.ties != Ties::stable && a.keep && has_ties(sorted, shown)) {
+      if (!heap && a.ties != Ties::stable && a.keep && has_ties(sorted, shown)) {
         fill();
         sort_as_library(buffer, a.n, a.keep, a.ties);
         sorted = buffer;
@@ -317,16 +348,13 @@ void search(const SearchArgs& a) {
         const T* edges = reinterpret_cast<const T*>(a.edges) + row * a.edge_count;
         const int64_t* sorter = a.sorter ? a.sorter + row * a.edge_count : nullptr;
         const auto key = key_of(reinterpret_cast<const T*>(a.values)[k]);
-        int64_t lo = 0, hi = a.edge_count;
-        while (lo < hi) {
-          const int64_t mid = lo + (hi - lo) / 2;
-          const auto edge = key_of(edges[sorter ? sorter[mid] : mid]);
-          if (a.right ? edge <= key : edge < key)
-            lo = mid + 1;
-          else
-            hi = mid;
-        }
-        a.out[k] = lo;
+        const auto before = [&](int64_t i) {  // 1 or 0: steps without a branch to mispredict
+          const auto edge = key_of(edges[sorter ? sorter[i] : i]);
+          return static_cast<int64_t>(edge < key) | (a.right & static_cast<int64_t>(edge == key));
+        };
+        int64_t lo = 0, n = a.edge_count;
+        for (; n > 1; n -= n / 2) lo += n / 2 & -before(lo + n / 2 - 1);
+        a.out[k] = lo + (n == 1 ? before(lo) : 0);
       }
     });
   });

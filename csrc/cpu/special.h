@@ -13,6 +13,14 @@ namespace FLAMBEAU_ISA {
   FLAMBEAU_INLINE Vec<T> name(Vec<T> a) {                                            \
     return map(a, [](T x) { return static_cast<T>(name(static_cast<double>(x))); }); \
   }
+// The same where it is written for vectors.
+#define FLAMBEAU_SPECIAL_VECTOR(name)                                           \
+  Vec<double> name(Vec<double> a);                                              \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                               \
+    const DoublePair d = widen(a);                                              \
+    return narrow({name(d.lo), name(d.hi)});                                    \
+  }                                                                             \
+  FLAMBEAU_INLINE double name(double x) { return name(Vec<double>(x)).v[0]; }
 #define FLAMBEAU_SPECIAL2(name)                                                    \
   double name(double x, double z);                                                 \
   template <class T>                                                               \
@@ -23,7 +31,12 @@ namespace FLAMBEAU_ISA {
   }
 
 // special_gamma.cpp
-FLAMBEAU_SPECIAL(digamma)
+FLAMBEAU_SPECIAL_VECTOR(digamma)
+Vec<double> lgamma_for_float(Vec<double> x);  // the digits that float has
+FLAMBEAU_INLINE Vec<float> lgamma(Vec<float> a) {
+  const DoublePair d = widen(a);
+  return narrow({lgamma_for_float(d.lo), lgamma_for_float(d.hi)});
+}
 FLAMBEAU_SPECIAL(trigamma)
 FLAMBEAU_SPECIAL2(polygamma)  // order, x
 FLAMBEAU_SPECIAL2(zeta)       // Hurwitz: exponent, first term
@@ -33,27 +46,27 @@ FLAMBEAU_SPECIAL2(gamma_sample_slope)  // d x / d a of a draw x from Gamma(a)
 double beta_sample_slope(double x, double a, double b);  // d x / d a of a draw x from Beta(a, b)
 
 // special_error.cpp
-FLAMBEAU_SPECIAL(erfinv)
-FLAMBEAU_SPECIAL(erfcx)
-FLAMBEAU_SPECIAL(ndtr)
-FLAMBEAU_SPECIAL(ndtri)
-FLAMBEAU_SPECIAL(log_ndtr)
-FLAMBEAU_SPECIAL(entr)
+FLAMBEAU_SPECIAL_VECTOR(erfinv)
+FLAMBEAU_SPECIAL_VECTOR(erfcx)
+FLAMBEAU_SPECIAL_VECTOR(ndtr)
+FLAMBEAU_SPECIAL_VECTOR(ndtri)
+FLAMBEAU_SPECIAL_VECTOR(log_ndtr)
+FLAMBEAU_SPECIAL_VECTOR(entr)
 
 // special_bessel.cpp
-FLAMBEAU_SPECIAL(i0)
-FLAMBEAU_SPECIAL(i0e)
-FLAMBEAU_SPECIAL(i1)
-FLAMBEAU_SPECIAL(i1e)
-FLAMBEAU_SPECIAL(bessel_j0)
-FLAMBEAU_SPECIAL(bessel_j1)
-FLAMBEAU_SPECIAL(bessel_y0)
-FLAMBEAU_SPECIAL(bessel_y1)
-FLAMBEAU_SPECIAL(modified_bessel_k0)
-FLAMBEAU_SPECIAL(modified_bessel_k1)
-FLAMBEAU_SPECIAL(scaled_modified_bessel_k0)
-FLAMBEAU_SPECIAL(scaled_modified_bessel_k1)
-FLAMBEAU_SPECIAL(spherical_bessel_j0)
+FLAMBEAU_SPECIAL_VECTOR(i0)
+FLAMBEAU_SPECIAL_VECTOR(i0e)
+FLAMBEAU_SPECIAL_VECTOR(i1)
+FLAMBEAU_SPECIAL_VECTOR(i1e)
+FLAMBEAU_SPECIAL_VECTOR(bessel_j0)
+FLAMBEAU_SPECIAL_VECTOR(bessel_j1)
+FLAMBEAU_SPECIAL_VECTOR(bessel_y0)
+FLAMBEAU_SPECIAL_VECTOR(bessel_y1)
+FLAMBEAU_SPECIAL_VECTOR(modified_bessel_k0)
+FLAMBEAU_SPECIAL_VECTOR(modified_bessel_k1)
+FLAMBEAU_SPECIAL_VECTOR(scaled_modified_bessel_k0)
+FLAMBEAU_SPECIAL_VECTOR(scaled_modified_bessel_k1)
+FLAMBEAU_SPECIAL_VECTOR(spherical_bessel_j0)
 FLAMBEAU_SPECIAL(airy_ai)
 
 // special_polynomial.cpp: of x and the degree
@@ -67,6 +80,7 @@ FLAMBEAU_SPECIAL2(laguerre_l)
 FLAMBEAU_SPECIAL2(legendre_p)
 
 #undef FLAMBEAU_SPECIAL
+#undef FLAMBEAU_SPECIAL_VECTOR
 #undef FLAMBEAU_SPECIAL2
 
 template <class T>

@@ -7,16 +7,18 @@ namespace {
 
 constexpr double kSqrtHalf = 0.7071067811865476;
 
+typedef Vec<double> V;
+
 template <int N>
-double polynomial(const double (&c)[N], double x) {  // lowest first
-  double r = c[N - 1];
-  for (int i = N - 2; i >= 0; --i) r = r * x + c[i];
+V polynomial(const double (&c)[N], V x) {  // lowest first
+  V r = c[N - 1];
+  for (int i = N - 2; i >= 0; --i) r = fma(r, x, V(c[i]));
   return r;
 }
 
 // The normal quantile of 1/2 + q, with tail = 1/2 - |q| given beside it, which keeps its digits.
 // Wichura, Algorithm AS 241 (PPND16), Applied Statistics 37 (1988), 477-484.
-double quantile(double q, double tail) {
+V quantile(V q, V tail) {
   static constexpr double a[] = {3.3871328727963666080e0, 1.3314166789178437745e2,
                                  1.9715909503065514427e3, 1.3731693765509461125e4,
                                  4.5921953931549871457e4, 6.7265770927008700853e4,
@@ -53,52 +55,72 @@ double quantile(double q, double tail) {
                                  1.84631831751005468180e-5,
                                  1.42151175831644588870e-7,
                                  2.04426310338993978564e-15};
-  if (__builtin_fabs(q) <= 0.425) {
-    const double r = 0.180625 - q * q;
-    return q * polynomial(a, r) / polynomial(b, r);
-  }
-  double r = __builtin_sqrt(-__builtin_log(tail));
-  r = r <= 5 ? polynomial(c, r - 1.6) / polynomial(d, r - 1.6)
-             : polynomial(e, r - 5) / polynomial(f, r - 5);
-  return __builtin_copysign(r, q);
+  const V s = 0.180625 - q * q, middle = q * polynomial(a, s) / polynomial(b, s);
+  const Mask<double> inside = abs(q) <= 0.425;
+  if (all(inside)) return middle;
+  const V r = sqrt(-log(tail)), near = r - 1.6;
+  V outer = polynomial(c, near) / polynomial(d, near);
+  if (any(r > 5)) outer = where(r > 5, polynomial(e, r - 5) / polynomial(f, r - 5), outer);
+  return where(inside, middle, copysign(outer, q));
+}
+
+// Numbers 0 < p < 1 have a quantile r; the ends are infinite.
+V bounded(V p, double low, V r) {
+  const V inf(kInf<double>);
+  return where((p > low) & (p < 1), r, where(p == low, -inf, where(p == 1, inf, kNan<double>)));
+}
+
+// exp(a^2) with the rounding of a^2, which exp magnifies, taken into account.
+V exp_square(V a, double sign) {
+  const V high = from_bits<double>(to_bits(a) & Vec<int64_t>(~int64_t(0x7ffffff)));
+  const V rest = (a - high) * (a + high) * sign;
+  return exp(high * high * sign) * (1 + rest);
+}
+// a exp(a^2) erfc(a) in 1 / a^2 for a >= 6, made like the polynomials of vec_math.h.
+constexpr double k_erfcx_far[] = {
+    0x1.67ab1eb9d2909p+16, -0x1.86b8ec34680edp+14, 0x1.facc804884cb2p+11,  -0x1.2574aca8972cdp+9,
+    0x1.6e0e8482be71dp+6,  -0x1.0a8fc1dc06db3p+4,  0x1.d9eb1d279d93cp+1,   -0x1.0ecf9d541db8ap+0,
+    0x1.b14c2f8591d83p-2,  -0x1.20dd750429985p-2,  0x1.20dd750429b6dp-1};
+
+// exp(a^2) erfc(a) for a >= 1.
+V scaled_tail(V a) {
+  const V far = horner(1 / (a * a), k_erfcx_far) / a;
+  const V near = horner((a - 2) / (a + 2), MathTable<double>::k_erf_large);
+  return where(a > 6, far, near);
+}
+V small_erfc(V x) { return 1 - x * horner(x * x, MathTable<double>::k_erf_small); }
+
+V complement(V x) {  // erfc
+  const V a = where(abs(x) > 30, V(30), abs(x));
+  const V tail = exp_square(a, -1) * scaled_tail(a);
+  return where(abs(x) < 1, small_erfc(x), where(x < 0, 2 - tail, tail));
 }
 
 }  // namespace
 
-double ndtri(double p) {
-  if (!(p > 0 && p < 1))
-    return p == 0 ? -__builtin_inf() : p == 1 ? __builtin_inf() : __builtin_nan("");
-  return quantile(p - 0.5, p < 0.5 ? p : 1 - p);
+V ndtri(V p) { return bounded(p, 0, quantile(p - 0.5, where(p < 0.5, p, 1 - p))); }
+
+V erfinv(V x) {
+  return bounded(x, -1, quantile(x * 0.5, (1 - abs(x)) * 0.5) * kSqrtHalf);
 }
 
-double erfinv(double x) {
-  const double a = __builtin_fabs(x);
-  if (!(a < 1)) return a == 1 ? __builtin_copysign(__builtin_inf(), x) : __builtin_nan("");
-  return quantile(x / 2, (1 - a) / 2) * kSqrtHalf;
+V erfcx(V x) {
+  const V a = where(abs(x) > 27, V(27), abs(x)), e = exp_square(a, 1);
+  const V tail = scaled_tail(abs(x));
+  const V left = where(x < -26.7, V(kInf<double>), 2 * e - tail);
+  return where(abs(x) < 1, e * small_erfc(x), where(x < 0, left, tail));
 }
 
-double erfcx(double x) {
-  if (x > 25) {  // Abramowitz and Stegun 7.1.23
-    const double s = 1 / (2 * x * x);
-    return 0.5641895835477563 / x *
-           (1 - s * (1 - s * (3 - s * (15 - s * (105 - s * (945 - s * 10395))))));
-  }
-  if (x < -26.7) return __builtin_inf();
-  const double s = x * x, rest = __builtin_fma(x, x, -s);  // exp magnifies the rounding of x^2
-  const double e = __builtin_exp(s);
-  return (e + e * rest) * __builtin_erfc(x);
+V ndtr(V x) { return 0.5 * complement(x * -kSqrtHalf); }
+
+V log_ndtr(V x) {
+  const V low = log(scaled_tail(x * -kSqrtHalf) * 0.5) - x * x * 0.5;
+  return where(x < -1.5, low, log1p(complement(x * kSqrtHalf) * -0.5));
 }
 
-double ndtr(double x) { return 0.5 * __builtin_erfc(-x * kSqrtHalf); }
-
-double log_ndtr(double x) {
-  if (x < -1) return __builtin_log(erfcx(-x * kSqrtHalf) / 2) - x * x / 2;
-  return __builtin_log1p(-__builtin_erfc(x * kSqrtHalf) / 2);
-}
-
-double entr(double x) {
-  if (x > 0) return -x * __builtin_log(x);
-  return x == 0 ? 0 : x < 0 ? -__builtin_inf() : x;
+V entr(V x) {
+  const V inf(kInf<double>);
+  return where(x > 0, -x * log(x), where(x == 0, V(0), where(x < 0, -inf, x)));
 }
 
 }  // namespace FLAMBEAU_ISA

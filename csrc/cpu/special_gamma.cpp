@@ -197,22 +197,50 @@ double beta_sample_slope(double x, double a, double b) {
 
 // Shifted up by recurrence to 10, then the asymptotic series (Abramowitz and
 // Stegun 6.3.18, 6.4.12); reflected for negative arguments.
-double digamma(double x) {
-  if (x == 0) return __builtin_copysign(__builtin_inf(), -x);
-  double r = 0;
-  if (x < 0) {
-    if (x == __builtin_trunc(x)) return __builtin_nan("");
-    const double q = x - __builtin_trunc(x);
-    r = -kPi / __builtin_tan(kPi * q);
-    x = 1 - x;
+Vec<double> digamma(Vec<double> x) {
+  using V = Vec<double>;
+  const V whole = trunc(x);
+  const Mask<double> negative = x < 0;
+  V a = where(negative, 1 - x, x), r(0);
+  for (int k = 0; k < 10 && any(a < 10); ++k) {
+    const Mask<double> low = a < 10;
+    r = r - where(low, 1 / a, V(0));
+    a = where(low, a + 1, a);
   }
-  for (; x < 10; x += 1) r -= 1 / x;
-  const double s = 1 / (x * x);
-  const double series =
+  const V s = 1 / (a * a);
+  const V series =
       s * (1.0 / 12 - s * (1.0 / 120 -
                            s * (1.0 / 252 -
-                                s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
-  return r + __builtin_log(x) - 0.5 / x - series;
+                                s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s * (1.0 / 12)))))));
+  r = r + log(a) - 0.5 / a - series;
+  if (any(negative)) {
+    const V turned = where(x == whole, V(kNan<double>), kPi / tan((x - whole) * kPi));
+    r = where(negative, r - turned, r);
+  }
+  return where(x == 0, copysign(V(kInf<double>), -x), r);
+}
+
+// Shifted up to 8, then Stirling's series (Abramowitz and Stegun 6.1.41); reflected below 1/2.
+// Near the zeros at 1 and 2 it has the digits of float only.
+Vec<double> lgamma_for_float(Vec<double> x) {
+  using V = Vec<double>;
+  const Mask<double> low = x < 0.5;
+  V a = where(low, 1 - x, x), product(1);
+  for (int k = 0; k < 8 && any(a < 8); ++k) {
+    const Mask<double> small = a < 8;
+    product = where(small, product * a, product);
+    a = where(small, a + 1, a);
+  }
+  const V inverse = 1 / a, s = inverse * inverse;
+  const V series =
+      1.0 / 12 - s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188))));
+  V r = (a - 0.5) * log(a) - a + 0.9189385332046727 + series * inverse - log(product);
+  if (any(low)) {
+    const V distance = x - round(x);
+    r = where(low, log(kPi / abs(sin(distance * kPi))) - r, r);
+  }
+  r = where((x == 1) | (x == 2), V(0), r);
+  return where(abs(x) == kInf<double>, V(kInf<double>), r);
 }
 
 double trigamma(double x) {

@@ -104,33 +104,41 @@ FLAMBEAU_INLINE Vec<T> power_of_two(Vec<typename Vec<T>::Int> k) {
   return from_bits<T>((k + Vec<typename Vec<T>::Int>(M::kBias)) << M::kMantissa);
 }
 
-// x = k ln2 + r with |r| <= ln2 / 2; gives e^r - 1 and k.
+// x = n ln2 + r with |r| <= ln2 / 2; gives e^r - 1 and n.
 template <class T>
-FLAMBEAU_INLINE Vec<T> expm1_reduced(Vec<T> x, Vec<typename Vec<T>::Int>& k) {
+FLAMBEAU_INLINE Vec<T> expm1_reduced(Vec<T> x, Vec<T>& n) {
   using M = MathTable<T>;
-  const Vec<T> t = fma(x, Vec<T>(kLog2e<T>), Vec<T>(M::kMagic));
-  const Vec<T> n = t - M::kMagic;
-  k = to_bits(t) - to_bits(Vec<T>(M::kMagic));
+  n = fma(x, Vec<T>(kLog2e<T>), Vec<T>(M::kMagic)) - M::kMagic;
   Vec<T> r = fma(n, Vec<T>(-M::k_ln2[0]), x);
   r = fma(n, Vec<T>(-M::k_ln2[1]), r);
   return fma(r * r, horner(r, M::k_exp), r);
 }
 
-// p * 2^k in two steps, so that the result may be subnormal or overflow.
+// p * 2^n for an integer n, in two steps, so that the result may be subnormal or overflow.
+#if defined(__AVX512F__)
+FLAMBEAU_INLINE Vec<float> scale(Vec<float> p, Vec<float> n) {
+  return Vec<float>::Reg(_mm512_maskz_scalef_ps(0xffff, p.v, n.v));
+}
+FLAMBEAU_INLINE Vec<double> scale(Vec<double> p, Vec<double> n) {
+  return Vec<double>::Reg(_mm512_maskz_scalef_pd(0xff, p.v, n.v));
+}
+#else
 template <class T>
-FLAMBEAU_INLINE Vec<T> scale(Vec<T> p, Vec<typename Vec<T>::Int> k) {
-  const auto half = k >> 1;
+FLAMBEAU_INLINE Vec<T> scale(Vec<T> p, Vec<T> n) {
+  using M = MathTable<T>;
+  const auto k = to_bits(n + M::kMagic) - to_bits(Vec<T>(M::kMagic)), half = k >> 1;
   return p * power_of_two<T>(half) * power_of_two<T>(k - half);
 }
+#endif
 
 template <class T>
 FLAMBEAU_INLINE Vec<T> exp(Vec<T> x) {
   using M = MathTable<T>;
   x = where(x > M::kExpMax, M::kExpMax, x);
   x = where(x < M::kExpMin, M::kExpMin, x);
-  Vec<typename Vec<T>::Int> k;
-  const Vec<T> p = expm1_reduced(x, k);
-  return scale(p + 1, k);
+  Vec<T> n;
+  const Vec<T> p = expm1_reduced(x, n);
+  return scale(p + 1, n);
 }
 
 template <class T>
@@ -141,7 +149,7 @@ FLAMBEAU_INLINE Vec<T> exp2(Vec<T> x) {
   const Vec<T> n = round(x);
   const Vec<T> r = (x - n) * static_cast<T>(0.6931471805599453);
   const Vec<T> p = fma(r * r, horner(r, M::k_exp), r) + 1;
-  return scale(p, to_bits(n + M::kMagic) - to_bits(Vec<T>(M::kMagic)));
+  return scale(p, n);
 }
 
 template <class T>
@@ -149,9 +157,9 @@ FLAMBEAU_INLINE Vec<T> expm1(Vec<T> x) {
   using M = MathTable<T>;
   Vec<T> a = where(x > M::kExpMax, M::kExpMax, x);
   a = where(a < M::kExpm1Min, M::kExpm1Min, a);
-  Vec<typename Vec<T>::Int> k;
-  const Vec<T> p = expm1_reduced(a, k);
-  const Vec<T> half = power_of_two<T>(k - 1);  // k reaches the exponent of infinity
+  Vec<T> n;
+  const Vec<T> p = expm1_reduced(a, n);
+  const Vec<T> half = scale(Vec<T>(static_cast<T>(0.5)), n);  // n reaches infinity's exponent
   return where(abs(x) < M::kEpsilon, x, fma(p, half, half - static_cast<T>(0.5)) * 2);
 }
 
@@ -303,53 +311,20 @@ FLAMBEAU_INLINE Vec<float> narrow(DoublePair p) {
   return a;
 }
 
-// Positive finite bases by exp(y log x) in double precision, anything else from the C library.
+// exp(y log |x|) in double precision; what C's pow says of signs and special values.
 FLAMBEAU_INLINE Vec<float> pow(Vec<float> x, Vec<float> y) {
-  const Mask<float> regular = (x > 0) & (x < kInf<float>)&(abs(y) < kInf<float>);
-  if (!all(regular)) [[unlikely]]
-    return map(x, y, [](float a, float b) { return __builtin_powf(a, b); });
-  const DoublePair a = widen(x), b = widen(y);
-  return narrow({exp(log(a.lo) * b.lo), exp(log(a.hi) * b.hi)});
+  using V = Vec<float>;
+  const V a = abs(x), half = y * 0.5f;
+  const DoublePair base = widen(a), power = widen(y);
+  V r = narrow({exp(log(base.lo) * power.lo), exp(log(base.hi) * power.hi)});
+  const Mask<float> whole = trunc(y) == y, odd = whole & (trunc(half) != half);
+  r = where(odd & Mask<float>{to_bits(x).v < 0}, -r, r);
+  r = where((x < 0) & !whole & (a < kInf<float>), V(kNan<float>), r);
+  return where((y == 0) | (x == 1) | ((a == 1) & (abs(y) == kInf<float>)), V(1), r);
 }
 FLAMBEAU_INLINE Vec<double> pow(Vec<double> x, Vec<double> y) {
   return map(x, y, [](double a, double b) { return __builtin_pow(a, b); });
 }
-
-// Lane by lane from the C library.
-#define FLAMBEAU_LIBM(name)                                              \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                        \
-    return map(a, [](float x) { return __builtin_##name##f(x); });       \
-  }                                                                      \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> a) {                      \
-    return map(a, [](double x) { return __builtin_##name(x); });         \
-  }                                                                      \
-  FLAMBEAU_INLINE float name(float x) { return __builtin_##name##f(x); } \
-  FLAMBEAU_INLINE double name(double x) { return __builtin_##name(x); }
-FLAMBEAU_LIBM(tan)
-FLAMBEAU_LIBM(asin)
-FLAMBEAU_LIBM(acos)
-FLAMBEAU_LIBM(atan)
-FLAMBEAU_LIBM(sinh)
-FLAMBEAU_LIBM(cosh)
-FLAMBEAU_LIBM(asinh)
-FLAMBEAU_LIBM(acosh)
-FLAMBEAU_LIBM(atanh)
-FLAMBEAU_LIBM(erfc)
-#undef FLAMBEAU_LIBM
-#define FLAMBEAU_LIBM2(name)                                                         \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> a, Vec<float> b) {                      \
-    return map(a, b, [](float x, float y) { return __builtin_##name##f(x, y); });    \
-  }                                                                                  \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> a, Vec<double> b) {                   \
-    return map(a, b, [](double x, double y) { return __builtin_##name(x, y); });     \
-  }                                                                                  \
-  FLAMBEAU_INLINE float name(float x, float y) { return __builtin_##name##f(x, y); } \
-  FLAMBEAU_INLINE double name(double x, double y) { return __builtin_##name(x, y); }
-FLAMBEAU_LIBM2(atan2)
-FLAMBEAU_LIBM2(hypot)
-FLAMBEAU_LIBM2(fmod)
-FLAMBEAU_LIBM2(nextafter)
-#undef FLAMBEAU_LIBM2
 
 FLAMBEAU_INLINE float lgamma(float x) {
   int sign;
@@ -386,3 +361,5 @@ FLAMBEAU_INLINE double pow(double x, double y) { return __builtin_pow(x, y); }
 
 }  // namespace FLAMBEAU_ISA
 }  // namespace flambeau
+
+#include "vec_trig.h"  // tan, asin, sinh, atan2, hypot, ...

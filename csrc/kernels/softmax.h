@@ -5,7 +5,8 @@
 namespace flambeau {
 
 struct SoftmaxArgs {
-  bool logarithm, f64;
+  bool logarithm;
+  DType dtype;  // float32 or float64; of rows (inner is 1) float16 and bfloat16 too
   const void* x;  // in the backward pass: the result y
   const void* g;  // null in the forward pass
   void* out;

@@ -1,9 +1,11 @@
-// Padding: the inside is copied once, then the edges are filled, or copied from the inside line by
-// line. The gradient of constant padding is padding by the negative; that of the other modes adds
-// the lines of the edges to where they came from.
+// Padding: every line of the result is a line of the input with its edges filled, or made of it.
+// The gradient of constant padding is padding by the negative; that of the other modes adds the
+// lines of the edges to where they came from.
 #include <algorithm>
+#include <cstring>
 
 #include "../op.h"
+#include "../parallel.h"
 
 namespace flambeau {
 namespace {
@@ -37,17 +39,131 @@ Tensor narrowed(const Tensor& t, size_t d, int64_t start, int64_t n) {
   return t.as_strided_raw(sizes, t.strides(), t->offset + start * t.strides()[d]);
 }
 
-// The parts of two tensors that show the same numbers: what of x stays, and where in y it goes.
-std::pair<Tensor, Tensor> inside(const Tensor& x, const Tensor& y, const std::vector<Side>& sides) {
-  Tensor from = x, to = y;
-  for (size_t d = 0; d < sides.size(); ++d) {
-    const auto [before, after] = sides[d];
-    const int64_t start = std::max<int64_t>(-before, 0);
-    const int64_t n = x.sizes()[d] - start - std::max<int64_t>(-after, 0);
-    from = narrowed(from, d, start, n);
-    to = narrowed(to, d, std::max<int64_t>(before, 0), n);
+// What stands beyond the input.
+enum class Edge : int64_t { reflect, replicate, circular, constant };
+
+// Which line of the inside [0, n) stands at i; -1: none, where the edge is constant.
+int64_t source(Edge mode, int64_t i, int64_t n) {
+  if (i >= 0 && i < n) return i;
+  if (mode == Edge::constant) return -1;
+  if (mode == Edge::replicate) return i < 0 ? 0 : n - 1;
+  if (mode == Edge::circular) return i < 0 ? i + n : i - n;
+  return i < 0 ? -i : 2 * (n - 1) - i;
+}
+
+// Lines along the last dimension that is padded, of `item` bytes for each place.
+struct Lines {
+  char* out;
+  const char* in;
+  const char* value;  // of an item, where the edge is constant
+  Edge mode;
+  std::vector<int64_t> sizes;  // of the input's dimensions down to the lines' own
+  std::vector<Side> sides;
+  int64_t item;
+
+  int64_t padded(size_t d) const { return sizes[d] + sides[d].before + sides[d].after; }
+
+  // n items, of T or of so many bytes.
+  template <class T>
+  void move(char* to, const char* from, int64_t n) const {
+    if (sizeof(T) == 1 || n * item > 512) {
+      std::memcpy(to, from, static_cast<size_t>(n * item));
+      return;
+    }
+    T* out = reinterpret_cast<T*>(to);
+    const T* in = reinterpret_cast<const T*>(from);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = in[i];
   }
-  return {from, to};
+  template <class T>
+  void line(char* to, const char* from) const {  // from: null for a line of the edge
+    const size_t last = sizes.size() - 1;
+    const auto [before, after] = sides[last];
+    const int64_t n = sizes[last], start = std::max<int64_t>(-before, 0), end = n + after;
+    const auto edge = [&](int64_t i) {
+      const int64_t at = from ? source(mode, i, n) : -1;
+      move<T>(to + (i + before) * item, at < 0 ? value : from + at * item, 1);
+    };
+    const int64_t stop = from ? 0 : end;
+    for (int64_t i = -before; i < stop; ++i) edge(i);
+    if (!from) return;
+    const int64_t kept = std::min(n, end) - start;
+    if (kept > 0) move<T>(to + (start + before) * item, from + start * item, kept);
+    for (int64_t i = n; i < end; ++i) edge(i);
+  }
+  // Where the line with these indices of the dimensions [0, d) comes from, or -1.
+  int64_t origin(const int64_t* index, size_t d) const {
+    int64_t at = 0;
+    for (size_t k = 0; k < d && at >= 0; ++k) {
+      const int64_t from = source(mode, index[k] - sides[k].before, sizes[k]);
+      at = from < 0 ? -1 : at * sizes[k] + from;
+    }
+    return at;
+  }
+  template <class T>
+  void range(int64_t begin, int64_t end) const {
+    const size_t last = sizes.size() - 1;
+    std::vector<int64_t> index(last + 1);
+    int64_t rest = begin;
+    for (size_t d = last; d-- > 0; rest /= padded(d)) index[d] = rest % padded(d);
+    int64_t plane = last ? origin(index.data(), last - 1) : 0;
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t at = plane;
+      if (last && plane >= 0) {
+        at = source(mode, index[last - 1] - sides[last - 1].before, sizes[last - 1]);
+        if (at >= 0) at += plane * sizes[last - 1];
+      }
+      line<T>(out + i * padded(last) * item, at < 0 ? nullptr : in + at * sizes[last] * item);
+      if (!last || ++index[last - 1] < padded(last - 1)) continue;
+      index[last - 1] = 0;
+      for (size_t d = last - 1; d-- > 0 && ++index[d] == padded(d);) index[d] = 0;
+      plane = origin(index.data(), last - 1);
+    }
+  }
+  void run() const {
+    int64_t lines = 1;
+    for (size_t d = 0; d + 1 < sizes.size(); ++d) lines *= padded(d);
+    const int64_t grain = 131072 / (padded(sizes.size() - 1) * item + 1) + 1;
+    parallel_for(0, lines, grain, [&](int64_t begin, int64_t end) {
+      switch (item) {
+        case 2: return range<uint16_t>(begin, end);
+        case 4: return range<uint32_t>(begin, end);
+        case 8: return range<uint64_t>(begin, end);
+        default: return range<uint8_t>(begin, end);
+      }
+    });
+  }
+};
+
+// out: the input between its edges. Both lie in the order of empty_of().
+void pad_lines(const Tensor& out, const Tensor& input, const std::vector<Side>& sides, Edge mode,
+               const Scalar& value) {
+  const size_t n = sides.size();
+  const bool last = !out.is_contiguous();  // channels last: those lie behind the rest
+  const Tensor x = last || input.is_contiguous() ? input : input.contiguous_raw();
+  Lines l{static_cast<char*>(out.data()), static_cast<const char*>(x.data()), nullptr, mode, {}, {},
+          static_cast<int64_t>(itemsize(x.dtype()))};
+  const auto free = [](const Side& s) { return !s.before && !s.after; };
+  for (size_t k = 0; k < n; ++k) {
+    const size_t d = !last || k == 0 ? k : k + 1 < n ? k + 1 : 1;
+    if (!l.sides.empty() && free(l.sides.back()) && free(sides[d])) {
+      l.sizes.back() *= x.sizes()[d];
+      continue;
+    }
+    l.sizes.push_back(x.sizes()[d]);
+    l.sides.push_back(sides[d]);
+  }
+  while (l.sizes.size() > 1 && free(l.sides.back())) {
+    l.item *= l.sizes.back();
+    l.sizes.pop_back();
+    l.sides.pop_back();
+  }
+  const Tensor edge = empty(Ints{l.item / static_cast<int64_t>(itemsize(x.dtype()))}, x.options());
+  if (mode == Edge::constant) {
+    fill(edge, value);
+    l.value = static_cast<const char*>(edge.data());
+  }
+  l.run();
 }
 
 Tensor constant_pad(const Tensor& input, const Ints& pad, const Scalar& value) {
@@ -64,13 +180,10 @@ Tensor constant_pad(const Tensor& input, const Ints& pad, const Scalar& value) {
   }
   Tensor out = empty_of(input, sizes);
   if (out.is_meta() || !out.numel()) return out;
-  for (size_t d = 0; d < sides.size(); ++d) {
-    const auto [before, after] = sides[d];
-    if (before > 0) fill(narrowed(out, d, 0, before), value);
-    if (after > 0) fill(narrowed(out, d, sizes[d] - after, after), value);
-  }
-  const auto [from, to] = inside(input, out, sides);
-  if (from.numel()) copy(to, from);
+  if (input.dim() == 0)
+    copy(out, input);
+  else
+    pad_lines(out, input, sides, Edge::constant, value);
   return out;
 }
 
@@ -82,15 +195,6 @@ void constant_pad_back(Backward& b) {
 }
 
 // -- edges made of the inside --------------------------------------------------------------------
-enum class Edge : int64_t { reflect, replicate, circular };
-
-// Which line of the inside [0, n) stands at i, outside of it.
-int64_t source(Edge mode, int64_t i, int64_t n) {
-  if (mode == Edge::replicate) return i < 0 ? 0 : n - 1;
-  if (mode == Edge::circular) return i < 0 ? i + n : i - n;
-  return i < 0 ? -i : 2 * (n - 1) - i;
-}
-
 void check_edges(const Ints& sizes, const std::vector<Side>& sides, Edge mode) {
   for (size_t d = 0; d < sides.size(); ++d) {
     const auto [before, after] = sides[d];
@@ -128,10 +232,10 @@ Tensor pad_edges(const Tensor& input, const Ints& pad, int64_t mode) {
   for (size_t d = 0; d < sides.size(); ++d) sizes[d] += sides[d].before + sides[d].after;
   Tensor out = empty_of(input, sizes);
   if (out.is_meta() || !out.numel()) return out;
-  copy(inside(input, out, sides).second, input);
-  for (size_t d = sides.size(); d-- > 0;)
-    each_edge(out, inner, sides, static_cast<Edge>(mode), d,
-              [](const Tensor& to, const Tensor& from) { copy(to, from); });
+  if (input.dim() == 0)
+    copy(out, input);
+  else
+    pad_lines(out, input, sides, static_cast<Edge>(mode), 0.0);
   return out;
 }
 
@@ -149,7 +253,9 @@ Tensor fold_edges(const Tensor& grad, const Ints& pad, int64_t mode) {
   for (size_t d = 0; d < sides.size(); ++d)
     each_edge(sums, sizes, sides, static_cast<Edge>(mode), d,
               [](const Tensor& from, const Tensor& to) { add.inplace(to, from); });
-  copy(out, inside(out, sums, sides).second);
+  Tensor inside = sums;
+  for (size_t d = 0; d < sides.size(); ++d) inside = narrowed(inside, d, sides[d].before, sizes[d]);
+  copy(out, inside);
   return out;
 }
 

@@ -164,6 +164,15 @@ Tensor div_mode(const Value& x, const Value& z, const std::optional<std::string>
   return trunc(x, z);
 }
 
+// f(x, numbers...), or f_ of the same.
+template <bool in_place, class... A>
+Tensor run(const OpCall& f, const Tensor& x, A&&... a) {
+  if constexpr (!in_place) return f(x, std::forward<A>(a)...);
+  f.inplace(x, std::forward<A>(a)...);
+  return x;
+}
+
+template <bool in_place>
 Tensor clamp(const Tensor& x, const Value& low, const Value& high) {
   static const OpCall both("_clamp"), least("_clamp_min"), most("_clamp_max"),
       both_t("_clamp_tensor"), least_t("_clamp_min_tensor"), most_t("_clamp_max_tensor");
@@ -176,17 +185,23 @@ Tensor clamp(const Tensor& x, const Value& low, const Value& high) {
     return v.as_scalar().kind > (x.dtype() == DType::boolean ? Scalar::boolean : Scalar::integer);
   };
   if (low.is_tensor() || high.is_tensor() || widens(low) || widens(high)) {
-    if (high.is_none()) return least_t(x, low);
-    if (low.is_none()) return most_t(x, high);
-    return both_t(x, low, high);
+    if (high.is_none()) return run<in_place>(least_t, x, low);
+    if (low.is_none()) return run<in_place>(most_t, x, high);
+    return run<in_place>(both_t, x, low, high);
   }
-  if (high.is_none()) return least(x, low);
-  if (low.is_none()) return most(x, high);
-  return both(x, low, high);
+  if (high.is_none()) return run<in_place>(least, x, low);
+  if (low.is_none()) return run<in_place>(most, x, high);
+  return run<in_place>(both, x, low, high);
 }
 
-Tensor clamp_min(const Tensor& x, const Value& low) { return clamp(x, low, Value()); }
-Tensor clamp_max(const Tensor& x, const Value& high) { return clamp(x, Value(), high); }
+template <bool in_place>
+Tensor clamp_min(const Tensor& x, const Value& low) {
+  return clamp<in_place>(x, low, Value());
+}
+template <bool in_place>
+Tensor clamp_max(const Tensor& x, const Value& high) {
+  return clamp<in_place>(x, Value(), high);
+}
 
 Tensor gelu(const Tensor& x, const std::string& approximate) {
   static const OpCall exact("_gelu"), fast("_gelu_tanh");
@@ -202,6 +217,12 @@ Tensor round(const Tensor& x, int64_t decimals) {
   double ten = 1;
   for (int64_t i = 0; i < std::abs(decimals); ++i) ten *= 10;
   return decimals > 0 ? nearest(x * ten) / ten : nearest(x / ten) * ten;
+}
+
+Tensor round_(const Tensor& x, int64_t decimals) {
+  static const OpCall nearest("_round"), assign("copy_");
+  decimals ? assign.inplace(x, round(x, decimals)) : nearest.inplace(x);
+  return x;
 }
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
@@ -310,27 +331,45 @@ FLAMBEAU_OPS({
      .flags = kInplace,
      .alias = "_div_floor"},
     {.schema = "clamp(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor",
-     .forward = native<clamp>,
-     .flags = kChoice | kNumbers,
+     .forward = native<clamp<false>>,
+     .flags = kComposite | kNumbers,
      .doc = "input kept between min and max, either of which may be None."},
+    {.schema = "clamp_(Tensor(a!) input, Tensor? min=None, Tensor? max=None) -> Tensor(a!)",
+     .forward = native<clamp<true>>,
+     .flags = kComposite | kNumbers,
+     .doc = "clamp() in place."},
     {.schema = "clip(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor",
      .alias = "clamp"},
+    {.schema = "clip_(Tensor(a!) input, Tensor? min=None, Tensor? max=None) -> Tensor(a!)",
+     .alias = "clamp_"},
     {.schema = "clamp_min(Tensor input, Tensor min) -> Tensor",
-     .forward = native<clamp_min>,
-     .flags = kChoice | kNumbers,
+     .forward = native<clamp_min<false>>,
+     .flags = kComposite | kNumbers,
      .doc = "input, but at least min."},
+    {.schema = "clamp_min_(Tensor(a!) input, Tensor min) -> Tensor(a!)",
+     .forward = native<clamp_min<true>>,
+     .flags = kComposite | kNumbers,
+     .doc = "clamp_min() in place."},
     {.schema = "clamp_max(Tensor input, Tensor max) -> Tensor",
-     .forward = native<clamp_max>,
-     .flags = kChoice | kNumbers,
+     .forward = native<clamp_max<false>>,
+     .flags = kComposite | kNumbers,
      .doc = "input, but at most max."},
+    {.schema = "clamp_max_(Tensor(a!) input, Tensor max) -> Tensor(a!)",
+     .forward = native<clamp_max<true>>,
+     .flags = kComposite | kNumbers,
+     .doc = "clamp_max() in place."},
     {.schema = "nn.functional.gelu(Tensor input, *, str approximate=\"none\") -> Tensor",
      .forward = native<gelu>,
      .flags = kComposite,
      .doc = "x times the normal distribution function of x; approximate='tanh' for the fast form."},
     {.schema = "round(Tensor input, *, int decimals=0) -> Tensor",
      .forward = native<round>,
-     .flags = kChoice,
+     .flags = kComposite,
      .doc = "Nearest number of so many decimals, halves to the even one."},
+    {.schema = "round_(Tensor(a!) input, *, int decimals=0) -> Tensor(a!)",
+     .forward = native<round_>,
+     .flags = kComposite,
+     .doc = "round() in place."},
     {.schema = "logit(Tensor input, float? eps=None) -> Tensor",
      .forward = native<logit>,
      .flags = kChoice,

@@ -53,21 +53,32 @@ struct Folded {
   Tensor x;
   int64_t outer = 1, n = 1, inner = 1;
 };
+// The last dimensions that are reduced and lie side by side, of those that are reduced at all.
+uint64_t last_group(const Tensor& x, uint64_t bits) {
+  uint64_t group = 0;
+  for (int64_t d = x.dim() - 1; d >= 0; --d) {
+    if (x.sizes()[d] == 1) continue;
+    if (bits >> d & 1)
+      group |= uint64_t(1) << d;
+    else if (group)
+      break;
+  }
+  return group;
+}
+bool lie_together(const Tensor& x, uint64_t bits) {
+  for (int64_t d = 0; d < x.dim(); ++d)
+    if (x.sizes()[d] == 1) bits &= ~(uint64_t(1) << d);
+  return x.is_contiguous() && last_group(x, bits) == bits;
+}
 Folded fold_dims(const Tensor& x, uint64_t bits) {
   Folded f;
-  int64_t first = -1, last = -1;
-  for (int64_t d = 0; d < x.dim(); ++d)
-    if (bits >> d & 1 && x.sizes()[d] != 1) {
-      if (first < 0) first = d;
-      last = d;
-    }
-  bool together = x.is_contiguous();
-  for (int64_t d = first; together && d >= 0 && d <= last; ++d)
-    together = (bits >> d & 1) || x.sizes()[d] == 1;
-  if (together) {
+  if (lie_together(x, bits)) {
+    const uint64_t group = last_group(x, bits);
+    bool before = group != 0;
     for (int64_t d = 0; d < x.dim(); ++d) {
-      int64_t s = x.sizes()[d];
-      (first < 0 || d < first ? f.outer : d <= last ? f.n : f.inner) *= s;
+      const bool in = group >> d & 1;
+      before = before && !in;
+      (in ? f.n : before || !group ? f.outer : f.inner) *= x.sizes()[d];
     }
     f.x = x;
     return f;
@@ -84,22 +95,79 @@ Folded fold_dims(const Tensor& x, uint64_t bits) {
   return f;
 }
 
+// Dense x with its dimensions in the order of its memory, the bits with them, where those that stay
+// are in order; else x as it is. A sum does not ask in which order its terms come.
+Tensor in_memory_order(const Tensor& x, uint64_t& bits) {
+  if (x.is_contiguous() || x.numel() == 0 || !is_dense(x)) return x;
+  std::vector<int64_t> order;
+  for (int64_t d = 0; d < x.dim(); ++d) order.push_back(d);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return x.strides()[a] > x.strides()[b]; });
+  Ints sizes, strides;
+  uint64_t moved = 0;
+  int64_t kept = -1;
+  for (size_t k = 0; k < order.size(); ++k) {
+    const int64_t d = order[k];
+    sizes.push_back(x.sizes()[d]);
+    strides.push_back(x.strides()[d]);
+    if (bits >> d & 1) {
+      moved |= uint64_t(1) << k;
+    } else if (x.sizes()[d] != 1) {
+      if (d < kept) return x;
+      kept = d;
+    }
+  }
+  bits = moved;
+  return x.as_strided_raw(sizes, strides, x->offset);
+}
+
+// What combines the results of reductions of one kind.
+Reduction combined(Reduction kind) {
+  switch (kind) {
+    case Reduction::sum_squares:
+    case Reduction::sum_abs:
+    case Reduction::count_nonzero: return Reduction::sum;
+    default: return kind;
+  }
+}
+
+// x reduced to the shape of out, contiguous and of the compute type. Where the dimensions do not
+// lie side by side, those behind the others come first, and what is left of them after.
+void reduce_into(const Tensor& out, Tensor x, Reduction kind, uint64_t bits, Compute compute,
+                 const Tensor* center) {
+  if (!center) x = in_memory_order(x, bits);
+  if (!center && x.is_contiguous() && !lie_together(x, bits)) {
+    const uint64_t group = last_group(x, bits);
+    const Tensor part = empty(reduced_sizes(x, group, true), out.options());
+    reduce_into(part, x, kind, group, compute, nullptr);
+    return reduce_into(out, part, combined(kind), bits & ~group, compute, nullptr);
+  }
+  const Folded f = fold_dims(x, bits);
+  const Tensor c = center ? center->to_raw(DType::float64).contiguous_raw() : Tensor();
+  ReduceArgs a{kind,    compute, f.x.dtype(), static_cast<const char*>(f.x.data()), out.data(),
+               f.outer, f.n,     f.inner,     center ? c.data<double>() : nullptr};
+  if (compute == Compute::c128 && kind == Reduction::sum && is_complex(a.dtype)) {
+    // Both parts by themselves, as two columns.
+    const bool single = out.dtype() == DType::complex64;
+    a.compute = single ? Compute::f32 : Compute::f64;
+    a.dtype = a.dtype == DType::complex64 ? DType::float32 : DType::float64;
+    a.inner *= 2;
+  }
+  reduce_kernel(x.device_type(), a);
+}
+
 // The reduction in the compute type of `in`, then in dtype `result`.
 Tensor reduce(const Tensor& x, Reduction kind, uint64_t bits, bool keepdim, DType in, DType result,
               const Tensor* center = nullptr) {
   Compute compute = compute_of(in);
   Ints sizes = reduced_sizes(x, bits, keepdim);
-  Tensor out = empty(sizes, {memory_of(compute), x.device()});
+  const bool narrow = kind == Reduction::sum && in == DType::complex64 && x.dtype() == in;
+  Tensor out = empty(sizes, {narrow ? in : memory_of(compute), x.device()});
   if (out.numel() && !x.is_meta()) {
-    if (reduced_count(x, bits) == 0) {
+    if (reduced_count(x, bits) == 0)
       fill(out, kind == Reduction::prod || kind == Reduction::all ? 1 : 0);
-    } else {
-      Folded f = fold_dims(x, bits);
-      Tensor c = center ? center->to_raw(DType::float64).contiguous_raw() : Tensor();
-      ReduceArgs a{kind,    compute, f.x.dtype(), static_cast<const char*>(f.x.data()), out.data(),
-                   f.outer, f.n,     f.inner,     center ? c.data<double>() : nullptr};
-      reduce_kernel(x.device_type(), a);
-    }
+    else
+      reduce_into(out, x, kind, bits, compute, center);
   }
   return out.to_raw(result);
 }

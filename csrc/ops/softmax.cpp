@@ -6,20 +6,22 @@
 namespace flambeau {
 namespace {
 
-// The kernel over dim, in float32 or float64; other types are converted there and back.
+// The kernel over dim; types and orders that it does not take are converted there and back.
 Tensor run(const Tensor& input, const Tensor* grad, int64_t dim, bool logarithm) {
   const char* op = logarithm ? "log_softmax" : "softmax";
   check(is_floating(input.dtype()), "\"", op, "\" not implemented for '", input.dtype(), "'");
-  DType t = input.dtype() == DType::float64 ? DType::float64 : DType::float32;
-  Tensor x = input.to_raw(t).contiguous_raw(),
-         g = grad ? grad->to_raw(t).contiguous_raw() : Tensor();
-  dim = wrap_dim(dim, x.dim());
+  dim = wrap_dim(dim, input.dim());
+  SoftmaxArgs a{logarithm, input.dtype(), nullptr, nullptr, nullptr, 1, 1, 1};
+  for (int64_t d = 0; d < input.dim(); ++d)
+    (d < dim ? a.outer : d == dim ? a.n : a.inner) *= input.sizes()[d];
+  if (itemsize(a.dtype) < 4 && (a.inner != 1 || itemsize(a.dtype) == 1)) a.dtype = DType::float32;
+  Tensor x = input.to_raw(a.dtype).contiguous_raw(),
+         g = grad ? grad->to_raw(a.dtype).contiguous_raw() : Tensor();
   Tensor out = empty(x.sizes(), x.options());
   if (out.numel() && !x.is_meta()) {
-    SoftmaxArgs a{
-        logarithm, t == DType::float64, x.data(), grad ? g.data() : nullptr, out.data(), 1, 1, 1};
-    for (int64_t d = 0; d < x.dim(); ++d)
-      (d < dim ? a.outer : d == dim ? a.n : a.inner) *= x.sizes()[d];
+    a.x = x.data();
+    a.g = grad ? g.data() : nullptr;
+    a.out = out.data();
     softmax_kernel(x.device_type(), a);
   }
   return out.to_raw(input.dtype());

@@ -20,7 +20,7 @@ def trace(input):
 
 
 def _no_nan(input):
-    return input.masked_fill(input.isnan(), 0)
+    return flambeau.where(input.isnan(), 0.0, input)
 
 
 @op(

@@ -1,0 +1,202 @@
+"""Pointwise operators: every dtype, number and broadcast against NumPy, functions against libm."""
+
+import math
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+RNG = np.random.default_rng(5)
+SHAPES = [((67, 33), (67, 33)), ((67, 33), (33,)), ((67, 1), (67, 33)), ((5, 4), (5, 4))]
+INTEGERS = ["uint8", "int8", "int16", "int32", "int64"]
+
+
+def integers(dtype, *shape):
+    info = np.iinfo(dtype)
+    low, high = max(info.min, -300), min(info.max, 300)
+    return RNG.integers(low, high + 1, shape).astype(dtype)
+
+
+def same(got, wanted):
+    wanted = np.asarray(wanted)
+    assert got.shape == wanted.shape and got.numpy().dtype == wanted.dtype
+    np.testing.assert_array_equal(got.numpy(), wanted)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "bool"])
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_integers_and_bools(dtype, shapes):
+    if dtype == "bool":
+        x, z = (RNG.random(s) < 0.5 for s in shapes)
+        names = ["logical_and", "logical_or", "logical_xor", "bitwise_and", "maximum", "not_equal"]
+    else:
+        x, z = (integers(dtype, *s) for s in shapes)
+        names = ["add", "subtract", "multiply", "maximum", "minimum", "bitwise_and", "bitwise_or"]
+        names += ["bitwise_xor", "equal", "less", "greater_equal", "logical_and", "logical_xor"]
+    a, b = torch.from_numpy(x), torch.from_numpy(z)
+    for name in names:
+        f = {"equal": torch.eq, "not_equal": torch.ne, "greater_equal": torch.ge}
+        f = f.get(name) or getattr(torch, name)
+        same(f(a, b), getattr(np, name)(x, z))
+    same(torch.logical_not(a), np.logical_not(x))
+    same(~a, ~x)
+    if x.shape == (67, 33):
+        same(a[:, ::2] == a[:, 1::2][:, :1], x[:, ::2] == x[:, 1:2])
+    if dtype != "bool":
+        same(a.abs(), np.abs(x))
+        same(torch.sign(a), np.sign(x))
+        same(-a, -x)
+        same(torch.add(a, b, alpha=3), x + np.array(3, dtype) * z)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_numbers_that_the_type_does_not_hold(dtype):
+    x = integers(dtype, 100)
+    a, wide = torch.from_numpy(x), x.astype("int64")
+    same(a + 1000, (wide + 1000).astype(dtype))
+    for number in (3, 70000, -70000):
+        same(a == number, wide == number)
+        same(a < number, wide < number)
+    low, high = (20, 60) if dtype == "uint8" else (-20, 60)
+    same(a.clamp(low, high), x.clip(low, high))
+    same(a.clone().clamp_(low, high), x.clip(low, high))
+
+
+def test_a_bool_is_compared_with_numbers_as_a_number():
+    x = torch.tensor([True, False] * 50)
+    assert not (x == 2).any() and (x < 2).all()
+    assert (x == 1).tolist() == x.tolist()
+
+
+def test_bools_of_any_byte():
+    x = torch.tensor([0, 1, 2, 255] * 20, dtype=torch.uint8).view(torch.bool)
+    y = torch.ones(80, dtype=torch.bool)
+    wanted = [False, True, True, True] * 20
+    for got in (x & y, x == y, x | x, ~~x, ~(x ^ y)):
+        assert got.tolist() == wanted and set(got.view(torch.uint8).tolist()) <= {0, 1}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "float16", "float64", "bool"])
+def test_where_moves_bits(dtype):
+    x, z = (RNG.integers(0, 2, (40, 30)).astype(dtype) for _ in range(2))
+    m = RNG.random((40, 30)) < 0.5
+    a, b, c = map(torch.from_numpy, (x, z, m))
+    same(torch.where(c, a, b), np.where(m, x, z))
+    same(torch.where(c[:, :1], a, b[:1]), np.where(m[:, :1], x, z[:1]))
+    same(torch.where(c[3], a[:, :1], b), np.where(m[3], x[:, :1], z))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers(dtype):
+    x, z = (
+        (RNG.standard_normal((50, 21)) + 1j * RNG.standard_normal((50, 21))).astype(dtype)
+        for _ in range(2)
+    )
+    a, b = torch.from_numpy(x), torch.from_numpy(z)
+    tolerance = 1e-6 if dtype == "complex64" else 1e-14
+    for got, wanted in [
+        (a + b, x + z),
+        (a - b[0], x - z[0]),
+        (a * b, x * z),
+        (a * b[:, :1], x * z[:, :1]),
+        (a * 2j, x * 2j),
+        (a / b, x / z),
+        (-a, -x),
+        (a.conj().resolve_conj(), x.conj()),
+        (a.abs(), np.abs(x)),
+        (a.angle(), np.angle(x)),
+        (a.sum(0), x.sum(0)),
+        (a.sum(), x.sum()),
+        (a.mean(1), x.mean(1)),
+    ]:
+        assert got.numpy().dtype == np.asarray(wanted).dtype
+        np.testing.assert_allclose(got.numpy(), wanted, rtol=10 * tolerance, atol=50 * tolerance)
+    inf = torch.full((20,), complex(math.inf, 0), dtype=a.dtype)
+    assert (inf * complex(1, 1)).abs().isinf().all()
+
+
+FUNCTIONS = {
+    "tan": (-30, 30), "asin": (-1, 1), "acos": (-1, 1), "atan": (-9, 9), "sinh": (-80, 80),
+    "cosh": (-80, 80), "asinh": (-99, 99), "acosh": (1, 99), "atanh": (-0.99, 0.99),
+    "erfc": (-3, 9), "exp": (-80, 80), "expm1": (-9, 80), "lgamma": (0.1, 90),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name):
+    x = RNG.uniform(*FUNCTIONS[name], 3000)
+    f = getattr(math, name)
+    got = getattr(torch, name)(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(got, [f(v) for v in x], rtol=2e-15, atol=2e-15)
+    x = x.astype("float32")
+    got = getattr(torch, name)(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(got, [f(v) for v in x.tolist()], rtol=2e-7, atol=1e-44)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_edges_of_functions(dtype):
+    inf, nan = math.inf, math.nan
+    x = torch.tensor([0.0, -0.0, inf, -inf, nan], dtype=dtype)
+    half = math.pi / 2
+    for name, wanted in {
+        "atan": [0.0, -0.0, half, -half, nan],
+        "sinh": [0.0, -0.0, inf, -inf, nan],
+        "cosh": [1.0, 1.0, inf, inf, nan],
+        "asinh": [0.0, -0.0, inf, -inf, nan],
+        "asin": [0.0, -0.0, nan, nan, nan],
+        "erfc": [1.0, 1.0, 0.0, 2.0, nan],
+        "atanh": [0.0, -0.0, nan, nan, nan],
+    }.items():
+        got = getattr(torch, name)(x)
+        np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-7)
+        assert got.signbit()[:2].tolist() == [math.copysign(1, w) < 0 for w in wanted[:2]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["atan2", "hypot", "fmod", "pow", "nextafter"])
+def test_functions_of_two(name, dtype):
+    edges = np.array([0, -0.0, 1, -1, 2, -3, 0.5, np.inf, -np.inf, np.nan, 1e30, 1e-30, 7.5])
+    x, z = (np.concatenate([RNG.standard_normal(2000) * 8, e]) for e in
+            (np.repeat(edges, edges.size), np.tile(edges, edges.size)))  # fmt: skip
+    x, z = x.astype(dtype), z.astype(dtype)
+    f = {"atan2": np.arctan2, "pow": np.power}.get(name) or getattr(np, name)
+    with np.errstate(all="ignore"):
+        wanted = f(x, z) if name == "nextafter" else f(x.astype("float64"), z.astype("float64"))
+        wanted = wanted.astype(dtype)
+    got = getattr(torch, name)(torch.from_numpy(x), torch.from_numpy(z)).numpy()
+    rtol = {"fmod": 0, "nextafter": 0}.get(name, 2e-7 if dtype == "float32" else 2e-15)
+    np.testing.assert_allclose(got, wanted, rtol=rtol)
+
+
+def test_powers_of_one_change_nothing():
+    x = torch.tensor([-2.0, -0.0, 3.5])
+    assert torch.equal(x**1, x) and torch.equal(x.clone().pow_(1), x)
+
+
+def test_clamp_and_round_in_place():
+    x = torch.linspace(-2, 2, 9)
+    y, data = x.clone(), x.data_ptr()
+    assert y.clamp_(-1, 1) is y and torch.equal(y, x.clamp(-1, 1))
+    assert torch.equal(x.clone().clamp_min_(0.5), x.clamp(min=0.5))
+    assert torch.equal(x.clone().clamp_max_(0.5), x.clamp(max=0.5))
+    assert torch.equal(x.clone().clip_(min=x.flip(0)), x.clip(min=x.flip(0)))
+    assert torch.equal(x.clone().round_(), x.round()) and x.data_ptr() == data
+    assert torch.equal((x * 0.3).round_(decimals=1), (x * 0.3).round(decimals=1))
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        torch.arange(3).clamp_(0.5, 1.5)
+    w = x.clone().requires_grad_()
+    (w * 1).clamp_(-1, 1).sum().backward()
+    assert w.grad.tolist() == [0, 0, 1, 1, 1, 1, 1, 0, 0]
+    with pytest.raises(RuntimeError, match="leaf"):
+        w.clamp_(0, 1)
+
+
+def test_copies_across():
+    for shape in [(40, 56), (9, 13), (64, 8), (3, 33, 41)]:
+        for dtype in ("float32", "int32", "int64", "uint8"):
+            x = RNG.integers(0, 200, shape).astype(dtype)
+            same(torch.from_numpy(x).mT.contiguous(), x.swapaxes(-1, -2))
+    for n in (2, 3, 4):
+        x = RNG.standard_normal((5, n, 37)).astype("float32")
+        same(torch.from_numpy(x).mT.contiguous(), x.swapaxes(1, 2))

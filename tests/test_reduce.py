@@ -1,0 +1,93 @@
+"""Reductions: dimensions in every order and size of memory against NumPy."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+
+RNG = np.random.default_rng(8)
+
+
+def check(name, x, t, dims):
+    wide = x.astype("float64")
+    wanted = {
+        "sum": wide.sum,
+        "mean": wide.mean,
+        "amax": wide.max,
+        "amin": wide.min,
+        "var": lambda dims: wide.var(dims, ddof=1),
+    }[name](dims)
+    got = getattr(torch, name)(t, dim=dims)
+    np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 1, 0, 2)])
+def test_every_set_of_dimensions(order):
+    x = RNG.standard_normal((3, 5, 20, 7)).astype("float32").transpose(order)
+    t = torch.from_numpy(np.ascontiguousarray(x.transpose(np.argsort(order)))).permute(order)
+    assert np.array_equal(t.numpy(), x)
+    for n in range(1, 5):
+        for dims in itertools.combinations(range(4), n):
+            for name in ("sum", "mean", "amax", "amin", "var"):
+                check(name, x, t, dims)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 17, 24, 25, 33, 64, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32"])
+def test_rows(n, dtype):
+    x = (RNG.standard_normal((37, n)) * 100).astype(dtype)
+    t = torch.from_numpy(x)
+    np.testing.assert_allclose(t.sum(1).numpy(), x.astype("float64").sum(1), rtol=1e-5, atol=1e-3)
+    assert np.array_equal(t.amax(1).numpy(), x.max(1))
+    assert np.array_equal(t.amin(1).numpy(), x.min(1))
+    values, places = t.max(1)
+    assert np.array_equal(values.numpy(), x.max(1))
+    assert np.array_equal(places.numpy(), x.argmax(1))
+    assert np.array_equal(t.argmin(1).numpy(), x.argmin(1))
+    np.testing.assert_array_equal((t > 50).any(1).numpy(), (x > 50).any(1))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 10, 16, 17])
+def test_few_columns(columns):
+    for n in (5, 600, 9001):
+        x = RNG.standard_normal((n, columns)).astype("float32")
+        t = torch.from_numpy(x)
+        np.testing.assert_allclose(t.sum(0).numpy(), x.sum(0, dtype="float64"), atol=2e-4)
+        assert np.array_equal(t.amax(0).numpy(), x.max(0))
+        assert np.array_equal(t.count_nonzero(0).numpy(), np.count_nonzero(x, 0))
+
+
+@pytest.mark.parametrize("n", [3, 16, 40, 200, 5000])
+def test_nan_is_the_extreme(n):
+    for at in {0, n // 2, n - 1}:
+        x = torch.arange(float(n)).repeat(20, 1)
+        x[3, at] = math.nan
+        x[4, at] = -math.inf
+        for f in (torch.amax, torch.amin):
+            assert f(x, 1).isnan().tolist() == [i == 3 for i in range(20)]
+        assert x.max(1).indices[3] == at and x.argmin(1)[4] == at
+        assert x.amin(1)[4] == -math.inf and x.amax(1)[4] == (n - 1 if at < n - 1 else n - 2)
+
+
+def test_threads_do_not_matter():
+    x = torch.from_numpy(RNG.standard_normal((64, 30, 50, 7)).astype("float32"))
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            dims = [(0, 2), (3,), (0, 1, 2), (1, 3), (2, 3)]
+            results.append([f(x, dim=d) for d in dims for f in (torch.sum, torch.var, torch.amax)])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_nansum():
+    x = torch.tensor([[1.0, math.nan, math.inf], [2.0, 3.0, math.nan]], requires_grad=True)
+    assert x.nansum(1).tolist() == [math.inf, 5.0] and x.nanmean(1)[1] == 2.5
+    x.nansum().backward()
+    assert x.grad.tolist() == [[1, 0, 1], [1, 1, 0]]
