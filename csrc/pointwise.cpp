@@ -6,7 +6,6 @@
 #include "fused.h"
 #include "iter.h"
 #include "kernels/direct.h"
-#include "parallel.h"
 
 namespace flambeau {
 namespace {
@@ -131,58 +130,6 @@ void run_loop(const Operands& o, Compute compute, PointwiseResult result, Pointw
   }
   PointwiseArgs args{&loop, compute, result, fn, numbers, heavy};
   pointwise_kernel(out.device_type(), args);
-}
-
-// Bits of narrow integers eight bytes at a time, where all operands are alike or numbers: what an
-// operator of bits does with a number does not depend on the number's width.
-bool run_words(const Operands& o, const PointwiseOp& op, PointwiseFn fn) {
-  if (op.index != pointwise_bitwise_and && op.index != pointwise_bitwise_or &&
-      op.index != pointwise_bitwise_xor && op.index != pointwise_bitwise_not)
-    return false;
-  const Tensor& out = *o.tensors[0];
-  const int64_t size = static_cast<int64_t>(itemsize(out.dtype())), n = out.numel();
-  if (size == 8 || out.dtype() == DType::boolean || n * size < 64) return false;
-  constexpr int64_t kWords = 512;
-  int64_t repeated[kMaxOperands][kWords];
-  const char* in[kMaxOperands] = {};
-  const auto fits = [&](const Tensor& t) {
-    return t.is_contiguous() && t.numel() == n && t.dtype() == out.dtype() &&
-           reinterpret_cast<uintptr_t>(t.data()) % 8 == 0;
-  };
-  if (out.is_meta() || !fits(out)) return false;
-  for (int k = 1; k < o.n; ++k) {
-    if (o.tensors[k]) {
-      if (!fits(*o.tensors[k])) return false;
-      in[k] = o.tensors[k]->data<char>();
-      continue;
-    }
-    const int64_t number = o.numbers[k].to<int64_t>();
-    auto* to = reinterpret_cast<char*>(repeated[k]);
-    for (int64_t i = 0; i < kWords * 8; i += size)
-      std::memcpy(to + i, &number, static_cast<size_t>(size));
-  }
-  const int64_t bytes = n * size, step = kWords * 8;
-  char* made = out.data<char>();
-  parallel_for(0, (bytes + step - 1) / step, 16, [&](int64_t begin, int64_t end) {
-    const PointwiseNumber none[kMaxNumbers] = {};
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t at = i * step, many = std::min(step, bytes - at), whole = many / 8;
-      const void* from[kMaxOperands];
-      for (int k = 1; k < o.n; ++k)
-        from[k - 1] = in[k] ? static_cast<const void*>(in[k] + at) : repeated[k];
-      fn(from, made + at, whole, none);
-      if (whole * 8 == many) continue;
-      int64_t tails[kMaxOperands] = {}, last = 0;
-      for (int k = 1; k < o.n; ++k) {
-        const auto* p = static_cast<const char*>(from[k - 1]) + whole * 8;
-        std::memcpy(&tails[k], p, static_cast<size_t>(many - whole * 8));
-        from[k - 1] = &tails[k];
-      }
-      fn(from, &last, 1, none);
-      std::memcpy(made + at + whole * 8, &last, static_cast<size_t>(many - whole * 8));
-    }
-  });
-  return true;
 }
 
 Ints broadcast_all(const Operands& o, const char* name) {
@@ -360,10 +307,6 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k)
     numbers[k] = number_of(args[op.operands + k].as_scalar());
   PointwiseFn fn = loops(op.index).value[static_cast<int>(compute)];
-  if (compute == Compute::i64 && run_words(o, op, fn)) {
-    if (!results[0].is_tensor()) results[0] = Value(std::move(out));
-    return;
-  }
   run_loop(o, compute,
            boolean ? PointwiseResult::boolean
            : real  ? PointwiseResult::real

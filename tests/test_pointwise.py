@@ -77,7 +77,9 @@ def test_bools_of_any_byte():
         assert got.tolist() == wanted and set(got.view(torch.uint8).tolist()) <= {0, 1}
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "float16", "float64", "bool"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int16", "int32", "int64", "float16", "float64", "bool"]
+)
 def test_where_moves_bits(dtype):
     x, z = (RNG.integers(0, 2, (40, 30)).astype(dtype) for _ in range(2))
     m = RNG.random((40, 30)) < 0.5

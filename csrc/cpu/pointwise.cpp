@@ -247,7 +247,9 @@ void copy_interleaved(const Loop& loop) {
         case 2: take_turns<T, 2>(dst, src, s.strides[0], loop.sizes[1]); break;
         case 3: take_turns<T, 3>(dst, src, s.strides[0], loop.sizes[1]); break;
         case 4: take_turns<T, 4>(dst, src, s.strides[0], loop.sizes[1]); break;
-        default: move_strided<T>(reinterpret_cast<char*>(dst), d.strides[1], src, s.strides[1], loop.sizes[1]);
+        default:
+          move_strided<T>(reinterpret_cast<char*>(dst), d.strides[1], src, s.strides[1],
+                          loop.sizes[1]);
       }
     }
   });

@@ -1,5 +1,5 @@
-// Pointwise loops that need no conversion: of bytes, integers and complex numbers in place, and what
-// only moves bits. The compiler makes vectors of them.
+// Pointwise loops that need no conversion: of bytes, integers and complex numbers in place, and
+// what only moves bits. The compiler makes vectors of them.
 #include "kernels/direct.h"
 #include "move.h"
 #include "parallel.h"
@@ -197,23 +197,21 @@ bool integers(const DirectArgs& a) {
   auto wrapped = [](auto x) { return static_cast<T>(x); };
   switch (a.index) {
     case pointwise_add:
-      if (a.numbers[0].i == 1) return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) + U(z)); });
+      if (a.numbers[0].i == 1)
+        return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) + U(z)); });
       return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) + p * U(z)); });
     case pointwise_sub:
-      if (a.numbers[0].i == 1) return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) - U(z)); });
+      if (a.numbers[0].i == 1)
+        return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) - U(z)); });
       return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) - p * U(z)); });
-    case pointwise_rsub:
-      return binary<T, T>(l, [=](T x, T z) { return wrapped(U(z) - p * U(x)); });
-    case pointwise_mul:
-      return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) * U(z)); });
+    case pointwise_rsub: return binary<T, T>(l, [=](T x, T z) { return wrapped(U(z) - p * U(x)); });
+    case pointwise_mul: return binary<T, T>(l, [=](T x, T z) { return wrapped(U(x) * U(z)); });
     case pointwise_maximum:
     case pointwise_fmax:
-    case pointwise_clamp_min_tensor:
-      return binary<T, T>(l, [](T x, T z) { return x > z ? x : z; });
+    case pointwise_clamp_min_tensor: return binary<T, T>(l, [](T x, T z) { return x > z ? x : z; });
     case pointwise_minimum:
     case pointwise_fmin:
-    case pointwise_clamp_max_tensor:
-      return binary<T, T>(l, [](T x, T z) { return x < z ? x : z; });
+    case pointwise_clamp_max_tensor: return binary<T, T>(l, [](T x, T z) { return x < z ? x : z; });
     case pointwise_bitwise_and: return binary<T, T>(l, [](T x, T z) { return T(x & z); });
     case pointwise_bitwise_or: return binary<T, T>(l, [](T x, T z) { return T(x | z); });
     case pointwise_bitwise_xor: return binary<T, T>(l, [](T x, T z) { return T(x ^ z); });
@@ -345,8 +343,7 @@ bool complex_binary(const Loop& loop, const F& f, const S& exact) {
       step(from[0] + (constant[0] ? 0 : 2 * i), from[1] + (constant[1] ? 0 : 2 * i), y + 2 * i);
     if (i == n) return;
     for (int k = 0; k < 2; ++k)
-      for (int64_t j = 0; j < 2 * (n - i); ++j)
-        rest[k][j] = from[k][constant[k] ? j : 2 * i + j];
+      for (int64_t j = 0; j < 2 * (n - i); ++j) rest[k][j] = from[k][constant[k] ? j : 2 * i + j];
     step(rest[0], rest[1], last);
     for (int64_t j = 0; j < 2 * (n - i); ++j) y[2 * i + j] = last[j];
   });

@@ -87,7 +87,9 @@ FLAMBEAU_INLINE bool extreme_run(const T* p, int64_t n, T* result) {
   using V = Vec<T>;
   using I = Vec<typename V::Int>;
   constexpr int W = V::size;
-  auto both = [](V a, V b) { return K == Reduction::max ? where(b > a, b, a) : where(b < a, b, a); };
+  auto both = [](V a, V b) {
+    return K == Reduction::max ? where(b > a, b, a) : where(b < a, b, a);
+  };
   const V first = V::load(p);
   V acc[4] = {first, first, first, first};
   I most[4] = {I(0), I(0), I(0), I(0)};  // the bits of a NaN are more than those of an infinity
@@ -164,7 +166,8 @@ template <Reduction K, class T>
 void reduce_short_rows(const T* p, int64_t n, int64_t m, T* out) {
   using R = Fold<K, T>;
   T acc[kSide];
-  for (int64_t r = 0; r < m; ++r) acc[r] = R::from_first ? p[r * n] : R::both(R::start(), R::map(p[r * n]));
+  for (int64_t r = 0; r < m; ++r)
+    acc[r] = R::from_first ? p[r * n] : R::both(R::start(), R::map(p[r * n]));
   if (m == kSide) {
     for (int64_t j = 1; j < n; ++j)
       for (int r = 0; r < kSide; ++r) acc[r] = R::both(acc[r], R::map(p[r * n + j]));
@@ -276,7 +279,8 @@ void reduce_thin_block(const ReduceArgs& a, int64_t outer, int64_t from, int64_t
   for (int64_t j = 0; j < inner; ++j) acc[j] = wide[j];
   if (whole * group == m) return;
   T rest[kThin];
-  reduce_columns_block<K, T>(a, outer, from + whole * group, m - whole * group, 0, inner, size, rest);
+  reduce_columns_block<K, T>(a, outer, from + whole * group, m - whole * group, 0, inner, size,
+                             rest);
   for (int64_t j = 0; j < inner; ++j) acc[j] = R::both(acc[j], rest[j]);
 }
 
@@ -373,7 +377,8 @@ void arg_short_rows(const T* p, int64_t n, T* value, int64_t* index) {
   for (int32_t j = 1; j < n; ++j)
     for (int r = 0; r < kSide; ++r) {
       const T x = p[r * n + j];
-      const bool better = ((greatest ? x > best[r] : x < best[r]) | (x != x)) & (best[r] == best[r]);
+      const bool better =
+          ((greatest ? x > best[r] : x < best[r]) | (x != x)) & (best[r] == best[r]);
       best[r] = better ? x : best[r];
       at[r] = better ? j : at[r];
     }

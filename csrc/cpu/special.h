@@ -14,12 +14,12 @@ namespace FLAMBEAU_ISA {
     return map(a, [](T x) { return static_cast<T>(name(static_cast<double>(x))); }); \
   }
 // The same where it is written for vectors.
-#define FLAMBEAU_SPECIAL_VECTOR(name)                                           \
-  Vec<double> name(Vec<double> a);                                              \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) {                               \
-    const DoublePair d = widen(a);                                              \
-    return narrow({name(d.lo), name(d.hi)});                                    \
-  }                                                                             \
+#define FLAMBEAU_SPECIAL_VECTOR(name)             \
+  Vec<double> name(Vec<double> a);                \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> a) { \
+    const DoublePair d = widen(a);                \
+    return narrow({name(d.lo), name(d.hi)});      \
+  }                                               \
   FLAMBEAU_INLINE double name(double x) { return name(Vec<double>(x)).v[0]; }
 #define FLAMBEAU_SPECIAL2(name)                                                    \
   double name(double x, double z);                                                 \

@@ -80,9 +80,8 @@ V i0(V x) {
 }
 V i1e(V x) {
   const V a = abs(x);
-  return near_or(a <= 8, x * chebyshev(k_i1_small, a * 0.25 - 1), [&] {
-    return copysign(chebyshev(k_i1_large, 16 / a - 1) / sqrt(a), x);
-  });
+  return near_or(a <= 8, x * chebyshev(k_i1_small, a * 0.25 - 1),
+                 [&] { return copysign(chebyshev(k_i1_large, 16 / a - 1) / sqrt(a), x); });
 }
 V i1(V x) {
   const V half = exp(abs(x) * 0.5);
@@ -125,8 +124,7 @@ V bessel_y0(V x) {
   return from_zero(x, -kInf<double>, near_or(x <= 8, near, [&] { return wave0(x).y; }));
 }
 V bessel_y1(V x) {
-  const V near =
-      x * of_square(k_y1_small, x, 8) + (log(x) * bessel_j1(x) - 1 / x) * kTwoOverPi;
+  const V near = x * of_square(k_y1_small, x, 8) + (log(x) * bessel_j1(x) - 1 / x) * kTwoOverPi;
   return from_zero(x, -kInf<double>, near_or(x <= 8, near, [&] { return wave1(x).y; }));
 }
 

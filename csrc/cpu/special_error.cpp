@@ -78,8 +78,8 @@ V exp_square(V a, double sign) {
 }
 // a exp(a^2) erfc(a) in 1 / a^2 for a >= 6, made like the polynomials of vec_math.h.
 constexpr double k_erfcx_far[] = {
-    0x1.67ab1eb9d2909p+16, -0x1.86b8ec34680edp+14, 0x1.facc804884cb2p+11,  -0x1.2574aca8972cdp+9,
-    0x1.6e0e8482be71dp+6,  -0x1.0a8fc1dc06db3p+4,  0x1.d9eb1d279d93cp+1,   -0x1.0ecf9d541db8ap+0,
+    0x1.67ab1eb9d2909p+16, -0x1.86b8ec34680edp+14, 0x1.facc804884cb2p+11, -0x1.2574aca8972cdp+9,
+    0x1.6e0e8482be71dp+6,  -0x1.0a8fc1dc06db3p+4,  0x1.d9eb1d279d93cp+1,  -0x1.0ecf9d541db8ap+0,
     0x1.b14c2f8591d83p-2,  -0x1.20dd750429985p-2,  0x1.20dd750429b6dp-1};
 
 // exp(a^2) erfc(a) for a >= 1.
@@ -100,9 +100,7 @@ V complement(V x) {  // erfc
 
 V ndtri(V p) { return bounded(p, 0, quantile(p - 0.5, where(p < 0.5, p, 1 - p))); }
 
-V erfinv(V x) {
-  return bounded(x, -1, quantile(x * 0.5, (1 - abs(x)) * 0.5) * kSqrtHalf);
-}
+V erfinv(V x) { return bounded(x, -1, quantile(x * 0.5, (1 - abs(x)) * 0.5) * kSqrtHalf); }
 
 V erfcx(V x) {
   const V a = where(abs(x) > 27, V(27), abs(x)), e = exp_square(a, 1);

@@ -209,9 +209,10 @@ Vec<double> digamma(Vec<double> x) {
   }
   const V s = 1 / (a * a);
   const V series =
-      s * (1.0 / 12 - s * (1.0 / 120 -
-                           s * (1.0 / 252 -
-                                s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s * (1.0 / 12)))))));
+      s * (1.0 / 12 -
+           s * (1.0 / 120 -
+                s * (1.0 / 252 -
+                     s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s * (1.0 / 12)))))));
   r = r + log(a) - 0.5 / a - series;
   if (any(negative)) {
     const V turned = where(x == whole, V(kNan<double>), kPi / tan((x - whole) * kPi));

@@ -11,12 +11,12 @@ namespace FLAMBEAU_ISA {
 // log1p: (2 atanh(s) - 2s) / s^3 in s^2, s <= 1/3. The short ones are for results of float.
 struct TrigTable {
   static constexpr double k_atan_short[] = {
-      -0x1.4b3891ff382b2p-5, 0x1.24434e877a5ddp-4,  -0x1.71d3c1080547p-4, 0x1.c6f68737bd59p-4,
+      -0x1.4b3891ff382b2p-5, 0x1.24434e877a5ddp-4, -0x1.71d3c1080547p-4, 0x1.c6f68737bd59p-4,
       -0x1.2491c08b2dc95p-3, 0x1.99999825954bep-3, -0x1.5555555502188p-2};
   static constexpr double k_atan[] = {
-      -0x1.c81291cfc455fp-7, 0x1.f5ef74d05428dp-6,  -0x1.503c4469943acp-5, 0x1.829ce3237ab26p-5,
-      -0x1.aebd1fa559894p-5, 0x1.e1d8e9bffe59dp-5,  -0x1.1110cee80b516p-4, 0x1.3b13aea9e84b6p-4,
-      -0x1.745d173565149p-4, 0x1.c71c71c6ddbfcp-4,  -0x1.24924924920adp-3, 0x1.9999999999997p-3,
+      -0x1.c81291cfc455fp-7, 0x1.f5ef74d05428dp-6, -0x1.503c4469943acp-5, 0x1.829ce3237ab26p-5,
+      -0x1.aebd1fa559894p-5, 0x1.e1d8e9bffe59dp-5, -0x1.1110cee80b516p-4, 0x1.3b13aea9e84b6p-4,
+      -0x1.745d173565149p-4, 0x1.c71c71c6ddbfcp-4, -0x1.24924924920adp-3, 0x1.9999999999997p-3,
       -0x1.5555555555555p-2};
   static constexpr double k_asin_short[] = {
       0x1.e0231588b1e55p-6, 0x1.64b97e009bd03p-8, 0x1.3c5053c2afce1p-6, 0x1.6a9e3262c37dbp-6,
@@ -63,8 +63,10 @@ FLAMBEAU_INLINE Doubles atan_quotient(Doubles num, Doubles den) {
   const Mask<double> high = num > den * 2.414213562373095, low = num < den * 0.41421356237309503;
   const Doubles n = where(high, -den, where(low, num, num - den));
   const Doubles d = where(high, num, where(low, den, num + den));
-  const Doubles base = where(high, Doubles(kHalfTurn / 2), where(low, Doubles(0), Doubles(kHalfTurn / 4)));
-  const Doubles rest = where(high, Doubles(kHalfTurnLow / 2), where(low, Doubles(0), Doubles(kHalfTurnLow / 4)));
+  const Doubles base =
+      where(high, Doubles(kHalfTurn / 2), where(low, Doubles(0), Doubles(kHalfTurn / 4)));
+  const Doubles rest =
+      where(high, Doubles(kHalfTurnLow / 2), where(low, Doubles(0), Doubles(kHalfTurnLow / 4)));
   return base + (atan_series<Short>(n / d) + rest);
 }
 template <bool Short>
@@ -164,8 +166,10 @@ FLAMBEAU_INLINE Doubles hypot_of(Doubles x, Doubles y) {
     r = sqrt(fma(a, a, b * b));
   } else {
     const Doubles most = max(a, b);
-    const Doubles down = where(most > 0x1p500, Doubles(0x1p-600), where(most < 0x1p-400, Doubles(0x1p600), Doubles(1)));
-    const Doubles up = where(most > 0x1p500, Doubles(0x1p600), where(most < 0x1p-400, Doubles(0x1p-600), Doubles(1)));
+    const Doubles down = where(most > 0x1p500, Doubles(0x1p-600),
+                               where(most < 0x1p-400, Doubles(0x1p600), Doubles(1)));
+    const Doubles up = where(most > 0x1p500, Doubles(0x1p600),
+                             where(most < 0x1p-400, Doubles(0x1p-600), Doubles(1)));
     r = sqrt(fma(a * down, a * down, b * down * (b * down))) * up;
   }
   return where((a == inf) | (b == inf), inf, r);
@@ -186,13 +190,13 @@ FLAMBEAU_INLINE Doubles fmod_of(Doubles x, Doubles z) {
   return copysign(where(b == kInf<double>, where(a == b, Doubles(kNan<double>), a), r), x);
 }
 
-#define FLAMBEAU_BY_DOUBLE(name)                                                    \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> x) { return name##_of<false>(x); }   \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> x) {                                   \
-    const DoublePair d = widen(x);                                                  \
-    return narrow({name##_of<true>(d.lo), name##_of<true>(d.hi)});                  \
-  }                                                                                 \
-  FLAMBEAU_INLINE float name(float x) { return name(Vec<float>(x)).v[0]; }          \
+#define FLAMBEAU_BY_DOUBLE(name)                                                  \
+  FLAMBEAU_INLINE Vec<double> name(Vec<double> x) { return name##_of<false>(x); } \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> x) {                                 \
+    const DoublePair d = widen(x);                                                \
+    return narrow({name##_of<true>(d.lo), name##_of<true>(d.hi)});                \
+  }                                                                               \
+  FLAMBEAU_INLINE float name(float x) { return name(Vec<float>(x)).v[0]; }        \
   FLAMBEAU_INLINE double name(double x) { return name(Vec<double>(x)).v[0]; }
 FLAMBEAU_BY_DOUBLE(tan)
 FLAMBEAU_BY_DOUBLE(asin)
@@ -205,17 +209,17 @@ FLAMBEAU_BY_DOUBLE(acosh)
 FLAMBEAU_BY_DOUBLE(atanh)
 FLAMBEAU_BY_DOUBLE(erfc)
 #undef FLAMBEAU_BY_DOUBLE
-#define FLAMBEAU_BY_DOUBLE2(name)                                                                   \
-  FLAMBEAU_INLINE Vec<double> name(Vec<double> x, Vec<double> y) { return name##_of<false>(x, y); } \
-  FLAMBEAU_INLINE Vec<float> name(Vec<float> x, Vec<float> y) {                                     \
-    const DoublePair a = widen(x), b = widen(y);                                                    \
-    return narrow({name##_of<true>(a.lo, b.lo), name##_of<true>(a.hi, b.hi)});                      \
-  }                                                                                                 \
-  FLAMBEAU_INLINE float name(float x, float y) {                                                    \
-    return name(Vec<float>(x), Vec<float>(y)).v[0];                                                 \
-  }                                                                                                 \
-  FLAMBEAU_INLINE double name(double x, double y) {                                                 \
-    return name(Vec<double>(x), Vec<double>(y)).v[0];                                               \
+#define FLAMBEAU_BY_DOUBLE2(name)                                                                  \
+  FLAMBEAU_INLINE Vec<double> name(Vec<double> x, Vec<double> y) {                                 \
+    return name##_of<false>(x, y);                                                                 \
+  }                                                                                                \
+  FLAMBEAU_INLINE Vec<float> name(Vec<float> x, Vec<float> y) {                                    \
+    const DoublePair a = widen(x), b = widen(y);                                                   \
+    return narrow({name##_of<true>(a.lo, b.lo), name##_of<true>(a.hi, b.hi)});                     \
+  }                                                                                                \
+  FLAMBEAU_INLINE float name(float x, float y) { return name(Vec<float>(x), Vec<float>(y)).v[0]; } \
+  FLAMBEAU_INLINE double name(double x, double y) {                                                \
+    return name(Vec<double>(x), Vec<double>(y)).v[0];                                              \
   }
 FLAMBEAU_BY_DOUBLE2(atan2)
 FLAMBEAU_BY_DOUBLE2(hypot)

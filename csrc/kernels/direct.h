@@ -8,7 +8,7 @@ namespace flambeau {
 // so in `done`. Constants of the loop are of the compute type.
 struct DirectArgs {
   const Loop* loop;  // operand 0 is the output
-  int index;         // PointwiseIndex
+  int index;  // PointwiseIndex
   Compute compute;
   const PointwiseNumber* numbers;
   bool done;

@@ -141,7 +141,12 @@ void pad_lines(const Tensor& out, const Tensor& input, const std::vector<Side>& 
   const size_t n = sides.size();
   const bool last = !out.is_contiguous();  // channels last: those lie behind the rest
   const Tensor x = last || input.is_contiguous() ? input : input.contiguous_raw();
-  Lines l{static_cast<char*>(out.data()), static_cast<const char*>(x.data()), nullptr, mode, {}, {},
+  Lines l{static_cast<char*>(out.data()),
+          static_cast<const char*>(x.data()),
+          nullptr,
+          mode,
+          {},
+          {},
           static_cast<int64_t>(itemsize(x.dtype()))};
   const auto free = [](const Side& s) { return !s.before && !s.after; };
   for (size_t k = 0; k < n; ++k) {
