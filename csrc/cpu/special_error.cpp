@@ -74,7 +74,7 @@ V bounded(V p, double low, V r) {
 V exp_square(V a, double sign) {
   const V high = from_bits<double>(to_bits(a) & Vec<int64_t>(~int64_t(0x7ffffff)));
   const V rest = (a - high) * (a + high) * sign;
-  return exp(high * high * sign) * (1 + rest);
+  return exp(high * high * sign) * (1 + rest * (1 + rest * 0.5));
 }
 // a exp(a^2) erfc(a) in 1 / a^2 for a >= 6, made like the polynomials of vec_math.h.
 constexpr double k_erfcx_far[] = {
