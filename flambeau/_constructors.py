@@ -55,3 +55,16 @@ for _name, _dtype in _NAMES.items():
     globals()[f"{_name}Tensor"] = _OfDType(
         f"{_name}Tensor", (), {"dtype": getattr(flambeau, _dtype), "__module__": "flambeau"}
     )
+
+
+class _OnCuda(type):
+    def __instancecheck__(cls, instance):
+        return False
+
+    def __call__(cls, *args):
+        raise TypeError(f"type torch.cuda.{cls.__name__} not available: there is no CUDA")
+
+
+def on_cuda(name):
+    """The type of CUDA's tensors of one dtype, of which there are none."""
+    return _OnCuda(name, (), {"__module__": "flambeau.cuda", "is_cuda": True})

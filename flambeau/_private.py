@@ -38,3 +38,10 @@ _C._are_functorch_transforms_active = _are_functorch_transforms_active
 _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it
 _C._log_api_usage_once = _log_api_usage_once
 _C._get_accelerator = _get_accelerator
+
+
+class Value:
+    """A value in a graph of TorchScript; programs name the class, none of them is made."""
+
+
+_C.Value = Value

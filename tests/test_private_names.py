@@ -68,3 +68,16 @@ def test_tensors_swapped_in_modules():
     assert swap_tensor(layer, "weight", other, allow_missing=True) is None
     set_tensor(layer, "bias", None)
     assert layer.bias is None
+
+
+def test_names_without_objects():
+    from flambeau._subclasses.fake_tensor import unset_fake_temporarily
+
+    assert not isinstance(torch.ones(1), (torch.cuda.FloatTensor, torch._C.Value))
+    assert torch.cuda.BoolTensor.__name__ == "BoolTensor" and torch.cuda.BoolTensor.is_cuda
+    with pytest.raises(TypeError, match="not available"):
+        torch.cuda.FloatTensor(3)
+    with pytest.raises(AttributeError):
+        torch.cuda.NoSuchTensor
+    with unset_fake_temporarily() as mode:
+        assert mode is None

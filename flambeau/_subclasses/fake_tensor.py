@@ -1,5 +1,7 @@
 """Tensors that have shapes and no data, apart from those of the meta device: there are none."""
 
+import contextlib
+
 import flambeau
 
 
@@ -10,3 +12,9 @@ class FakeTensor(flambeau.Tensor):
 def is_fake(x):
     """Whether a value is a FakeTensor."""
     return isinstance(x, FakeTensor)
+
+
+@contextlib.contextmanager
+def unset_fake_temporarily():
+    """A context without the mode that makes such tensors: gives it, None as there is none."""
+    yield None

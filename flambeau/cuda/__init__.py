@@ -183,4 +183,10 @@ def __getattr__(name):
         from importlib import import_module
 
         return import_module(f"{__name__}.amp")
+    if name.endswith("Tensor"):
+        from .. import _constructors
+
+        if isinstance(getattr(_constructors, name, None), type):
+            globals()[name] = _constructors.on_cuda(name)
+            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

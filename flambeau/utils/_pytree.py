@@ -28,7 +28,7 @@ __all__ = [
     "treespec_pprint",
 ]
 
-PyTree = object
+PyTree = Context = object
 NodeDef = namedtuple("NodeDef", ("type", "flatten_fn", "unflatten_fn", "keys"))
 SUPPORTED_NODES = {}
 SequenceKey = namedtuple("SequenceKey", ("idx",))
