@@ -66,14 +66,10 @@ struct Lines {
   // n items, of T or of so many bytes.
   template <class T>
   void move(char* to, const char* from, int64_t n) const {
-    if (sizeof(T) == 1 || n * item > 512) {
+    if (n == 1 && item == sizeof(T))
+      std::memcpy(to, from, sizeof(T));
+    else
       std::memcpy(to, from, static_cast<size_t>(n * item));
-      return;
-    }
-    T* out = reinterpret_cast<T*>(to);
-    const T* in = reinterpret_cast<const T*>(from);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = in[i];
   }
   template <class T>
   void line(char* to, const char* from) const {  // from: null for a line of the edge
