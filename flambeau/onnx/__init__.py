@@ -1,4 +1,4 @@
-"""Questions about ONNX export that programs ask: there is none in this build.
+"""torch.onnx: networks as ONNX files, written with the package `onnx`.
 
 >>> import flambeau as torch
 >>> torch.onnx.is_in_onnx_export()
@@ -9,13 +9,45 @@ __all__ = ["export", "is_in_onnx_export"]
 
 
 def is_in_onnx_export():
-    """Whether an export is under way: never."""
+    """Whether an export is under way: programs are recorded as they run, so never."""
     return False
 
 
-def export(model, args=(), f=None, **options):
-    """RuntimeError: this build writes no ONNX files."""
-    raise RuntimeError(
-        "onnx.export(): this build writes no ONNX files; save the state dict and export it from "
-        "PyTorch, which reads it"
-    )
+def export(
+    model, args=(), f=None, *, kwargs=None, input_names=None, output_names=None,
+    dynamic_axes=None, opset_version=None, export_params=True, verbose=None, dynamo=False,
+    do_constant_folding=True, training=None,
+):  # fmt: skip
+    """Writes a module, run on example arguments, as ONNX to a path or a file; returns the model.
+
+    `dynamic_axes`: name of an input or output -> the axes that may change (a list, or a dictionary
+    of names for them). Opset 20 or newer. Operators of convolutional networks and perceptrons are
+    there; another is a RuntimeError that names it. The package `onnx` must be installed.
+    """
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError:
+        raise ImportError("onnx.export(): the package onnx is not installed") from None
+    from ._write import model as write
+
+    opset = opset_version or 20
+    if opset < 20:
+        raise ValueError(f"onnx.export(): opset_version is 20 or newer, got {opset}")
+    if not export_params:
+        raise ValueError("onnx.export(): parameters are always written")
+    if training not in (None, 0) and getattr(training, "value", training) != 0:
+        raise ValueError("onnx.export(): only networks in eval mode are written")
+    args = args if isinstance(args, tuple) else (args,)
+    was = model.training
+    model.eval()
+    try:
+        made = write(
+            onnx, model, args, kwargs or {}, input_names, output_names, dynamic_axes, opset
+        )
+    finally:
+        model.train(was)
+    if f is not None:
+        onnx.save(made, f)
+    return made
