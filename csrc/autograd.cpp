@@ -279,6 +279,9 @@ void check_inplace(const Tensor& t, bool records, const char* op) {
   check(!m->view || !m->view.no_grad || !(records || m->view.base.requires_grad()), op,
         "(): A view was created in no_grad mode and is being modified inplace with grad mode "
         "enabled. Do both inside the no_grad block, or both outside.");
+  const AutogradMeta* b = m->view ? m->view.base->autograd : nullptr;
+  check(!b || !b->requires_grad || b->grad_fn, op,
+        "(): a view of a leaf Variable that requires grad is being used in an in-place operation.");
   if (!records) return;
   if (!m->view) {
     check(!m->requires_grad || m->grad_fn, op,
@@ -288,9 +291,6 @@ void check_inplace(const Tensor& t, bool records, const char* op) {
   check(!m->view.multi_output, op, "(): Output ", m->result_number,
         " of an operator that returns multiple views is being modified inplace. Such operators do "
         "not allow it: use an out-of-place operation instead.");
-  const AutogradMeta* b = m->view.base->autograd;
-  check(!b || !b->requires_grad || b->grad_fn, op,
-        "(): a view of a leaf Variable that requires grad is being used in an in-place operation.");
 }
 
 // -- saved tensors --------------------------------------------------------------------------------

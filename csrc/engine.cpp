@@ -6,6 +6,7 @@
 #include "op.h"
 #include "sparse.h"
 #include "transform.h"
+#include "walk.h"
 
 namespace flambeau {
 
@@ -26,7 +27,7 @@ struct WalkState {
 namespace {
 
 const OpCall add_op("add"), clone_op("clone"), sum_to_size_op("sum_to_size"), real_op("real"),
-    to_op("to"), isnan_op("isnan"), any_op("any");
+    to_op("to"), isnan_op("isnan"), any_op("any"), detach_op("detach"), ones_like_op("ones_like");
 
 // -- gradients ------------------------------------------------------------------------------------
 // Nobody else can see this memory.
@@ -80,10 +81,12 @@ void conform(Tensor& g, const ResultMeta& want, const Node& from, size_t i) {
         " returned an invalid gradient at index ", i, " - expected device ", want.device,
         " but got ", g.device());
   if (g.dtype() == want.dtype) return;
-  check(is_inexact(g.dtype()), "Function ", from.name(), " returned an invalid gradient at index ",
-        i, " - got ", g.dtype(), " but expected ", want.dtype);
+  check(is_inexact(g.dtype()) || !is_complex(want.dtype), "Function ", from.name(),
+        " returned an invalid gradient at index ", i, " - got ", g.dtype(), " but expected ",
+        want.dtype);
   if (is_complex(g.dtype()) && !is_complex(want.dtype)) g = real_op(g);
-  if (g.dtype() != want.dtype) g = modes().grad ? to_op(g, want.dtype) : g.to_raw(want.dtype);
+  if (g.dtype() != want.dtype)
+    g = modes().grad || is_dispatching(g) ? to_op(g, want.dtype) : g.to_raw(want.dtype);
 }
 
 namespace {
@@ -101,7 +104,7 @@ void keep_grad(AutogradMeta& m, const Tensor& g) {
   else if (m.grad.defined())
     m.grad = add_op(m.grad, g);
   else
-    m.grad = modes().grad ? clone_op(g) : g.clone_raw();
+    m.grad = modes().grad || is_dispatching(g) ? clone_op(g) : g.clone_raw();
 }
 
 }  // namespace
@@ -119,6 +122,8 @@ TensorList AccumulateGrad::apply(TensorList&& grads) {
       add_op.inplace(m.grad, g);
   } else if (modes().grad) {
     m.grad = clone_op(g);
+  } else if (is_dispatching(g)) {
+    m.grad = detach_op(g);
   } else {
     // The optimizer runs over both: the gradient has the parameter's own layout.
     Ints strides = is_dense(owner) ? owner.strides() : contiguous_strides(owner.sizes());
@@ -157,7 +162,11 @@ class Walk {
 
   TensorList run(const std::vector<Edge>& roots, TensorList grads, const std::vector<Edge>& inputs);
 
+  bool reaches(Node* n) const;
+
   static thread_local Walk* current;
+  static inline int64_t started = 0;  // guarded by the GIL
+  const int64_t number = started++;
   Node* node = nullptr;  // that runs now
   std::vector<std::function<void()>> callbacks;
 
@@ -216,6 +225,15 @@ WalkState& Walk::state_of(Node* n) {
   else
     n->state = &s;
   return s;
+}
+
+bool Walk::reaches(Node* n) const {
+  const WalkState* s = n->state;
+  if (s && s->walk != this) {
+    auto it = elsewhere_.find(n);
+    s = it == elsewhere_.end() ? nullptr : it->second;
+  }
+  return s && s->visited && s->reached;
 }
 
 void Walk::want(const std::vector<Edge>& inputs) {
@@ -306,11 +324,28 @@ void Walk::check_nan(const Node& n, const TensorList& out) {
             "' returned nan values in its ", i, "th output.");
 }
 
+// Formulas read memory; as operators, which classes with a __torch_dispatch__ get, they do not.
+TensorList apply_in_operators(OpNode& n, TensorList&& grads) {
+  GradMode recording(true);
+  TensorList out = n.apply(std::move(grads));
+  NoGrad plain;
+  for (Tensor& g : out)
+    if (g.defined() && g.requires_grad()) g = is_dispatching(g) ? detach_op(g) : g.alias();
+  return out;
+}
+
+TensorList apply_node(Node& n, TensorList&& grads) {
+  if (dispatching_classes && !modes().grad) [[unlikely]]
+    if (auto* formula = dynamic_cast<OpNode*>(&n))
+      return apply_in_operators(*formula, std::move(grads));
+  return n.apply(std::move(grads));
+}
+
 TensorList Walk::apply(Node& n, TensorList&& grads) {
   if (!modes().anomaly) [[likely]]
-    return n.apply(std::move(grads));
+    return apply_node(n, std::move(grads));
   try {
-    TensorList out = n.apply(std::move(grads));
+    TensorList out = apply_node(n, std::move(grads));
     if (modes().anomaly_check_nan) check_nan(n, out);
     return out;
   } catch (...) {
@@ -387,7 +422,7 @@ Tensor first_gradient(const Tensor& root, Tensor g, size_t i) {
     check(root.numel() == 1, "grad can be implicitly created only for scalar outputs");
     check(!is_complex(root.dtype()),
           "grad can be implicitly created only for real scalar outputs but got ", root.dtype());
-    return full(root.sizes(), 1, root.options());
+    return is_dispatching(root) ? ones_like_op(root) : full(root.sizes(), 1, root.options());
   }
   check(g.sizes() == root.sizes(), "Mismatch in shape: grad_output[", i,
         "] has a shape of torch.Size(", g.sizes(), ") and output[", i,
@@ -448,6 +483,10 @@ void queue_callback(std::function<void()> f) {
   check(Walk::current, "queue_callback(): final callbacks can only be installed during a backward");
   Walk::current->callbacks.push_back(std::move(f));
 }
+
+bool is_reached(Node* n) { return Walk::current && Walk::current->reaches(n); }
+
+int64_t current_walk() { return Walk::current ? Walk::current->number : -1; }
 
 Node* current_node() { return Walk::current ? Walk::current->node : nullptr; }
 

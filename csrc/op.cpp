@@ -293,7 +293,7 @@ void run_forward(const Op& op, Value* args, Value* results) {
 }
 
 void dispatch_forward(const Op& op, Value* args, Value* results) {
-  if (modes().dispatch && transform_binding.dispatch(op, args, results)) return;
+  if (modes().dispatch && transform_binding.dispatch(op, args, results, false)) return;
   run_forward(op, args, results);
 }
 
@@ -415,7 +415,9 @@ void call_inplace(const Op& op, Value* args) {
   }
   {
     NoGrad off;
-    if (op.inplace) {
+    if (modes().dispatch && transform_binding.dispatch(op, args, results, true)) [[unlikely]] {
+      results[0] = Value(self);
+    } else if (op.inplace) {
       op.inplace(args, results);
     } else if (op.flags & kWritesOut) {
       results[0] = Value(self);

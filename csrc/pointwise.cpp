@@ -414,6 +414,11 @@ uint64_t pointwise_saves(const Op& op, const Value* args) {
   return saves;
 }
 
+[[noreturn]] static void not_differentiable(const char* op, const std::string& argument) {
+  fail(ErrorKind::not_implemented, "the derivative for '", op, ": ", argument,
+       "' is not implemented.");
+}
+
 void pointwise_backward(const PointwiseOp& op, Backward& b) {
   const Tensor& g = b.grad();
   if (!g.defined()) return;
@@ -449,8 +454,7 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     fetch(op.reads[k]);
     if (recording) {
       Tensor slope = op.expression(k, g, in, y, numbers);
-      check(slope.defined(), "the derivative for '", op.name, ": ", node.op->schema.args[k].name,
-            "' is not implemented.");
+      if (!slope.defined()) not_differentiable(op.name, node.op->schema.args[k].name);
       b.set(k, reduce_gradient(slope, b.sizes(k), own));
       continue;
     }
@@ -471,8 +475,7 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
     if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);
     Compute compute = compute_of(widest);
     PointwiseFn fn = loops(op.index).gradient[k][static_cast<int>(compute)];
-    check(fn != nullptr, "the derivative for '", op.name, ": ", node.op->schema.args[k].name,
-          "' is not implemented.");
+    if (!fn) not_differentiable(op.name, node.op->schema.args[k].name);
     // g has the shape of the result, which every operand broadcasts to.
     out = make_output(o, g.sizes(), widest, g.device());
     o.tensors[0] = &out;

@@ -49,12 +49,19 @@ inline constexpr const char* kBranches =
     "use torch.where or other operations instead.";
 void check_readable(const Tensor& t, const char* what);
 
-// What the binding does: the batching rules, and TorchDispatchMode. False: not handled.
+// What the binding does: the batching rules, and what goes to a __torch_dispatch__. False: not
+// handled.
 struct TransformBinding {
   bool (*batched)(const Op& op, Value* args, Value* results, bool inplace) = nullptr;
-  bool (*dispatch)(const Op& op, Value* args, Value* results) = nullptr;
+  bool (*dispatch)(const Op& op, Value* args, Value* results, bool inplace) = nullptr;
+  bool (*dispatches)(const Tensor& t) = nullptr;  // whether its class has a __torch_dispatch__
 };
 extern TransformBinding transform_binding;
+// Objects of classes with a __torch_dispatch__ were made: their memory says nothing.
+inline bool dispatching_classes = false;
+inline bool is_dispatching(const Tensor& t) {
+  return dispatching_classes && transform_binding.dispatches(t);
+}
 
 // op.cpp: the gradient formula of a call as a node by itself.
 Ref<OpNode> gradient_formula(const Op& op, const Value* args, const TensorList& results);

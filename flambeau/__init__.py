@@ -125,6 +125,8 @@ _ELSEWHERE = {
     "Storage": "storage",
     "as_torch": "_alias",
     "Future": "futures",
+    "cond": "_higher_order_ops",
+    "while_loop": "_higher_order_ops",
     "ScriptFunction": "jit",
     "ScriptModule": "jit",
     "fork": "jit",
@@ -155,7 +157,7 @@ _ELSEWHERE = {
             "set_anomaly_enabled set_default_tensor_type set_deterministic_debug_mode "
             "set_warn_always solve symeig thread_safe_generator to_dlpack "
             "Event Stream SymBool SymFloat SymInt TensorType get_device_module sym_float sym_int "
-            "sym_ite sym_max sym_min sym_not sym_sum _shape_as_tensor"
+            "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor"
         ).split(),
         "_rare_names",
     ),

@@ -5,7 +5,11 @@ import importlib.machinery
 import importlib.metadata
 import sys
 
-_NAMES = {"torch": "flambeau", "torchvision": "flambeau.vision"}
+_NAMES = {
+    "torch": "flambeau",
+    "torchvision": "flambeau.vision",
+    "functorch": "flambeau._functorch.older",
+}
 _WITHIN_C = {
     "torch._C._functorch": "flambeau._functorch._native"
 }  # an extension has no modules in it
@@ -21,7 +25,7 @@ class _Distribution(importlib.metadata.Distribution):
         from . import version
 
         if filename == "METADATA":
-            number = version.__version__ if self._name == "torch" else version.torchvision
+            number = version.torchvision if self._name == "torchvision" else version.__version__
             return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: {number}\n"
         return None
 

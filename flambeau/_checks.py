@@ -1,6 +1,7 @@
 """Conditions that must hold: torch._check and its relatives, which libraries call."""
 
 import flambeau
+from flambeau import _C
 
 
 def _raise(error_type, message):
@@ -76,6 +77,10 @@ def _assert(condition, message):
     >>> import flambeau as torch
     >>> torch._assert(True, "never said")
     """
+    if not isinstance(condition, (bool, flambeau.Tensor)) and _C._has_torch_function(condition):
+        from .overrides import handle_torch_function
+
+        return handle_torch_function(_assert, (condition,), condition, message)
     assert condition, message
 
 

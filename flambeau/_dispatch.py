@@ -85,7 +85,7 @@ class OpOverload:
             for i, argument in enumerate(record.arguments):
                 if i >= len(args) and argument[0] not in kwargs and argument[3] is not ...:
                     full[i] = argument[3]
-            return record.call(full)
+            return record.call(full, self._opname.endswith("_"))
         from .jit import _operators
 
         # by aten's own arguments, which a few of our functions have in another order
@@ -134,6 +134,11 @@ class OpOverloadPacket:
 _running = {}  # the records behind the operators that a mode was given
 
 
+def record_of(operator):
+    """The record behind an operator that came to a mode; None for others."""
+    return _running.get(operator)
+
+
 def overload_of(namespace, name, overload):
     key = namespace, name, overload
     if key not in _known:
@@ -141,7 +146,7 @@ def overload_of(namespace, name, overload):
     return _known[key]
 
 
-def operator_of(record, args):
+def operator_of(record, args, inplace=False):
     """The operator that a call of a record is."""
     name = record.name.rpartition(".")[2]
     overload = "default"
@@ -161,6 +166,8 @@ def operator_of(record, args):
         overload = "dim_IntList" if name == "sum" else "dim"
     elif name in ("select", "slice"):
         overload = "int" if name == "select" else "Tensor"
+    if inplace and not name.endswith("_"):
+        name += "_"
     operator = overload_of("aten", name, overload)
     _running[operator] = record
     return operator

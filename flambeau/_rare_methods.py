@@ -1,6 +1,7 @@
 """Methods of Tensor that programs call now and then; attached when flambeau is imported."""
 
 import flambeau
+from flambeau import _C
 
 
 def where(self, condition, other):
@@ -156,6 +157,20 @@ def record_stream(self, stream):
     """Nothing on the CPU, whose memory is not handed out again while it is in use."""
 
 
+def _make_wrapper_subclass(cls, size, **options):
+    """An object of `cls` that looks like a tensor and has no elements of its own."""
+    from .utils._python_dispatch import make_wrapper_subclass
+
+    return make_wrapper_subclass(cls, size, **options)
+
+
+@classmethod
+def _torch_dispatch(cls, func, types, args=(), kwargs=None):
+    """The operator as it runs on plain tensors."""
+    with _C._DisableTorchDispatch():
+        return func(*args, **(kwargs or {}))
+
+
 def _no_device(name):
     def to_device(self, *args, **kwargs):
         raise RuntimeError(f"flambeau is not compiled with {name.upper()} support")
@@ -190,6 +205,8 @@ def attach(cls):
     """Gives cls the methods of this file."""
     for function in _PLAIN:
         setattr(cls, function.__name__, function)
+    cls._make_wrapper_subclass = staticmethod(_make_wrapper_subclass)
+    cls.__torch_dispatch__ = _C._disabled_torch_dispatch_impl = _torch_dispatch
     for name in ("ipu", "mtia", "xpu"):
         if not hasattr(cls, name):
             setattr(cls, name, _no_device(name))

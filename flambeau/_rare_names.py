@@ -1,6 +1,7 @@
 """Names of flambeau that programs ask for now and then: what the build has, switches, errors."""
 
 import enum
+import math
 
 import flambeau
 from flambeau import _C
@@ -273,9 +274,14 @@ def sym_ite(b, t, f):
     return t if b else f
 
 
-def sym_sum(args):
-    """sum(args)."""
-    return sum(args)
+def sym_sum(*args):
+    """The sum of numbers, or of a sequence of them."""
+    return sum(args[0] if len(args) == 1 and not isinstance(args[0], (int, float)) else args)
+
+
+def sym_sqrt(a):
+    """math.sqrt(a)."""
+    return math.sqrt(a)
 
 
 def _shape_as_tensor(self):

@@ -120,6 +120,16 @@ def set_flush_denormal(mode):
     return False
 
 
+class DisableTorchDispatch:
+    """Within its `with` block, `__torch_dispatch__` of subclasses of Tensor is off."""
+
+    def __enter__(self):
+        _C._disable_torch_dispatch(1)
+
+    def __exit__(self, *error):
+        _C._disable_torch_dispatch(-1)
+
+
 class DisableTorchFunctionSubclass:
     """Within its `with` block, subclasses of Tensor are treated as plain tensors."""
 
@@ -131,4 +141,10 @@ class DisableTorchFunctionSubclass:
         _C._disable_torch_function(-1)
 
 
+class DisableTorchFunction(DisableTorchFunctionSubclass):
+    """The same, and modes are off as well."""
+
+
+_C.DisableTorchFunction = DisableTorchFunction
+_C._DisableTorchDispatch = DisableTorchDispatch
 _C.DisableTorchFunctionSubclass = DisableTorchFunctionSubclass

@@ -22,6 +22,9 @@ class Future:
     def __init__(self, *, devices=None):
         self._future = concurrent.futures.Future()
 
+    def __reduce__(self):
+        raise RuntimeError("Can not pickle torch.futures.Future")
+
     def done(self):
         return self._future.done()
 
@@ -37,7 +40,7 @@ class Future:
 
     def set_result(self, result):
         if self.done():
-            raise RuntimeError("Future can only be marked complete once")
+            raise RuntimeError("Future can only be marked completed once")
         self._future.set_result(result)
 
     def set_exception(self, result):
@@ -57,7 +60,10 @@ class Future:
             try:
                 made.set_result(callback(self))
             except Exception as error:
-                made.set_exception(error)
+                text = f"Got the following error when running the callback: {error!r}"
+                failed = RuntimeError(text)
+                failed.__cause__ = error
+                made.set_exception(failed)
 
         self._future.add_done_callback(run)
         return made
@@ -66,6 +72,8 @@ class Future:
 def collect_all(futures):
     """A Future of the list of these futures, done when all are."""
     futures, made = list(futures), Future()
+    if any(future is None for future in futures):
+        raise RuntimeError("Future can't be None")
     left = len(futures)
     if not left:
         made.set_result(futures)

@@ -125,18 +125,30 @@ def enable_reentrant_dispatch():
 _modes = _Stack()
 
 
+def _among_classes(func, types, args, kwargs):
+    """What the first of the classes that knows the function makes of the call."""
+    for cls in types:
+        found = cls.__torch_function__(func, types, args, kwargs)
+        if found is not NotImplemented:
+            return found
+    return NotImplemented
+
+
 def _in_mode(func, types, args, kwargs):
     """What every call comes to while a mode is on: the innermost one's, and off in there."""
     mode = _modes.pop()
     _C._count_function_modes(-1, _in_mode)
     try:
         found = mode.__torch_function__(func, types, args, kwargs)
+        if found is NotImplemented:
+            found = _among_classes(func, types, args, kwargs)
     finally:
         _modes.append(mode)
         _C._count_function_modes(1, _in_mode)
     if found is NotImplemented:
         raise TypeError(
             f"no implementation found for '{resolve_name(func) or func}' in {type(mode).__name__}"
+            + "".join(f", {cls.__name__}" for cls in types)
         )
     return found
 

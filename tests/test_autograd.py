@@ -1,6 +1,7 @@
 """The graph of gradients: backward, grad, leaves, hooks, views, errors."""
 
 import gc
+import math
 import weakref
 
 import numpy as np
@@ -477,3 +478,49 @@ def test_chosen_operators_in_place_keep_what_their_gradients_read():
     y = torch.ones(2, requires_grad=True) * 1
     y[0].copy_(3)
     assert y.tolist() == [3, 1] and y.requires_grad
+
+
+def test_power_of_zero_and_ties_of_medians():
+    exponent = torch.tensor([-1.0, 0.0, 1.0], requires_grad=True)
+    (torch.zeros(3) ** exponent).sum().backward()
+    assert exponent.grad.tolist() == [-math.inf, 0.0, 0.0]
+    for f in (torch.min, torch.max, torch.median, torch.nanmedian):
+        for values in ([math.nan] * 3, [2.0, 2.0, 2.0]):
+            x = torch.tensor(values, requires_grad=True)
+            f(x).backward()
+            torch.testing.assert_close(x.grad, torch.full((3,), 1 / 3))
+    x = torch.tensor([1.0, 0.0, 1.0, 0.0, 5.0], requires_grad=True)
+    torch.median(x).backward()
+    assert x.grad.tolist() == [0.5, 0.0, 0.5, 0.0, 0.0]
+
+
+def test_integer_gradients_are_cast():
+    x = leaf(1.0, 2.0, 3.0)
+    x.clone().backward(torch.tensor([1, 2, 3]))
+    assert x.grad.dtype == x.dtype and x.grad.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_view_of_a_later_leaf_cannot_be_written():
+    a = torch.zeros(2)
+    b = a[:]
+    a.requires_grad_()
+    with pytest.raises(RuntimeError, match="view of a leaf"):
+        b.add_(1)
+    with torch.no_grad():
+        b.add_(1)
+    a.detach().add_(1)
+    assert a.tolist() == [2.0, 2.0]
+
+
+def test_arrays_without_recording():
+    x = torch.ones(2, requires_grad=True)
+    with torch.no_grad():
+        assert x.numpy().tolist() == [1.0, 1.0]
+    with pytest.raises(RuntimeError, match="requires grad"):
+        x.numpy()
+
+
+def test_missing_derivatives_are_named():
+    x = torch.ones(1, requires_grad=True)
+    with pytest.raises(NotImplementedError, match="derivative for 'igamma"):
+        torch.igamma(x, x).backward()

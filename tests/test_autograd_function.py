@@ -205,8 +205,10 @@ def test_no_node_without_gradients():
     with torch.no_grad():
         assert not Cube.apply(leaf(1.0), 1.0).requires_grad
     assert not Cube.apply(torch.ones(1), 1.0).requires_grad
-    with pytest.raises(RuntimeError):
-        torch.autograd.Function()
+    with pytest.warns(DeprecationWarning, match="should not be instantiated"):
+        made = torch.autograd.Function()
+    with pytest.raises(RuntimeError, match="non-static forward"):
+        made(torch.ones(1))
 
 
 def test_an_error_in_forward_leaves_the_mode_alone():
@@ -281,3 +283,41 @@ def test_jvp_sees_what_was_saved_for_forward():
     with forward_ad.dual_level():
         y = Square.apply(forward_ad.make_dual(torch.tensor([3.0]), torch.ones(1)))
         assert forward_ad.unpack_dual(y).tangent.tolist() == [6.0]
+
+
+def test_saved_tensors_are_gone_with_the_graph():
+    kept = []
+
+    class Id(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            kept.append(ctx)
+            return ctx.saved_tensors[0]
+
+    loss = Id.apply(leaf(1.0))
+    loss.sum().backward(retain_graph=True)
+    assert kept[0].saved_tensors[0].tolist() == [1.0]
+    del loss
+    with pytest.raises(RuntimeError, match="freed"):
+        kept[0].saved_tensors  # noqa: B018
+
+
+def test_two_gradients_are_ambiguous():
+    class Both(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad
+
+        vjp = staticmethod(lambda ctx, grad: grad)
+
+    with pytest.raises(RuntimeError, match="both 'backward' and 'vjp'"):
+        Both.apply(leaf(1.0)).sum().backward()

@@ -214,3 +214,18 @@ def test_a_composite_shows_as_one_node():
     assert F.dropout(y, 0.5, False) is y or y.grad_fn.name() == "ExpBackward0"
     z = y.repeat(1, 1)
     assert y.grad_fn.name() == "ExpBackward0" and z.grad_fn.next_functions[0][0] is y.grad_fn
+
+
+def test_multi_grad_hook_counts_what_the_backward_reaches():
+    a, b, c = (torch.ones(2, requires_grad=True) for _ in range(3))
+    seen = []
+    handle = torch.autograd.graph.register_multi_grad_hook(
+        (a, b, c), lambda grads: seen.append([g is not None for g in grads])
+    )
+    out = (a * b).sum()
+    out.backward(inputs=(b, c), retain_graph=True)
+    assert seen == [[False, True, False]]
+    out.backward(inputs=(c,), retain_graph=True)
+    out.backward()
+    assert seen[1:] == [[True, True, False]]
+    handle.remove()

@@ -177,3 +177,47 @@ def test_no_warnings_by_the_better_form():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         checkpoint(torch.sin, torch.ones(1, requires_grad=True), use_reentrant=False)
+
+
+def test_gradients_of_gradients_through_nested_calls():
+    def wrapped(f):
+        return lambda x: checkpoint(f, x, use_reentrant=False)
+
+    def gradient(f):
+        def run(x):
+            return torch.autograd.grad(f(x).sum(), x, create_graph=True)[0]
+
+        return run
+
+    def f(x):
+        return x.sin().exp().sin()
+
+    x = torch.tensor([0.3, 1.2], requires_grad=True)
+    for early in (True, False):
+        with set_checkpoint_early_stop(early):
+            want = gradient(gradient(f))(x)
+            for g in (
+                gradient(gradient(wrapped(f))),
+                gradient(wrapped(gradient(wrapped(f)))),
+                gradient(gradient(wrapped(wrapped(f)))),
+            ):
+                torch.testing.assert_close(g(x), want)
+
+
+def test_saved_tensors_are_there_once():
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            assert len(ctx.saved_tensors) == 1
+            with pytest.raises(RuntimeError, match="make sure to do so only once"):
+                ctx.saved_tensors  # noqa: B018
+            return grad * 2
+
+    x = torch.ones(2, requires_grad=True)
+    checkpoint(lambda x: Twice.apply(x * 3), x, use_reentrant=False).sum().backward()
+    assert x.grad.tolist() == [6.0, 6.0]

@@ -181,3 +181,44 @@ def test_detach_stops_derivatives_in_every_mode():
     reverse_over_reverse = torch.func.jacrev(torch.func.jacrev(f))(x)
     assert torch.equal(forward_over_reverse, torch.diag(2 * x))
     assert torch.equal(forward_over_reverse, reverse_over_reverse)
+
+
+def test_function_gets_zeros_for_missing_tangents():
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y, n):
+            ctx.save_for_forward(x, y)
+            return x * y * n
+
+        @staticmethod
+        def jvp(ctx, dx, dy, dn):
+            x, y = ctx.saved_tensors
+            assert dn is None
+            return dx * y + x * dy
+
+    x, y = torch.tensor([2.0]), torch.tensor([5.0])
+    with fwAD.dual_level():
+        out = Product.apply(fwAD.make_dual(x, torch.ones(1)), y, 1)
+        assert fwAD.unpack_dual(out).tangent.tolist() == [5.0]
+
+
+def test_function_in_place():
+    class Double(torch.autograd.Function):
+        good = True
+
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def jvp(ctx, dx):
+            return dx.mul_(2) if Double.good else dx * 2
+
+    with fwAD.dual_level():
+        x = fwAD.make_dual(torch.ones(1), torch.ones(1))
+        assert Double.apply(x) is x
+        assert (x.item(), fwAD.unpack_dual(x).tangent.item()) == (2.0, 2.0)
+        Double.good = False
+        with pytest.raises(RuntimeError, match="modify the corresponding gradient inplace"):
+            Double.apply(x)

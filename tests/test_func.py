@@ -238,3 +238,54 @@ def test_function_with_rules():
 
     with pytest.raises(RuntimeError, match="vmap support"):
         vmap(lambda x: Neither.apply(x, 3))(X)
+
+
+def test_jacobians_refuse_what_they_cannot_give():
+    x = torch.ones(2, dtype=torch.complex64)
+    for jacobian in (jacrev, jacfwd):
+        with pytest.raises(RuntimeError, match="Expected all inputs to be real"):
+            jacobian(torch.sin)(x)
+        with pytest.raises(RuntimeError, match="Expected all outputs to be real"):
+            jacobian(lambda x: x * 1j)(torch.ones(2))
+        with pytest.raises(RuntimeError, match="Expected tensors, got"):
+            jacobian(lambda x: (x, 3), has_aux=True)(torch.ones(2))
+        with pytest.raises(RuntimeError, match="int or Tuple"):
+            jacobian(torch.sin, argnums=[0])(torch.ones(2))
+
+
+def test_jacrev_row_by_row_needs_no_vmap():
+    def f(x):
+        return x[x.nonzero()[:, 0]] ** 2
+
+    x = torch.tensor([1.0, 2.0])
+    assert jacrev(f, chunk_size=1)(x).tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+
+def test_pulls_follow_the_grad_mode_of_their_call():
+    x = torch.tensor(3.0, requires_grad=True)
+    y, pull = vjp(lambda x: x**2, x)
+    with torch.no_grad():
+        (g,) = pull(torch.tensor(1.0))
+    assert y.requires_grad and not g.requires_grad and g.item() == 6.0
+    with torch.no_grad():
+        y, pull = vjp(lambda x: x**2, x)
+    (g,) = pull(torch.tensor(1.0))
+    assert not y.requires_grad and torch.autograd.grad(g, x)[0].item() == 2.0
+
+
+def test_modules_taken_apart():
+    from flambeau._functorch.older import combine_state_for_ensemble, make_functional
+
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    f, params = make_functional(net)
+    x = torch.ones(4, 2)
+    torch.testing.assert_close(f(params, x), net(x))
+    want = torch.autograd.grad(net(x).sum(), tuple(net.parameters()))
+    for a, b in zip(grad(lambda p: f(p, x).sum())(params), want, strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(ValueError, match="has buffers"):
+        make_functional(torch.nn.BatchNorm1d(2))
+    nets = [torch.nn.Linear(2, 1) for _ in range(3)]
+    f, params, buffers = combine_state_for_ensemble(nets)
+    found = vmap(f, (0, 0, None))(params, buffers, x)
+    torch.testing.assert_close(found, torch.stack([net(x) for net in nets]))

@@ -206,3 +206,21 @@ def test_shapes_of_all_nodes():
     assert metas[1].requires_grad and metas[1].memory_format is torch.contiguous_format
     with pytest.raises(RuntimeError, match="ShapeProp error"):
         ShapeProp(traced).propagate(torch.ones(2, 5))
+
+
+def test_assertions_are_recorded_and_names_of_numbers_kept():
+    def f(x):
+        torch._assert(x.shape[0] == 2, "two rows")
+        return x + 1
+
+    traced = fx.symbolic_trace(f)
+    assert torch._assert in [node.target for node in traced.graph.nodes]
+    assert traced(torch.ones(2)).tolist() == [2.0, 2.0]
+    with pytest.raises(AssertionError, match="two rows"):
+        traced(torch.ones(3))
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    one = graph.create_node("call_function", torch.add, (x, float("inf")), {}, name="inf")
+    graph.output(graph.call_function(torch.add, (one, float("nan"))))
+    assert one.name == "inf_1"
+    assert fx.GraphModule(torch.nn.Module(), graph)(torch.ones(1)).isnan().item()

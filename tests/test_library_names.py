@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import pickle
 
 import pytest
 
@@ -89,3 +90,22 @@ def test_associative_scan():
     for i in range(1, 5):
         want.append(a[i] * want[-1] + b[i])
     assert torch.allclose(y, torch.stack(want))
+
+
+def test_errors_of_futures():
+    from flambeau.futures import Future, collect_all, wait_all
+
+    def fails(done):
+        raise ValueError("no " + done.value())
+
+    first = Future()
+    second = first.then(fails)
+    first.set_result("luck")
+    with pytest.raises(RuntimeError, match="running the callback.*no luck"):
+        wait_all([second])
+    with pytest.raises(RuntimeError, match="completed once"):
+        first.set_result(1)
+    with pytest.raises(RuntimeError, match="can't be None"):
+        collect_all([first, None])
+    with pytest.raises(RuntimeError, match="Can not pickle"):
+        pickle.dumps(first)

@@ -184,3 +184,20 @@ def test_pytorchs_functions_with_a_dtype_go_to_their_twins():
     assert made.dtype == torch.float64 and made.tolist() == [0, 0]
     assert call(zeros_like, (torch.dtype, int), (x,), {}) is NotImplemented
     assert call(len, (torch.dtype,), ([],), {}) is NotImplemented
+
+
+def test_a_mode_may_leave_a_call_to_the_classes():
+    class Answers(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return 7 if func is torch.sin else NotImplemented
+
+    class Nothing(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return NotImplemented
+
+    x = torch.ones(1).as_subclass(Answers)
+    with Nothing():
+        assert torch.sin(x) == 7
+        with pytest.raises(TypeError, match="Nothing, Answers"):
+            torch.cos(x)

@@ -289,11 +289,10 @@ Tensor extreme_all(const Tensor& x) {
   return reduce(x, K, dim_bits(std::nullopt, x.dim(), op), false, x.dtype(), x.dtype());
 }
 // Equal extremes share the gradient.
+void extreme_all_backward(Backward& b) { b.set(0, shared_gradient(b.grad(), b.in(0), b.out())); }
 void extreme_backward(Backward& b) {
-  bool all = b.node().op->nargs() == 1;
-  uint64_t bits =
-      all ? dim_bits(std::nullopt, static_cast<int64_t>(b.sizes(0).size()), "amax") : bits_of(b, 0);
-  bool keepdim = !all && b.arg(2).as_bool();
+  uint64_t bits = bits_of(b, 0);
+  bool keepdim = b.arg(2).as_bool();
   Tensor x = b.in(0), hit = in_type(x == spread(b.out(), x.sizes(), bits, keepdim), x.dtype());
   Ints dims;
   for (int64_t d = 0; d < x.dim(); ++d)
@@ -505,6 +504,13 @@ Tensor sum_to_size(const Tensor& x, const Ints& size) {
 
 }  // namespace
 
+Tensor shared_gradient(const Tensor& g, const Tensor& x, const Tensor& value) {
+  Tensor hit = x == value;
+  if (is_floating(x.dtype())) hit = hit | ((x != x) & (value != value));
+  hit = in_type(hit, x.dtype());
+  return g * (hit / call_sum(hit));
+}
+
 Tensor reduce_raw(const Tensor& x, Reduction kind, const std::optional<Ints>& dims, bool keepdim,
                   DType in, DType result, const char* op) {
   return reduce(x, kind, dim_bits(dims, x.dim(), op), keepdim, in, result);
@@ -570,7 +576,7 @@ FLAMBEAU_OPS({
      .doc = "Least and greatest element."},
     {.schema = "max(Tensor input) -> Tensor",
      .forward = native<extreme_all<Reduction::max>>,
-     .backward = extreme_backward,
+     .backward = extreme_all_backward,
      .saves = "input, result",
      .doc =
          "Greatest element of all; with dim, of each row, and where; with other, of both tensors."},
@@ -587,7 +593,7 @@ FLAMBEAU_OPS({
      .saves = "result1"},
     {.schema = "min(Tensor input) -> Tensor",
      .forward = native<extreme_all<Reduction::min>>,
-     .backward = extreme_backward,
+     .backward = extreme_all_backward,
      .saves = "input, result",
      .doc = "Least element of all; with dim, of each row, and where; with other, of both tensors."},
     {.schema = "min(Tensor input, Tensor other) -> Tensor",

@@ -17,6 +17,9 @@ inline Tensor in_type(const Tensor& g, DType t) {
   return g.dtype() == t ? g : to(g, t);
 }
 
+// The gradient of a value that all of these elements gave, in equal shares.
+Tensor shared_gradient(const Tensor& g, const Tensor& x, const Tensor& value);
+
 // A reduction without history, over all dimensions when `dims` is empty or not there; x is read as
 // `in` on the way.
 Tensor reduce_raw(const Tensor& x, Reduction kind, const std::optional<Ints>& dims, bool keepdim,

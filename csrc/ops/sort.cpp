@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "index.h"
+#include "reduce.h"
 
 namespace flambeau {
 namespace {
@@ -188,12 +189,7 @@ Tensor median_value(const Tensor& x) {
 }
 
 void median_all_back(Backward& b) {
-  static const OpCall reshape("reshape");
-  int64_t n = product(b.sizes(0));
-  if (n == 0) return;
-  Tensor flat = call_scatter(zeros(Ints{n}, b.grad().options()), int64_t(0),
-                             reshape(b.out(1), Ints{1}), reshape(b.grad(), Ints{1}));
-  b.set(0, reshape(flat, b.sizes(0)));
+  if (product(b.sizes(0))) b.set(0, shared_gradient(b.grad(), b.in(0), b.out(0)));
 }
 
 // The most frequent value, the least of equals; the last of its positions in sorted order.
@@ -276,7 +272,7 @@ FLAMBEAU_OPS{
     {.schema = "median_flat(Tensor input) -> (Tensor values, Tensor indices)",
      .forward = native<median_all<false>>,
      .backward = median_all_back,
-     .saves = "result1",
+     .saves = "input, result0",
      .flags = kInternal,
      .node = "MedianBackward0",
      .doc = kMedianDoc},
@@ -293,7 +289,7 @@ FLAMBEAU_OPS{
     {.schema = "nanmedian_flat(Tensor input) -> (Tensor values, Tensor indices)",
      .forward = native<median_all<true>>,
      .backward = median_all_back,
-     .saves = "result1",
+     .saves = "input, result0",
      .flags = kInternal,
      .node = "NanmedianBackward0",
      .doc = kNanMedianDoc},

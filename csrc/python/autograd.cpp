@@ -2,6 +2,7 @@
 // mode.
 #include "../node_names.h"
 #include "../sparse.h"
+#include "../walk.h"
 #include "node.h"
 
 namespace flambeau {
@@ -157,6 +158,8 @@ PyObject* py_current_node(PyObject*, PyObject*) {
   return guarded([] { return wrap_node(current_node() ? NodeRef(current_node()) : NodeRef()); });
 }
 
+PyObject* py_current_walk(PyObject*, PyObject*) { return PyLong_FromLongLong(current_walk()); }
+
 PyObject* py_queue_callback(PyObject*, PyObject* f) {
   return guarded([&]() -> PyObject* {
     queue_callback(
@@ -168,8 +171,11 @@ PyObject* py_queue_callback(PyObject*, PyObject* f) {
 PyObject* increment_version(PyObject*, PyObject* o) {
   if (!is_tensor(o))
     return PyErr_Format(PyExc_TypeError, "expected a Tensor, got %s", Py_TYPE(o)->tp_name);
-  unwrap(o).bump_version();
-  Py_RETURN_NONE;
+  return guarded([&]() -> PyObject* {
+    check_inplace(unwrap(o), false, "increment_version");
+    unwrap(o).bump_version();
+    Py_RETURN_NONE;
+  });
 }
 
 // -- modes ----------------------------------------------------------------------------------------
@@ -232,7 +238,7 @@ PyObject* py_is_reached(PyObject*, PyObject* o) {
     return PyErr_Format(PyExc_TypeError, "expected a Tensor, got %s", Py_TYPE(o)->tp_name);
   return guarded([&] {
     Edge e = gradient_edge(unwrap(o));
-    return PyBool_FromLong(e.node && e.node->state);
+    return PyBool_FromLong(e.node && is_reached(e.node.get()));
   });
 }
 
@@ -267,7 +273,7 @@ void warn_about(const std::string& name, PyObject* notes, const char* role) {
                      "%s %s. No forward pass information available. Enable detect anomaly during "
                      "the forward pass for more information.",
                      role, name.c_str());
-  PyErr_Clear();
+  if (PyErr_Occurred()) PyErr_WriteUnraisable(nullptr);  // warnings are errors: it is still seen
 }
 
 void node_failed(Node& n) {
@@ -323,6 +329,8 @@ PyMethodDef functions[] = {
     {"_node_count", py_node_count, METH_NOARGS, "The number of the next node."},
     {"_name_composite", py_name_composite, METH_VARARGS,
      "(tensor, name, since): its node stands for all nodes since that number; gives the tensor."},
+    {"_current_graph_task_id", py_current_walk, METH_NOARGS,
+     "The number of the backward under way, or -1."},
     {"_queue_callback", py_queue_callback, METH_O, "Calls f when the backward under way ends."},
     {"_increment_version", increment_version, METH_O, "Counts a write that happened elsewhere."},
     {"is_grad_enabled", get_mode<&Modes::grad>, METH_NOARGS, "Whether operations are recorded."},

@@ -13,7 +13,7 @@ PyTypeObject* FunctionBaseType;
 struct PyContext {
   PyObject_HEAD FunctionNode* node;
   PyObject *to_save, *to_save_forward, *dirty, *non_differentiable, *needs_input_grad;
-  bool materialize;
+  bool materialize, lost;  // lost: the node is gone, and with it what it saved
 };
 
 namespace {
@@ -47,6 +47,7 @@ FunctionNode::FunctionNode(PyContext* c) : context(c) {
 
 FunctionNode::~FunctionNode() {
   context->node = nullptr;
+  context->lost = saved.size() > 0;
   Py_DECREF(cast(context));
 }
 
@@ -126,6 +127,7 @@ struct Application {
   PyObject* const* args;  // the positional ones, behind them those of keywords
   Py_ssize_t nargs;
   PyObject* keywords = nullptr;  // their names
+  bool keeps_marks = false;  // what forward marked is read by the caller
   Py context = Py::steal(nullptr);
   Ref<FunctionNode> node;  // null when nothing is recorded
   std::vector<std::pair<TensorImpl*, uint32_t>> results;  // that have the node as their history
@@ -254,8 +256,10 @@ PyObject* Application::run() {
     PyTuple_SET_ITEM(made.get(), i, r.release());
   }
   save();
-  Py_CLEAR(ctx()->dirty);
-  Py_CLEAR(ctx()->non_differentiable);
+  if (!keeps_marks) {
+    Py_CLEAR(ctx()->dirty);
+    Py_CLEAR(ctx()->non_differentiable);
+  }
   if (PyTuple_Check(out.get())) return made.release();
   return Py_NewRef(PyTuple_GET_ITEM(made.get(), 0));
 }
@@ -264,6 +268,7 @@ PyObject* Application::run() {
 PyObject* apply_with_context(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
     Application a{.cls = cls, .args = args, .nargs = n, .node = {}, .results = {}};
+    a.keeps_marks = true;
     Py out = Py::steal(a.run());
     return Py_BuildValue("(ON)", a.context.get(), out.release());
   });
@@ -366,10 +371,15 @@ PyObject* set_materialize_grads(PyObject* self, PyObject* value) {
   Py_RETURN_NONE;
 }
 
+PyObject* get_materialize_grads(PyObject* self, void*) {
+  return PyBool_FromLong(cast(self)->materialize);
+}
+
 PyObject* get_saved_tensors(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
     PyContext* c = cast(self);
     if (c->to_save) return Py_NewRef(c->to_save);
+    check(!c->lost, "saved_tensors: the graph that kept them has been freed");
     if (!c->node) return PyTuple_New(0);
     Ref<FunctionNode> node(c->node);  // an unpack hook may drop the graph
     Py tuple = Py::steal(checked(PyTuple_New(node->saved.size())));
@@ -436,6 +446,8 @@ PyGetSetDef attributes[] = {
      "Inputs that forward wrote in place.", nullptr},
     {"non_differentiable", get<&PyContext::non_differentiable>, set<&PyContext::non_differentiable>,
      "Results without a gradient.", nullptr},
+    {"materialize_grads", get_materialize_grads, nullptr,
+     "Whether gradients and tangents that are not there are given as zeros.", nullptr},
     {"needs_input_grad", get<&PyContext::needs_input_grad>, set<&PyContext::needs_input_grad>,
      "A bool for every argument of forward: whether its gradient is wanted.", nullptr},
     {"next_functions", get_of_node<node_next_functions>, nullptr,

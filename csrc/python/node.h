@@ -20,6 +20,10 @@ PyObject* node_input_metadata(Node& n);
 PyObject* node_register_hook(Node& n, PyObject* hook);
 PyObject* node_register_prehook(Node& n, PyObject* hook);
 
+// Classes of tensors with a __torch_dispatch__ of their own (transform.cpp).
+bool has_torch_dispatch(PyTypeObject* cls);
+void expect_torch_dispatch();  // from here on calls look for tensors of such classes
+
 // Tensor.register_hook, register_post_accumulate_grad_hook.
 PyObject* tensor_register_hook(const Tensor& t, PyObject* hook);
 PyObject* tensor_register_post_accumulate_grad_hook(const Tensor& t, PyObject* hook);

@@ -4,9 +4,12 @@
 // When Python lets go of an object that has a dict or a subclass while the graph still holds the
 // impl, the ownership turns round (owns_pyobj): the impl keeps the object, and the next wrap()
 // hands the same one out again.
-#include "python.h"
+#include "node.h"
 // After Python.h.
 #include <structmember.h>
+#include <sys/mman.h>
+
+#include <algorithm>
 
 namespace flambeau {
 
@@ -113,6 +116,7 @@ int tensor_setattro(PyObject* self, PyObject* name, PyObject* value) {
 }
 
 PyObject* adopt(PyTypeObject* cls, const Tensor& t) {  // a new object of cls for t, which has none
+  if (has_torch_dispatch(cls)) expect_torch_dispatch();
   PyObject* o = cls->tp_alloc(cls, 0);
   if (!o) throw PythonError{};
   cast(o)->impl = t.impl();
@@ -185,6 +189,60 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
           "Only Tensors of floating point and complex dtype can require gradients");
     if (requires_grad) autograd_meta(t).requires_grad = true;
     return adopt(type, t);
+  });
+}
+
+// Zeros of the system's, which cost nothing until somebody touches them.
+Tensor reserve_strided(const Ints& sizes, const Ints& strides, const Options& o) {
+  size_t n = itemsize(o.dtype);
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    check(strides[d] >= 0, "_make_wrapper_subclass(): negative stride in ", strides);
+    n += static_cast<size_t>(std::max<int64_t>(sizes[d] - 1, 0) * strides[d]) * itemsize(o.dtype);
+  }
+  void* data =
+      mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) fail(ErrorKind::out_of_memory, "cannot reserve ", n, " bytes");
+  auto* held = new std::pair<void*, size_t>(data, n);
+  auto storage = Storage::foreign(data, n, o.device, held, [](void* owner) {
+    auto* range = static_cast<std::pair<void*, size_t>*>(owner);
+    munmap(range->first, range->second);
+    delete range;
+  });
+  auto* p = new TensorImpl;
+  p->dtype = o.dtype;
+  p->device = o.device;
+  p->storage = std::move(storage);
+  p->sizes = sizes;
+  p->strides = strides;
+  p->refresh();
+  return Tensor(Ref<TensorImpl>::adopt(p));
+}
+
+// Tensor._make_wrapper_subclass(cls, size, strides, dtype, device, requires_grad): an object of cls
+// that looks so. Its memory is zeros of the system's that nobody is to touch.
+PyObject* make_wrapper(PyObject*, PyObject* args) {
+  PyObject *cls, *size, *strides, *dtype, *device;
+  int requires_grad;
+  if (!PyArg_ParseTuple(args, "OOOOOp:_make_wrapper", &cls, &size, &strides, &dtype, &device,
+                        &requires_grad))
+    return nullptr;
+  return guarded([&] {
+    auto* type = reinterpret_cast<PyTypeObject*>(cls);
+    check_type(PyType_Check(cls) && PyType_IsSubtype(type, TensorType) && has_torch_dispatch(type),
+               "Attempted to create a wrapper subclass without a __torch_dispatch__");
+    DType t;
+    Device where;
+    Ints sizes, steps;
+    check_type(dtype_from(dtype, &t) && device_from(device, &where) && PyTuple_Check(size) &&
+                   sizes_from(size, &sizes) && PyTuple_Check(strides) &&
+                   sizes_from(strides, &steps),
+               "_make_wrapper_subclass(): expected tuples of sizes and strides, a dtype, a device");
+    check(sizes.size() == steps.size(), "_make_wrapper_subclass(): as many strides as sizes");
+    for (int64_t s : sizes) check(s >= 0, "negative size in ", sizes);
+    Tensor made = where.type == DeviceType::meta ? empty_strided(sizes, steps, {t, where})
+                                                 : reserve_strided(sizes, steps, {t, where});
+    if (requires_grad) set_requires_grad(made, true);
+    return adopt(type, made);
   });
 }
 
@@ -360,6 +418,8 @@ PyCFunction method(F f) {
 PyMethodDef subclass_methods[] = {
     {"_make_subclass", method(make_subclass), METH_STATIC | METH_VARARGS | METH_KEYWORDS,
      "_make_subclass(cls, data, require_grad=False): data's memory as an object of cls."},
+    {"_make_wrapper", make_wrapper, METH_STATIC | METH_VARARGS,
+     "_make_wrapper(cls, size, strides, dtype, device, requires_grad)."},
     {"_make_sparse", make_sparse, METH_STATIC | METH_VARARGS,
      "_make_sparse(cls, size, dtype, layout): what a sparse tensor stands on."},
     {"as_subclass", as_subclass, METH_O, "as_subclass(cls): the same memory as an object of cls."},

@@ -114,6 +114,7 @@ Value unwrap_result(PyObject* o) {
 // False: NotImplemented, the call goes on as it would have.
 bool take_results(const Op& op, PyObject* found, Value* results) {
   if (found == Py_NotImplemented) return false;
+  if (op.nresults() == 0) return true;
   if (op.nresults() == 1) {
     results[0] = unwrap_result(found);
     return true;
@@ -139,11 +140,48 @@ bool batched(const Op& op, Value* args, Value* results, bool inplace) {
   return take_results(op, found.get(), results);
 }
 
-bool dispatch(const Op& op, Value* args, Value* results) {
+// -- __torch_dispatch__ ---------------------------------------------------------------------------
+thread_local bool dispatch_mode = false;  // a TorchDispatchMode is on
+thread_local int dispatch_disabled = 0;
+
+void refresh_dispatch() {
+  modes().dispatch = dispatch_mode || (dispatching_classes && !dispatch_disabled);
+}
+
+bool dispatches(const Tensor& t) {
+  if (!t.defined() || !t->pyobj) return false;
+  PyTypeObject* type = Py_TYPE(static_cast<PyObject*>(t->pyobj));
+  return type != TensorType && type != ParameterType && has_torch_dispatch(type);
+}
+
+bool any_dispatches(const Op& op, const Value* args) {
+  for (int i = 0; i < op.nargs(); ++i) {
+    if (args[i].tag() == Value::tensor && dispatches(args[i].as_tensor())) return true;
+    if (args[i].tag() == Value::tensors)
+      for (const Tensor& t : args[i].as_tensors())
+        if (dispatches(t)) return true;
+  }
+  return false;
+}
+
+bool dispatch(const Op& op, Value* args, Value* results, bool inplace) {
+  if (!dispatch_mode && (dispatch_disabled || !any_dispatches(op, args))) return false;
+  if (!dispatcher) {  // the module sets it
+    Py module = Py::steal(checked(PyImport_ImportModule("flambeau.utils._python_dispatch")));
+  }
   Py list = arguments(op, args);
-  Py found = Py::steal(
-      checked(PyObject_CallFunctionObjArgs(dispatcher, record_object(op), list.get(), nullptr)));
+  Py found = Py::steal(checked(PyObject_CallFunctionObjArgs(
+      dispatcher, record_object(op), list.get(), inplace ? Py_True : Py_False, nullptr)));
+  if (inplace) return found.get() != Py_NotImplemented;
   return take_results(op, found.get(), results);
+}
+
+PyObject* disable_dispatch(PyObject*, PyObject* step) {
+  long by = PyLong_AsLong(step);
+  if (by == -1 && PyErr_Occurred()) return nullptr;
+  dispatch_disabled += static_cast<int>(by);
+  refresh_dispatch();
+  Py_RETURN_NONE;
 }
 
 PyObject* set_rules(PyObject*, PyObject* args) {
@@ -155,7 +193,9 @@ PyObject* set_rules(PyObject*, PyObject* args) {
 }
 
 PyObject* exchange_dispatch(PyObject*, PyObject* on) {
-  return PyBool_FromLong(std::exchange(modes().dispatch, on == Py_True));
+  bool before = std::exchange(dispatch_mode, on == Py_True);
+  refresh_dispatch();
+  return PyBool_FromLong(before);
 }
 
 // -- levels and tensors ---------------------------------------------------------------------------
@@ -261,6 +301,8 @@ PyMethodDef functions[] = {
     {"_transformed", transformed, METH_O, "What a tensor stands for in a transform, or None."},
     {"_set_rules", set_rules, METH_VARARGS, "_set_rules(batch_rule, dispatcher)."},
     {"_exchange_dispatch", exchange_dispatch, METH_O, "Sets it; gives what it was."},
+    {"_disable_torch_dispatch", disable_dispatch, METH_O,
+     "Counts how often __torch_dispatch__ of classes is off."},
     {"_depends_on_others", depends_on_others, METH_VARARGS,
      "_depends_on_others(outputs, inputs): whether the graph has other leaves than inputs."},
     {"_set_geometry", same_storage_geometry, METH_VARARGS,
@@ -269,9 +311,21 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
+bool has_torch_dispatch(PyTypeObject* cls) {
+  static PyObject* name = PyUnicode_InternFromString("__torch_dispatch__");
+  PyObject* found = _PyType_Lookup(cls, name);
+  return found && found != Py_None && found != _PyType_Lookup(TensorType, name);
+}
+
+void expect_torch_dispatch() {
+  dispatching_classes = true;
+  refresh_dispatch();
+}
+
 void init_transform(PyObject* m) {
   transform_binding.batched = batched;
   transform_binding.dispatch = dispatch;
+  transform_binding.dispatches = dispatches;
   if (PyModule_AddFunctions(m, functions) < 0) throw PythonError{};
   init_overridable(m);
 }

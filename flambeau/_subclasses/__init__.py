@@ -1,5 +1,5 @@
-"""Tensors of a compiler's trace: there are none here."""
+"""Tensors of a trace: shapes without data."""
 
-from .fake_tensor import FakeTensor, is_fake
+from .fake_tensor import FakeTensor, FakeTensorMode, is_fake
 
-__all__ = ["FakeTensor", "is_fake"]
+__all__ = ["FakeTensor", "FakeTensorMode", "is_fake"]

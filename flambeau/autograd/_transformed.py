@@ -23,6 +23,8 @@ def apply(cls, args):
 
 # -- forward mode ----------------------------------------------------------------------------------
 def _dual(cls, args, level):
+    if cls.jvp is Function.jvp and not _is_operator(cls):
+        cls.jvp(None)
     primals, tangents = [], []
     for a in args:
         p, t = _levels.unpack_dual(a, level) if isinstance(a, _C.Tensor) else (a, None)
@@ -35,6 +37,16 @@ def _dual(cls, args, level):
         outputs, ctx = cls.apply(*primals), _context(cls, primals)
     else:
         ctx, outputs = cls._apply_with_context(*primals)
+    if ctx.materialize_grads:
+        tangents = [
+            p.detach().new_zeros(p.shape)
+            if t is None and isinstance(p, _C.Tensor) and (p.is_floating_point() or p.is_complex())
+            else t
+            for p, t in zip(primals, tangents, strict=True)
+        ]
+    dirty = {id(t) for t in ctx.dirty_tensors or ()}
+    fixed = {id(t) for t in ctx.non_differentiable or ()}
+    ctx.dirty_tensors = ctx.non_differentiable = None
     if ctx.saved_for_forward is not None:  # is what saved_tensors are to jvp
         ctx.to_save = ctx.saved_for_forward
     found = cls.jvp(ctx, *tangents)
@@ -47,6 +59,20 @@ def _dual(cls, args, level):
         )
     out = []
     for i, (y, t) in enumerate(zip(outputs, found, strict=True)):
+        if id(y) in dirty:
+            at = next(n for n, p in enumerate(primals) if p is y)
+            if t is not tangents[at]:
+                raise RuntimeError(
+                    f"{cls.__name__}: an in-place custom Function's jvp function must modify the "
+                    "corresponding gradient inplace and return it as is"
+                )
+            out.append(args[at])
+            continue
+        if id(y) in fixed and t is not None:
+            raise RuntimeError(
+                f"{cls.__name__}.jvp: expected None for output {i}, which is not differentiable: "
+                "ctx.mark_non_differentiable()"
+            )
         if t is not None and t.shape != y.shape:
             raise RuntimeError(
                 f"{cls.__name__}.jvp: tangent {i} has shape {list(t.shape)}, the result "

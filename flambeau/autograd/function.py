@@ -40,8 +40,8 @@ class FunctionMeta(type):
         if base is None:
             return
         cls._separate_context = cls.setup_context is not base.setup_context
-        only_vjp = cls.backward is base.backward and cls.vjp is not base.vjp
-        cls._backward_name = "vjp" if only_vjp else "backward"
+        own, vjp = cls.backward is not base.backward, cls.vjp is not base.vjp
+        cls._backward_name = "_ambiguous" if own and vjp else "vjp" if vjp else "backward"
 
 
 class Function(FunctionCtx, metaclass=FunctionMeta):
@@ -74,9 +74,28 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(
+        from warnings import warn
+
+        warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
-            "static, so you should invoke them on the class itself."
+            "static, so you should invoke them on the class itself. Instantiating an autograd "
+            "function will raise an error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def __call__(self, *args, **kwargs):
+        """An error: it is `apply` that runs a Function."""
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method."
+        )
+
+    @staticmethod
+    def _ambiguous(ctx, *grads):
+        raise RuntimeError(
+            "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+            "should only implement one of them."
         )
 
     @staticmethod

@@ -276,25 +276,21 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     tensors = tuple(tensors)
-    grads, waits = [None] * len(tensors), 0
-
-    def finish():
-        nonlocal waits
-        grads[:], waits = [None] * len(tensors), 0
+    walks = {}  # of each backward under way: the gradients so far, how many are to come
 
     def hook_of(index):
         def hook(grad):
-            nonlocal waits
-            first = not waits
-            if first:
-                waits = 1 + sum(map(_C._is_reached, tensors))
-                _C._queue_callback(finish)
+            number = _C._current_graph_task_id()
+            if number not in walks:
+                walks[number] = [[None] * len(tensors), sum(map(_C._is_reached, tensors))]
+                _C._queue_callback(lambda: walks.pop(number, None))
                 if mode == "any":
                     fn(grad)
-            waits -= 1
-            grads[index] = grad
-            if waits == 1 and mode == "all":
-                fn(list(grads))
+            walk = walks[number]
+            walk[0][index] = grad
+            walk[1] -= 1
+            if walk[1] == 0 and mode == "all":
+                fn(walk[0])
 
         return hook
 

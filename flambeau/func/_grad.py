@@ -67,8 +67,9 @@ class _Tape:
 
     def depends_on_others(self, *tensors):
         """Whether gradients have to be differentiable themselves."""
-        if not self.records:
-            return False
+        return self.records and self._leads_elsewhere(*tensors)
+
+    def _leads_elsewhere(self, *tensors):
         parts = tuple(p for t in tensors for p in _parts(t))
         if any(leaf.grad_fn is not None for leaf in self.leaves):
             return True
@@ -82,7 +83,7 @@ class _Tape:
 
     def gradients(self, outputs, cotangents, retain):
         """Of each input, examples of the same batches."""
-        create = self.depends_on_others(*outputs, *cotangents)
+        create = _C.is_grad_enabled() and self._leads_elsewhere(*outputs, *cotangents)
         ys = [_strip(y, self.levels) for y in outputs]
         gs = [_strip(g, self.levels) for g in cotangents]
         found = _backward(ys, gs, tuple(self.leaves), create, retain)
@@ -142,11 +143,19 @@ def _inputs(tree):
     return flat, spec
 
 
+def check_aux(aux):
+    """Raises RuntimeError unless `aux` is made of tensors."""
+    for x in tree_flatten(aux)[0]:
+        if not isinstance(x, _C.Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(x).__name__}")
+
+
 def _with_aux(output, name):
     if not (isinstance(output, tuple) and len(output) == 2):
         raise RuntimeError(
             f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
         )
+    check_aux(output[1])
     return output
 
 
@@ -221,11 +230,15 @@ def linearize(func, *primals):
 
 # -- grad ------------------------------------------------------------------------------------------
 def _chosen(args, argnums):
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"argnum must be int or Tuple[int, ...], got: {type(argnums)}")
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
     if not numbers:
         raise RuntimeError("argnums must be non-empty")
     for n in numbers:
-        if not isinstance(n, int) or not -len(args) <= n < len(args):
+        if not isinstance(n, int):
+            raise RuntimeError(f"argnum must be int, got {type(n)}")
+        if not -len(args) <= n < len(args):
             raise RuntimeError(f"Got argnum={n}, but only {len(args)} positional inputs were given")
     numbers = tuple(n % len(args) for n in numbers)
     if len(set(numbers)) != len(numbers):

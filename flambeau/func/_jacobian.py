@@ -23,6 +23,15 @@ def basis(tensors):
     return out
 
 
+def _refuse_complex(tensors, name, what):
+    for t in tensors:
+        if t.is_complex():
+            raise RuntimeError(
+                f"{name}: Expected all {what} to be real but received complex tensor at flattened "
+                f"input idx: {next(i for i, x in enumerate(tensors) if x is t)}"
+            )
+
+
 def _outputs(output, name):
     flat, spec = tree_flatten(output)
     for y in flat:
@@ -47,27 +56,33 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
+    from .. import stack
+
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
         numbers = _chosen(args, argnums)
         chosen = tuple(args[n] for n in numbers)
         flat, spec = _inputs(chosen)
+        _refuse_complex(flat, "jacrev", "inputs")
 
         def of_chosen(*leaves):
             return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
 
         output, pull, *aux = vjp(of_chosen, *flat, has_aux=has_aux)
         ys, out_spec = _outputs(output, "jacrev")
+        _refuse_complex(ys, "jacrev", "outputs")
 
         def row(*cotangents):
             return pull(tree_unflatten(cotangents, out_spec))
 
         units = basis([y.detach() for y in ys])
-        found = (
-            vmap(row, chunk_size=chunk_size)(*units)
-            if units[0].shape[0]
-            else tuple(x.new_zeros((0, *x.shape)) for x in flat)
-        )
+        if units[0].shape[0] == 0:
+            found = tuple(x.new_zeros((0, *x.shape)) for x in flat)
+        elif chunk_size == 1:  # without vmap, for what it does not know
+            rows = [row(*unit) for unit in zip(*units, strict=True)]
+            found = tuple(stack(rows) for rows in zip(*rows, strict=True))
+        else:
+            found = vmap(row, chunk_size=chunk_size)(*units)
         blocks, at = [], 0
         for y in ys:
             part = [g[at : at + y.numel()].reshape((*y.shape, *x.shape))
@@ -95,12 +110,14 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         numbers = _chosen(args, argnums)
         chosen = tuple(args[n] for n in numbers)
         flat, spec = _inputs(chosen)
+        _refuse_complex(flat, "jacfwd", "inputs")
 
         def of_chosen(*leaves):
             return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
 
         def column(*tangents):
             found = jvp(of_chosen, tuple(flat), tangents, has_aux=has_aux)
+            _refuse_complex(_outputs(found[1], "jacfwd")[0], "jacfwd", "outputs")
             return (found[1], found[2]) if has_aux else found[1]
 
         units = basis([x.detach() for x in flat])

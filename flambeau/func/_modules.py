@@ -145,7 +145,7 @@ def stack_module_state(models):
     >>> import flambeau as torch
     >>> params, buffers = torch.func.stack_module_state([torch.nn.Linear(2, 3) for _ in range(4)])
     >>> params["weight"].shape
-    flambeau.Size([4, 3, 2])
+    torch.Size([4, 3, 2])
     """
     from .. import stack
 
@@ -163,6 +163,10 @@ def stack_module_state(models):
         out = {}
         for name in dicts[0]:
             tensors = [d[name] for d in dicts]
+            if any(t.requires_grad != tensors[0].requires_grad for t in tensors):
+                raise RuntimeError(
+                    f"Expected {name} from each model to have the same .requires_grad"
+                )
             leaf = tensors[0].is_leaf and tensors[0].requires_grad
             if leaf:
                 tensors = [t.detach() for t in tensors]

@@ -226,7 +226,7 @@ class Tracer(TracerBase):
         positional, keywords = [], {}
         if is_module:
             positional.append(self.root)
-            names.pop(0)
+            names = names[1:]
         concrete_args = concrete_args or {}
         if isinstance(concrete_args, tuple):
             if len(names) != len(concrete_args):

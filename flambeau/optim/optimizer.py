@@ -462,6 +462,9 @@ class EachParameter(Optimizer):
 _NATIVE = (torch.float32, torch.float64)
 
 
+_plain_dispatch = torch.Tensor.__torch_dispatch__.__func__
+
+
 def native_batches(group, native=True):
     """Parameters with a gradient, as lists that one native call takes, and those it does not.
 
@@ -474,7 +477,8 @@ def native_batches(group, native=True):
         if grad is None:
             continue
         dtype = param.dtype
-        if not native or dtype not in _NATIVE or grad.dtype is not dtype or grad.is_sparse:
+        known = native and dtype in _NATIVE and grad.dtype is dtype and not grad.is_sparse
+        if not known or type(param).__torch_dispatch__.__func__ is not _plain_dispatch:
             rest.append(param)
             continue
         batch = batches.get(dtype)

@@ -1,7 +1,7 @@
-"""TorchDispatchMode: a block in which every operator that runs comes to Python first.
+"""What operators go through before they run: TorchDispatchMode, and Tensor.__torch_dispatch__.
 
-It sees operators below autograd and vmap, on plain tensors, with functions made of others already
-taken apart. Writes in place and out= are not among them.
+Both see operators below autograd and vmap, on plain tensors, with functions made of others already
+taken apart. Functions with out= are not among them.
 """
 
 from contextlib import contextmanager
@@ -12,19 +12,91 @@ from .._levels import Stack
 _modes = Stack()
 
 
-def _dispatch_call(record, args):
-    """What the operator's entry calls while a mode is on; NotImplemented: it runs as ever."""
-    if not _modes:
+def _dispatch_call(record, args, inplace):
+    """What the operator's entry calls while a mode is on, or for tensors of a class with a
+    __torch_dispatch__; NotImplemented: it runs as ever."""
+    classes = _classes(record, args)
+    if not _modes and not classes:
         return NotImplemented
-    mode = _modes.pop()
-    before = _C._exchange_dispatch(bool(_modes))
+    if not _modes and record.name.endswith("linear"):
+        return _linear(*args)
+    operator = _dispatch.operator_of(record, args, inplace)
+    positional, named = _arguments(record, args)
+    if _modes:
+        mode = _modes.pop()
+        before = _C._exchange_dispatch(bool(_modes))
+        try:
+            found = mode.__torch_dispatch__(operator, classes, positional, named)
+        finally:
+            _modes.append(mode)
+            _C._exchange_dispatch(before)
+        if found is not NotImplemented or not classes:
+            return found
+    before = _C._exchange_grad_enabled(False)
     try:
-        operator = _dispatch.operator_of(record, args)
-        positional, named = _arguments(record, args)
-        return mode.__torch_dispatch__(operator, (), positional, named)
+        for cls in classes:
+            found = cls.__torch_dispatch__(operator, classes, positional, named)
+            if found is not NotImplemented:
+                return found
     finally:
-        _modes.append(mode)
-        _C._exchange_dispatch(before)
+        _C._exchange_grad_enabled(before)
+    raise TypeError(
+        f"Multiple dispatch failed for '{operator}'; all __torch_dispatch__ handlers returned "
+        f"NotImplemented: {', '.join(map(str, classes))}"
+    )
+
+
+def _classes(record, args):
+    """The classes with a __torch_dispatch__ among the arguments: subclasses before their bases."""
+    tensors = [args[i] for i in record.tensors]
+    for i in record.lists:
+        tensors += args[i] or ()
+    found = []
+    for t in tensors:
+        cls = type(t)
+        if cls is _C.Tensor or cls in found or not _dispatches(cls):
+            continue
+        at = next((i for i, other in enumerate(found) if issubclass(cls, other)), len(found))
+        found.insert(at, cls)
+    return tuple(found)
+
+
+def _dispatches(cls):
+    owners = (c.__dict__ for c in cls.__mro__ if "__torch_dispatch__" in c.__dict__)
+    own = next(owners, {}).get("__torch_dispatch__")
+    return own is not None and own is not _C._disabled_torch_dispatch_impl
+
+
+def _linear(input, weight, bias=None):
+    """linear() as the products that classes know."""
+    from .. import addmm
+
+    rows = input if input.dim() == 2 else input.reshape(-1, input.shape[-1])
+    out = rows.mm(weight.t()) if bias is None else addmm(bias, rows, weight.t())
+    return out if input.dim() == 2 else out.view(*input.shape[:-1], out.shape[-1])
+
+
+def make_wrapper_subclass(
+    cls, size, *, strides=None, storage_offset=None, memory_format=None, dtype=None, layout=None,
+    device=None, pin_memory=False, requires_grad=False, dispatch_sizes_strides_policy=None,
+    dispatch_device=False, dispatch_layout=False,
+):  # fmt: skip
+    """An object of `cls` that looks like a tensor and has no elements of its own.
+
+    What is computed with it is the business of the class's `__torch_dispatch__`.
+    """
+    import flambeau
+
+    size = tuple(size)
+    if strides is None:
+        empty = flambeau.empty(size, device="meta")
+        if memory_format is not None:
+            empty = empty.contiguous(memory_format=memory_format)
+        strides = empty.stride()
+    dtype = flambeau.get_default_dtype() if dtype is None else dtype
+    device = flambeau.device("cpu" if device is None else device)
+    _C._set_rules(None, _dispatch_call)
+    return _C.Tensor._make_wrapper(cls, size, tuple(strides), dtype, device, bool(requires_grad))
 
 
 def _arguments(record, args):

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager, nullcontext
+from weakref import ref
 
 from .. import _C
 from ..autograd.function import Function
@@ -217,60 +218,124 @@ class GraphExecGroup:
         GraphExecGroup._current = None
 
 
+class _Inputs(Function):
+    """A node that keeps a call's arguments as any node keeps tensors: within another checkpoint,
+    that one's hooks make them again too."""
+
+    @staticmethod
+    def forward(ctx, anchor, *args):
+        ctx.places = [i for i, a in enumerate(args) if isinstance(a, _C.Tensor)]
+        ctx.others = [None if isinstance(a, _C.Tensor) else a for a in args]
+        ctx.save_for_backward(*(args[i] for i in ctx.places))
+        return anchor.detach()
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise RuntimeError("utils.checkpoint: no gradient comes here")
+
+
+def _keeper(args):
+    """A function that gives the arguments back."""
+    from .. import empty
+
+    if any(isinstance(a, _C.Tensor) and _C._transformed(a) for a in args):
+        return lambda: args
+    kept = _Inputs.apply(empty(0, requires_grad=True), *args)
+
+    def give():
+        ctx = kept.grad_fn
+        found = list(ctx.others)
+        for i, t in zip(ctx.places, ctx.saved_tensors, strict=True):
+            found[i] = t
+        return found
+
+    return give
+
+
+class _Holder:
+    """What a node keeps instead of a tensor: the tensor itself, once each backward made it."""
+
+    __slots__ = ("__weakref__", "made")
+
+    def __init__(self):
+        self.made = {}
+
+
 class _Frame:
     """The tensors that one checkpointed call would have kept: made again when one is asked for."""
 
-    def __init__(self, again, check, early_stop):
-        self.again, self.check, self.early_stop = again, check, early_stop
-        self.count = 0
-        self.kept, self.group = [], None
-        self.shapes = []
-        self.logs = [None, None]
+    def __init__(self, again, inputs, check, early_stop):
+        self.again, self.inputs = again, inputs
+        self.check, self.early_stop = check, early_stop
+        self.holders, self.shapes = [], []
+        self.done = set()  # the backwards that the call ran again for
+        self.complete = False  # the forward has ended
+        self.logs = (None, None)  # of the operators of both runs
 
     def pack(self, tensor):
         self.shapes.append((tuple(tensor.shape), tensor.dtype, tensor.device))
-        self.count += 1
-        return self.count - 1
+        holder = _Holder()
+        self.holders.append(ref(holder))
+        return holder
 
-    def unpack(self, index):
+    def unpack(self, holder):
         group = GraphExecGroup._current
-        if not self.kept or self.kept[index] is None or (group and group is not self.group):
-            self._run_again()  # the first time, or a second backward through the graph
-            self.group = group
-        tensor = self.kept[index]
-        if group is None:
-            self.kept[index] = None
-        return tensor
+        number = _C._current_graph_task_id() if group is None else group
+        if number == -1:
+            number = object()  # outside of a backward nothing is kept for another time
+        if number not in self.done:
+            self._run_again(number)
+            self.done.add(number)
+        if number not in holder.made:
+            raise self._error(
+                "Unpack is being triggered for a tensor that was either never recomputed, or "
+                "already unpacked once. If you are calling ctx.saved_tensors in backward, make "
+                "sure to do so only once. Otherwise please open an issue with details on your use "
+                "case."
+            )
+        return holder.made.pop(number) if group is None else holder.made[number]
 
-    def _run_again(self):
-        kept = []
+    def _run_again(self, number):
+        shapes = []
+        extra = False
 
         def pack(tensor):
-            if len(kept) >= self.count:
-                raise self._error(
-                    "trying to save more tensors during recomputation than during the original "
-                    "forward pass."
-                )
-            kept.append(tensor.detach() if tensor.requires_grad else tensor)
-            if self.early_stop and len(kept) == self.count:
+            nonlocal extra
+            tensor = tensor.detach() if tensor.requires_grad else tensor
+            if len(shapes) >= len(self.holders):
+                if self.complete:
+                    raise self._error(
+                        "trying to save more tensors during recomputation than during the "
+                        "original forward pass."
+                    )
+                extra = True  # a gradient was taken within the call, which has not come so far
+                return tensor
+            holder = self.holders[len(shapes)]()
+            if holder is not None:
+                holder.made[number] = tensor
+            shapes.append((tuple(tensor.shape), tensor.dtype, tensor.device))
+            if self.early_stop and len(shapes) == len(self.holders):
                 raise _Stop
-            return len(kept) - 1
+            return tensor
 
         from ..autograd.graph import saved_tensors_hooks
 
         try:
-            with saved_tensors_hooks(pack, lambda i: kept[i]), enable_grad():
-                self.again()
+            with enable_grad():
+                args = self.inputs()
+                with saved_tensors_hooks(pack, lambda tensor: tensor):
+                    self.again(*args)
         except _Stop:
             pass
-        self._compare([(tuple(t.shape), t.dtype, t.device) for t in kept])
-        self.kept = kept
+        if not extra:
+            self._compare(shapes)
 
     def _compare(self, found):
-        if len(found) != self.count:
+        count = len(self.holders)
+        if len(found) != count:
             raise self._error(
                 "A different number of tensors was saved during the original forward and "
-                f"recomputation.\nNumber of tensors saved during forward: {self.count}\n"
+                f"recomputation.\nNumber of tensors saved during forward: {count}\n"
                 f"Number of tensors saved during recomputation: {len(found)}."
             )
         if not self.check or found == self.shapes:
@@ -387,21 +452,27 @@ def checkpoint(
     if _settings["debug"] is not None:
         debug = _settings["debug"]
 
-    def again():
+    logs = [None, None]
+
+    def again(*args):
         log = nullcontext()
         if debug:
-            frame.logs[1] = []
-            log = _logging(frame.logs[1])
+            logs[1] = []
+            log = _logging(logs[1])
         with _same_draws(state), autocast(), second, log:
             function(*args, **kwargs)
 
-    frame = _Frame(again, determinism_check == "default", early_stop and _settings["early_stop"])
+    early_stop = early_stop and _settings["early_stop"]
+    frame = _Frame(again, _keeper(args), determinism_check == "default", early_stop)
+    frame.logs = logs
     log = nullcontext()
     if debug:
-        frame.logs[0] = []
-        log = _logging(frame.logs[0])
+        logs[0] = []
+        log = _logging(logs[0])
     with saved_tensors_hooks(frame.pack, frame.unpack), first, log:
-        return function(*args, **kwargs)
+        out = function(*args, **kwargs)
+    frame.complete = True
+    return out
 
 
 def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwargs):

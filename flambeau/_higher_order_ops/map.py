@@ -1,0 +1,5 @@
+"""Where PyTorch keeps map."""
+
+from .control_flow import map
+
+__all__ = ["map"]
