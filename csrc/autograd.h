@@ -106,6 +106,8 @@ class SavedTensor {
   // Throws when the tensor was written since, or was freed.
   Tensor unpack(Node* owner) const;
   bool defined() const { return tensor_.defined() || packed_; }
+  const Tensor& held() const { return tensor_; }  // undefined where hooks packed it
+  bool is_packed() const { return bool(packed_); }
   void reset() {
     tensor_ = Tensor();
     packed_.reset();

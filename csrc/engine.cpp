@@ -334,9 +334,16 @@ TensorList apply_in_operators(OpNode& n, TensorList&& grads) {
   return out;
 }
 
+bool meets_dispatch(const OpNode& n, const TensorList& grads) {
+  const auto found = [](const Tensor& t) { return t.defined() && is_dispatching(t); };
+  for (const SavedTensor& s : n.saved)
+    if (s.is_packed() || found(s.held())) return true;
+  return std::any_of(grads.begin(), grads.end(), found);
+}
+
 TensorList apply_node(Node& n, TensorList&& grads) {
   if (dispatching_classes && !modes().grad) [[unlikely]]
-    if (auto* formula = dynamic_cast<OpNode*>(&n))
+    if (auto* formula = dynamic_cast<OpNode*>(&n); formula && meets_dispatch(*formula, grads))
       return apply_in_operators(*formula, std::move(grads));
   return n.apply(std::move(grads));
 }

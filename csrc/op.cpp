@@ -340,10 +340,9 @@ void call_op(const Op& op, Value* args, Value* results) {
   if (takes_stored(op, args)) [[unlikely]]
     if (call_stored(op, args, results)) return;
   if (!records(op, args)) [[likely]] {
-    if (modes().dispatch) [[unlikely]]
-      dispatch_forward(op, args, results);
-    else if (!op.fuse || !op.fuse(op, args, results))
-      run_forward(op, args, results);
+    const bool dispatched =
+        modes().dispatch && transform_binding.dispatch(op, args, results, false);
+    if (!dispatched && (!op.fuse || !op.fuse(op, args, results))) run_forward(op, args, results);
     if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
       link_views(args, results);
     return;
@@ -389,7 +388,7 @@ void call_inplace(const Op& op, Value* args) {
   check_inplace(self, recording, op.schema.name.c_str());
   check_no_internal_overlap(self, op.schema.name.c_str());
   Value results[kMaxResults];
-  if (!recording && op.fuse) {
+  if (!recording && op.fuse && !modes().dispatch) {
     results[0] = Value(self);
     if (op.fuse(op, args, results)) return self.bump_version();
     results[0] = Value();
