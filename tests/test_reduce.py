@@ -91,3 +91,24 @@ def test_nansum():
     assert x.nansum(1).tolist() == [math.inf, 5.0] and x.nanmean(1)[1] == 2.5
     x.nansum().backward()
     assert x.grad.tolist() == [[1, 0, 1], [1, 1, 0]]
+
+
+def test_a_number_has_a_dimension_to_ask_for():
+    for kind in (
+        torch.sum,
+        torch.mean,
+        torch.amax,
+        torch.amin,
+        torch.any,
+        torch.all,
+        torch.nansum,
+        torch.logsumexp,
+        torch.count_nonzero,
+        torch.prod,
+        torch.norm,
+    ):
+        for dim in (0, -1):
+            x = torch.tensor(2.0)
+            assert kind(x, dim=dim).shape == ()
+            assert kind(x, dim=dim).item() == kind(torch.tensor([2.0]), dim=dim).item()
+    assert torch.tensor(3.0).sum(dim=0, keepdim=True).item() == 3

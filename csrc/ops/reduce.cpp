@@ -66,9 +66,10 @@ uint64_t last_group(const Tensor& x, uint64_t bits) {
   return group;
 }
 bool lie_together(const Tensor& x, uint64_t bits) {
+  uint64_t real = 0;  // a number has none, though its dimension 0 may be asked for
   for (int64_t d = 0; d < x.dim(); ++d)
-    if (x.sizes()[d] == 1) bits &= ~(uint64_t(1) << d);
-  return x.is_contiguous() && last_group(x, bits) == bits;
+    if (x.sizes()[d] != 1) real |= bits & uint64_t(1) << d;
+  return x.is_contiguous() && last_group(x, real) == real;
 }
 Folded fold_dims(const Tensor& x, uint64_t bits) {
   Folded f;
