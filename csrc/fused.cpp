@@ -99,6 +99,7 @@ void settle_fused() {
     if (gil_hooks.acquire) gil_hooks.acquire(gil);
   }
   if (!fused_open) return;
+  fused_operand = nullptr;
   const size_t last = chain.links.size() - 1;
   for (size_t from = 0; from <= last;) {
     size_t to = from;
@@ -110,6 +111,14 @@ void settle_fused() {
   chain.weight->followers = static_cast<uint8_t>(last);
   fused_seen = {chain.weight.get(), chain.links[last].out->storage.get()};
   chain = {};
+}
+
+void release_fused() noexcept {
+  if (is_seen(chain.links.size() - 2)) return;
+  try {
+    settle_fused();
+  } catch (...) {  // out of memory: the next look at the result tries again, and tells
+  }
 }
 
 bool begin_fused(const Op& op, Value* args, Value* results, const TensorList& reads,
@@ -153,7 +162,13 @@ bool extend_fused(const Tensor& x, const FinishStep& step, const TensorList& rea
   if (!results[0].is_tensor()) results[0] = Value(empty_later(x.sizes(), DType::float32));
   chain.links.push_back({results[0].as_tensor().alias(), step, aliases(reads)});
   lock.unlock();
-  if (chain.links.size() > chain.weight->followers) settle_fused();
+  fused_operand = nullptr;
+  if (chain.links.size() > chain.weight->followers) {
+    if (is_seen(chain.links.size() - 2))
+      fused_operand = x->storage.get();
+    else
+      settle_fused();
+  }
   return true;
 }
 

@@ -31,6 +31,10 @@ MemoryStats& cpu_memory_stats();
 // Some result is still to be computed (fused.h); and does so.
 inline bool fused_open = false;
 void settle_fused();
+// What its last step reads, where that alone keeps it open: whoever holds it is about to let go.
+struct Storage;
+inline const Storage* fused_operand = nullptr;
+void release_fused() noexcept;  // one holder less
 
 struct Storage {
   uint32_t refs = 1;

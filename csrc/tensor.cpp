@@ -29,7 +29,10 @@ int64_t wrap_dim(int64_t dim, int64_t ndim) {
 void TensorImpl::destroy() {
   if (owns_pyobj && release_pyobj(this)) return;
   delete autograd;
+  const bool operand = fused_operand && storage.get() == fused_operand;
   delete this;
+  if (operand) [[unlikely]]
+    release_fused();
 }
 
 void TensorImpl::refresh() {

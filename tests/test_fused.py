@@ -262,3 +262,31 @@ def test_modules_that_go_away():
                 y = bn(conv(x))
         del conv, bn
         assert y.isfinite().all()
+
+
+def test_an_operand_that_dies_is_never_written():
+    conv, bn, x = net()
+
+    def lets_go(x):
+        y = bn(conv(x))
+        y = F.relu(y)
+        return [y]
+
+    def keeps(x):
+        y = bn(conv(x))
+        z = F.relu(y)
+        return [z, y]
+
+    def allocations(f):
+        with torch.no_grad():
+            for _ in range(3):
+                f(x)
+            before = torch._C._memory_stats()["allocations"]
+            results = f(x)
+            results[-1].data_ptr()
+            count = torch._C._memory_stats()["allocations"] - before
+        for r, want in zip(results, keeps(x)):
+            assert torch.equal(r, want)
+        return count
+
+    assert allocations(lets_go) < allocations(keeps)
