@@ -352,7 +352,8 @@ def _testing_overrides():
             text = _signature_of(function)
             if text is None:
                 try:
-                    parameters = inspect.signature(function).parameters.values()
+                    named = getattr(function, "if_false", function)
+                    parameters = inspect.signature(named).parameters.values()
                 except (TypeError, ValueError):
                     found[function] = lambda *args, **kwargs: -1
                     continue

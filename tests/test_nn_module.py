@@ -358,3 +358,18 @@ def test_functional_call_takes_attributes_and_gives_back_what_was_assigned():
         torch.func.functional_call(nn.Linear(1, 1), {"weight": torch.ones(1, 1)}, strict=True)
     with pytest.raises(TypeError):
         torch.func.functional_call(nn.Linear(1, 1), {"weight": 3}, torch.ones(1))
+
+
+def test_hooks_on_all_modules_may_be_put_aside():
+    from flambeau.nn.modules import module as everywhere
+
+    calls = []
+    everywhere.register_module_forward_hook(lambda module, args, output: calls.append("forward"))
+    everywhere.register_module_full_backward_hook(lambda *args: calls.append("backward"))
+    nn.Linear(1, 1)(torch.ones(1, requires_grad=True)).backward()
+    assert calls == ["forward", "backward"] and everywhere._has_any_global_hook()
+    everywhere._global_forward_hooks = type(everywhere._global_forward_hooks)()
+    everywhere._global_backward_hooks = type(everywhere._global_backward_hooks)()
+    everywhere._global_is_full_backward_hook = None
+    nn.Linear(1, 1)(torch.ones(1, requires_grad=True)).backward()
+    assert len(calls) == 2 and not everywhere._has_any_global_hook()

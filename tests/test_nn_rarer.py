@@ -78,6 +78,32 @@ def test_scaled_mm():
     assert torch.allclose(got, want, atol=1e-4)
 
 
+def test_scaled_grouped_mm():
+    rows = F.ScalingType.RowWise
+    spans, ends = [slice(0, 2), slice(2, 5), slice(5, 9)], torch.tensor([2, 5, 9])
+
+    def product(a, b, scale_a, scale_b, offs=None):
+        f32 = torch.float32
+        return F.scaled_grouped_mm(a, b, scale_a, rows, scale_b, rows, offs=offs, output_dtype=f32)
+
+    a, b, long = torch.randn(3, 4, 8), torch.randn(3, 8, 5), torch.randn(9, 8)
+    of_a, of_b, of_long = torch.rand(3, 4), torch.rand(3, 5), torch.rand(9)
+    full_a, full_b, full = a * of_a[..., None], b * of_b[:, None], long * of_long[:, None]
+    assert torch.allclose(product(a, b, of_a, of_b), full_a @ full_b, atol=1e-5)
+    got = product(long, b, of_long, of_b, ends)
+    want = torch.cat([full[s] @ full_b[g] for g, s in enumerate(spans)])
+    assert torch.allclose(got, want, atol=1e-5)
+    got = product(a, long.T, of_a, of_long, ends)
+    want = torch.cat([full_a[g] @ full[s].T for g, s in enumerate(spans)], 1)
+    assert torch.allclose(got, want, atol=1e-5)
+    left, right = torch.randn(4, 9), torch.randn(9, 5)
+    got = product(left, right, of_a.reshape(-1), of_b.reshape(-1), ends)
+    want = [(left[:, s] * of_a[g, :, None]) @ (right[s] * of_b[g]) for g, s in enumerate(spans)]
+    assert torch.allclose(got, torch.stack(want), atol=1e-5)
+    with pytest.raises(RuntimeError, match="offs"):
+        product(long, b, of_long, of_b)
+
+
 def test_conv_tbc():
     x, w, b = torch.randn(7, 2, 3), torch.randn(3, 3, 4), torch.randn(4)
     want = F.conv1d(x.permute(1, 2, 0), w.permute(2, 1, 0), b, padding=1).permute(2, 0, 1)

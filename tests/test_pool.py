@@ -214,3 +214,29 @@ def test_fractional_pools_of_nothing_and_bad_sizes():
             F.fractional_max_pool2d(x, kernel, output_size=3, _random_samples=samples)
     with pytest.raises(RuntimeError):
         F.max_unpool3d(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1, dtype=torch.int64), (1, 1))
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "adaptive_max_pool2d", "fractional_max_pool2d"])
+def test_places_are_chosen_by_name_or_position(name):
+    import inspect
+
+    pool, alone = getattr(F, name), getattr(F, "_" + name)
+    both = getattr(F, name + "_with_indices")
+    position = list(inspect.signature(both).parameters).index("return_indices")
+    x = torch.randn(1, 2, 6, 6)
+    more = {"output_size": 3} if name.startswith("fractional") else {}
+
+    def seeded(function, *args, **kwargs):
+        torch.manual_seed(0)
+        return function(*args, **kwargs)
+
+    want, places = seeded(both, x, 2, **more)
+    assert places.dtype == torch.int64
+    for got in (seeded(pool, x, 2, **more), seeded(alone, x, 2, **more)):
+        assert torch.equal(got, want)
+    assert torch.equal(seeded(pool, x, 2, return_indices=True, **more)[1], places)
+    values = {"max_pool2d": [None, 0, 1, False], "fractional_max_pool2d": [3, None]}.get(name, [])
+    assert len(values) == position - 2
+    assert torch.equal(seeded(pool, x, 2, *values, True)[1], places)
+    with pytest.raises(TypeError):
+        pool(x)

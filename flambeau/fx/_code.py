@@ -182,7 +182,8 @@ def functional_call(function, args, kwargs):
 
     try:
         schemas = getattr(function, "schemas", None)
-        signature = _signature(schemas[0]) if schemas else inspect.signature(function)
+        named = getattr(function, "if_false", function)  # boolean_dispatch hides the names
+        signature = _signature(schemas[0]) if schemas else inspect.signature(named)
         bound = signature.bind(*args, **kwargs)
     except (TypeError, ValueError):
         return args, kwargs

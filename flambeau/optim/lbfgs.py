@@ -90,7 +90,8 @@ class LBFGS(Optimizer):
         grad = self._flat_grad()
         if grad.abs().max() <= group["tolerance_grad"]:
             return first
-        lr, search = float(group["lr"]), group["line_search_fn"]
+        lr, search = group["lr"], group["line_search_fn"]
+        lr = lr.item() if isinstance(lr, torch.Tensor) else lr
         if search not in (None, "strong_wolfe"):
             raise RuntimeError("only 'strong_wolfe' is supported")
         iterations = 0
@@ -155,12 +156,12 @@ class LBFGS(Optimizer):
             state["H_diag"] = curvature / change.dot(change)
         pairs = list(zip(state["old_dirs"], state["old_stps"], state["ro"]))
         direction = grad.neg()
-        weights = []
-        for change, move, ro in reversed(pairs):
-            weights.append(move.dot(direction) * ro)
-            direction.add_(change, alpha=-weights[-1])
+        weights = state.setdefault("al", [None] * history)
+        for i, (change, move, ro) in reversed(list(enumerate(pairs))):
+            weights[i] = move.dot(direction) * ro
+            direction.add_(change, alpha=-weights[i])
         direction.mul_(state["H_diag"])
-        for (change, move, ro), weight in zip(pairs, reversed(weights)):
+        for (change, move, ro), weight in zip(pairs, weights):
             direction.add_(move, alpha=weight - change.dot(direction) * ro)
         return direction
 

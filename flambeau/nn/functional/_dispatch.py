@@ -63,7 +63,8 @@ def boolean_dispatch(arg_name, arg_index, default, if_true, if_false, module_nam
     if module_name:
         function.__module__ = module_name
     if func_name:
-        function.__name__ = func_name
+        function.__name__ = function.__qualname__ = func_name
+    function.if_true, function.if_false = if_true, if_false  # with the arguments' names
     return function
 
 

@@ -4,7 +4,14 @@ from enum import Enum
 
 import flambeau as torch
 
-__all__ = ["ScalingType", "SwizzleType", "conv_tbc", "grouped_mm", "scaled_mm"]
+__all__ = [
+    "ScalingType",
+    "SwizzleType",
+    "conv_tbc",
+    "grouped_mm",
+    "scaled_grouped_mm",
+    "scaled_mm",
+]
 
 
 def conv_tbc(input, weight, bias, pad=0):
@@ -105,6 +112,10 @@ def _unscaled(matrix, scale, recipe, transposed):
     return matrix.mT if transposed else matrix
 
 
+def _listed(x):
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
 def scaled_mm(
     mat_a,
     mat_b,
@@ -131,20 +142,87 @@ def scaled_mm(
             [2., 2.]], dtype=torch.bfloat16)
     """
 
-    def listed(x):
-        return list(x) if isinstance(x, (list, tuple)) else [x]
-
-    for swizzle in (*listed(swizzle_a), *listed(swizzle_b)):
+    for swizzle in (*_listed(swizzle_a), *_listed(swizzle_b)):
         if swizzle not in (None, SwizzleType.NO_SWIZZLE):
             raise RuntimeError("scaled_mm: scales must lie in plain order on the CPU")
     if tuple(contraction_dim) not in ((), (-1, -2), (1, 0)):
         raise RuntimeError(f"scaled_mm: cannot contract dimensions {tuple(contraction_dim)}")
     a, b = mat_a, mat_b
-    for scale, recipe in zip(listed(scale_a), listed(scale_recipe_a)):
+    for scale, recipe in zip(_listed(scale_a), _listed(scale_recipe_a)):
         a = _unscaled(a, scale, recipe, False)
-    for scale, recipe in zip(listed(scale_b), listed(scale_recipe_b)):
+    for scale, recipe in zip(_listed(scale_b), _listed(scale_recipe_b)):
         b = _unscaled(b, scale, recipe, True)
     out = a @ b
     if bias is not None:
         out = out + bias.to(out.dtype)
     return out if output_dtype is None else out.to(output_dtype)
+
+
+def _scales_of(group, scales, recipes, rows, count):
+    """One group's scales: of its rows of a flat matrix, or its own of `count` sets."""
+    for scale, recipe in zip(_listed(scales), _listed(recipes)):
+        if recipe is not ScalingType.TensorWise and rows is not None:
+            yield scale[rows]
+        elif recipe is not ScalingType.TensorWise or scale.numel() == count:
+            yield scale.reshape(count, *(scale.shape[1:] if scale.shape[0] == count else [-1]))[
+                group
+            ]
+        else:
+            yield scale
+
+
+def scaled_grouped_mm(
+    mat_a,
+    mat_b,
+    scale_a,
+    scale_recipe_a,
+    scale_b,
+    scale_recipe_b,
+    swizzle_a=None,
+    swizzle_b=None,
+    bias=None,
+    offs=None,
+    output_dtype=torch.bfloat16,
+    contraction_dim=(),
+    use_fast_accum=False,
+):
+    """`grouped_mm` of matrices of small floats, each group's product as `scaled_mm` makes it.
+
+    Scales lie as their matrices do: (G, M) for (G, M, K); (M) for groups of rows; and one after
+    the other, (G * M), where the groups share the inner dimension.
+
+    >>> import flambeau as torch
+    >>> F, a = torch.nn.functional, torch.ones(2, 1, 2, dtype=torch.float8_e4m3fn)
+    >>> rows = F.ScalingType.RowWise
+    >>> scale = torch.tensor([[1.0], [2.0]])
+    >>> F.scaled_grouped_mm(a, a.mT, scale, rows, scale, rows).flatten()
+    tensor([2., 8.], dtype=torch.bfloat16)
+    """
+    flat_a, flat_b = mat_a.dim() == 2, mat_b.dim() == 2
+    if (flat_a or flat_b) != (offs is not None):
+        raise RuntimeError("scaled_grouped_mm: offs are needed for matrices of 2 dimensions only")
+    ends = [] if offs is None else offs.tolist()
+    spans = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends)]
+    count = len(spans) or mat_a.shape[0]
+    parts = []
+    for g in range(count):
+        span = spans[g] if spans else None
+        a = mat_a[g] if not flat_a else mat_a[:, span] if flat_b else mat_a[span]
+        b = mat_b[g] if not flat_b else mat_b[span] if flat_a else mat_b[:, span]
+        parts.append(
+            scaled_mm(
+                a,
+                b,
+                list(_scales_of(g, scale_a, scale_recipe_a, None if flat_b else span, count)),
+                scale_recipe_a,
+                list(_scales_of(g, scale_b, scale_recipe_b, None if flat_a else span, count)),
+                scale_recipe_b,
+                swizzle_a,
+                swizzle_b,
+                bias,
+                output_dtype,
+                contraction_dim,
+                use_fast_accum,
+            )
+        )
+    return torch.stack(parts) if flat_a == flat_b else torch.cat(parts, 1 if flat_b else 0)

@@ -6,8 +6,11 @@ import flambeau as torch
 from flambeau import _levels
 
 from ..modules.utils import _ntuple
+from ._dispatch import boolean_dispatch
 
 __all__ = [
+    "_fractional_max_pool2d",
+    "_fractional_max_pool3d",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
@@ -257,7 +260,7 @@ def fractional_max_pool3d_with_indices(
     return _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 3)
 
 
-def fractional_max_pool2d(
+def _fractional_max_pool2d(
     input,
     kernel_size,
     output_size=None,
@@ -272,11 +275,10 @@ def fractional_max_pool2d(
     >>> torch.nn.functional.fractional_max_pool2d(x, 2, output_ratio=0.5).shape
     torch.Size([1, 1, 3, 3])
     """
-    result = _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 2)
-    return result if return_indices else result[0]
+    return _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 2)[0]
 
 
-def fractional_max_pool3d(
+def _fractional_max_pool3d(
     input,
     kernel_size,
     output_size=None,
@@ -291,5 +293,15 @@ def fractional_max_pool3d(
     >>> torch.nn.functional.fractional_max_pool3d(x, 2, output_size=2).shape
     torch.Size([1, 1, 2, 2, 2])
     """
-    result = _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 3)
-    return result if return_indices else result[0]
+    return _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 3)[0]
+
+
+def _chosen(n):
+    name = f"fractional_max_pool{n}d"
+    both, best = globals()[f"{name}_with_indices"], globals()[f"_{name}"]
+    pool = boolean_dispatch("return_indices", 4, False, both, best, __name__, name)
+    pool.__doc__ = best.__doc__
+    return pool
+
+
+fractional_max_pool2d, fractional_max_pool3d = _chosen(2), _chosen(3)

@@ -3,15 +3,18 @@
 from flambeau._ops import functions, internal
 
 from ..modules.utils import _ntuple
+from ._dispatch import boolean_dispatch
 
 __all__ = [
     f"{kind}_pool{n}d{more}"
     for n in (1, 2, 3)
     for kind, more in (
         ("max", ""),
+        ("_max", ""),
         ("max", "_with_indices"),
         ("adaptive_avg", ""),
         ("adaptive_max", ""),
+        ("_adaptive_max", ""),
         ("adaptive_max", "_with_indices"),
     )
 ]
@@ -36,7 +39,7 @@ def _adaptive_sizes(name, input, output_size, dims):
 
 
 def _define(n):
-    """The five functions for n dimensions, whose signatures are alike."""
+    """The functions for n dimensions, whose signatures are alike."""
     values = functions[f"max_pool{n}d"]
     values_and_places = functions[f"max_pool{n}d_with_indices"]
     average = internal[f"_adaptive_avg_pool{n}d"]
@@ -52,8 +55,7 @@ def _define(n):
         ceil_mode=False,
         return_indices=False,
     ):
-        pool = values_and_places if return_indices else values
-        return pool(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return values(input, kernel_size, stride, padding, dilation, ceil_mode)
 
     def max_pool_with_indices(
         input,
@@ -78,11 +80,10 @@ def _define(n):
         return best, places.long()
 
     def adaptive_max_pool(input, output_size, return_indices=False):
-        result = adaptive_max_pool_with_indices(input, output_size)
-        return result if return_indices else result[0]
+        return adaptive_max_pool_with_indices(input, output_size)[0]
 
     docs = {
-        max_pool: (f"max_pool{n}d", "The largest value of each window, and where, if asked."),
+        max_pool: (f"_max_pool{n}d", "The largest value of each window."),
         max_pool_with_indices: (
             f"max_pool{n}d_with_indices",
             "The largest value of each window, and where it stands.",
@@ -92,7 +93,7 @@ def _define(n):
             "The mean of as many windows as the output is to have.",
         ),
         adaptive_max_pool: (
-            f"adaptive_max_pool{n}d",
+            f"_adaptive_max_pool{n}d",
             "The largest value of as many windows as the output is to have.",
         ),
         adaptive_max_pool_with_indices: (
@@ -104,6 +105,19 @@ def _define(n):
         function.__name__ = function.__qualname__ = name
         function.__doc__ = f"{doc} Input (N, C, *) or (C, *), {n} spatial dimensions."
         yield name, function
+    choices = (
+        (f"max_pool{n}d", 6, max_pool_with_indices, max_pool),
+        (
+            f"adaptive_max_pool{n}d",
+            2,
+            adaptive_max_pool_with_indices,
+            adaptive_max_pool,
+        ),
+    )
+    for name, index, both, best in choices:
+        pool = boolean_dispatch("return_indices", index, False, both, best, __name__, name)
+        pool.__doc__ = f"{best.__doc__} With return_indices, where the values stand as well."
+        yield name, pool
 
 
 for _n in (1, 2, 3):

@@ -1,22 +1,8 @@
 """The hooks of a module: registering them, and the call that runs them."""
 
-from collections import OrderedDict
-
 from flambeau.utils.hooks import RemovableHandle
 
-# Hooks on every module of the program.
-_global_forward_pre_hooks = OrderedDict()
-_global_forward_hooks = OrderedDict()
-_global_forward_hooks_with_kwargs = OrderedDict()
-_global_forward_hooks_always_called = OrderedDict()
-_global_backward_pre_hooks = OrderedDict()
-_global_backward_hooks = OrderedDict()
-_global_is_full_backward_hook = None
-_global_parameter_registration_hooks = OrderedDict()
-_global_buffer_registration_hooks = OrderedDict()
-_global_module_registration_hooks = OrderedDict()
-# The first six together: the one thing that a call without hooks has to look at.
-_global_call_hooks = OrderedDict()
+from . import module as everywhere  # the hooks on all modules stand there, as programs expect
 
 
 def _register(hooks, hook, *marks, prepend=False):
@@ -38,22 +24,22 @@ def register_module_forward_pre_hook(hook):
     ...     _ = torch.nn.Identity()(1)
     Identity
     """
-    return _register(_global_forward_pre_hooks, hook, _global_call_hooks)
+    return _register(everywhere._global_forward_pre_hooks, hook)
 
 
 def register_module_forward_hook(hook, *, with_kwargs=False, always_call=False):
     """Calls ``hook(module, args, output)`` after the forward of every module."""
-    marks = [_global_call_hooks]
+    marks = []
     if with_kwargs:
-        marks.append(_global_forward_hooks_with_kwargs)
+        marks.append(everywhere._global_forward_hooks_with_kwargs)
     if always_call:
-        marks.append(_global_forward_hooks_always_called)
-    return _register(_global_forward_hooks, hook, *marks)
+        marks.append(everywhere._global_forward_hooks_always_called)
+    return _register(everywhere._global_forward_hooks, hook, *marks)
 
 
 def register_module_full_backward_pre_hook(hook):
     """Calls ``hook(module, grad_output)`` when the gradients of any module's outputs are there."""
-    return _register(_global_backward_pre_hooks, hook, _global_call_hooks)
+    return _register(everywhere._global_backward_pre_hooks, hook)
 
 
 def register_module_full_backward_hook(hook):
@@ -68,29 +54,28 @@ def register_module_backward_hook(hook):
 
 
 def _register_global_backward(hook, full):
-    global _global_is_full_backward_hook
-    if _global_backward_hooks and _global_is_full_backward_hook is not full:
+    if everywhere._global_backward_hooks and everywhere._global_is_full_backward_hook is not full:
         raise RuntimeError(
             "Cannot use both regular backward hooks and full backward hooks as a global Module "
             "hook. Please use only one of them."
         )
-    _global_is_full_backward_hook = full
-    return _register(_global_backward_hooks, hook, _global_call_hooks)
+    everywhere._global_is_full_backward_hook = full
+    return _register(everywhere._global_backward_hooks, hook)
 
 
 def register_module_parameter_registration_hook(hook):
     """Calls ``hook(module, name, param)`` when a parameter is registered; it may replace it."""
-    return _register(_global_parameter_registration_hooks, hook)
+    return _register(everywhere._global_parameter_registration_hooks, hook)
 
 
 def register_module_buffer_registration_hook(hook):
     """Calls ``hook(module, name, buffer)`` when a buffer is registered; it may replace it."""
-    return _register(_global_buffer_registration_hooks, hook)
+    return _register(everywhere._global_buffer_registration_hooks, hook)
 
 
 def register_module_module_registration_hook(hook):
     """Calls ``hook(module, name, child)`` when a child is registered; it may replace it."""
-    return _register(_global_module_registration_hooks, hook)
+    return _register(everywhere._global_module_registration_hooks, hook)
 
 
 _MIXED = (
@@ -169,7 +154,7 @@ class HooksMixin:
             raise
 
     def _run_pre_hooks(self, args, kwargs):
-        for hook in list(_global_forward_pre_hooks.values()):
+        for hook in list(everywhere._global_forward_pre_hooks.values()):
             new = hook(self, args)
             if new is not None:
                 args = new if isinstance(new, tuple) else (new,)
@@ -192,7 +177,7 @@ class HooksMixin:
 
     def _gradient_hooks(self):
         hooks, _ = self._get_backward_hooks()
-        pre_hooks = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
+        pre_hooks = self._get_backward_pre_hooks()
         if not hooks and not pre_hooks:
             return None
         from ._backward import ModuleGradients
@@ -201,9 +186,9 @@ class HooksMixin:
 
     def _get_backward_hooks(self):
         """The full backward hooks on all modules and on this one, and the older ones."""
-        everywhere, own = [*_global_backward_hooks.values()], [*self._backward_hooks.values()]
+        shared, own = everywhere._global_backward_hooks.values(), self._backward_hooks.values()
         full, older = [], []
-        (older if _global_is_full_backward_hook is False else full).extend(everywhere)
+        (older if everywhere._global_is_full_backward_hook is False else full).extend(shared)
         (older if self._is_full_backward_hook is False else full).extend(own)
         return full, older
 
@@ -222,8 +207,8 @@ class HooksMixin:
         """(key, hook, takes keyword arguments) of all forward hooks, in the order of the calls."""
         return [
             *(
-                (key, hook, key in _global_forward_hooks_with_kwargs)
-                for key, hook in _global_forward_hooks.items()
+                (key, hook, key in everywhere._global_forward_hooks_with_kwargs)
+                for key, hook in everywhere._global_forward_hooks.items()
             ),
             *(
                 (key, hook, key in self._forward_hooks_with_kwargs)
@@ -233,7 +218,8 @@ class HooksMixin:
 
     def _run_always_called(self, called, args, kwargs):
         """After an error: the hooks that asked to run in any case, with no output to show."""
-        always = _global_forward_hooks_always_called.keys() | self._forward_hooks_always_called
+        shared = everywhere._global_forward_hooks_always_called.keys()
+        always = shared | self._forward_hooks_always_called
         for key, hook, with_kwargs in self._output_hooks():
             if key not in always or key in called:
                 continue
@@ -243,7 +229,7 @@ class HooksMixin:
             except Exception as error:
                 import warnings
 
-                kind = "global module" if key in _global_forward_hooks else "module"
+                kind = "global module" if key in everywhere._global_forward_hooks else "module"
                 warnings.warn(
                     f"{kind} forward hook with ``always_call=True`` raised an exception that was "
                     f"silenced as another error was raised in forward: {error}",

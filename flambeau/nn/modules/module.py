@@ -6,10 +6,21 @@ import flambeau as torch
 from flambeau import Tensor
 
 from ..parameter import Buffer, Parameter
-from . import _hooks
-from ._hooks import (
+
+# Hooks on every module of the program. Programs reach for them here, and put others in their place.
+_global_forward_pre_hooks = OrderedDict()
+_global_forward_hooks = OrderedDict()
+_global_forward_hooks_with_kwargs = OrderedDict()
+_global_forward_hooks_always_called = OrderedDict()
+_global_backward_pre_hooks = OrderedDict()
+_global_backward_hooks = OrderedDict()
+_global_is_full_backward_hook = None
+_global_parameter_registration_hooks = OrderedDict()
+_global_buffer_registration_hooks = OrderedDict()
+_global_module_registration_hooks = OrderedDict()
+
+from ._hooks import (  # noqa: E402 (which reads those above)
     HooksMixin,
-    _global_call_hooks,
     register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
@@ -19,7 +30,7 @@ from ._hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from ._state import StateMixin, _IncompatibleKeys
+from ._state import StateMixin, _IncompatibleKeys  # noqa: E402
 
 __all__ = [
     "Module",
@@ -57,6 +68,15 @@ def _fresh_state():
         "_load_state_dict_post_hooks": OrderedDict(),
         "_modules": {},
     }
+
+
+def _has_any_global_hook():
+    return bool(
+        _global_forward_hooks
+        or _global_forward_pre_hooks
+        or _global_backward_hooks
+        or _global_backward_pre_hooks
+    )
 
 
 def _type_name(value):
@@ -128,7 +148,10 @@ class Module(HooksMixin, StateMixin):
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or _global_call_hooks
+            or _global_forward_hooks
+            or _global_forward_pre_hooks
+            or _global_backward_hooks
+            or _global_backward_pre_hooks
             or self._compiled_call_impl
         ):
             if self._compiled_call_impl is not None:
@@ -143,7 +166,7 @@ class Module(HooksMixin, StateMixin):
         return self(*args, **kwargs)
 
     def _get_backward_pre_hooks(self):
-        return [*_hooks._global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
+        return [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
 
     # -- attributes ------------------------------------------------------------------------
 
@@ -203,7 +226,7 @@ class Module(HooksMixin, StateMixin):
             self._forget(name, state, "_parameters", "_modules")
             self.register_buffer(name, value, value.persistent)
             return
-        for hook in _hooks._global_buffer_registration_hooks.values():
+        for hook in _global_buffer_registration_hooks.values():
             new = hook(self, name, value)
             value = value if new is None else new
         state["_buffers"][name] = value
@@ -263,7 +286,7 @@ class Module(HooksMixin, StateMixin):
                 f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
-        for hook in _hooks._global_buffer_registration_hooks.values():
+        for hook in _global_buffer_registration_hooks.values():
             new = hook(self, name, tensor)
             tensor = tensor if new is None else new
         self._buffers[name] = tensor
@@ -291,7 +314,7 @@ class Module(HooksMixin, StateMixin):
                     "be created explicitly. To express it as a function of another Tensor, "
                     "compute the value in the forward() method."
                 )
-            for hook in _hooks._global_parameter_registration_hooks.values():
+            for hook in _global_parameter_registration_hooks.values():
                 new = hook(self, name, param)
                 param = param if new is None else new
         self._parameters[name] = param
@@ -318,7 +341,7 @@ class Module(HooksMixin, StateMixin):
         self.add_module(name, module)
 
     def _put_module(self, name, module):
-        for hook in _hooks._global_module_registration_hooks.values():
+        for hook in _global_module_registration_hooks.values():
             new = hook(self, name, module)
             module = module if new is None else new
         self._modules[name] = module
