@@ -289,11 +289,24 @@ void check_inplace(const Tensor& t, bool records, const char* op) {
     return;
   }
   check(!m->view.multi_output, op, "(): Output ", m->result_number,
-        " of an operator that returns multiple views is being modified inplace. Such operators do "
-        "not allow it: use an out-of-place operation instead.");
+        " is being modified inplace. This view is the output of a function that returns multiple "
+        "views, which are not to be written to: use an out-of-place operation instead.");
 }
 
 // -- saved tensors --------------------------------------------------------------------------------
+namespace {
+
+// The tensor without its history; a class with a __torch_dispatch__ or a mode makes its own.
+Tensor without_history(const Tensor& t) {
+  if (!modes().dispatch || !transform_binding.dispatches(t)) [[likely]]
+    return t.alias();
+  static const OpCall detach("detach");
+  NoGrad no_grad;
+  return detach(t);
+}
+
+}  // namespace
+
 std::vector<SavedHooksRef>& saved_hooks() {
   static thread_local std::vector<SavedHooksRef> stack;
   return stack;
@@ -309,7 +322,7 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result, uint32_t result_number
   version_ = t.version();
   result_ = result_number;
   is_result_ = is_result;
-  tensor_ = is_result ? t.alias() : t;
+  tensor_ = is_result ? without_history(t) : t;
   if (modes().saved_hooks) [[unlikely]]
     if (SavedHooksRef hooks = saved_hooks().back()) pack(std::move(hooks));
 }
@@ -326,7 +339,7 @@ void SavedTensor::pack(SavedHooksRef hooks) {
   p->hooks = std::move(hooks);
   if (!is_result_ && tensor_.requires_grad()) p->edge = gradient_edge(tensor_);
   NoGrad no_grad;
-  Tensor plain = tensor_.alias();
+  Tensor plain = without_history(tensor_);
   uint32_t version = plain.version();
   p->value = p->hooks->pack(plain);
   check(plain.version() == version,
@@ -346,7 +359,7 @@ Tensor SavedTensor::unpack(Node* owner) const {
   if (!packed_) {
     if (tensor_.version() != version_) modified(owner);
     if (!is_result_ || !modes().grad) return tensor_;
-    Tensor t = tensor_.alias();
+    Tensor t = without_history(tensor_);
     assign_history(autograd_meta(t), NodeRef(owner), result_);
     return t;
   }
@@ -356,7 +369,7 @@ Tensor SavedTensor::unpack(Node* owner) const {
   Edge edge = is_result_ ? Edge{NodeRef(owner), result_} : packed_->edge;
   Tensor t = hooks->unpack(value);
   if (!modes().grad || !edge.node || !t.defined()) return t;
-  t = t.alias();
+  t = without_history(t);
   assign_history(autograd_meta(t), edge.node, edge.input);
   return t;
 }

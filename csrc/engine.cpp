@@ -330,19 +330,20 @@ TensorList apply_in_operators(OpNode& n, TensorList&& grads) {
   TensorList out = n.apply(std::move(grads));
   NoGrad plain;
   for (Tensor& g : out)
-    if (g.defined() && g.requires_grad()) g = is_dispatching(g) ? detach_op(g) : g.alias();
+    if (g.defined() && g.requires_grad())
+      g = transform_binding.dispatches(g) ? detach_op(g) : g.alias();
   return out;
 }
 
 bool meets_dispatch(const OpNode& n, const TensorList& grads) {
-  const auto found = [](const Tensor& t) { return t.defined() && is_dispatching(t); };
+  const auto found = [](const Tensor& t) { return transform_binding.dispatches(t); };
   for (const SavedTensor& s : n.saved)
     if (s.is_packed() || found(s.held())) return true;
   return std::any_of(grads.begin(), grads.end(), found);
 }
 
 TensorList apply_node(Node& n, TensorList&& grads) {
-  if (dispatching_classes && !modes().grad) [[unlikely]]
+  if (modes().dispatch && !modes().grad) [[unlikely]]
     if (auto* formula = dynamic_cast<OpNode*>(&n); formula && meets_dispatch(*formula, grads))
       return apply_in_operators(*formula, std::move(grads));
   return n.apply(std::move(grads));

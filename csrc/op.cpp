@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 
 #include "node_names.h"
+#include "overlap.h"
 #include "pointwise.h"
 #include "stored.h"
 #include "transform.h"
@@ -362,6 +364,29 @@ void call_op(const Op& op, Value* args, Value* results) {
   record_results(op, node, results);
 }
 
+// Refuses arguments that share some of the memory which is written, where elements are read and
+// written one by one: products and the like read all before they write.
+void check_reads_apart(const Op& op, const Value* args, const Tensor& out, bool inplace) {
+  static constexpr std::string_view kWhole[] = {"set_", "masked_scatter", "addmm", "addmv",
+                                                "addbmm", "baddbmm",      "addr"};
+  static constexpr std::string_view kSingle[] = {"gather", "index_select", "take", "masked_select",
+                                                 "cumsum", "cumprod",      "cat",  "topk"};
+  const auto among = [&](std::span<const std::string_view> names) {
+    return std::find(names.begin(), names.end(), op.schema.name) != names.end();
+  };
+  const auto look = [&](const Tensor& in) {
+    if (!in.defined() || in->storage.get() != out->storage.get() || in.is_same(out)) return;
+    if (inplace ? !among(kWhole) : op.pointwise || among(kSingle))
+      check_no_partial_overlap(out, in, op.schema.name.c_str());
+  };
+  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
+    const Value& v = args[__builtin_ctzll(m)];
+    if (v.tag() == Value::tensor) look(v.as_tensor());
+    if (v.tag() == Value::tensors)
+      for (const Tensor& t : v.as_tensors()) look(t);
+  }
+}
+
 void call_inplace(const Op& op, Value* args) {
   if (modes().transforms) [[unlikely]]
     if (transformed_inplace(op, args)) return;
@@ -387,6 +412,7 @@ void call_inplace(const Op& op, Value* args) {
   bool recording = records(op, args);
   check_inplace(self, recording, op.schema.name.c_str());
   check_no_internal_overlap(self, op.schema.name.c_str());
+  check_reads_apart(op, args, self, true);
   Value results[kMaxResults];
   if (!recording && op.fuse && !modes().dispatch) {
     results[0] = Value(self);
@@ -454,6 +480,8 @@ void call_out(const Op& op, Value* args, Value* outs) {
         "the arguments requires grad.");
   if (fused_open) [[unlikely]]
     settle_fused();
+  for (int r = 0; r < op.nresults(); ++r)
+    if (outs[r].as_tensor().defined()) check_reads_apart(op, args, outs[r].as_tensor(), false);
   NoGrad off;
   const bool stored =
       takes_stored(op, args) || (outs[0].is_tensor() && is_stored(outs[0].as_tensor().dtype()));

@@ -228,6 +228,12 @@ DType result_type(const Value* args, int n) {
   return combine(dims || zero ? std::optional(combine(dims, zero)) : std::nullopt, numbers);
 }
 
+// Operators that do not promote their operands.
+[[gnu::cold]] void refuse_mixed(const PointwiseOp& op, const Operands& o) {
+  check(!o.tensors[1] || !o.tensors[2] || o.tensors[1]->dtype() == o.tensors[2]->dtype(), op.name,
+        " is not yet implemented for tensors with different dtypes.");
+}
+
 void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   Operands o;
   o.n = op.operands + 1;
@@ -249,10 +255,14 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   if (!same) {
     common = result_type(args, op.operands);
     if (op.types & NOBOOL) refuse_bools(op, o);
+    if (op.index == pointwise_heaviside || op.index == pointwise_lerp) refuse_mixed(op, o);
   }
   for (int k = op.operands; k < op.operands + op.numbers; ++k) {
     if (!args[k].is_scalar()) break;
     const Scalar& s = args[k].as_scalar();
+    check(s.kind != Scalar::boolean || common == DType::boolean ||
+              (op.index != pointwise_add && op.index != pointwise_sub),
+          "Boolean alpha only supported for Boolean results.");
     if (is_integral(common) || common == DType::boolean)
       check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL ||
                 op.index == pointwise_relu,
@@ -266,7 +276,12 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
          "(): not supported for bool tensors; use logical operators "
          "such as ^, logical_xor() or ~ instead");
   if (op.types & WIDEBOOL && common == DType::boolean) common = DType::int64;
-  if (!(op.types & I) && !is_inexact(common)) common = default_dtype();
+  if (!(op.types & I) && !is_inexact(common)) {
+    check(op.index != pointwise_addcdiv,
+          "Integer division with addcdiv is no longer supported. Divide before you add, with "
+          "rounding_mode where whole numbers are wanted.");
+    common = default_dtype();
+  }
   if (op.types & DOUBLE) common = is_complex(common) ? DType::complex128 : DType::float64;
   bool type_good = is_complex(common)    ? op.types & C
                    : is_floating(common) ? op.types & F
@@ -282,21 +297,28 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   Device device = common_device(o, op.name);
   if (compute == Compute::i64 && device.type == DeviceType::cpu) refuse_integers(op, o);
 
-  Tensor out = results[0].as_tensor(), copies[kMaxOperands];
+  Tensor out = results[0].as_tensor(), wanted, copies[kMaxOperands];
   if (out.defined()) {
+    check(!(op.types & DOUBLE) || out.dtype() == dtype, op.name, "(): the operation's result ",
+          "requires dtype ", dtype, ", got ", out.dtype());
     check(can_cast(dtype, out.dtype()), op.name, "(): result type ", dtype,
           " can't be cast to the desired output type ", out.dtype());
     check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device,
           ", got ", out.device());
-    check(!(op.types & DOUBLE) || out.dtype() == dtype, op.name, "(): the result has dtype ", dtype,
-          " and cannot be written to ", out.dtype());
+    check(out.dtype() == DType::boolean ||
+              (op.index != pointwise_isposinf && op.index != pointwise_isneginf),
+          op.name, "(): does not support non-boolean outputs");
+    bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
     if (!(out.sizes() == shape)) {
-      bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
       check(!inplace, op.name, "_(): output with shape ", out.sizes(),
             " doesn't match the broadcast shape ", shape);
       resize(out, shape);
     }
     check_no_internal_overlap(out, op.name);
+    if (out.dtype() != dtype && !inplace) {  // rounded to its own type before it is cast
+      wanted = out;
+      out = empty(shape, {dtype, device});
+    }
     o.tensors[0] = &out;
     separate(o, copies);
   } else {
@@ -312,6 +334,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
            : real  ? PointwiseResult::real
                    : PointwiseResult::same,
            fn, numbers, is_heavy(fn, op), op.index);
+  if (wanted.defined()) copy(wanted, out);
   if (!results[0].is_tensor()) results[0] = Value(std::move(out));
 }
 

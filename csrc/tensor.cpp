@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <ostream>
+#include <string_view>
 
 #include "autograd.h"
 #include "iter.h"
+#include "overlap.h"
 #include "stored.h"
 #include "transform.h"
 
@@ -378,10 +380,46 @@ Ints broadcast_shapes(IntSpan a, IntSpan b, const char* op) {
 
 void check_no_internal_overlap(const Tensor& t, const char* op) {
   if (t.is_contiguous()) return;
-  for (int64_t d = 0; d < t.dim(); ++d)
-    check(t.strides()[d] != 0 || t.sizes()[d] <= 1, op,
+  bool repeats = false;
+  for (int64_t d = 0; d < t.dim(); ++d) repeats |= t.strides()[d] == 0 && t.sizes()[d] > 1;
+  // What writes one number everywhere may write it twice; what changes a shape writes nothing.
+  static constexpr std::string_view kHarmless[] = {
+      "fill",     "fill_",      "zero_",     "ones",       "zeros",       "full",      "masked_fill",
+      "squeeze",  "squeeze_",   "unsqueeze", "unsqueeze_", "transpose",   "transpose_",
+      "t",        "t_",         "set_",      "detach_",    "as_strided_"};
+  const auto harmless = [&] {
+    return std::find(std::begin(kHarmless), std::end(kHarmless), op) != std::end(kHarmless);
+  };
+  check(!repeats || harmless(), op,
           "(): unsupported operation: more than one element of the written-to tensor refers to a "
           "single memory location. Please clone() the tensor before performing the operation.");
+}
+
+// Whether the elements fill a range of memory, each its own place.
+static bool fills_memory(const Tensor& t) {
+  if (t.is_contiguous()) return true;
+  Small<std::pair<int64_t, int64_t>, 8> dims;
+  for (int64_t d = 0; d < t.dim(); ++d)
+    if (t.sizes()[d] != 1) dims.push_back({t.strides()[d], t.sizes()[d]});
+  std::sort(dims.begin(), dims.end());
+  int64_t next = 1;
+  for (auto [stride, size] : dims) {
+    if (stride != next) return false;
+    next *= size;
+  }
+  return true;
+}
+
+void check_no_partial_overlap(const Tensor& out, const Tensor& in, const char* op) {
+  if (out->storage.get() != in->storage.get() || out.is_same(in) || out.numel() == 0 ||
+      in.numel() == 0)
+    return;
+  const bool same = out->offset == in->offset && out.sizes() == in.sizes() &&
+                    out.strides() == in.strides();
+  check(same || !fills_memory(out) || !fills_memory(in) || !may_overlap(out, in), op,
+        "(): unsupported operation: some elements of the input tensor and the written-to tensor "
+        "refer to a single memory location. Please clone() the tensor before performing the "
+        "operation.");
 }
 
 }  // namespace flambeau

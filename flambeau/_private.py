@@ -33,6 +33,16 @@ def _are_functorch_transforms_active():
     return len(_levels.vmaps) > 0
 
 
+def _submodule(name):
+    """torch._C._functorch is a module here, which is read when somebody asks."""
+    if name == "_functorch":
+        from ._functorch import _native
+
+        return _native
+    raise AttributeError(f"module '{_C.__name__}' has no attribute {name!r}")
+
+
+_C.__getattr__ = _submodule
 _C._get_tracing_state = _get_tracing_state
 _C._are_functorch_transforms_active = _are_functorch_transforms_active
 _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it

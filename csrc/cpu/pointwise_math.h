@@ -47,7 +47,10 @@ FLAMBEAU_INLINE Cx log10(Cx x) { return __builtin_clog(x) * 0.4342944819032518; 
 FLAMBEAU_INLINE Cx log1p(Cx x) {
   const double a = real(x), b = imag(x);
   // |1 + x|^2 = 1 + a (2 + a) + b^2; the sum without the 1 keeps small numbers exact.
-  const double re = 0.5 * __builtin_log1p(a * (2 + a) + b * b);
+  // Squares overflow beyond 1e154, where the 1 has long been lost.
+  const double far = __builtin_fmax(__builtin_fabs(a), __builtin_fabs(b));
+  const double re = far > 1e100 ? __builtin_log(__builtin_hypot(1 + a, b))
+                                : 0.5 * __builtin_log1p(a * (2 + a) + b * b);
   return to_cx(re, __builtin_atan2(b, 1 + a));
 }
 FLAMBEAU_INLINE Cx sigmoid(Cx x) { return 1.0 / (1.0 + __builtin_cexp(-x)); }

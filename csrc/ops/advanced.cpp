@@ -374,7 +374,16 @@ void masked_fill_raw(const Tensor& x, const Tensor& mask, const Scalar& value) {
   check(value.kind != Scalar::complex || is_complex(x.dtype()),
         "masked_fill_(): value cannot be converted to type ", x.dtype(), " without overflow");
   if (x.is_meta() || x.numel() == 0) return;
-  fill_under(x, m, scalar_tensor(value, x.options()));
+  Ints repeats, sizes = x.sizes();  // an element under several positions: any of them will do
+  for (int64_t d = 0; d < x.dim(); ++d)
+    if (x.strides()[d] == 0 && sizes[d] > 1) {
+      repeats.push_back(d);
+      sizes[d] = 1;
+    }
+  if (repeats.empty()) return fill_under(x, m, scalar_tensor(value, x.options()));
+  static const OpCall any("any");
+  fill_under(x.as_strided_raw(sizes, x.strides(), x->offset), any(m, repeats, true),
+             scalar_tensor(value, x.options()));
 }
 
 Scalar fill_value(const Value& v) {

@@ -1,4 +1,5 @@
 // tensor[...]: integers, slices, None, ... as views; tensors, lists and masks by index records.
+#include "../overlap.h"
 #include "../transform.h"
 #include "python.h"
 
@@ -368,8 +369,11 @@ void set(const Tensor& self, PyObject* index, PyObject* value) {
       if (!is_tensor(value) && scalar_from(value, &s) &&
           (s.kind != Scalar::complex || is_complex(self.dtype())))
         fill(view, s);
-      else
-        copy(view, without_leading_ones(value_tensor(self, value), view.dim()));
+      else {
+        Tensor from = without_leading_ones(value_tensor(self, value), view.dim());
+        check_no_partial_overlap(view, from, "copy_");
+        copy(view, from);
+      }
       self.bump_version();
       return;
     }

@@ -149,6 +149,7 @@ void refresh_dispatch() {
 }
 
 bool dispatches(const Tensor& t) {
+  if (dispatch_mode) return t.defined();
   if (!t.defined() || !t->pyobj) return false;
   PyTypeObject* type = Py_TYPE(static_cast<PyObject*>(t->pyobj));
   return type != TensorType && type != ParameterType && has_torch_dispatch(type);

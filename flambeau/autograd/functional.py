@@ -6,14 +6,23 @@ from .grad_mode import enable_grad
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 
-def _as_tuple(x, what):
+def _as_tuple(x, what, name):
+    """(tensors in a tuple, whether there was one alone)."""
+    whose = "outputs of the user-provided function" if what == "outputs" else what
     if isinstance(x, _C.Tensor):
         return (x,), True
-    items = tuple(x)
-    for i, t in enumerate(items):
+    if not isinstance(x, tuple | list):
+        raise TypeError(
+            f"The {whose} given to {name} must be either a Tensor or a tuple of Tensors but the "
+            f"given {whose} has type {type(x)}."
+        )
+    for i, t in enumerate(x):
         if not isinstance(t, _C.Tensor):
-            raise TypeError(f"{what} must be tensors, but item {i} is {type(t).__name__}")
-    return items, False
+            raise TypeError(
+                f"The {whose} given to {name} must be either a Tensor or a tuple of Tensors but "
+                f"the value at index {i} has type {type(t)}."
+            )
+    return tuple(x), False
 
 
 def _prepare(inputs, create_graph):
@@ -33,35 +42,78 @@ def _finish(items, create_graph):
     return tuple(items) if create_graph else tuple(map(_levels.cut, items))
 
 
-def _grad(outputs, inputs, grads, create_graph, strict, name):
+def _check_outputs(outputs, strict):
+    for i, o in enumerate(outputs):
+        if strict and not o.requires_grad:
+            raise RuntimeError(
+                f"Output {i} of the user-provided function does not require gradients. The outputs "
+                "must be computed in a differentiable manner from the input when running in strict "
+                "mode."
+            )
+
+
+_INDEPENDENT = "The output of the user-provided function is independent of input {}."
+_JACOBIAN = "The jacobian of the user-provided function is independent of input {}."
+_SECOND = (
+    "While computing the hessian, found that the jacobian of the user-provided function with "
+    "respect to input {} is independent of the input."
+)
+
+
+def _grad(outputs, inputs, grads, create_graph, strict, missing):
+    """Gradients, zeros where there are none; with strict that is the error `missing`."""
     from . import grad
 
     live = [(o, g) for o, g in zip(outputs, grads, strict=True) if o.requires_grad]
-    if strict and len(live) < len(outputs):
-        raise RuntimeError(f"{name}: an output does not depend on the inputs (strict=True)")
-    if not live:
-        return tuple(x.new_zeros(x.shape) for x in inputs)
-    outs, gs = zip(*live, strict=True)
-    found = grad(outs, inputs, gs, retain_graph=True, create_graph=create_graph, allow_unused=True)
-    if strict and any(g is None for g in found):
-        raise RuntimeError(f"{name}: an input has no part in the outputs (strict=True)")
+    found = (None,) * len(inputs)
+    if live:
+        outs, gs = zip(*live, strict=True)
+        found = grad(
+            outs, inputs, gs, retain_graph=True, create_graph=create_graph, allow_unused=True
+        )
+    for i, g in enumerate(found):
+        if strict and g is None:
+            raise RuntimeError(f"{missing.format(i)} This is not allowed in strict mode.")
     return tuple(
         x.new_zeros(x.shape) if g is None else g for g, x in zip(found, inputs, strict=True)
     )
 
 
-def _vectors(v, like, what):
+def _check_graph(found, create_graph, strict, constant=_JACOBIAN):
+    for i, g in enumerate(found):
+        if strict and create_graph and not g.requires_grad:
+            raise RuntimeError(
+                f"{constant.format(i)} This is not allowed in strict mode when create_graph=True."
+            )
+
+
+def _vectors(v, like, what, name):
     """v as tensors of the shapes of `like`; ones when there is a single element."""
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
-            raise RuntimeError(f"The vector v can only be None if the {what} has a single element.")
+            raise RuntimeError(
+                "The vector v can only be None if the "
+                + (
+                    "user-provided function returns"
+                    if what == "outputs"
+                    else "input to the user-provided function is"
+                )
+                + " a single Tensor with a single element."
+            )
         return (like[0].detach().new_ones(like[0].shape),)
-    items, _ = _as_tuple(v, "v")
+    items, _ = _as_tuple(v, "v", name)
     if len(items) != len(like):
-        raise RuntimeError(f"v has {len(items)} tensors, the {what} has {len(like)}")
-    for a, b in zip(items, like, strict=True):
+        if len(like) == 1:
+            raise RuntimeError("The given v should contain a single Tensor.")
+        raise RuntimeError(
+            f"v is a tuple of invalid length: should be {len(like)} but got {len(items)}."
+        )
+    for i, (a, b) in enumerate(zip(items, like, strict=True)):
         if a.shape != b.shape:
-            raise RuntimeError(f"v has size {a.shape}, the {what} has {b.shape}")
+            entry = f"Entry {i} in " if len(like) > 1 else ""
+            raise RuntimeError(
+                f"{entry}v has invalid size: should be {b.shape} but got {a.shape}."
+            )
     return items
 
 
@@ -74,11 +126,13 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
     (tensor([1., 4.]), tensor([2., 4.]))
     """
     with enable_grad():
-        inputs, single_in = _as_tuple(inputs, "inputs")
+        inputs, single_in = _as_tuple(inputs, "inputs", "vjp")
         inputs = _prepare(inputs, create_graph)
-        outputs, single_out = _as_tuple(func(*inputs), "the outputs of func")
-        v = _vectors(v, outputs, "output")
-        found = _grad(outputs, inputs, v, create_graph, strict, "vjp")
+        outputs, single_out = _as_tuple(func(*inputs), "outputs", "vjp")
+        _check_outputs(outputs, strict)
+        v = _vectors(v, outputs, "outputs", "vjp")
+        found = _grad(outputs, inputs, v, create_graph, strict, _INDEPENDENT)
+        _check_graph(found, create_graph, strict)
     return (
         _unpack(_finish(outputs, create_graph), single_out),
         _unpack(_finish(found, create_graph), single_in),
@@ -94,13 +148,15 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     (tensor([1., 4.]), tensor([2., 4.]))
     """
     with enable_grad():
-        inputs, _ = _as_tuple(inputs, "inputs")
-        v = _vectors(v, inputs, "input")
+        inputs, _ = _as_tuple(inputs, "inputs", "jvp")
+        v = _vectors(v, inputs, "inputs", "jvp")
         inputs = _prepare(inputs, create_graph)
-        outputs, single_out = _as_tuple(func(*inputs), "the outputs of func")
+        outputs, single_out = _as_tuple(func(*inputs), "outputs", "jvp")
+        _check_outputs(outputs, strict)
         dummies = tuple(o.detach().new_zeros(o.shape).requires_grad_() for o in outputs)
-        back = _grad(outputs, inputs, dummies, True, strict, "jvp")
-        found = _grad(back, dummies, v, create_graph, False, "jvp")
+        back = _grad(outputs, inputs, dummies, True, strict, _INDEPENDENT)
+        found = _grad(back, dummies, v, create_graph, False, "")
+        _check_graph(found, create_graph, strict)
     return (
         _unpack(_finish(outputs, create_graph), single_out),
         _unpack(_finish(found, create_graph), single_out),
@@ -133,11 +189,11 @@ def _check_strategy(name, create_graph, strict, vectorize, strategy):
             )
 
 
-def _forward_jacobian(func, inputs):
+def _forward_jacobian(func, inputs, name):
     from ..func import jacfwd
     from ..utils._pytree import tree_map
 
-    items, single = _as_tuple(inputs, "inputs")
+    items, single = _as_tuple(inputs, "inputs", name)
     items = tuple(x.detach() for x in items)
     numbers = 0 if single else tuple(range(len(items)))
     return tree_map(_levels.cut, jacfwd(func, numbers)(*items))
@@ -187,13 +243,14 @@ def jacobian(
 
     _check_strategy("jacobian", create_graph, strict, vectorize, strategy)
     if strategy == "forward-mode":
-        return _forward_jacobian(func, inputs)
+        return _forward_jacobian(func, inputs, "jacobian")
     with enable_grad():
-        inputs, single_in = _as_tuple(inputs, "inputs")
+        inputs, single_in = _as_tuple(inputs, "inputs", "jacobian")
         inputs = _prepare(inputs, create_graph)
-        outputs, single_out = _as_tuple(func(*inputs), "the outputs of func")
+        outputs, single_out = _as_tuple(func(*inputs), "outputs", "jacobian")
+        _check_outputs(outputs, strict)
         result = []
-        for o in outputs:
+        for i, o in enumerate(outputs):
             flat = o.reshape(-1)
             if vectorize:
                 blocks = _all_rows(o, flat, inputs, create_graph)
@@ -203,7 +260,9 @@ def jacobian(
             for k in range(flat.numel()):
                 v = flat.detach().new_zeros(flat.shape)
                 v[k] = 1
-                found = _grad((flat,), inputs, (v,), create_graph, strict, "jacobian")
+                missing = f"Output {i} of the user-provided function is independent of input {{}}."
+                found = _grad((flat,), inputs, (v,), create_graph, strict, missing)
+                _check_graph(found, create_graph, strict)
                 for row, g in zip(rows, found, strict=True):
                     row.append(g)
             blocks = [
@@ -216,10 +275,15 @@ def jacobian(
 
 def _scalar(func, name):
     def checked(*args):
-        out = func(*args)
-        if not isinstance(out, _C.Tensor) or out.numel() != 1:
-            raise RuntimeError(f"{name}(): the function must return a tensor of one element")
-        return out.reshape(())
+        outputs, single = _as_tuple(func(*args), "outputs", name)
+        if not single:
+            raise RuntimeError(f"The function given to {name} should return a single Tensor")
+        if outputs[0].numel() != 1:
+            raise RuntimeError(
+                f"The Tensor returned by the function given to {name} should contain a single "
+                "element"
+            )
+        return outputs[0].reshape(())
 
     return checked
 
@@ -239,17 +303,22 @@ def hessian(
     tensor([[ 6.,  0.],
             [ 0., 12.]])
     """
-    _, single = _as_tuple(inputs, "inputs")
+    _, single = _as_tuple(inputs, "inputs", "hessian")
     func = _scalar(func, "hessian")
     _check_strategy("hessian", create_graph, strict, vectorize, outer_jacobian_strategy)
     if outer_jacobian_strategy == "forward-mode":
         from ..func import jacrev
 
         numbers = 0 if single else tuple(range(len(inputs)))
-        return _forward_jacobian(jacrev(func, numbers), inputs)
+        return _forward_jacobian(jacrev(func, numbers), inputs, "hessian")
 
     def gradient(*args):
-        found = jacobian(func, args if not single else args[0], create_graph=True, strict=strict)
+        found = jacobian(func, args if not single else args[0], create_graph=True)
+        if strict:
+            _check_outputs((func(*args),), strict)
+            for i, g in enumerate((found,) if single else found):
+                if not g.requires_grad:
+                    raise RuntimeError(f"{_SECOND.format(i)} This is not allowed in strict mode.")
         return found
 
     return jacobian(gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy)
@@ -263,14 +332,23 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
     >>> torch.autograd.functional.vhp(lambda x: (x ** 3).sum(), x, torch.ones(2))
     (tensor(9.), tensor([ 6., 12.]))
     """
-    func = _scalar(func, "vhp")
+    return _second(func, inputs, v, create_graph, strict, "vhp")
+
+
+def _second(func, inputs, v, create_graph, strict, name):
+    func = _scalar(func, name)
     with enable_grad():
-        inputs, single_in = _as_tuple(inputs, "inputs")
-        v = _vectors(v, inputs, "input")
+        inputs, single_in = _as_tuple(inputs, "inputs", name)
+        v = _vectors(v, inputs, "inputs", name)
         inputs = _prepare(inputs, create_graph)
         output = func(*inputs)
-        gradient = _grad((output,), inputs, (output.detach().new_ones(()),), True, strict, "vhp")
-        found = _grad(gradient, inputs, v, create_graph, strict, "vhp")
+        _check_outputs((output,), strict)
+        one = (output.detach().new_ones(()),)
+        gradient = _grad((output,), inputs, one, True, strict, _INDEPENDENT)
+        for i, g in enumerate(gradient):
+            if strict and not g.requires_grad:
+                raise RuntimeError(f"{_SECOND.format(i)} This is not allowed in strict mode.")
+        found = _grad(gradient, inputs, v, create_graph, strict, _SECOND)
     return _finish((output,), create_graph)[0], _unpack(_finish(found, create_graph), single_in)
 
 
@@ -282,4 +360,4 @@ def hvp(func, inputs, v=None, create_graph=False, strict=False):
     >>> torch.autograd.functional.hvp(lambda x: (x ** 3).sum(), x, torch.ones(2))
     (tensor(9.), tensor([ 6., 12.]))
     """
-    return vhp(func, inputs, v, create_graph, strict)
+    return _second(func, inputs, v, create_graph, strict, "hvp")

@@ -80,6 +80,8 @@ class _Writer:
 
     def function(self, function):
         """The name of a function in the text: PyTorch's path, or that of a global."""
+        if hasattr(function, "overloadpacket") and _reached(f"ops.{function}") is function:
+            return f"torch.ops.{function}"
         path = qualified_name(function)[0]
         root, _, rest = path.partition(".")
         if root in ("flambeau", "torch") and _reached(rest) is function:

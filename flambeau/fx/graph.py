@@ -116,7 +116,10 @@ class Graph:
         if isinstance(target, str):
             text = target.replace(".", "_")
             return text.strip("*") if op == "placeholder" else _snake_case(text)
-        return _snake_case((getattr(target, "__name__", None) or type(target).__name__).strip("_"))
+        name = getattr(target, "__name__", None) or type(target).__name__
+        if hasattr(target, "overloadpacket"):  # aten.add_.Tensor as add_
+            return name.partition(".")[0].lstrip("_")
+        return _snake_case(name.strip("_"))
 
     def placeholder(self, name, type_expr=None, default_value=...):
         """An input; `name` may start with * or **."""

@@ -18,7 +18,7 @@ def _dispatch_call(record, args, inplace):
     classes = _classes(record, args)
     if not _modes and not classes:
         return NotImplemented
-    if not _modes and record.name.endswith("linear"):
+    if record.name.endswith("linear"):
         return _linear(*args)
     operator = _dispatch.operator_of(record, args, inplace)
     positional, named = _arguments(record, args)

@@ -1,6 +1,6 @@
 """`import functorch`: flambeau.func under its older name, and modules taken apart."""
 
-from ..func import (
+from ...func import (
     functional_call,
     functionalize,
     grad,
@@ -14,7 +14,8 @@ from ..func import (
     vjp,
     vmap,
 )
-from .make_functional import (
+from ...fx.experimental.proxy_tensor import make_fx
+from ..make_functional import (
     FunctionalModule,
     FunctionalModuleWithBuffers,
     combine_state_for_ensemble,
@@ -35,6 +36,7 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "make_fx",
     "make_functional",
     "make_functional_with_buffers",
     "stack_module_state",
