@@ -367,8 +367,8 @@ void call_op(const Op& op, Value* args, Value* results) {
 // Refuses arguments that share some of the memory which is written, where elements are read and
 // written one by one: products and the like read all before they write.
 void check_reads_apart(const Op& op, const Value* args, const Tensor& out, bool inplace) {
-  static constexpr std::string_view kWhole[] = {"set_", "masked_scatter", "addmm", "addmv",
-                                                "addbmm", "baddbmm",      "addr"};
+  static constexpr std::string_view kWhole[] = {"set_",   "masked_scatter", "addmm", "addmv",
+                                                "addbmm", "baddbmm",        "addr"};
   static constexpr std::string_view kSingle[] = {"gather", "index_select", "take", "masked_select",
                                                  "cumsum", "cumprod",      "cat",  "topk"};
   const auto among = [&](std::span<const std::string_view> names) {

@@ -384,15 +384,15 @@ void check_no_internal_overlap(const Tensor& t, const char* op) {
   for (int64_t d = 0; d < t.dim(); ++d) repeats |= t.strides()[d] == 0 && t.sizes()[d] > 1;
   // What writes one number everywhere may write it twice; what changes a shape writes nothing.
   static constexpr std::string_view kHarmless[] = {
-      "fill",     "fill_",      "zero_",     "ones",       "zeros",       "full",      "masked_fill",
-      "squeeze",  "squeeze_",   "unsqueeze", "unsqueeze_", "transpose",   "transpose_",
-      "t",        "t_",         "set_",      "detach_",    "as_strided_"};
+      "fill",        "fill_",   "zero_",    "ones",      "zeros",      "full",
+      "masked_fill", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "transpose",
+      "transpose_",  "t",       "t_",       "set_",      "detach_",    "as_strided_"};
   const auto harmless = [&] {
     return std::find(std::begin(kHarmless), std::end(kHarmless), op) != std::end(kHarmless);
   };
   check(!repeats || harmless(), op,
-          "(): unsupported operation: more than one element of the written-to tensor refers to a "
-          "single memory location. Please clone() the tensor before performing the operation.");
+        "(): unsupported operation: more than one element of the written-to tensor refers to a "
+        "single memory location. Please clone() the tensor before performing the operation.");
 }
 
 // Whether the elements fill a range of memory, each its own place.
@@ -414,8 +414,8 @@ void check_no_partial_overlap(const Tensor& out, const Tensor& in, const char* o
   if (out->storage.get() != in->storage.get() || out.is_same(in) || out.numel() == 0 ||
       in.numel() == 0)
     return;
-  const bool same = out->offset == in->offset && out.sizes() == in.sizes() &&
-                    out.strides() == in.strides();
+  const bool same =
+      out->offset == in->offset && out.sizes() == in.sizes() && out.strides() == in.strides();
   check(same || !fills_memory(out) || !fills_memory(in) || !may_overlap(out, in), op,
         "(): unsupported operation: some elements of the input tensor and the written-to tensor "
         "refer to a single memory location. Please clone() the tensor before performing the "

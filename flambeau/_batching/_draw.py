@@ -2,7 +2,8 @@
 
 from flambeau import _C, empty_like, ones_like, stack, where
 
-from . import _below, _front, _innermost, open_vmaps, take_apart, wrap_up
+from . import _below, _front, _innermost, open_vmaps, padded, take_apart, wrap_up
+from ._inplace import _refuse as _refuse_larger
 
 _SHAPED = {"rand", "randn", "randint", "normal"}
 _LIKE = {"rand_like", "randn_like", "randint_like"}
@@ -13,6 +14,13 @@ def _refuse(name):
         "vmap: called random operation while in randomness error mode. Please either use the "
         "'same' or 'different' randomness flags on vmap or perform the randomness operation out "
         f"of vmap ({name})"
+    )
+
+
+def _refuse_same(name):
+    raise RuntimeError(
+        "Vmap does not currently support same randomness with a batched tensor input: "
+        f"{name}() needs arguments that are the same for all examples"
     )
 
 
@@ -46,6 +54,10 @@ def _different(call):
         return call.run(input=call.whole(0), memory_format=None)
     if len(tensors) == 1 and record.name != "multinomial":
         return call.run(**{record.arguments[tensors[0]][0]: call.whole(tensors[0])})
+    if record.name in ("normal", "binomial"):  # element by element
+        rank = max(call.rank(i) for i in tensors)
+        whole = {record.arguments[i][0]: padded(call.whole(i), rank) for i in tensors}
+        return call.run(**whole)
     return _rows(call)
 
 
@@ -75,15 +87,16 @@ def _same(call):
     if record.name == "_rrelu":
         slope = empty_like(x[0]).uniform_(call["lower"], call["upper"], generator=call["generator"])
         return [wrap_up(where(x < 0, x * slope, x), call.level), slope]
-    raise RuntimeError(
-        f"vmap: {record.name}() with randomness='same' needs arguments that are the same for all "
-        "examples"
-    )
+    _refuse_same(record.name)
 
 
 def _inplace(record, args, level, size, mode):
     target, batched = _front(args[0], level)
     others = any(_front(a, level)[1] for a in args[1:] if isinstance(a, _C.Tensor))
+    if mode == "same" and others:
+        _refuse_same(record.name)
+    if others and not batched:
+        _refuse_larger(record, level)
     if mode == "different" and not batched:
         raise RuntimeError(
             "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will "
@@ -97,8 +110,6 @@ def _inplace(record, args, level, size, mode):
                                       *rest[0].shape[1:])  # fmt: skip
         record.call([target, *rest])
         return None
-    if others:
-        raise RuntimeError(f"vmap: {record.name}() with randomness='same' and batched arguments")
     one = target[0].clone()
     record.call([one, *rest])
     target.copy_(one)

@@ -50,8 +50,15 @@ def run(record, args, level, size):
         _C._set_geometry(target, view)
         return None
     if record.name.endswith("_"):
-        raise RuntimeError(f"vmap: {record.name}() is not supported on examples of a batch")
-    found = record.call(args)  # the entry finds the out-of-place rule
+        function = getattr(flambeau, name, None)
+        if function is None:
+            raise RuntimeError(f"vmap: {record.name}() is not supported on examples of a batch")
+        n = record.positional
+        found = function(
+            *args[:n], **{a[0]: x for a, x in zip(record.arguments[n:], args[n:], strict=True)}
+        )
+    else:
+        found = record.call(args)  # the entry finds the out-of-place rule
     found = found[0] if isinstance(found, (tuple, list)) else found
     value, on = _front(found, level)
     if value.dim() - on != target.dim() or found.shape != target.shape:

@@ -6,8 +6,20 @@ from flambeau import _C
 from . import padded, rule
 
 
+def _check_ranks(call, *wanted):
+    """An example has its own number of dimensions, whatever the batch has."""
+    for i, rank in enumerate(wanted):
+        if call.rank(i) != rank:
+            raise RuntimeError(
+                f"{call.record.name}(): Shape mismatch: expected argument {i + 1} to have {rank} "
+                f"dimensions, got {call.rank(i)}"
+            )
+
+
 @rule("mm", "bmm", "_batched_products", "spmm")
 def products(call):
+    if call.record.name in ("mm", "bmm"):
+        _check_ranks(call, *((2, 2) if call.record.name == "mm" else (3, 3)))
     rank = max(call.rank(0), call.rank(1))
     a, b = (padded(call.args[i], rank) if call.on[i] else call.args[i] for i in (0, 1))
     return flambeau.matmul(a, b)
@@ -35,11 +47,13 @@ def matmul(call):
 
 @rule("mv")
 def mv(call):
+    _check_ranks(call, 2, 1)
     return flambeau.matmul(call.args[0], call.args[1].unsqueeze(-1)).squeeze(-1)
 
 
 @rule("dot")
 def dot(call):
+    _check_ranks(call, 1, 1)
     a, b = call.args
     return flambeau.matmul(a.unsqueeze(-2), b.unsqueeze(-1)).squeeze(-1).squeeze(-1)
 

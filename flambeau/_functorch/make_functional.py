@@ -27,10 +27,22 @@ class FunctionalModule(FunctionalModuleWithBuffers):
         return super().forward(params, (), *args, **kwargs)
 
 
+def _tie(stateless, model):
+    """Gives the copy one tensor where the model has one under several names."""
+    for kind in ("named_parameters", "named_buffers"):
+        first = {}
+        for name, tensor in getattr(model, kind)(remove_duplicate=False):
+            path, _, leaf = first.setdefault(id(tensor), name).rpartition(".")
+            home, _, own = name.rpartition(".")
+            tied = getattr(stateless.get_submodule(path), leaf)
+            setattr(stateless.get_submodule(home), own, tied)
+
+
 def _taken_apart(model, disable_autograd_tracking):
     """(a copy of the model on the meta device, names and values of parameters and of buffers)."""
     params, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     stateless = deepcopy(model).to("meta")
+    _tie(stateless, model)
     if disable_autograd_tracking:
         params = {name: p.detach() for name, p in params.items()}
     return stateless, params, buffers

@@ -3,7 +3,7 @@
 from collections import namedtuple
 from threading import local
 
-from .. import _C
+from .. import _C, _levels
 
 __all__ = [
     "UnpackedDualTensor",
@@ -14,11 +14,9 @@ __all__ = [
     "unpack_dual",
 ]
 
-_LEVEL = 1  # of dual_level; those of func.jvp are above
-
 
 class _State(local):
-    open = False
+    level = 0  # of the open dual_level
 
 
 _state = _State()
@@ -30,22 +28,22 @@ class UnpackedDualTensor(namedtuple("UnpackedDualTensor", ("primal", "tangent"))
 
 def enter_dual_level():
     """Begins a level by hand; `dual_level` is the safer way."""
-    if _state.open:
+    if _state.level:
         raise RuntimeError(
             "Nested forward mode AD is not supported at the moment: use torch.func.jvp."
         )
-    _state.open = True
+    _state.level = _levels.new_level()  # what another level has left says nothing here
     _C._open_levels(1, 0)
     return 0
 
 
 def exit_dual_level(*, level=None):
     """Ends the level that enter_dual_level() began: the tangents are gone with it."""
-    if not _state.open:
+    if not _state.level:
         raise RuntimeError("Trying to exit a forward AD level but there is none that is open")
     if level not in (None, 0):
         raise RuntimeError(f"Trying to exit a forward AD level that was not the last one: {level}")
-    _state.open = False
+    _state.level = 0
     _C._open_levels(-1, 0)
 
 
@@ -79,7 +77,7 @@ class dual_level:
 
 def __getattr__(name):
     if name == "_current_level":
-        return 0 if _state.open else -1
+        return 0 if _state.level else -1
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -110,22 +108,22 @@ def make_dual(tensor, tangent, *, level=None):
     ...     fwAD.unpack_dual(x.sin()).tangent
     tensor(-0.9900)
     """
-    if not _state.open:
+    if not _state.level:
         raise RuntimeError(
             "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
             "enter_dual_level() first."
         )
     _check_pair(tensor, tangent)
-    from .. import _levels
-
-    return _levels.make_dual(tensor, tangent, _LEVEL)
+    if _levels.unpack_dual(tangent, _state.level)[1] is not None:
+        raise RuntimeError(
+            "Trying to set a tangent that has a forward gradient at the same level is not supported."
+        )
+    return _levels.make_dual(tensor, tangent, _state.level)
 
 
 def unpack_dual(tensor, *, level=None):
     """(a view of the tensor without its derivative, the derivative or None)."""
-    if not _state.open:
+    if not _state.level:
         return UnpackedDualTensor(tensor, None)
-    from .. import _levels
-
-    primal, tangent = _levels.unpack_dual(tensor, _LEVEL)
+    primal, tangent = _levels.unpack_dual(tensor, _state.level)
     return UnpackedDualTensor(primal, tangent)

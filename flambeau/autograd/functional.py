@@ -111,9 +111,7 @@ def _vectors(v, like, what, name):
     for i, (a, b) in enumerate(zip(items, like, strict=True)):
         if a.shape != b.shape:
             entry = f"Entry {i} in " if len(like) > 1 else ""
-            raise RuntimeError(
-                f"{entry}v has invalid size: should be {b.shape} but got {a.shape}."
-            )
+            raise RuntimeError(f"{entry}v has invalid size: should be {b.shape} but got {a.shape}.")
     return items
 
 

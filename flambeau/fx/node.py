@@ -198,7 +198,8 @@ class Node:
         if self.op in ("placeholder", "output"):
             return True
         if self.op == "call_function":
-            return self.target in _impure
+            name = getattr(self.target, "_opname", "")  # of an operator that writes to its argument
+            return self.target in _impure or (name.endswith("_") and not name.endswith("__"))
         if self.op == "call_method":
             return self.target.endswith("_") and not self.target.endswith("__")
         if self.op == "call_module":

@@ -93,7 +93,7 @@ class ProxyTorchDispatchMode(TorchDispatchMode):
 
 
 def maybe_handle_decomp(mode, func, args, kwargs):
-    """What the mode's table of decompositions makes of a call, recorded; NotImplemented: nothing."""
+    """What the mode's table of decompositions makes of a call; NotImplemented: nothing."""
     rule = mode.decompositions.get(func, mode.decompositions.get(str(func)))
     if rule is None:
         return NotImplemented
@@ -133,9 +133,7 @@ def _names(function, count):
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return [f"arg{i}" for i in range(count)]
-    names = [
-        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return names[:count] + [f"arg{i}" for i in range(len(names), count)]
 
 

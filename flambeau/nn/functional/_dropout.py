@@ -19,7 +19,7 @@ def _check_p(p):
 def _channel_noise(input, p):
     """1 with probability 1 - p for each channel, shaped to multiply the input with."""
     shape = (*input.shape[:2], *[1] * (input.dim() - 2))
-    return torch.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
+    return torch.bernoulli(torch.empty(shape, dtype=input.dtype, device=input.device), 1 - p)
 
 
 def _put(input, result, inplace):
@@ -121,7 +121,7 @@ def _alpha_dropout(input, p, training, inplace, by_channel):
     if by_channel:
         noise = _channel_noise(input, p)
     else:
-        noise = torch.empty_like(input).bernoulli_(1 - p)
+        noise = torch.bernoulli(torch.empty_like(input), 1 - p)
     # Dropped values become the saturated one; a linear map restores mean 0 and variance 1.
     scale = 1.0 / ((_SATURATION**2 * p + 1) * (1 - p)) ** 0.5
     shift = (noise - 1) * (-_SATURATION * scale) - _SATURATION * scale * p
