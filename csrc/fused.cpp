@@ -40,7 +40,8 @@ bool stands_still(const Tensor& t) {
   return t.device_type() == DeviceType::cpu && s.data && !s.lent && !s.free_foreign;
 }
 bool plain(const Tensor& t) {
-  return t->layout == Layout::strided && t.dtype() == DType::float32 && stands_still(t);
+  const bool known = t.dtype() == DType::float32 || t.dtype() == DType::bfloat16;
+  return t->layout == Layout::strided && known && stands_still(t);
 }
 
 TensorList aliases(const TensorList& list) {
@@ -81,7 +82,8 @@ void compute(size_t from, size_t to) {
       const int64_t channels = out.dim() > 1 ? out.sizes()[1] : 1;
       const int64_t rows = out.dim() > 1 ? out.sizes()[0] * channels : 1;
       finish_kernel(DeviceType::cpu,
-                    {finish, chain.links[from - 1].out.data(), rows, out.numel() / rows, channels});
+                    {finish, chain.links[from - 1].out.data(), rows, out.numel() / rows, channels,
+                     out.dtype() == DType::bfloat16});
     }
   } catch (...) {
     if (fresh) memory.unback();
@@ -133,7 +135,7 @@ bool begin_fused(const Op& op, Value* args, Value* results, const TensorList& re
     fused_seen = {weight.get(), results[0].as_tensor()->storage.get()};
     return true;
   }
-  Tensor out = empty_later(sizes, DType::float32);
+  Tensor out = empty_later(sizes, reads[0].dtype());
   chain.weight = weight;
   chain.product = std::move(product);
   chain.rows = rows;
@@ -156,10 +158,10 @@ bool extend_fused(const Tensor& x, const FinishStep& step, const TensorList& rea
   if (!lock || chain.links.size() > kMostSteps) return false;
   const Tensor& last = chain.links.back().out;
   const bool fits = x->storage.get() == last->storage.get() && x.sizes() == last.sizes() &&
-                    x.is_contiguous() && x.dtype() == DType::float32 && all_plain(reads) &&
+                    x.is_contiguous() && x.dtype() == last.dtype() && all_plain(reads) &&
                     (chain.rows || step.kind != FinishStep::norm);
   if (!fits) return false;
-  if (!results[0].is_tensor()) results[0] = Value(empty_later(x.sizes(), DType::float32));
+  if (!results[0].is_tensor()) results[0] = Value(empty_later(x.sizes(), x.dtype()));
   chain.links.push_back({results[0].as_tensor().alias(), step, aliases(reads)});
   lock.unlock();
   fused_operand = nullptr;

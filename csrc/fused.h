@@ -19,8 +19,9 @@ namespace flambeau {
 using ProductFn =
     std::function<void(const TensorList& reads, const Tensor& out, const Finish* finish)>;
 
-// From the `fuse` of a product's record. reads: what the product reads, its weight second. `rows`:
-// a run of the result is one channel (dimension 1), so that normalization may follow.
+// From the `fuse` of a product's record. reads: what the product reads, the input of the result's
+// dtype (float32 or bfloat16), then the weight. `rows`: a run of the result is one channel
+// (dimension 1), so that normalization may follow.
 bool begin_fused(const Op& op, Value* args, Value* results, const TensorList& reads,
                  const Ints& sizes, bool rows, ProductFn product);
 

@@ -341,13 +341,13 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
 bool pointwise_fuse(const Op& op, Value* args, Value* results) {
   if (!fused_open && !fused_seen.result) return false;
   const PointwiseOp& p = *op.pointwise;
-  const auto fits = [](const Value& v) {
-    return v.is_tensor() && v.as_tensor().dtype() == DType::float32;
-  };
-  if (!fits(args[0])) return false;
+  if (!args[0].is_tensor()) return false;
+  const DType dtype = args[0].as_tensor().dtype();
+  if (compute_of(dtype) != Compute::f32) return false;
   if (p.operands == 1) {
     if (!(p.types & F) || p.types & (BOOL | REAL | DOUBLE)) return false;
-    FinishStep step{.fn = loops(p.index).value[static_cast<int>(Compute::f32)]};
+    FinishStep step{.fn = loops(p.index).value[static_cast<int>(Compute::f32)],
+                    .is_relu = p.index == pointwise_relu};
     for (int k = 0; k < p.numbers; ++k) {
       const Value& v = args[1 + k];
       if (!v.is_scalar() || v.as_scalar().kind == Scalar::complex) return false;
@@ -355,11 +355,11 @@ bool pointwise_fuse(const Op& op, Value* args, Value* results) {
     }
     return extend_fused(args[0].as_tensor(), step, {}, results);
   }
-  if (p.index != pointwise_add || !fits(args[1]) || !args[2].is_scalar()) return false;
+  if (p.index != pointwise_add || !args[1].is_tensor() || !args[2].is_scalar()) return false;
   const Scalar& alpha = args[2].as_scalar();
   if (alpha.kind == Scalar::complex || alpha.to<double>() != 1) return false;
   const Tensor &x = args[0].as_tensor(), &z = args[1].as_tensor();
-  if (!(x.sizes() == z.sizes())) return false;
+  if (z.dtype() != dtype || !(x.sizes() == z.sizes())) return false;
   const auto sum = [&](const Tensor& to, const Tensor& other) {
     if (!other.is_contiguous() || !other->storage->data) return false;
     const FinishStep step{.kind = FinishStep::add, .other = other.data()};

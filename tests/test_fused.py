@@ -72,6 +72,25 @@ def test_convolutions(name):
         assert torch.equal(together(f, x), alone(f, x))
 
 
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_of_bfloat16(name):
+    layer, shape = CONVOLUTIONS[name]
+    torch.manual_seed(0)
+    layer = copy.deepcopy(layer).bfloat16()
+    x = torch.randn(shape).bfloat16()
+    bn = norm(layer.out_channels, len(shape) - 2)
+    residual = torch.randn_like(layer(x).detach())
+    forms = (
+        lambda x: bn(layer(x)),
+        lambda x: F.relu(bn(layer(x))),
+        lambda x: F.silu(bn(layer(x)), inplace=not torch.is_grad_enabled()),
+        lambda x: F.gelu(bn(layer(x)) + residual),
+        lambda x: F.hardtanh(residual + layer(x), 0.1, 6.0),
+    )
+    for f in forms:
+        assert torch.equal(together(f, x), alone(f, x))
+
+
 @pytest.mark.parametrize("shape", [(64, 48), (4, 33, 48), (1, 4, 48), (2048, 48)])
 def test_linear(shape):
     torch.manual_seed(1)

@@ -7,14 +7,40 @@ namespace {
 
 #ifdef FLAMBEAU_PAIRS
 
+// What is done to sums: the bias, a normalization and a relu in registers, the rest of the steps
+// when a tile's block is stored.
+struct PairEnd {
+  float *bias = nullptr, *slope = nullptr, *shift = nullptr;
+  bool relu = false;
+  Finish rest{};
+
+  explicit PairEnd(const ConvPairsArgs& a) {
+    const int64_t n = a.out_channels;
+    float* memory = scratch_for<float>(Scratch::shared, 3 * n);
+    if (a.bias) bf16_to_float(static_cast<const uint16_t*>(a.bias), bias = memory, n);
+    if (!a.finish) return;
+    rest = *a.finish;
+    if (const FinishStep& s = *rest.steps; s.kind == FinishStep::norm) {
+      slope = memory + n, shift = slope + n;
+      for (int64_t c = 0; c < n; ++c) {
+        const auto affine = affine_of<float>(s.mean, s.var, s.weight, s.bias, s.eps, c);
+        slope[c] = affine.slope, shift[c] = affine.shift;
+      }
+      ++rest.steps, --rest.count;
+    }
+    relu = rest.count && rest.steps->is_relu;
+    if (relu) ++rest.steps, --rest.count;
+  }
+};
+
 struct PairConvRun {
   static constexpr int64_t W = Vec<float>::size;
   const PairConv& c;
-  const float* bias;
+  const PairEnd& end;
   int64_t lines, columns;              // of a block
   int64_t down, across, parts, part;   // blocks of a plane, parts of the tiles of filters
 
-  PairConvRun(const PairConv& conv, const float* biases) : c(conv), bias(biases) {
+  PairConvRun(const PairConv& conv, const PairEnd& ending) : c(conv), end(ending) {
     const ConvPairsArgs& a = c.a;
     // A block's lines stay in the second-level cache.
     constexpr int64_t kNumbers = (256 << 10) / 4;
@@ -100,13 +126,26 @@ struct PairConvRun {
       tile.lines = buffer;
       tile.c_row = a.out[0] * plane;
       tile.c = out + t * c.rows * tile.c_row;
-      tile.bias = bias ? bias + b.group * c.filters + t * c.rows : nullptr;
+      const int64_t first = b.group * c.filters + t * c.rows;
+      tile.bias = end.bias ? end.bias + first : nullptr;
+      tile.slope = end.slope ? end.slope + first : nullptr;
+      tile.shift = end.slope ? end.shift + first : nullptr;
+      tile.relu = end.relu;
       const int64_t rows = min(c.rows, c.filters - t * c.rows);
       if (c.ops)
         run_tiles(tile, vectors, count, rows, stride);
       else
         run_vectors(tile, vectors, count, rows);
+      for (int64_t r = 0; end.rest.count && r < rows; ++r)
+        finish(b, tile.c + r * tile.c_row, first + r);
     }
+  }
+
+  // The results of a block in one channel.
+  void finish(const PairBlock& b, uint16_t* y, int64_t channel) const {
+    const int64_t width = c.a.out[2], n = b.h1 - b.h0;
+    if (across == 1) return finish_run(end.rest, y, n * width, channel);
+    for (int64_t h = 0; h < n; ++h) finish_run(end.rest, y + h * width, b.w1 - b.w0, channel);
   }
 
   static void run_vectors(const PairLineTile& t, const PairVector* v, int64_t count, int64_t rows) {
@@ -137,11 +176,8 @@ struct PairConvRun {
         c.ops->multiply(u);
         if (s + kPart < t.k) continue;
         for (int64_t q = 0; q < 2 && i + q < count; ++q)
-          for (int64_t r = 0; r < rows; ++r) {
-            Vec<float> x = Vec<float>::load(u.c + 32 * r + 16 * q);
-            if (t.bias) x += Vec<float>(t.bias[r]);
-            store_places(t.c + r * t.c_row, x, v[i + q]);
-          }
+          for (int64_t r = 0; r < rows; ++r)
+            store_places(t, r, Vec<float>::load(u.c + 32 * r + 16 * q), v[i + q]);
       }
     c.ops->release();
   }
@@ -149,12 +185,8 @@ struct PairConvRun {
 
 void convolve(const ConvPairsArgs& a) {
   const PairConv c(a);
-  float* bias = nullptr;
-  if (a.bias) {
-    bias = scratch_for<float>(Scratch::shared, a.out_channels);
-    bf16_to_float(static_cast<const uint16_t*>(a.bias), bias, a.out_channels);
-  }
-  const PairConvRun run(c, bias);
+  const PairEnd end(a);
+  const PairConvRun run(c, end);
   const int64_t tasks = a.batch * a.groups * a.out[0] * run.down * run.across * run.parts;
   const double flops = 2.0 * static_cast<double>(a.batch * a.out_channels) *
                        static_cast<double>(a.out[0] * a.out[1] * a.out[2]) *

@@ -213,9 +213,23 @@ struct PairLineTile {
   uint16_t* c;  // the first filter's results
   int64_t c_row;
   const float* bias;  // or null
+  const float *slope, *shift;  // what normalization makes of the rounded result, or null
+  bool relu;  // then
 };
 
-FLAMBEAU_INLINE void store_places(uint16_t* c, Vec<float> r, const PairVector& v) {
+FLAMBEAU_INLINE Vec<float> rounded_to_bf16(Vec<float> a) {
+  uint16_t numbers[Vec<float>::size];
+  store_bf16(numbers, a);
+  return load_bf16(numbers);
+}
+
+// Results of the tile's filter i.
+FLAMBEAU_INLINE void store_places(const PairLineTile& t, int64_t i, Vec<float> r,
+                                  const PairVector& v) {
+  uint16_t* c = t.c + i * t.c_row;
+  if (t.bias) r += Vec<float>(t.bias[i]);
+  if (t.slope) r = fma(rounded_to_bf16(r), Vec<float>(t.slope[i]), Vec<float>(t.shift[i]));
+  if (t.relu) r = max(r, Vec<float>(0.0f));
   if (v.mask != 0xffff) r = Vec<float>((Vec<float>::Reg)_mm512_maskz_compress_ps(v.mask, r.v));
   store_bf16_n(c + v.to, r, v.count);
 }
@@ -245,11 +259,7 @@ FLAMBEAU_PAIRS void pair_line_tile(const PairLineTile& t, const PairVector* vect
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 2
-    for (int v = 0; v < NV; ++v) {
-      Vec<float> r(acc[i][v]);
-      if (t.bias) r += Vec<float>(t.bias[i]);
-      store_places(t.c + i * t.c_row, r, vectors[v]);
-    }
+    for (int v = 0; v < NV; ++v) store_places(t, i, Vec<float>(acc[i][v]), vectors[v]);
 }
 
 template <int NV>

@@ -25,22 +25,41 @@ FLAMBEAU_INLINE Affine<T> affine_of(const void* mean, const void* var, const voi
 }
 
 template <class T>
-void finish_run(const Finish& f, T* y, int64_t n, int64_t channel) {
+void finish_step(const FinishStep& s, T* y, const T* other, int64_t n, int64_t channel) {
   using V = Vec<T>;
-  for (const FinishStep* s = f.steps; s < f.steps + f.count; ++s) {
-    if (s->kind == FinishStep::norm) {
-      const Affine<T> a = affine_of<T>(s->mean, s->var, s->weight, s->bias, s->eps, channel);
-      each<T>(n, [&](int64_t i, int64_t m) {
-        fma(V::load_n(y + i, m), V(a.slope), V(a.shift)).store_n(y + i, m);
-      });
-    } else if (s->kind == FinishStep::add) {
-      const T* z = static_cast<const T*>(s->other) + (y - static_cast<T*>(f.origin));
-      each<T>(n, [&](int64_t i, int64_t m) {
-        (V::load_n(y + i, m) + V::load_n(z + i, m)).store_n(y + i, m);
-      });
-    } else {
-      const void* in[1] = {y};
-      s->fn(in, y, n, s->numbers);
+  if (s.kind == FinishStep::norm) {
+    const Affine<T> a = affine_of<T>(s.mean, s.var, s.weight, s.bias, s.eps, channel);
+    each<T>(n, [&](int64_t i, int64_t m) {
+      fma(V::load_n(y + i, m), V(a.slope), V(a.shift)).store_n(y + i, m);
+    });
+  } else if (s.kind == FinishStep::add) {
+    each<T>(n, [&](int64_t i, int64_t m) {
+      (V::load_n(y + i, m) + V::load_n(other + i, m)).store_n(y + i, m);
+    });
+  } else {
+    const void* in[1] = {y};
+    s.fn(in, y, n, s.numbers);
+  }
+}
+
+template <class T>
+void finish_run(const Finish& f, T* y, int64_t n, int64_t channel) {
+  const int64_t at = y - static_cast<T*>(f.origin);
+  for (const FinishStep* s = f.steps; s < f.steps + f.count; ++s)
+    finish_step(*s, y, static_cast<const T*>(s->other) + at, n, channel);
+}
+
+// Of bfloat16: every step computes in float.
+inline void finish_run(const Finish& f, uint16_t* y, int64_t n, int64_t channel) {
+  constexpr int64_t kBlock = 512;
+  alignas(64) float numbers[kBlock], others[kBlock];
+  for (int64_t b = 0; b < n; b += kBlock, y += kBlock) {
+    const int64_t m = n - b < kBlock ? n - b : kBlock, at = y - static_cast<uint16_t*>(f.origin);
+    for (const FinishStep* s = f.steps; s < f.steps + f.count; ++s) {
+      bf16_to_float(y, numbers, m);
+      if (s->other) bf16_to_float(static_cast<const uint16_t*>(s->other) + at, others, m);
+      finish_step(*s, numbers, others, m, channel);
+      float_to_bf16(numbers, y, m);
     }
   }
 }

@@ -10,11 +10,13 @@ struct FinishStep {
   const void *mean = nullptr, *var = nullptr, *weight = nullptr, *bias = nullptr;
   double eps = 0;
   PointwiseFn fn = nullptr;  // pointwise: of one operand
+  bool is_relu = false;      // that is all of it
   PointwiseNumber numbers[kMaxNumbers] = {};
   const void* other = nullptr;  // add: as large as the result, laid out alike
 };
 
-// In order, over a dense float result that starts at `origin`.
+// In order, over a dense result that starts at `origin`: of floats, or of bfloat16, rounded by each
+// step.
 struct Finish {
   const FinishStep* steps;
   int count;
@@ -27,6 +29,7 @@ struct FinishArgs {
   Finish finish;
   const void* src;
   int64_t rows, length, channels;
+  bool bf16;
 };
 inline Kernel<void(const FinishArgs&)> finish_kernel{"finish"};
 

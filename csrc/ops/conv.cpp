@@ -71,20 +71,25 @@ Ints result_sizes(Role role, const Tensor& a, const Tensor& b, IntSpan size, int
   return sizes;
 }
 
-// The output of a bfloat16 convolution in pairs of channels, undefined where there is no such form.
-// w is bfloat16, or float32 that autocast left to be rounded while it is packed.
-Tensor in_pairs(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan size,
-                const Geometry& g) {
-  if (x.device_type() != DeviceType::cpu || x.numel() == 0 || w.numel() == 0) return {};
-  Tensor out = empty(result_sizes(Role::output, x, w, size, g.groups), x.options());
-  if (out.numel() == 0) return {};
-  ConvPairsArgs a;
+// A bfloat16 convolution in pairs of channels. w is bfloat16, or float32 that autocast left to be
+// rounded while it is packed.
+bool runs_in_pairs(const Tensor& x, const Tensor& w, const Tensor& out, const Geometry& g,
+                   ConvPairsArgs& a, int64_t* packed_size) {
+  if (x.dtype() != DType::bfloat16 || x.device_type() != DeviceType::cpu) return false;
+  if (x.numel() == 0 || w.numel() == 0 || out.numel() == 0) return false;
   set_sizes(a, x, w, out, g);
   a.weight_is_float = w.dtype() == DType::float32;
-  int64_t bytes = 0;
-  a.bytes = &bytes;
+  a.bytes = packed_size;
   conv_pairs_kernel(DeviceType::cpu, a);
-  if (bytes == 0) return {};
+  return *packed_size > 0;
+}
+
+// False where there is no such form.
+bool run_in_pairs(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& out,
+                  const Geometry& g, const Finish* finish = nullptr) {
+  ConvPairsArgs a;
+  int64_t bytes = 0;
+  if (!runs_in_pairs(x, w, out, g, a, &bytes)) return false;
   const auto pack = [&](void* to) {
     const Tensor dense = w.contiguous_raw();
     a.weight = dense.data(), a.pack = to;
@@ -97,9 +102,9 @@ Tensor in_pairs(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan si
   const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
   if (bias.defined()) a.bias = dense_bias.data();
   a.bytes = nullptr;
-  a.input = dx.data(), a.output = out.data(), a.packed = packed->data;
+  a.input = dx.data(), a.output = out.data(), a.packed = packed->data, a.finish = finish;
   conv_pairs_kernel(DeviceType::cpu, a);
-  return out;
+  return true;
 }
 
 // a and b are the two that are given, in the order input, output or either before the weight.
@@ -118,12 +123,15 @@ Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias,
     column[1] = bias.numel();
     return call_add(out, call_reshape(bias, column));
   }
-  if (t == DType::bfloat16 && role == Role::output)
-    if (Tensor out = in_pairs(a, b, bias, size, g); out.defined()) return out;
+  const Ints sizes = result_sizes(role, a, b, size, g.groups);
+  if (t == DType::bfloat16 && role == Role::output) {
+    const Tensor out = empty(sizes, a.options());
+    if (run_in_pairs(a, b, bias, out, g)) return out;
+  }
   const DType work = t == DType::float32 || t == DType::float64 ? t
                      : is_floating(t)                           ? DType::float32
                                                                 : DType::float64;
-  Tensor out = empty(result_sizes(role, a, b, size, g.groups), a.options(work));
+  Tensor out = empty(sizes, a.options(work));
   if (!out.is_meta()) {
     const Tensor wa = a.to_raw(work), wb = b.to_raw(t).to_raw(work);
     const Tensor wbias = bias.defined() ? bias.to_raw(work) : bias;
@@ -156,9 +164,19 @@ bool fuse_output(const Op& op, Value* args, Value* results) {
   const Geometry g{args[4].as_ints(), args[5].as_ints(), args[6].as_ints(), args[7].as_int()};
   if (reads[0].numel() == 0 || reads[1].numel() == 0) return false;
   const Ints sizes = result_sizes(Role::output, reads[0], reads[1], args[3].as_ints(), g.groups);
+  const DType dtype = reads[0].dtype();
+  ConvPairsArgs pairs;
+  int64_t bytes = 0;
+  const bool in_pairs =
+      dtype == DType::bfloat16 &&
+      runs_in_pairs(reads[0], reads[1], empty_later(sizes, dtype), g, pairs, &bytes);
+  if (!in_pairs && (dtype != DType::float32 || reads[1].dtype() != dtype)) return false;
   return begin_fused(op, args, results, reads, sizes, true,
-                     [g](const TensorList& in, const Tensor& out, const Finish* finish) {
-                       run(Role::output, in[0], in[1], out, in[2], g, finish);
+                     [g, in_pairs](const TensorList& in, const Tensor& out, const Finish* finish) {
+                       if (in_pairs)
+                         run_in_pairs(in[0], in[1], in[2], out, g, finish);
+                       else
+                         run(Role::output, in[0], in[1], out, in[2], g, finish);
                      });
 }
 

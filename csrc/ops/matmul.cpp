@@ -368,7 +368,7 @@ bool fuse_linear(const Op& op, Value* args, Value* results) {
   const Tensor &x = args[0].as_tensor(), &w = args[1].as_tensor(), &bias = args[2].as_tensor();
   const bool simple = w.dim() == 2 && w.numel() > 0 && x.dim() > 0 && x.size(-1) == w.size(1) &&
                       (!bias.defined() || (bias.dim() == 1 && bias.numel() == w.size(0)));
-  if (!simple || x.dtype() != w.dtype()) return false;
+  if (!simple || x.dtype() != DType::float32 || w.dtype() != DType::float32) return false;
   return begin_fused(op, args, results, {x, w, bias}, linear_sizes(x, w), false,
                      [](const TensorList& in, const Tensor& out, const Finish* finish) {
                        linear_into(out, in[0], in[1], in[2], finish);
