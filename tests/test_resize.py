@@ -160,3 +160,30 @@ def test_shapes_of_meta_tensors_take_no_time():
     image = torch.empty(1, 3, 8, 8, dtype=torch.uint8, device="meta")
     got = torch.nn.functional.interpolate(image, size=(4, 2), mode="bilinear")
     assert got.shape == (1, 3, 4, 2) and got.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("size", [(31, 300), (5, 300), (31, 12)])
+def test_of_two_neighbours_the_second_is_rounded_first(size):
+    # PyTorch's compiled loops multiply the second by its weight and add the first in one step
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 12)).astype(np.float32)
+
+    def shares(n, out):
+        at = (float(np.float32(n) / np.float32(out)) * (np.arange(out) + 0.5) - 0.5).astype("f")
+        at = np.maximum(at, 0)
+        low = at.astype(np.int64)
+        share = at - low.astype(np.float32)
+        return low, np.minimum(low + 1, n - 1), np.where(low == n - 1, 0, share)
+
+    def between(first, second, share, fused):
+        rest, wide = np.float32(1) - share, np.float64 if fused else np.float32
+        product = (first.astype(wide) * rest.astype(wide)).astype(wide)
+        return (product + second * share).astype(np.float32)
+
+    (top, below, down), (left, right, across) = (shares(*p) for p in zip(x.shape, size))
+    found = F.interpolate(torch.tensor(x)[None, None], size, mode="bilinear")[0, 0].numpy()
+    wanted = []
+    for fused in (True, False):  # processors without the one step round both
+        rows = between(x[:, left], x[:, right], across, fused)
+        wanted.append(between(rows[top], rows[below], down[:, None], fused))
+    assert any(np.array_equal(found, w) for w in wanted)

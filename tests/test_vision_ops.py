@@ -86,6 +86,14 @@ def test_what_lies_outside_of_the_map_is_zero():
     assert not ops.ps_roi_align(image.repeat(1, 4, 1, 1), away, 2).any()
 
 
+def test_a_region_widened_to_a_pixel_stays_on_the_map():
+    image = torch.arange(1.0, 65).reshape(1, 1, 8, 8)
+    corner = torch.tensor([[0, 7.7, 7.7, 8, 8]])  # one pixel wide from 7.7 on
+    assert ops.roi_align(image, corner, 2, 1.0, 2).flatten().tolist() == [64.0] * 4
+    beyond = torch.tensor([[0, 7.7, 7.7, 8.7, 8.7]])  # reaches there by itself
+    assert ops.roi_align(image, beyond, 2, 1.0, 2).flatten().tolist() == [16.0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("pool", [ops.roi_pool, ops.ps_roi_pool, ops.ps_roi_align])
 def test_gradient_of_regions(pool):
     torch.manual_seed(0)

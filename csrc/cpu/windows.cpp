@@ -91,7 +91,8 @@ struct Walk {
                   : I(static_cast<Int>(first + t * x.step));
       };
       B best(V(kFirst), count ? place(0) : I(0));
-      for (int64_t t = 0; t < count; ++t) {
+      for (int64_t s = 0; s < count; ++s) {
+        const int64_t t = x.from_second ? count - 1 - s : s;
         const V v = V::load_n(src.v + t * x.step * far + i, m);
         best.take(w ? v * V(w[t]) : v, place(t));
       }

@@ -77,6 +77,7 @@ template <class T>
 Axis tapped_axis(const Target<T>& t, bool is_cubic) {
   Axis a(t.in, t.out);
   a.start.clear(), a.count.clear();
+  a.from_second = !is_cubic;
   for (int64_t o = 0; o < t.out; ++o) {
     const T at = is_cubic ? t.place(o) : std::max(t.place(o), T(0)), low = std::floor(at);
     const T f = at - low, sharp = T(-0.75);

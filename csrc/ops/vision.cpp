@@ -62,7 +62,8 @@ template <class T>
 void sample_cells(Regions& r, T low, T high, int64_t count, int64_t pixels, const Cutting& cut) {
   const T scale = static_cast<T>(cut.scale), offset = cut.aligned ? T(0.5) : T(0);
   const T start = low * scale - offset;
-  T length = high * scale - offset - start;
+  const T end = high * scale - offset, edge = static_cast<T>(pixels);
+  T length = end - start;
   if (!cut.aligned) length = std::fmax(length, T(1));
   const T size = length / static_cast<T>(count);
   check(std::fabs(size) < T(1e5), "roi_align(): a region is too large");
@@ -72,8 +73,9 @@ void sample_cells(Regions& r, T low, T high, int64_t count, int64_t pixels, cons
     for (int64_t s = 0; s < samples; ++s) {
       T x = start + static_cast<T>(i) * size +
             (static_cast<T>(s) + T(0.5)) * size / static_cast<T>(samples);
-      const bool outside = x < -1 || x > static_cast<T>(pixels);
-      x = std::fmin(std::fmax(x, T(0)), static_cast<T>(pixels - 1));
+      // a region that was widened to one pixel does not leave the map by that
+      const bool outside = x < -1 || (x > edge && end > edge);
+      x = std::fmin(std::fmax(x, T(0)), edge - 1);
       const int64_t at = static_cast<int64_t>(x), next = at + 1 < pixels ? at + 1 : at;
       const double rest = x - static_cast<T>(at);
       r.taps.push_back({at, next, outside ? 0 : 1 - rest, outside ? 0 : rest});

@@ -57,6 +57,7 @@ struct AxisData {
     view.start = a.start.data(), view.count = a.count.data();
     view.stride = a.stride, view.offset = a.offset, view.kernel = a.kernel;
     view.divisor = a.divisor.empty() ? nullptr : a.divisor.data();
+    view.from_second = a.from_second && most == 2;
     const bool plain = a.weights.empty();
     const bool go_across = lines && !a.stride && most <= kShort && a.in <= INT32_MAX;
     // Runs of one number each need no weights to tell what belongs to them.
@@ -69,7 +70,7 @@ struct AxisData {
     for (int64_t o = 0; o < a.out; ++o) {
       const auto i = static_cast<size_t>(o);
       for (int64_t t = 0; t < most; ++t) {
-        const auto column = static_cast<size_t>(t * a.out + o);
+        const auto column = static_cast<size_t>((view.from_second ? 1 - t : t) * a.out + o);
         const int64_t inside = std::max<int64_t>(std::min(t, a.count[i] - 1), 0);
         if (go_across) at[column] = static_cast<int32_t>(std::min(a.in - 1, a.start[i] + inside));
         if (t >= a.count[i]) continue;

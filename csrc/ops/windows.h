@@ -9,6 +9,7 @@ namespace flambeau {
 struct Axis {
   int64_t in = 1, out = 1, step = 1;
   int64_t stride = 0, offset = 0, kernel = 0;
+  bool from_second = false;  // the second of two goes into the sum first: PyTorch's bits
   std::vector<int64_t> start, count;
   std::vector<double> weights;  // of every run in turn; empty: plain sums
   std::vector<double> divisor;  // empty: 1
