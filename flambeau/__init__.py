@@ -143,6 +143,19 @@ _ELSEWHERE = {
             ("set", "enabled"),
         )
     },
+    **dict.fromkeys(
+        (
+            "_choose_qparams_per_tensor _empty_affine_quantized "
+            "_empty_per_channel_affine_quantized _make_per_channel_quantized_tensor "
+            "_make_per_tensor_quantized_tensor dequantize "
+            "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine "
+            "fused_moving_avg_obs_fake_quant per_channel_affine per_channel_affine_float_qparams "
+            "per_channel_symmetric per_tensor_affine per_tensor_symmetric q_per_channel_axis "
+            "q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point qscheme "
+            "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic"
+        ).split(),
+        "_quantized",
+    ),
     **{
         f"{name}Tensor": "_constructors"
         for name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()

@@ -11,6 +11,7 @@ from flambeau.storage import TypedStorage
 from ._names import (
     PLAIN,
     REBUILD,
+    SCHEMES,
     named,
     our_place,
     python3_name,
@@ -106,6 +107,8 @@ class Loader:
         value = vars(flambeau).get(name)  # getattr() would import what the file names
         if module == "torch" and isinstance(value, flambeau.dtype):
             return value, False
+        if module == "torch" and name in SCHEMES:
+            return getattr(flambeau, name), False
         method = REBUILD.get((module, name))
         if method is not None:
             return getattr(self, method), True
@@ -228,6 +231,13 @@ class Loader:
         if len(data) < parts + 1 or not all(isinstance(t, flambeau.Tensor) for t in data[:parts]):
             raise pickle.UnpicklingError("a sparse tensor without its parts")
         return rebuild(str(layout).rpartition(".")[2], data)
+
+    def _rebuild_quantized(self, stored, offset, size, stride, scheme, requires_grad, hooks):
+        from flambeau._quantized._tensor import rebuild
+
+        if not isinstance(stored, TypedStorage) or not isinstance(scheme, tuple):
+            raise pickle.UnpicklingError("a quantized tensor without its integers or its scale")
+        return rebuild(stored, offset, size, stride, *scheme)
 
     def _rebuild_parameter(self, data, requires_grad, hooks, state=None):
         if not isinstance(data, flambeau.Tensor):

@@ -168,10 +168,15 @@ REBUILD = {
     ("torch._utils", "_rebuild_tensor_v3"): "_rebuild_v3",
     ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",
     ("torch._utils", "_rebuild_sparse_tensor"): "_rebuild_sparse",
+    ("torch._utils", "_rebuild_qtensor"): "_rebuild_quantized",
     ("torch._utils", "_rebuild_parameter"): "_rebuild_parameter",
     ("torch._utils", "_rebuild_parameter_with_state"): "_rebuild_parameter",
     ("torch._tensor", "_rebuild_from_type_v2"): "_rebuild_from_type",
 }
+SCHEMES = (
+    "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric "
+    "per_channel_affine_float_qparams"
+).split()
 PLAIN = {
     ("collections", "OrderedDict"): (_ordered_dict, True),
     ("collections", "Counter"): (_counter, True),

@@ -29,6 +29,7 @@ _REBUILD_PARAMETER = _Name("torch._utils", "_rebuild_parameter")
 _REBUILD_PARAMETER_STATE = _Name("torch._utils", "_rebuild_parameter_with_state")
 _REBUILD_TYPE = _Name("torch._tensor", "_rebuild_from_type_v2")
 _REBUILD_SPARSE = _Name("torch._utils", "_rebuild_sparse_tensor")
+_REBUILD_QUANTIZED = _Name("torch._utils", "_rebuild_qtensor")
 _GET_LAYOUT = _Name("torch.serialization", "_get_layout")
 _UNTYPED = _Name("torch.storage", "UntypedStorage")
 _STORAGE = "storage"
@@ -95,6 +96,8 @@ class Pickler(pickle._Pickler):
             *parts, size = tensor._state()[: 3 + (not tensor.is_sparse)]
             coalesced = (tensor.is_coalesced(),) if tensor.is_sparse else ()
             return _REBUILD_SPARSE, (tensor.layout, (*parts, flambeau.Size(size), *coalesced))
+        if tensor.is_quantized:
+            return self._reduce_quantized(tensor)
         state = {k: v for k, v in vars(tensor).items() if k not in _SKIPPED_STATE}
         if kind is flambeau.Tensor and not state:
             return NotImplemented  # goes to save_tensor
@@ -119,6 +122,13 @@ class Pickler(pickle._Pickler):
         if reference.kind is _UNTYPED or reference.kind is not name:
             return _REBUILD_V3, (reference, *place, tensor.dtype)
         return _REBUILD_V2, (reference, *place)
+
+    def _reduce_quantized(self, tensor):
+        integers, dtype, *scheme = tensor._parts()
+        reference = self._storage(integers.untyped_storage(), _TYPED[dtype], dtype.itemsize)
+        size, stride = tuple(integers.size()), tuple(integers.stride())
+        place = reference, integers.storage_offset(), size, stride
+        return _REBUILD_QUANTIZED, (*place, tuple(scheme), False, OrderedDict())
 
     def _storage(self, storage, name, itemsize):
         """The reference to a storage: readers know it by the type that comes first."""

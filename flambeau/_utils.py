@@ -16,6 +16,9 @@ STORAGE_TYPES = {
     "BoolStorage": flambeau.bool,
     "ComplexFloatStorage": flambeau.complex64,
     "ComplexDoubleStorage": flambeau.complex128,
+    "QInt8Storage": flambeau.qint8,
+    "QUInt8Storage": flambeau.quint8,
+    "QInt32Storage": flambeau.qint32,
 }
 
 

@@ -2,9 +2,9 @@
 
 import contextlib
 
-from . import cpu, cuda, cudnn, mkl, mkldnn, mps, openmp, opt_einsum
+from . import cpu, cuda, cudnn, mkl, mkldnn, mps, openmp, opt_einsum, quantized
 
-__all__ = "cpu cuda cudnn mkl mkldnn mps openmp opt_einsum".split()
+__all__ = "cpu cuda cudnn mkl mkldnn mps openmp opt_einsum quantized".split()
 
 
 @contextlib.contextmanager

@@ -41,8 +41,8 @@ def factory_kwargs(kwargs):
 
 
 def __getattr__(name):
-    if name == "attention":  # few programs need it
+    if name in ("attention", "intrinsic", "qat", "quantized"):  # few programs need them
         from importlib import import_module
 
-        return import_module(f"{__name__}.attention")
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,3 @@
+"""Modules with weights of integers that take and give floats."""
+
+from .modules import *

@@ -1,0 +1,3 @@
+"""The old name of ao.nn.intrinsic."""
+
+from flambeau.ao.nn.intrinsic import *

@@ -1,0 +1,3 @@
+"""The old name of ao.nn.qat."""
+
+from flambeau.ao.nn.qat import *
