@@ -309,6 +309,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
               (op.index != pointwise_isposinf && op.index != pointwise_isneginf),
           op.name, "(): does not support non-boolean outputs");
     bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
+    check(!real || !inplace, "In-place ", op.name, " is not supported for complex tensors.");
     if (!(out.sizes() == shape)) {
       check(!inplace, op.name, "_(): output with shape ", out.sizes(),
             " doesn't match the broadcast shape ", shape);

@@ -138,7 +138,7 @@ def deepcopy_tensor(tensor, memo):
             f"protocol at the moment; this one has grad_fn={tensor.grad_fn}. detach() it first"
         )
     plain = tensor.detach()
-    if plain.device.type == "meta":
+    if plain.device.type == "meta" or plain.layout is not flambeau.strided:
         made = plain.clone()
     else:
         storage = plain.untyped_storage()

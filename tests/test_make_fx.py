@@ -69,3 +69,45 @@ def test_decompositions_and_constants():
     assert names(traced) == ["aten.mul.Tensor", "aten.add.Tensor"]
     assert traced(torch.ones(2)).tolist() == [4, 5]
     assert get_proxy_mode() is None
+
+
+def test_saved_results_of_classes_that_dispatch():
+    class Wrapped(torch.Tensor):
+        @staticmethod
+        def __new__(cls, inner, requires_grad=False):
+            made = torch.Tensor._make_wrapper_subclass(
+                cls, inner.shape, dtype=inner.dtype, requires_grad=requires_grad
+            )
+            made.inner = inner
+            return made
+
+        @classmethod
+        def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+            plain = [a.inner if isinstance(a, cls) else a for a in args]
+            out = func(*plain, **(kwargs or {}))
+            return cls(out) if isinstance(out, torch.Tensor) else out
+
+    x = Wrapped(torch.tensor([0.0, 1.0]), requires_grad=True)
+    (g,) = torch.autograd.grad(x.exp(), x, torch.ones(2))
+    assert torch.allclose(g.inner, torch.tensor([1.0, 2.7182817]))
+
+
+def test_functions_of_functorch_under_their_older_names():
+    from flambeau._functorch.older import make_functional
+    from flambeau._functorch.older.experimental import chunk_vmap
+
+    assert chunk_vmap(torch.sin, chunks=2)(torch.zeros(5)).shape == (5,)
+
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False)
+            self.b.weight = self.a.weight
+
+        def forward(self, x):
+            return self.b(self.a(x))
+
+    net = Tied()
+    function, params = make_functional(net)
+    assert len(params) == 1
+    assert torch.equal(function(params, torch.ones(1, 2)), net(torch.ones(1, 2)))

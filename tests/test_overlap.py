@@ -49,3 +49,16 @@ def test_expanded_tensors_take_what_is_the_same_everywhere():
     for write in (lambda: many.add_(1), lambda: many.copy_(torch.ones(3, 2)), many.exp_):
         with pytest.raises(RuntimeError, match="single memory location"):
             write()
+
+
+def test_results_are_rounded_before_they_are_cast():
+    big = torch.tensor(33000.0, dtype=torch.float16)
+    assert torch.add(big, big, out=torch.empty((), dtype=torch.float64)).item() == float("inf")
+    small = torch.tensor([17], dtype=torch.uint8)
+    assert torch.pow(2, small, out=torch.zeros(1, dtype=torch.int64)).item() == 0
+
+
+def test_views_as_another_dtype_have_no_gradient():
+    x = torch.ones(2, 2, requires_grad=True)
+    assert not x.view(torch.int32).requires_grad
+    assert not x.view(torch.float64).requires_grad

@@ -331,7 +331,8 @@ FLAMBEAU_OPS{
 // -- masks
 // ----------------------------------------------------------------------------------------------
 void check_mask(const Tensor& mask, const char* op) {
-  check(mask.dtype() == DType::boolean, op, "(): expected BoolTensor for mask, got ", mask.dtype());
+  check(mask.dtype() == DType::boolean, op,
+        " only supports boolean masks, but got mask with dtype ", mask.dtype());
 }
 
 Tensor masked_select(const Tensor& x, const Tensor& mask) {

@@ -94,7 +94,7 @@ Tensor expand_raw(const Tensor& t, IntSpan sizes) {
       out[d] = own;
     }
     check(out[d] >= 0, "expand(): negative size in ", sizes);
-    check(own == out[d] || own == 1, "expand(): the expanded size of the tensor (", out[d],
+    check(own == out[d] || own == 1, "The expanded size of the tensor (", out[d],
           ") must match the existing size (", own, ") at non-singleton dimension ", d,
           ". Target sizes: ", sizes, ". Tensor sizes: ", t.sizes());
     strides[d] = d >= lead && own == out[d] ? t.strides()[d - lead] : 0;
@@ -141,11 +141,6 @@ Tensor view_dtype(const Tensor& x, DType dtype) {
   for (int64_t d = 0; d < last; ++d) y->strides[d] = scale(x.strides()[d], "self.stride()");
   y->refresh();
   return y;
-}
-
-void view_dtype_back(Backward& b) {
-  static const OpCall view_as_type("view", 1);
-  b.set(0, view_as_type(b.grad(), b.dtype(0)));
 }
 
 Tensor reshape(const Tensor& x, const Ints& shape) {
@@ -212,9 +207,8 @@ FLAMBEAU_OPS{
      .doc = "The same elements in another shape, without a copy; -1 stands for what is left."},
     {.schema = "view(Tensor input, ScalarType dtype) -> Tensor",
      .forward = native<view_dtype>,
-     .backward = view_dtype_back,
-     .flags = kView | kNoFunction,
-     .doc = "The same bytes read as another dtype."},
+     .flags = kView | kNoFunction | kNotDifferentiable,
+     .doc = "The same bytes read as another dtype; without a gradient."},
     {.schema = "reshape(Tensor input, int[] shape) -> Tensor",
      .forward = native<reshape>,
      .flags = kComposite,
@@ -297,7 +291,7 @@ void t_back(Backward& b) {
 
 Tensor movedim(const Tensor& x, const Ints& source, const Ints& destination) {
   check(source.size() == destination.size(),
-        "movedim(): Invalid source or destination dims: source (", source,
+        "movedim: Invalid source or destination dims: source (", source,
         " dims) should contain the same number of dims as destination (", destination, " dims)");
   int64_t n = x.dim();
   Ints from = wrap_dims(source, n, "movedim"), to = wrap_dims(destination, n, "movedim");

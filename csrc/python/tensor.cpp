@@ -101,7 +101,9 @@ void tensor_dealloc(PyObject* self) {
 
 int tensor_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
-  Py_VISIT(cast(self)->dict);
+  // While a graph or another tensor's gradient holds it, what it refers to is no garbage.
+  const TensorImpl* impl = cast(self)->impl;
+  if (!impl || impl->refs == 1) Py_VISIT(cast(self)->dict);
   return 0;
 }
 int tensor_clear(PyObject* self) {

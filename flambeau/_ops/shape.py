@@ -219,6 +219,10 @@ def flipud(input):
 @op("adjoint(Tensor input) -> Tensor")
 def adjoint(input):
     """The last two dimensions exchanged, conjugated where complex."""
+    if input.dim() == 1:
+        raise RuntimeError(
+            "tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
     y = input.transpose(-2, -1) if input.dim() else input
     return y.conj() if y.is_complex() else y
 

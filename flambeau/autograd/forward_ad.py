@@ -116,7 +116,8 @@ def make_dual(tensor, tangent, *, level=None):
     _check_pair(tensor, tangent)
     if _levels.unpack_dual(tangent, _state.level)[1] is not None:
         raise RuntimeError(
-            "Trying to set a tangent that has a forward gradient at the same level is not supported."
+            "Trying to set a tangent that has a forward gradient at the same level is not "
+            "supported."
         )
     return _levels.make_dual(tensor, tangent, _state.level)
 

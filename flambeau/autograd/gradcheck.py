@@ -268,6 +268,30 @@ def _direction(tensor):
     return v.to(tensor.device) + 0.1
 
 
+def _is_sparse(x):
+    from .. import strided
+
+    return isinstance(x, _C.Tensor) and x.layout is not strided
+
+
+def _on_values(func, inputs):
+    """(func, inputs) with the values of sparse inputs in their place, and dense outputs."""
+    sparse = {i: x for i, x in enumerate(inputs) if _is_sparse(x)}
+    if not sparse:
+        return func, inputs
+
+    def of_values(*args):
+        args = list(args)
+        for i, x in sparse.items():
+            args[i] = x._with_values(args[i])
+        return tuple(o.to_dense() if _is_sparse(o) else o for o in _tensors(func(*args)))
+
+    inputs = list(inputs)
+    for i, x in sparse.items():
+        inputs[i] = x._v.detach().requires_grad_(x.requires_grad)
+    return of_values, tuple(inputs)
+
+
 def _check_inputs(inputs):
     found = _differentiable(inputs)
     if not found:
@@ -318,7 +342,7 @@ def gradcheck(
         check_batched_grad, check_batched_forward_grad: whether vmap over gradients agrees.
         check_forward_ad, check_backward_ad: which modes are checked.
         fast_mode: one random direction instead of every element.
-        masked: matters to sparse tensors only.
+        masked: as if True: of sparse inputs, the elements that they hold are varied.
 
     >>> import flambeau as torch
     >>> x = torch.tensor([0.5, 1.5], dtype=torch.float64, requires_grad=True)
@@ -333,7 +357,7 @@ def gradcheck(
     ):
         if on and not needs:
             raise ValueError(f"gradcheck: {name}=True needs the check of that mode")
-    inputs = _tensors(inputs)
+    func, inputs = _on_values(func, _tensors(inputs))
     _check_inputs(inputs)
     check = _Check(func, inputs, eps, atol, rtol)
     try:
@@ -384,7 +408,7 @@ def gradgradcheck(
     """
     from .. import randn_like
 
-    inputs = _tensors(inputs)
+    func, inputs = _on_values(func, _tensors(inputs))
     if grad_outputs is None:
         grad_outputs = []
         for o in _differentiable(_tensors(func(*inputs))):
