@@ -12,7 +12,7 @@ struct WindowAxis {
   const int64_t* start;  // [out], rising; where the run begins
   const int64_t* count;  // [out] how many numbers; may be 0
   const void* weights;  // [out, most], or null for a plain sum
-  bool from_second;     // the second of two goes into the sum first
+  bool from_second;  // the second of two goes into the sum first
   // The same for lines of neighbours, where `most` is small; null otherwise.
   const void* across;  // [most, out] weights, 0 beyond the run; null for a plain sum
   const int32_t* at;  // [most, out] places
