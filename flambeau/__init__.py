@@ -197,7 +197,8 @@ _ELSEWHERE = {
             "hardshrink hinge_embedding_loss instance_norm kl_div layer_norm "
             "margin_ranking_loss native_batch_norm native_channel_shuffle native_group_norm "
             "native_layer_norm norm_except_dim pairwise_distance pdist pixel_shuffle "
-            "pixel_unshuffle poisson_nll_loss rms_norm triplet_margin_loss "
+            "pixel_unshuffle poisson_nll_loss rms_norm triplet_margin_loss _addmm_activation "
+            "_embedding_bag"
         ).split(),
         "_network",
     ),
@@ -218,7 +219,7 @@ def __getattr__(name):
         if value is not None:
             globals()[name] = value
             return value
-    if not name.startswith("__") or name == "__config__":
+    if not name.startswith("__") or name in ("__config__", "__future__"):
         full = f"{__name__}.{name}"
         try:
             return import_module(full)

@@ -23,8 +23,6 @@ _MOVED = {
     ("optim._cyclic", "CyclicLR"): "optim.lr_scheduler",
     ("optim._cyclic", "OneCycleLR"): "optim.lr_scheduler",
     ("optim._scheduler", "LRScheduler"): "optim.lr_scheduler",
-    ("optim.adafactor", "Adafactor"): "optim",
-    ("optim.muon", "Muon"): "optim",
 }
 _PACKED = (
     "torchvision.transforms.transforms",

@@ -33,6 +33,18 @@ def adaptive_max_pool1d(input, output_size):
     return F.adaptive_max_pool1d_with_indices(input, output_size)
 
 
+def _addmm_activation(input, mat1, mat2, *, beta=1, alpha=1, use_gelu=False):
+    """`addmm` followed by relu, or by gelu.
+
+    >>> import flambeau as torch
+    >>> x = torch.tensor([[1.0, -1.0]])
+    >>> torch._addmm_activation(torch.zeros(1), x, x.T - 2)
+    tensor([[2.]])
+    """
+    made = torch.addmm(input, mat1, mat2, beta=beta, alpha=alpha)
+    return F.gelu(made) if use_gelu else F.relu(made)
+
+
 def affine_grid_generator(theta, size, align_corners):
     """`nn.functional.affine_grid`."""
     return F.affine_grid(theta, list(size), align_corners)
@@ -185,6 +197,31 @@ def embedding_bag(
     if mode == 2:
         winners = _winners(weight.detach(), indices, bags, kept, output.detach())
     return output, bags, sizes, winners
+
+
+def _embedding_bag(
+    weight,
+    indices,
+    offsets,
+    scale_grad_by_freq=False,
+    mode=0,
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=-1,
+):
+    """`embedding_bag` with -1 for no padding."""
+    return embedding_bag(
+        weight,
+        indices,
+        offsets,
+        scale_grad_by_freq,
+        mode,
+        sparse,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx if padding_idx >= 0 else None,
+    )
 
 
 def _winners(weight, indices, bags, kept, output):

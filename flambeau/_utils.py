@@ -49,7 +49,7 @@ def storage_bytes(storage):
     """A view of all bytes of a CPU storage."""
     if storage.nbytes() == 0:
         return memoryview(b"")
-    flat = flambeau.empty(0, dtype=flambeau.uint8).set_(storage)
+    flat = flambeau.empty(0, dtype=flambeau.uint8).data.set_(storage)  # .data: no write is counted
     return _bytes_of(flat)
 
 

@@ -10,8 +10,8 @@ __all__ = ["TypedStorage", "UntypedStorage"]
 
 
 def _bytes(storage):
-    """The storage as a tensor of its bytes."""
-    return _C.tensor([], dtype=_C.uint8, device=storage.device).set_(storage)
+    """The storage as a tensor of its bytes, to read; .data: no write is counted."""
+    return _C.tensor([], dtype=_C.uint8, device=storage.device).data.set_(storage)
 
 
 def _over(buffer):

@@ -287,3 +287,23 @@ def test_a_weight_that_changes_is_packed_again(size):
     with torch.no_grad():
         w.view(-1)[::7] = 0
     check()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_gradients_as_functions(n):
+    conv = getattr(torch.nn.functional, f"conv{n}d")
+    by_input = getattr(torch.nn.grad, f"conv{n}d_input")
+    by_weight = getattr(torch.nn.grad, f"conv{n}d_weight")
+    x = torch.randn(2, 4, *[6] * n, requires_grad=True)
+    w = torch.randn(6, 2, *[3] * n, requires_grad=True)
+    options = {"stride": 2, "padding": 1, "groups": 2}
+    y = conv(x, w, None, **options)
+    g = torch.randn_like(y)
+    want = torch.autograd.grad(y, (x, w), g)
+    for got, wanted in (
+        (by_input(x.shape, w, g, **options), want[0]),
+        (by_weight(x, w.shape, g, **options), want[1]),
+    ):
+        assert got.requires_grad and torch.allclose(got, wanted, atol=1e-5)
+    with torch.no_grad():
+        assert not by_input(x.shape, w, g, **options).requires_grad

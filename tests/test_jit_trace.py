@@ -179,3 +179,16 @@ class Kind(Enum):
     assert loaded() == 2 and loaded.kind.name == "ONE"
     for name in set(state) - {"kind"}:
         assert getattr(loaded, name) == state[name]
+
+
+def test_writes_to_an_index_after_whole_dimensions():
+    def f(x):
+        rows, columns = torch.tril_indices(3, 3, -1)
+        made = x.new_zeros(x.shape[:-1] + (3, 3))
+        made[..., rows, columns] = x
+        made[:, rows] = made[:, rows] + 1
+        return made
+
+    x = torch.randn(4, 3)
+    traced = torch.jit.trace(f, (torch.randn(4, 3),))
+    assert torch.equal(traced(x), f(x))

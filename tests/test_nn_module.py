@@ -373,3 +373,38 @@ def test_hooks_on_all_modules_may_be_put_aside():
     everywhere._global_is_full_backward_hook = None
     nn.Linear(1, 1)(torch.ones(1, requires_grad=True)).backward()
     assert len(calls) == 2 and not everywhere._has_any_global_hook()
+
+
+def test_conversion_in_new_parameters_and_by_swapping():
+    future = torch.__future__
+    layer = nn.Linear(2, 1)
+    old = layer.weight
+    old.grad = torch.ones(1, 2)
+    assert layer.double().weight is old
+    future.set_overwrite_module_params_on_conversion(True)
+    try:
+        assert layer.float().weight is not old and old.dtype == torch.float64
+        assert layer.weight.grad.dtype == torch.float32
+    finally:
+        future.set_overwrite_module_params_on_conversion(False)
+    old, bias = layer.weight, layer.bias
+    future.set_swap_module_params_on_conversion(True)
+    try:
+        assert layer.double().weight is old and old.dtype == torch.float64
+        state = {key: torch.ones_like(value).float() for key, value in layer.state_dict().items()}
+        layer.load_state_dict(state)
+        assert layer.bias is bias and bias.item() == 1 and bias.dtype == torch.float64
+        layer.load_state_dict(state, assign=True)
+        assert layer.bias is bias and bias.dtype == torch.float32 and bias.requires_grad
+    finally:
+        future.set_swap_module_params_on_conversion(False)
+
+
+def test_swapped_tensors():
+    a, b = torch.zeros(2), nn.Parameter(torch.ones(1))
+    b.grad, b.mark = torch.ones(1), "b"
+    torch.utils.swap_tensors(a, b)
+    assert a.item() == 1 and type(a) is nn.Parameter and a.grad is not None and a.mark == "b"
+    assert b.tolist() == [0, 0] and type(b) is torch.Tensor and not b.requires_grad
+    with pytest.raises(RuntimeError):
+        torch.utils.swap_tensors(a * 2, b)

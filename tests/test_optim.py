@@ -330,3 +330,128 @@ def test_lbfgs_with_a_gradient_of_zero():
     w.grad = torch.zeros(2)
     opt = optim.LBFGS([w], tolerance_grad=-1)
     assert opt.step(lambda: (w * 0).sum()).item() == 0
+
+
+# The class, the states in the function's order, and options.
+FUNCTIONS = {
+    "adadelta": ("Adadelta", "square_avg acc_delta step", {}),
+    "adagrad": ("Adagrad", "sum step", {"lr_decay": 0.1}),
+    "adam": ("Adam", "exp_avg exp_avg_sq max_exp_avg_sq step", {"amsgrad": True}),
+    "adamw": ("AdamW", "exp_avg exp_avg_sq max_exp_avg_sq step", {"maximize": True}),
+    "adamax": ("Adamax", "exp_avg exp_inf step", {}),
+    "asgd": ("ASGD", "ax mu eta step", {"t0": 2.0}),
+    "nadam": ("NAdam", "exp_avg exp_avg_sq mu_product step", {"decoupled_weight_decay": True}),
+    "radam": ("RAdam", "exp_avg exp_avg_sq step", {}),
+    "rmsprop": ("RMSprop", "square_avg grad_avg momentum_buffer step", {"centered": True}),
+    "rprop": ("Rprop", "prev step_size step", {}),
+    "sgd": ("SGD", "momentum_buffer", {"momentum": 0.9, "nesterov": True}),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_step_as_a_function_is_that_of_the_class(name):
+    import inspect
+    from importlib import import_module
+
+    function = getattr(import_module("flambeau.optim._functional"), name)
+    kind, states, options = FUNCTIONS[name]
+    param = nn.Parameter(torch.randn(3, 2))
+    opt = getattr(optim, kind)([param], **options)
+    given = dict(opt.param_groups[0])
+    given.update(zip(("beta1", "beta2"), given.get("betas", ())))
+    given.update(zip(("etaminus", "etaplus"), given.pop("etas", ())))
+    given.update(zip(("step_size_min", "step_size_max"), given.pop("step_sizes", ())))
+    del given["params"]
+    given = {key: given[key] for key in inspect.signature(function).parameters if key in given}
+    param.grad = torch.randn(3, 2)
+    opt.step()  # makes the states
+    ours, held = param.detach().clone(), copy.deepcopy(opt.state[param])
+    lists = [[held[key]] if key in held else [] for key in states.split()]
+    for _ in range(3):
+        param.grad = torch.randn(3, 2)
+        opt.step()
+        function([ours], [param.grad], *lists, **given)
+        assert torch.equal(param, ours)
+    for key, values in zip(states.split(), lists):
+        assert not values or torch.equal(values[0], opt.state[param][key])
+
+
+def test_sgd_as_a_function_begins_its_momentum():
+    from flambeau.optim.sgd import sgd
+
+    w, buffers = torch.ones(2), [None]
+    options = {"momentum": 0.9, "lr": 0.1, "dampening": 0, "nesterov": False, "maximize": False}
+    sgd([w], [torch.ones(2)], buffers, weight_decay=0, **options)
+    assert buffers[0].tolist() == [1, 1] and torch.allclose(w, torch.full((2,), 0.9))
+    sgd([w], [torch.ones(2)], buffers, weight_decay=0, found_inf=torch.ones(1), **options)
+    assert torch.allclose(w, torch.full((2,), 0.9))
+
+
+def test_functions_of_rarer_optimizers():
+    from flambeau.optim._adafactor import adafactor
+    from flambeau.optim._functional import adam, sparse_adam
+    from flambeau.optim._muon import muon
+
+    eye = torch.eye(2)
+    with torch.no_grad():
+        w, rows, columns, count = (
+            torch.ones(2, 2),
+            torch.zeros(2, 1),
+            torch.zeros(1, 2),
+            torch.tensor(0.0),
+        )
+        adafactor(
+            [w], [eye], [rows], [columns], [None], [count],
+            d=1.0, lr=0.1, beta2_decay=-0.8, weight_decay=0.0, eps1=1e-30, eps2=1e-3,
+            maximize=False,
+        )  # fmt: skip
+        assert w[0, 0] < 1 and count == 1 and rows.sum() > 0
+        w, buffer = torch.ones(2, 2), torch.zeros(2, 2)
+        muon(
+            [w], [eye], [buffer], lr=0.1, weight_decay=0.0, momentum=0.9, nesterov=True,
+            ns_coefficients=(3.4445, -4.775, 2.0315), ns_steps=5, eps=1e-7, adjust_lr_fn=None,
+            has_complex=False,
+        )  # fmt: skip
+        assert w[0, 0] < 1 and buffer[0, 0] > 0
+        w, grad = torch.ones(3, 1), torch.sparse_coo_tensor([[1]], [[2.0]], (3, 1))
+        means = [torch.zeros(3, 1)], [torch.zeros(3, 1)]
+        sparse_adam(
+            [w], [grad], *means, [1], eps=1e-8, beta1=0.9, beta2=0.99, lr=0.1, maximize=False
+        )
+        assert torch.allclose(w[:, 0], torch.tensor([1.0, 0.9, 1.0]))
+    with pytest.raises(RuntimeError, match="state_steps"):
+        adam(
+            [w], [w], [w], [w], [], [1], amsgrad=False, beta1=0.9, beta2=0.99, lr=0.1,
+            weight_decay=0, eps=1e-8, maximize=False,
+        )  # fmt: skip
+
+
+def test_helpers_for_optimizers_of_other_libraries():
+    from flambeau.optim import optimizer as o
+
+    class Halving(optim.Optimizer):
+        def __init__(self, params, differentiable=False):
+            super().__init__(params, {"differentiable": differentiable})
+
+        @o._use_grad_for_differentiable
+        def step(self, closure=None):
+            return torch.is_grad_enabled()
+
+    w = nn.Parameter(torch.ones(2))
+    assert Halving.step.hooked and Halving([w]).step() is False
+    assert Halving([w], differentiable=True).step() is True
+    assert o._default_to_fused_or_foreach([w], False, True) == (True, False)
+    assert o._default_to_fused_or_foreach([w], True, True) == (False, False)
+    with pytest.raises(RuntimeError):
+        o._device_dtype_check_for_fused(torch.ones(1, dtype=torch.int32))
+    numbers, others = (
+        [torch.ones(2, dtype=torch.complex64)],
+        [torch.zeros(2, dtype=torch.complex64)],
+    )
+    o._view_as_real(numbers, others)
+    assert numbers[0].shape == others[0].shape == (2, 2)
+    assert o._get_value(torch.tensor(2.0)) == o._get_value(2.0) == 2
+    assert o._to_scalar(torch.ones(1)).dim() == 0 and o._get_scalar_dtype() == torch.float32
+    lists = [[torch.zeros(1), torch.zeros(1, dtype=torch.float64)], [torch.ones(1), None]]
+    found = optim.Optimizer._group_tensors_by_device_and_dtype(lists, with_indices=True)
+    assert [places for _, places in found.values()] == [[0], [1]]

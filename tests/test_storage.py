@@ -85,3 +85,10 @@ def test_storages_of_another_type_are_not_shown():
         torch.zeros(2).set_(torch.zeros(2, dtype=torch.float64).storage())
     bits = torch.zeros(2).set_(torch.ones(2, dtype=torch.int32).untyped_storage())
     assert bits.view(torch.int32).tolist() == [1, 1]
+
+
+def test_reading_a_storage_is_no_write():
+    x = torch.ones(3)
+    copy.deepcopy(x)
+    x.untyped_storage().clone()
+    assert x._version == 0

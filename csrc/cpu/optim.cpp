@@ -1,4 +1,5 @@
 // Optimizer steps: everything that an element needs is read and written once.
+// Built without contraction: a multiply and an add are fused here exactly where PyTorch fuses them.
 #include "../kernels/optim.h"
 
 #include "../parallel.h"
@@ -32,6 +33,13 @@ FLAMBEAU_INLINE bool set(Vec<T> flag) {
   return flag[0] != 0;
 }
 
+// x + (y - x) * weight, from the nearer end.
+template <class V>
+FLAMBEAU_INLINE V lerp(V x, V y, V weight) {
+  const V step = y - x;
+  return where(weight < V(0.5), fma(weight, step, x), fma(weight - V(1), step, y));
+}
+
 // formula(p, g, s, has, k, r) on every element from `from` to `to`.
 template <class T, class F>
 FLAMBEAU_INLINE void step_item(const StepArgs& a, const StepItem& item, int64_t from, int64_t to,
@@ -51,7 +59,7 @@ FLAMBEAU_INLINE void step_item(const StepArgs& a, const StepItem& item, int64_t 
   for (int64_t i = from; i < to; i += V::size) {
     const int64_t n = to - i;
     V p = V::load_n(param + i, n), g = V::load_n(grad + i, n) * sign;
-    if (decays) g += p * decay;
+    if (decays) g = fma(p, decay, g);
     for (int j = 0; j < kStates; ++j)
       s[j] = has(j) ? V::load_n(static_cast<T*>(item.state[j]) + i, n) : V(T(0));
     formula(p, g, s, has, k, c, r);

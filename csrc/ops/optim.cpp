@@ -106,8 +106,9 @@ void radam_rates(double t, const double* k, double* r) {
   const double correction = 1 - pow(k[2], t), most = 2 / (1 - k[2]) - 1;
   const double now = most - 2 * t * pow(k[2], t) / correction;
   const double scale = (now - 4) * (now - 2) * most / ((most - 4) * (most - 2) * now);
-  r[0] = k[0] / (1 - pow(k[1], t));
-  r[1] = now > 5 ? sqrt(correction * scale) : 0.0;
+  r[0] = 1 - pow(k[1], t);
+  r[1] = sqrt(correction);
+  r[2] = now > 5 ? sqrt(scale) : 0.0;
 }
 
 void asgd_rates(double t, const double* k, double* r, double* extra) {

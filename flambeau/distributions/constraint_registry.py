@@ -74,9 +74,6 @@ def _enter_both():
         c.less_than: _below,
         c.interval: _between,
         c.half_open_interval: _between,
-        type(c.lower_cholesky): lambda _: t.LowerCholeskyTransform(),
-        type(c.positive_definite): lambda _: t.PositiveDefiniteTransform(),
-        type(c.positive_semidefinite): lambda _: t.PositiveDefiniteTransform(),
         type(c.corr_cholesky): lambda _: t.CorrCholeskyTransform(),
     }
     for registry in (biject_to, transform_to):
@@ -95,6 +92,10 @@ def _enter_both():
         registry.register(
             c.stack, lambda k, reg=registry: t.StackTransform([reg(p) for p in k.cseq], k.dim)
         )
+    # Several matrices share a lower triangle: no bijection.
+    transform_to.register(c.lower_cholesky, lambda _: t.LowerCholeskyTransform())
+    for symmetric in (c.positive_definite, c.positive_semidefinite):
+        transform_to.register(symmetric, lambda _: t.PositiveDefiniteTransform())
     biject_to.register(c.simplex, lambda _: t.StickBreakingTransform())
     transform_to.register(c.simplex, lambda _: t.SoftmaxTransform())
 

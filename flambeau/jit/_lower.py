@@ -212,14 +212,28 @@ def ___getitem__(trace, x, indices):
     return trace.emit("alias", x) if len(trace.calls) == before else trace.calls[-1]
 
 
+def _by_dimension(x, parts):
+    """An index of tensors as index_put_ takes it: None for the dimensions that are left whole."""
+
+    def dims(part):
+        return part.dim() if isinstance(part, Tensor) and part.dtype == flambeau.bool else 1
+
+    left = x.dim() - sum(dims(p) for p in parts if p is not Ellipsis)
+    tensors = []
+    for part in parts:
+        whole = isinstance(part, slice) and part == slice(None)
+        tensors += [None] * left if part is Ellipsis else [None if whole else part]
+    return tensors
+
+
 @_rule
 def ___setitem__(trace, x, indices, value):
     parts = _flat(indices)
     if any(isinstance(p, Tensor) for p in parts):
         if not isinstance(value, Tensor):
             value = flambeau.tensor(value, dtype=x.dtype)
-        tensors = [p for p in parts if p is not Ellipsis]
-        if all(isinstance(p, Tensor) for p in tensors):
+        tensors = _by_dimension(x, parts)
+        if all(p is None or isinstance(p, Tensor) for p in tensors):
             call = trace.emit("index_put_", x, tensors, value)
             call.results = [trace.value(x)]
             return call

@@ -41,7 +41,7 @@ def factory_kwargs(kwargs):
 
 
 def __getattr__(name):
-    if name in ("attention", "intrinsic", "qat", "quantized"):  # few programs need them
+    if name in ("attention", "grad", "intrinsic", "qat", "quantized"):  # few programs need them
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")

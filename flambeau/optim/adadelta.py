@@ -2,9 +2,9 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, new_count
+from .optimizer import EachParameter, check_options, new_count, step_by
 
-__all__ = ["Adadelta"]
+__all__ = ["Adadelta", "adadelta"]
 
 
 class Adadelta(EachParameter):
@@ -75,4 +75,42 @@ class Adadelta(EachParameter):
         square.mul_(rho).addcmul_(grad, grad, value=1 - rho)
         delta = (moved + eps).sqrt() / (square + eps).sqrt() * grad
         moved.mul_(rho).addcmul_(delta, delta, value=1 - rho)
-        param.sub_(delta * group["lr"])
+        step_by(param, delta, group["lr"])
+
+
+def adadelta(
+    params,
+    grads,
+    square_avgs,
+    acc_deltas,
+    state_steps,
+    capturable=False,
+    foreach=None,
+    differentiable=False,
+    has_complex=False,
+    *,
+    lr,
+    rho,
+    eps,
+    weight_decay,
+    maximize,
+):
+    """`Adadelta`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "rho": rho,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "square_avg": square_avgs,
+        "acc_delta": acc_deltas,
+        "step": state_steps,
+    }
+    Adadelta.step_on(group, params, grads, states)

@@ -2,9 +2,9 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, check_ways, new_count
+from .optimizer import EachParameter, check_options, check_ways, new_count, step_along
 
-__all__ = ["Adagrad"]
+__all__ = ["Adagrad", "adagrad"]
 
 
 class Adagrad(EachParameter):
@@ -76,8 +76,7 @@ class Adagrad(EachParameter):
         for state in self.state.values():
             state["sum"].share_memory_()
 
-    def _update_sparse(self, param, group):
-        grad = self._sparse_gradient(param, group)
+    def _update_sparse(self, param, grad, group):
         state = self._state_of(param, group)
         rate = group["lr"] / (1 + (self._count(state) - 1) * group["lr_decay"])
         at, values = tuple(grad.indices()), grad.values()
@@ -92,4 +91,43 @@ class Adagrad(EachParameter):
         if param.is_complex():
             param, grad, total = map(torch.view_as_real, (param, grad, total))
         total.addcmul_(grad, grad, value=1)
-        param.sub_(grad / (total.sqrt() + group["eps"]) * rate)
+        step_along(param, grad, total.sqrt() + group["eps"], rate)
+
+
+def adagrad(
+    params,
+    grads,
+    state_sums,
+    state_steps,
+    fused=None,
+    grad_scale=None,
+    found_inf=None,
+    has_sparse_grad=False,
+    foreach=None,
+    differentiable=False,
+    has_complex=False,
+    *,
+    lr,
+    weight_decay,
+    lr_decay,
+    eps,
+    maximize,
+):
+    """`Adagrad`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `fused`, `has_complex` and
+    `has_sparse_grad` change nothing.
+    """
+    group = {
+        "lr": lr,
+        "lr_decay": lr_decay,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "sum": state_sums,
+        "step": state_steps,
+    }
+    Adagrad.step_on(group, params, grads, states, grad_scale, found_inf)

@@ -2,9 +2,9 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, new_count
+from .optimizer import EachParameter, check_options, new_count, step_along
 
-__all__ = ["Adamax"]
+__all__ = ["Adamax", "adamax"]
 
 
 class Adamax(EachParameter):
@@ -72,4 +72,43 @@ class Adamax(EachParameter):
             param, grad, mean, largest = map(torch.view_as_real, (param, grad, mean, largest))
         mean.lerp_(grad, 1 - beta1)
         largest.copy_(torch.maximum(largest * beta2, grad.abs() + group["eps"]))
-        param.sub_(mean / largest * (group["lr"] / (1 - beta1**step)))
+        step_along(param, mean, largest, group["lr"] / (1 - beta1**step))
+
+
+def adamax(
+    params,
+    grads,
+    exp_avgs,
+    exp_infs,
+    state_steps,
+    foreach=None,
+    maximize=False,
+    differentiable=False,
+    capturable=False,
+    has_complex=False,
+    *,
+    eps,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+):
+    """`Adamax`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "betas": (beta1, beta2),
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "exp_avg": exp_avgs,
+        "exp_inf": exp_infs,
+        "step": state_steps,
+    }
+    Adamax.step_on(group, params, grads, states)

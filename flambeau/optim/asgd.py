@@ -4,7 +4,7 @@ import flambeau as torch
 
 from .optimizer import EachParameter, check_options, new_count
 
-__all__ = ["ASGD"]
+__all__ = ["ASGD", "asgd"]
 
 
 class ASGD(EachParameter):
@@ -74,10 +74,52 @@ class ASGD(EachParameter):
         if param.is_complex():
             param, grad, mean = map(torch.view_as_real, (param, grad, mean))
         eta, mu = state["eta"].item(), state["mu"].item()
-        param.mul_(1 - lambd * eta).sub_(grad * eta)
+        param.mul_(1 - lambd * eta).add_(grad, alpha=-eta)
         if mu == 1:
             mean.copy_(param)
         else:
             mean.add_(param - mean, alpha=mu)
         state["eta"].fill_(float(lr / (1 + lambd * lr * step) ** group["alpha"]))
         state["mu"].fill_(1 / max(1, step - group["t0"]))
+
+
+def asgd(
+    params,
+    grads,
+    axs,
+    mus,
+    etas,
+    state_steps,
+    foreach=None,
+    maximize=False,
+    differentiable=False,
+    capturable=False,
+    has_complex=False,
+    *,
+    lambd,
+    lr,
+    t0,
+    alpha,
+    weight_decay,
+):
+    """`ASGD`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "lambd": lambd,
+        "alpha": alpha,
+        "t0": t0,
+        "weight_decay": weight_decay,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "ax": axs,
+        "mu": mus,
+        "eta": etas,
+        "step": state_steps,
+    }
+    ASGD.step_on(group, params, grads, states)

@@ -2,9 +2,9 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, new_count
+from .optimizer import EachParameter, check_options, new_count, step_along
 
-__all__ = ["NAdam"]
+__all__ = ["NAdam", "nadam"]
 
 
 class NAdam(EachParameter):
@@ -94,5 +94,50 @@ class NAdam(EachParameter):
         mean.lerp_(grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         root = (square / (1 - beta2**step)).sqrt() + group["eps"]
-        param.sub_(grad / root * (lr * (1.0 - mu) / (1.0 - product)))
-        param.sub_(mean / root * (lr * mu_next / (1.0 - product * mu_next)))
+        step_along(param, grad, root, lr * (1.0 - mu) / (1.0 - product))
+        step_along(param, mean, root, lr * mu_next / (1.0 - product * mu_next))
+
+
+def nadam(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    mu_products,
+    state_steps,
+    decoupled_weight_decay=False,
+    foreach=None,
+    capturable=False,
+    differentiable=False,
+    has_complex=False,
+    maximize=False,
+    *,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+    momentum_decay,
+    eps,
+):
+    """`NAdam`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "betas": (beta1, beta2),
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "momentum_decay": momentum_decay,
+        "decoupled_weight_decay": decoupled_weight_decay,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "exp_avg": exp_avgs,
+        "exp_avg_sq": exp_avg_sqs,
+        "mu_product": mu_products,
+        "step": state_steps,
+    }
+    NAdam.step_on(group, params, grads, states)

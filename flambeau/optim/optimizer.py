@@ -8,23 +8,25 @@ import flambeau as torch
 from flambeau import _C, Tensor
 from flambeau.utils.hooks import RemovableHandle
 
+from ._helpers import *  # noqa: F403 (programs take them from here)
+
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
 ParamsT = "collections.abc.Iterable"  # tensors, (name, tensor) or groups; for annotations
 _params_t = ParamsT
 
 
-class _Required:
+class _RequiredParameter:
     """A default that says that there is none."""
 
     def __repr__(self):
         return "<required parameter>"
 
 
-required = _Required()
+required = _RequiredParameter()
 
-_global_pre_hooks = OrderedDict()
-_global_post_hooks = OrderedDict()
+_global_optimizer_pre_hooks = OrderedDict()
+_global_optimizer_post_hooks = OrderedDict()
 
 
 def _register(hooks, hook, prepend=False):
@@ -37,12 +39,12 @@ def _register(hooks, hook, prepend=False):
 
 def register_optimizer_step_pre_hook(hook):
     """Calls ``hook(optimizer, args, kwargs)`` before the step of every optimizer."""
-    return _register(_global_pre_hooks, hook)
+    return _register(_global_optimizer_pre_hooks, hook)
 
 
 def register_optimizer_step_post_hook(hook):
     """Calls ``hook(optimizer, args, kwargs)`` after the step of every optimizer."""
-    return _register(_global_post_hooks, hook)
+    return _register(_global_optimizer_post_hooks, hook)
 
 
 def _hooked(step):
@@ -56,11 +58,14 @@ def _hooked(step):
         if not (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
-            or _global_pre_hooks
-            or _global_post_hooks
+            or _global_optimizer_pre_hooks
+            or _global_optimizer_post_hooks
         ):
             return step(self, *args, **kwargs)
-        for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
+        for hook in (
+            *_global_optimizer_pre_hooks.values(),
+            *self._optimizer_step_pre_hooks.values(),
+        ):
             new = hook(self, args, kwargs)
             if new is not None:
                 if not (isinstance(new, tuple) and len(new) == 2):
@@ -70,10 +75,14 @@ def _hooked(step):
                     )
                 args, kwargs = new
         result = step(self, *args, **kwargs)
-        for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
+        for hook in (
+            *self._optimizer_step_post_hooks.values(),
+            *_global_optimizer_post_hooks.values(),
+        ):
             hook(self, args, kwargs)
         return result
 
+    wrapper.hooked = True
     return wrapper
 
 
@@ -86,11 +95,12 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = _hooked(cls.step)
+            cls._patch_step_function(cls)
 
     def __init__(self, params, defaults):
         self.defaults = defaults
         self._make_hooks()
+        self._patch_step_function()
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or "
@@ -105,6 +115,35 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(dict(group))
+
+    def _patch_step_function(self):
+        """Has the class's step call hooks, where it does not."""
+        cls = self if isinstance(self, type) else type(self)
+        if not getattr(cls.step, "hooked", False):
+            cls.step = self.profile_hook_step(cls.step)
+
+    profile_hook_step = staticmethod(_hooked)
+
+    @staticmethod
+    def _process_value_according_to_param_policy(param, value, param_id, param_groups, key=None):
+        """A loaded value of a state as it suits its parameter."""
+        return _fitted(value, key, param)
+
+    @staticmethod
+    def _group_tensors_by_device_and_dtype(tensorlistlist, with_indices=False):
+        """Lists of tensors side by side, parted by the device and dtype of the first list's."""
+        found = {}
+        for i, first in enumerate(tensorlistlist[0]):
+            lists, places = found.setdefault(
+                (first.device, first.dtype), ([[] for _ in tensorlistlist], [])
+            )
+            for tensors, source in zip(lists, tensorlistlist):
+                if source:
+                    tensors.append(source[i])
+            places.append(i)
+        return {
+            k: (lists, places if with_indices else None) for k, (lists, places) in found.items()
+        }
 
     def _make_hooks(self):
         self._optimizer_step_pre_hooks = OrderedDict()
@@ -328,6 +367,22 @@ def run_closure(closure):
         return closure()
 
 
+def step_by(param, x, rate):
+    """param - rate * x; the rate may be a tensor that the graph knows."""
+    if isinstance(rate, Tensor):
+        param.sub_(x * rate)
+    else:
+        param.add_(x, alpha=-rate)
+
+
+def step_along(param, x, y, rate):
+    """param - rate * x / y; the rate may be a tensor that the graph knows."""
+    if isinstance(rate, Tensor):
+        param.sub_(x / y * rate)
+    else:
+        param.addcdiv_(x, y, value=-rate)
+
+
 def check_options(lr, eps=0.0, weight_decay=0.0, betas=()):
     """Complains about options that no optimizer can work with."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
@@ -372,14 +427,46 @@ class EachParameter(Optimizer):
         return loss
 
     def _step_group(self, group):
-        batches, rest = native_batches(group, self._formula is not None)
+        with_grad = [(param, grad) for param in group["params"] if (grad := param.grad) is not None]
+        self._step_pairs(with_grad, group)
+
+    def _step_pairs(self, pairs, group):
+        """One step of parameters, each given with its gradient."""
+        batches, rest = native_batches(pairs, group, self._formula is not None)
         for params, grads in batches:
             self._native_step(group, params, grads)
-        for param in rest:
-            if param.grad.is_sparse:
-                self._update_sparse(param, group)
+        for param, grad in rest:
+            if grad.is_sparse:
+                self._update_sparse(param, self._sparse_gradient(grad, group), group)
             else:
-                self._update(param, self._gradient(param, group), group)
+                self._update(param, self._gradient(param, grad, group), group)
+
+    @classmethod
+    def step_on(cls, group, params, grads, states, grad_scale=None, found_inf=None):
+        """One step of parameters whose states are kept by the caller, as the functions take them.
+
+        `states` has a list for each name, one value for each parameter; what a step makes anew
+        is put into these lists.
+        """
+        if not all(isinstance(count, Tensor) for count in states.get("step", ())):
+            raise RuntimeError(
+                "API has changed, `state_steps` argument must contain a list of singleton tensors"
+            )
+        if found_inf is not None and found_inf.item() != 0:
+            return
+        if grad_scale is not None:
+            grads = [grad / grad_scale for grad in grads]
+        stepper = cls.__new__(cls)
+        stepper.state = {
+            param: {name: held[i] for name, held in states.items() if i < len(held)}
+            for i, param in enumerate(params)
+        }
+        differentiable = bool(group.get("differentiable"))
+        with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+            stepper._step_pairs(list(zip(params, grads)), group)
+        for name, held in states.items():
+            for i in range(len(held)):
+                held[i] = stepper.state[params[i]][name]
 
     def _native_step(self, group, params, grads):
         states = [self._state_of(param, group) for param in params]
@@ -425,23 +512,23 @@ class EachParameter(Optimizer):
         return {}
 
     @staticmethod
-    def _gradient(param, group):
+    def _gradient(param, grad, group):
         """The gradient, negated to maximize, with the weight decay that adds to it."""
-        grad = -param.grad if group.get("maximize") else param.grad
+        grad = -grad if group.get("maximize") else grad
         decay = group.get("weight_decay", 0)
         if decay != 0 and not group.get("decoupled_weight_decay"):
             grad = grad.add(param, alpha=decay)
         return grad
 
     @staticmethod
-    def _sparse_gradient(param, group):
+    def _sparse_gradient(grad, group):
         """The gradient with each row once, negated to maximize."""
         if group.get("weight_decay", 0) != 0:
             raise RuntimeError("weight_decay option is not compatible with sparse gradients")
-        grad = param.grad.coalesce()
+        grad = grad.coalesce()
         return -grad if group.get("maximize") else grad
 
-    def _update_sparse(self, param, group):
+    def _update_sparse(self, param, grad, group):
         """One step for a sparse gradient, of the rows that it has."""
         raise RuntimeError(
             f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam "
@@ -465,21 +552,19 @@ _NATIVE = (torch.float32, torch.float64)
 _plain_dispatch = torch.Tensor.__torch_dispatch__.__func__
 
 
-def native_batches(group, native=True):
-    """Parameters with a gradient, as lists that one native call takes, and those it does not.
+def native_batches(pairs, group, native=True):
+    """(parameter, gradient) pairs as lists that one native call takes, and those it does not.
 
-    Returns [(parameters, gradients), ...] with one dtype each, and a list of parameters.
+    Returns [(parameters, gradients), ...] with one dtype each, and a list of pairs.
     """
     batches, rest = {}, []
     native = native and not group.get("differentiable")
-    for param in group["params"]:
-        grad = param.grad
-        if grad is None:
-            continue
+    for pair in pairs:
+        param, grad = pair
         dtype = param.dtype
         known = native and dtype in _NATIVE and grad.dtype is dtype and not grad.is_sparse
         if not known or type(param).__torch_dispatch__.__func__ is not _plain_dispatch:
-            rest.append(param)
+            rest.append(pair)
             continue
         batch = batches.get(dtype)
         if batch is None:

@@ -4,7 +4,7 @@ import flambeau as torch
 
 from .optimizer import EachParameter, check_options, new_count
 
-__all__ = ["RAdam"]
+__all__ = ["RAdam", "radam"]
 
 
 class RAdam(EachParameter):
@@ -86,3 +86,44 @@ class RAdam(EachParameter):
             root = square.sqrt() + group["eps"]
             update = update / root * (correction2**0.5 * rectified**0.5)
         param.sub_(update * lr)
+
+
+def radam(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    state_steps,
+    decoupled_weight_decay=False,
+    foreach=None,
+    differentiable=False,
+    capturable=False,
+    has_complex=False,
+    maximize=False,
+    *,
+    beta1,
+    beta2,
+    lr,
+    weight_decay,
+    eps,
+):
+    """`RAdam`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "betas": (beta1, beta2),
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "decoupled_weight_decay": decoupled_weight_decay,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "exp_avg": exp_avgs,
+        "exp_avg_sq": exp_avg_sqs,
+        "step": state_steps,
+    }
+    RAdam.step_on(group, params, grads, states)

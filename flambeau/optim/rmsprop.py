@@ -2,9 +2,9 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, new_count
+from .optimizer import EachParameter, check_options, new_count, step_along, step_by
 
-__all__ = ["RMSprop"]
+__all__ = ["RMSprop", "rmsprop"]
 
 
 class RMSprop(EachParameter):
@@ -87,7 +87,53 @@ class RMSprop(EachParameter):
             root = (square - mean * mean).sqrt()
         else:
             root = square.sqrt()
-        step = grad / (root + group["eps"])
+        root = root + group["eps"]
         if group["momentum"] > 0:
-            step = state["momentum_buffer"].mul_(group["momentum"]).add_(step)
-        param.sub_(step * group["lr"])
+            step = state["momentum_buffer"].mul_(group["momentum"]).addcdiv_(grad, root)
+            step_by(param, step, group["lr"])
+        else:
+            step_along(param, grad, root, group["lr"])
+
+
+def rmsprop(
+    params,
+    grads,
+    square_avgs,
+    grad_avgs,
+    momentum_buffer_list,
+    state_steps,
+    foreach=None,
+    maximize=False,
+    differentiable=False,
+    capturable=False,
+    has_complex=False,
+    *,
+    lr,
+    alpha,
+    eps,
+    weight_decay,
+    momentum,
+    centered,
+):
+    """`RMSprop`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "alpha": alpha,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "centered": centered,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "square_avg": square_avgs,
+        "grad_avg": grad_avgs,
+        "momentum_buffer": momentum_buffer_list,
+        "step": state_steps,
+    }
+    RMSprop.step_on(group, params, grads, states)

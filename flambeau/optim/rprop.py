@@ -4,7 +4,7 @@ import flambeau as torch
 
 from .optimizer import EachParameter, check_options, new_count
 
-__all__ = ["Rprop"]
+__all__ = ["Rprop", "rprop"]
 
 
 class Rprop(EachParameter):
@@ -82,3 +82,39 @@ class Rprop(EachParameter):
         grad = torch.where(agreement < 0, torch.zeros_like(grad), grad)
         param.sub_(grad.sign() * size)
         before.copy_(grad)
+
+
+def rprop(
+    params,
+    grads,
+    prevs,
+    step_sizes,
+    state_steps,
+    foreach=None,
+    capturable=False,
+    maximize=False,
+    differentiable=False,
+    has_complex=False,
+    *,
+    step_size_min,
+    step_size_max,
+    etaminus,
+    etaplus,
+):
+    """`Rprop`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `capturable` and `has_complex`
+    change nothing.
+    """
+    group = {
+        "etas": (etaminus, etaplus),
+        "step_sizes": (step_size_min, step_size_max),
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    states = {
+        "prev": prevs,
+        "step_size": step_sizes,
+        "step": state_steps,
+    }
+    Rprop.step_on(group, params, grads, states)

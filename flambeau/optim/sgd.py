@@ -2,9 +2,9 @@
 
 import flambeau as torch
 
-from .optimizer import EachParameter, check_options, check_ways
+from .optimizer import EachParameter, check_options, check_ways, step_by
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "sgd"]
 
 
 class SGD(EachParameter):
@@ -78,8 +78,7 @@ class SGD(EachParameter):
     def _options(self, group):
         return (group["lr"], group["momentum"], 1 - group["dampening"], group["nesterov"])
 
-    def _update_sparse(self, param, group):
-        grad = self._sparse_gradient(param, group)
+    def _update_sparse(self, param, grad, group):
         if group["momentum"] != 0:
             grad = self._with_momentum(param, grad, group)
         param.add_(grad, alpha=-group["lr"])
@@ -87,7 +86,7 @@ class SGD(EachParameter):
     def _update(self, param, grad, group):
         if group["momentum"] != 0:
             grad = self._with_momentum(param, grad, group)
-        param.sub_(grad * group["lr"])
+        step_by(param, grad, group["lr"])
 
     def _with_momentum(self, param, grad, group):
         momentum, state = group["momentum"], self.state[param]
@@ -97,3 +96,39 @@ class SGD(EachParameter):
         else:
             buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
         return grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+
+
+def sgd(
+    params,
+    d_p_list,
+    momentum_buffer_list,
+    has_sparse_grad=False,
+    foreach=None,
+    fused=None,
+    grad_scale=None,
+    found_inf=None,
+    *,
+    weight_decay,
+    momentum,
+    lr,
+    dampening,
+    nesterov,
+    maximize,
+):
+    """`SGD`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach`, `fused` and `has_sparse_grad`
+    change nothing.
+    """
+    group = {
+        "lr": lr,
+        "momentum": momentum,
+        "dampening": dampening,
+        "weight_decay": weight_decay,
+        "nesterov": nesterov,
+        "maximize": maximize,
+    }
+    states = {
+        "momentum_buffer": momentum_buffer_list,
+    }
+    SGD.step_on(group, params, d_p_list, states, grad_scale, found_inf)

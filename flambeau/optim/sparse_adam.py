@@ -54,8 +54,7 @@ class SparseAdam(EachParameter):
             "SparseAdam does not support dense gradients, please consider Adam instead"
         )
 
-    def _update_sparse(self, param, group):
-        grad = self._sparse_gradient(param, group)
+    def _update_sparse(self, param, grad, group):
         state = self._state_of(param, group)
         state["step"] += 1
         if grad._nnz() == 0:

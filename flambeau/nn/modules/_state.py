@@ -187,7 +187,13 @@ class StateMixin:
                 stacklevel=5,
             )
         try:
-            if assign:
+            if torch.__future__.get_swap_module_params_on_conversion() and not is_lazy(own):
+                with torch.no_grad():
+                    loaded = own.module_load(value, assign=assign)
+                if isinstance(own, Parameter) and not isinstance(loaded, Parameter):
+                    loaded = Parameter(loaded, own.requires_grad)
+                torch.utils.swap_tensors(own, loaded)
+            elif assign:
                 self._assign_tensor(name, own, value)
             else:
                 with torch.no_grad():

@@ -485,17 +485,21 @@ class Module(HooksMixin, StateMixin):
         if recurse:
             for module in self.children():
                 module._apply(fn)
+        overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
+        swaps = torch.__future__.get_swap_module_params_on_conversion()
         for name, param in self._parameters.items():
             if param is None:
                 continue
             grad = param.grad
             with torch.no_grad():
                 new = fn(param)
-            if new is not param:
-                if new.device.type == param.device.type:
-                    param.data = new
-                else:  # memory of another kind is that of another parameter
-                    param = self._parameters[name] = Parameter(new, param.requires_grad)
+            if swaps and new is not param:
+                torch.utils.swap_tensors(param, Parameter(new, param.requires_grad))
+            elif overwrites or new.device.type != param.device.type:
+                # Memory of another kind is that of another parameter.
+                param = self._parameters[name] = Parameter(new, param.requires_grad)
+            elif new is not param:
+                param.data = new
             if grad is not None:
                 with torch.no_grad():
                     new = fn(grad)

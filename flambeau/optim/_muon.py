@@ -4,7 +4,7 @@ import math
 
 import flambeau as torch
 
-from .optimizer import EachParameter
+from .optimizer import EachParameter, step_by
 
 __all__ = ["Muon"]
 
@@ -78,8 +78,8 @@ class Muon(EachParameter):
                     )
 
     @staticmethod
-    def _gradient(param, group):
-        return param.grad
+    def _gradient(param, grad, group):
+        return grad
 
     def _update(self, param, grad, group):
         state = self.state[param]
@@ -95,4 +95,38 @@ class Muon(EachParameter):
         else:
             ratio = math.sqrt(max(1, rows / columns))
         param.mul_(1 - group["lr"] * group["weight_decay"])
-        param.sub_(update.to(param.dtype) * (group["lr"] * ratio))
+        step_by(param, update.to(param.dtype), group["lr"] * ratio)
+
+
+def muon(
+    params,
+    grads,
+    muon_momentum_bufs,
+    *,
+    foreach=None,
+    lr,
+    weight_decay,
+    momentum,
+    nesterov,
+    ns_coefficients,
+    ns_steps,
+    eps,
+    adjust_lr_fn,
+    has_complex,
+):
+    """`Muon`'s step as a function of matrices and their states, which it changes in place."""
+    if foreach:
+        raise RuntimeError("Foreach is not supported for Muon yet")
+    if has_complex:
+        raise ValueError("Complex parameters are not supported")
+    group = {
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "nesterov": nesterov,
+        "ns_coefficients": ns_coefficients,
+        "ns_steps": ns_steps,
+        "eps": eps,
+        "adjust_lr_fn": adjust_lr_fn,
+    }
+    Muon.step_on(group, params, grads, {"momentum_buffer": muon_momentum_bufs})

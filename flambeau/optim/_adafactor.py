@@ -4,7 +4,7 @@ import flambeau as torch
 
 from .optimizer import EachParameter, check_options, new_count
 
-__all__ = ["Adafactor"]
+__all__ = ["Adafactor", "adafactor"]
 
 
 class Adafactor(EachParameter):
@@ -56,8 +56,8 @@ class Adafactor(EachParameter):
         )
 
     @staticmethod
-    def _gradient(param, group):
-        return -param.grad if group["maximize"] else param.grad
+    def _gradient(param, grad, group):
+        return -grad if group["maximize"] else grad
 
     def _update(self, param, grad, group):
         if param.is_complex():
@@ -89,4 +89,45 @@ class Adafactor(EachParameter):
             estimate = state["variance"].lerp_(square, fresh).clone()
         update = estimate.clamp_(min=eps1 * eps1).rsqrt_().mul_(grad)
         largest = max(1.0, (update.norm(2) / (update.numel() ** 0.5 * group["d"])).item())
-        param.sub_(update * (max(eps2, size) * rate / largest))
+        param.add_(update, alpha=-max(eps2, size) * rate / largest)
+
+
+def adafactor(
+    params,
+    grads,
+    row_vars,
+    col_vars,
+    variances,
+    state_steps,
+    foreach=None,
+    grad_scale=None,
+    found_inf=None,
+    has_complex=False,
+    *,
+    d,
+    lr,
+    beta2_decay,
+    weight_decay,
+    eps1,
+    eps2,
+    maximize,
+):
+    """`Adafactor`'s step as a function of tensors and their states, which it changes in place.
+
+    There is one way to step, which takes all tensors: `foreach` and `has_complex` change nothing.
+    """
+    group = {
+        "lr": lr,
+        "beta2_decay": beta2_decay,
+        "eps": (eps1, eps2),
+        "d": d,
+        "weight_decay": weight_decay,
+        "maximize": maximize,
+    }
+    states = {
+        "row_var": row_vars,
+        "col_var": col_vars,
+        "variance": variances,
+        "step": state_steps,
+    }
+    Adafactor.step_on(group, params, grads, states, grad_scale, found_inf)
