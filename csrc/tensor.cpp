@@ -7,6 +7,7 @@
 
 #include "autograd.h"
 #include "iter.h"
+#include "op.h"
 #include "overlap.h"
 #include "stored.h"
 #include "transform.h"
@@ -327,10 +328,24 @@ void copy(const Tensor& dst, const Tensor& src) {
   copy_kernel(dst.device_type(), loop);
 }
 
+// The number that a class with a __torch_dispatch__ says; its memory says nothing.
+static Scalar dispatched_item(const Tensor& t) {
+  static const Op& read = *find_op("_item");
+  Value args[kMaxArgs] = {Value(t)}, results[kMaxResults];
+  call_op(read, args, results);
+  if (results[0].is_scalar()) return results[0].as_scalar();
+  const Tensor& plain = results[0].as_tensor();
+  check(plain.defined() && !plain.is_same(t) && !is_dispatching(plain),
+        "item(): __torch_dispatch__ gave no number for aten._local_scalar_dense");
+  return item(plain);
+}
+
 Scalar item(const Tensor& t) {
   if (modes().vmaps) [[unlikely]]
     check_readable(t, kCallsItem);
   check(t.numel() == 1, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
+  if (modes().dispatch && is_dispatching(t)) [[unlikely]]
+    return dispatched_item(t);
   check(!t.is_meta(), "Tensor.item() cannot be called on meta tensors");
   check(t->layout == Layout::strided, "the elements of a sparse tensor are not read like this");
   if (is_stored(t.dtype())) return item(widened(t));

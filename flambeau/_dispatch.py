@@ -15,6 +15,7 @@ _ALIASES = {  # records whose operator PyTorch calls otherwise
     "pin_memory": "_pin_memory",
     "linear": "addmm",
     "softmax": "_softmax",
+    "_item": "_local_scalar_dense",
     "log_softmax": "_log_softmax",
 }
 
@@ -169,5 +170,6 @@ def operator_of(record, args, inplace=False):
     if inplace and not name.endswith("_"):
         name += "_"
     operator = overload_of("aten", name, overload)
-    _running[operator] = record
+    if name != "_local_scalar_dense":  # which gives a number
+        _running[operator] = record
     return operator

@@ -111,3 +111,42 @@ def test_functions_of_functorch_under_their_older_names():
     function, params = make_functional(net)
     assert len(params) == 1
     assert torch.equal(function(params, torch.ones(1, 2)), net(torch.ones(1, 2)))
+
+
+def test_numbers_of_classes_that_dispatch():
+    class Inner(torch.Tensor):
+        @staticmethod
+        def __new__(cls, inner):
+            made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+            made.inner = inner
+            return made
+
+        @classmethod
+        def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+            plain = [a.inner if isinstance(a, cls) else a for a in args]
+            out = func(*plain, **(kwargs or {}))
+            return cls(out) if isinstance(out, torch.Tensor) else out
+
+    x = Inner(torch.tensor([1.5, 2.0]))
+    assert x.sum().item() == 3.5
+    assert float(x[0]) == 1.5
+    assert bool((x > 1).all())
+    assert x.tolist() == [1.5, 2.0]
+    assert torch.equal(x, x)
+
+
+def test_classes_that_dispatch_over_memory_of_their_own():
+    seen = []
+
+    class Noted(torch.Tensor):
+        __torch_function__ = torch._C._disabled_torch_function_impl
+
+        @classmethod
+        def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+            seen.append(str(func))
+            with torch._C._DisableTorchDispatch():
+                return func(*args, **(kwargs or {}))
+
+    x = torch.Tensor._make_subclass(Noted, torch.ones(2))
+    assert x.exp().shape == (2,)
+    assert seen == ["aten.exp.default"]

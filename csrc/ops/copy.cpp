@@ -245,7 +245,14 @@ Tensor imag(const Tensor& x) {
   return part(x, 1);
 }
 
+// What item() is for classes with a __torch_dispatch__; others are read where they are.
+Tensor dispatched_item(const Tensor& x) { return x.clone_raw(); }
+
 FLAMBEAU_OPS{
+    {.schema = "_item(Tensor input) -> Tensor",
+     .forward = native<dispatched_item>,
+     .flags = kInternal | kNotDifferentiable,
+     .doc = "The one element, as a mode or a class is asked for it."},
     {.schema = "view_as_real(Tensor input) -> Tensor",
      .forward = native<view_as_real>,
      .backward =

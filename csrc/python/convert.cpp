@@ -3,6 +3,7 @@
 
 #include "../transform.h"
 #include "../stored.h"
+#include "node.h"
 #include "python.h"
 
 namespace flambeau {
@@ -353,9 +354,22 @@ PyObject* nested(const T* p, const Tensor& t, int64_t d) {
   return list.release();
 }
 
+// Element by element, for classes with a __torch_dispatch__.
+PyObject* dispatched_list(const Tensor& t) {
+  if (t.dim() == 0) return wrap(item(t));
+  static const OpCall select("select");
+  Py list = Py::steal(checked(PyList_New(t.sizes()[0])));
+  for (int64_t i = 0; i < t.sizes()[0]; ++i)
+    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i),
+                    checked(dispatched_list(select(t, int64_t(0), i))));
+  return list.release();
+}
+
 PyObject* tolist(PyObject*, PyObject* self) {
-  return guarded([&] {
+  return guarded([&]() -> PyObject* {
     check_type(is_tensor(self), "tolist(): expected a tensor, got ", Py_TYPE(self)->tp_name);
+    if (Py_TYPE(self) != TensorType && has_torch_dispatch(Py_TYPE(self)))
+      return dispatched_list(unwrap(self));
     const Tensor t = widened(unwrap(self));
     if (t.is_meta()) fail(ErrorKind::not_implemented, "Cannot copy out of meta tensor; no data!");
     check_readable(t, kReads);

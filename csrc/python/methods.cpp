@@ -196,6 +196,8 @@ PyCFunction method(F f) {
 PyObject* tensor_item(const Tensor& t) {
   if (modes().vmaps) [[unlikely]]
     check_readable(t, kCallsItem);
+  if (modes().dispatch && is_dispatching(t)) [[unlikely]]
+    return wrap(item(t));
   if (t.dtype() == DType::float32 && t.numel() == 1 && !t.is_meta()) [[likely]]
     return PyFloat_FromDouble(*t.data<float>());
   if (t.dtype() == DType::uint64 && t.numel() == 1 && !t.is_meta())  // does not fit a Scalar

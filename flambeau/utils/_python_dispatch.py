@@ -95,7 +95,6 @@ def make_wrapper_subclass(
         strides = empty.stride()
     dtype = flambeau.get_default_dtype() if dtype is None else dtype
     device = flambeau.device("cpu" if device is None else device)
-    _C._set_rules(None, _dispatch_call)
     return _C.Tensor._make_wrapper(cls, size, tuple(strides), dtype, device, bool(requires_grad))
 
 
@@ -139,7 +138,6 @@ class TorchDispatchMode:
         raise NotImplementedError
 
     def __enter__(self):
-        _C._set_rules(None, _dispatch_call)
         _modes.append(self)
         _C._exchange_dispatch(True)
         return self
@@ -172,6 +170,9 @@ def _get_current_dispatch_mode_stack():
 
 def is_in_torch_dispatch_mode(include_infra_modes=True):
     return bool(_modes)
+
+
+_C._set_rules(None, _dispatch_call)
 
 
 @contextmanager
