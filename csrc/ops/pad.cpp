@@ -60,10 +60,11 @@ struct Lines {
   std::vector<int64_t> sizes;  // of the input's dimensions down to the lines' own
   std::vector<Side> sides;
   int64_t item;
+  std::vector<int64_t> left, right;  // where in a line its edges come from, in bytes
 
   int64_t padded(size_t d) const { return sizes[d] + sides[d].before + sides[d].after; }
 
-  // n items, of T or of so many bytes.
+  // Copies n items, of T or of so many bytes.
   template <class T>
   void move(char* to, const char* from, int64_t n) const {
     if (n == 1 && item == sizeof(T))
@@ -72,20 +73,35 @@ struct Lines {
       std::memcpy(to, from, static_cast<size_t>(n * item));
   }
   template <class T>
+  void fill(char* to, int64_t n) const {
+    if (item == sizeof(T))
+      std::fill_n(reinterpret_cast<T*>(to), n, *reinterpret_cast<const T*>(value));
+    else
+      for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * item, value, static_cast<size_t>(item));
+  }
+  template <class T>
+  void gather(char* to, const char* from, const std::vector<int64_t>& at) const {
+    for (const int64_t i : at) {
+      move<T>(to, from + i, 1);
+      to += item;
+    }
+  }
+  template <class T>
   void line(char* to, const char* from) const {  // from: null for a line of the edge
     const size_t last = sizes.size() - 1;
     const auto [before, after] = sides[last];
-    const int64_t n = sizes[last], start = std::max<int64_t>(-before, 0), end = n + after;
-    const auto edge = [&](int64_t i) {
-      const int64_t at = from ? source(mode, i, n) : -1;
-      move<T>(to + (i + before) * item, at < 0 ? value : from + at * item, 1);
-    };
-    const int64_t stop = from ? 0 : end;
-    for (int64_t i = -before; i < stop; ++i) edge(i);
-    if (!from) return;
-    const int64_t kept = std::min(n, end) - start;
-    if (kept > 0) move<T>(to + (start + before) * item, from + start * item, kept);
-    for (int64_t i = n; i < end; ++i) edge(i);
+    if (!from) return fill<T>(to, padded(last));
+    const int64_t n = sizes[last], start = std::max<int64_t>(-before, 0);
+    const int64_t kept = std::min(n, n + after) - start;
+    char *inside = to + (start + before) * item, *behind = to + (n + before) * item;
+    if (kept > 0) move<T>(inside, from + start * item, kept);
+    if (mode == Edge::constant) {
+      if (before > 0) fill<T>(to, before);
+      if (after > 0) fill<T>(behind, after);
+    } else {
+      gather<T>(to, from, left);
+      gather<T>(behind, from, right);
+    }
   }
   // Where the line with these indices of the dimensions [0, d) comes from, or -1.
   int64_t origin(const int64_t* index, size_t d) const {
@@ -116,7 +132,13 @@ struct Lines {
       plane = origin(index.data(), last - 1);
     }
   }
-  void run() const {
+  void run() {
+    const int64_t n = sizes.back();
+    if (mode != Edge::constant) {
+      for (int64_t i = -sides.back().before; i < 0; ++i) left.push_back(source(mode, i, n) * item);
+      for (int64_t i = n; i < n + sides.back().after; ++i)
+        right.push_back(source(mode, i, n) * item);
+    }
     int64_t lines = 1;
     for (size_t d = 0; d + 1 < sizes.size(); ++d) lines *= padded(d);
     const int64_t grain = 131072 / (padded(sizes.size() - 1) * item + 1) + 1;
@@ -143,7 +165,9 @@ void pad_lines(const Tensor& out, const Tensor& input, const std::vector<Side>& 
           mode,
           {},
           {},
-          static_cast<int64_t>(itemsize(x.dtype()))};
+          static_cast<int64_t>(itemsize(x.dtype())),
+          {},
+          {}};
   const auto free = [](const Side& s) { return !s.before && !s.after; };
   for (size_t k = 0; k < n; ++k) {
     const size_t d = !last || k == 0 ? k : k + 1 < n ? k + 1 : 1;
