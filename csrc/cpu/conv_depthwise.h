@@ -37,6 +37,76 @@ struct DotsTable {
 template <class T>
 constexpr DotsTable<T> kDotsTable;
 
+// A plane by rows: what is read of it is used for every row of results that it is part of.
+template <class T>
+struct DepthwiseRows {
+  static constexpr int kRows = 4;  // of results at a time; those beyond the last are not stored
+  T* y;
+  int64_t height, width, y_line;
+  const T* x;
+  int64_t line, phase;
+  const T* w;
+  T bias;
+
+  template <int K, int S, int V>
+  void block(int64_t h, int64_t first) const {
+    constexpr int W = Vec<T>::size;
+    Vec<T> acc[kRows][V];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+      for (int u = 0; u < V; ++u) acc[r][u] = bias;
+    const T* from = x + h * line + first;
+#pragma GCC unroll 16
+    for (int t = 0; t < (kRows - 1) * S + K; ++t)
+#pragma GCC unroll 8
+      for (int j = 0; j < K; ++j) {
+        const T* p = from + (t % S * S + j % S) * phase + t / S * line + j / S;
+        Vec<T> v[V];
+#pragma GCC unroll 2
+        for (int u = 0; u < V; ++u) v[u] = Vec<T>::load(p + u * W);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          const int i = t - r * S;
+          if (i < 0 || i >= K) continue;
+          const Vec<T> wk = w[i * K + j];
+#pragma GCC unroll 2
+          for (int u = 0; u < V; ++u) acc[r][u] = fma(wk, v[u], acc[r][u]);
+        }
+      }
+    alignas(64) T nowhere[V * W];  // a branch would have the compiler compute row after row
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      T* to = h + r < height ? y + (h + r) * y_line + first : nowhere;
+#pragma GCC unroll 2
+      for (int u = 0; u < V; ++u) acc[r][u].store_n(to + u * W, width - first - u * W);
+    }
+  }
+  template <int K, int S>
+  void plane() const {
+    constexpr int W = Vec<T>::size;
+    for (int64_t h = 0; h < height; h += kRows) {
+      int64_t first = 0;
+      for (; first + W < width; first += 2 * W) block<K, S, 2>(h, first);
+      if (first < width) block<K, S, 1>(h, first);
+    }
+  }
+  // Null where there is no such form.
+  static auto form(const ConvArgs& a) -> void (DepthwiseRows::*)() const {
+    if (a.kernel[1] != a.kernel[2] || a.stride[1] != a.stride[2]) return nullptr;
+    if (a.dilation[1] != 1 || a.dilation[2] != 1) return nullptr;
+    switch (a.stride[1] == 1 ? a.kernel[1] : a.stride[1] == 2 ? -a.kernel[1] : 0) {
+      case 3: return &DepthwiseRows::template plane<3, 1>;
+      case 5: return &DepthwiseRows::template plane<5, 1>;
+      case 7: return &DepthwiseRows::template plane<7, 1>;
+      case -3: return &DepthwiseRows::template plane<3, 2>;
+      case -5: return &DepthwiseRows::template plane<5, 2>;
+      case -7: return &DepthwiseRows::template plane<7, 2>;
+      default: return nullptr;
+    }
+  }
+};
+
 template <class T>
 class Depthwise {
  public:
@@ -50,6 +120,12 @@ class Depthwise {
     phase_ = size_[0] * line_;
     flat_ = (c.a.out[1] - 1) * line_ + c.a.out[2];
     phases_ = c.a.stride[1] * c.a.stride[2];
+    const int64_t s = c.a.stride[2], p = c.a.padding[2];
+    for (int64_t q = 0; q < s; ++q) {
+      const int64_t first = p > q ? ceil_div(p - q, s) : 0, at = first * s + q - p;
+      const int64_t inside = at < c.a.in[2] ? ceil_div(c.a.in[2] - at, s) : 0;
+      columns_[q] = {first, at, max(int64_t{0}, min(size_[1] - first, inside))};
+    }
   }
   static bool fits(const Conv<T>& c) {
     return c.channels == 1 && c.filters <= 2 && c.a.kernel[0] == 1 && c.a.in[0] == 1 &&
@@ -58,16 +134,22 @@ class Depthwise {
   }
 
   void output(int64_t n, int64_t filter) const {
-    T* x = scratch_for<T>(Scratch::columns, phases_ * phase_ + kSlack);
-    T* y = scratch_for<T>(Scratch::output, flat_ + kSlack);
+    T* x = scratch_for<T>(Scratch::columns, phases_ * phase_ + rows_slack(line_));
     fill_phases(x, c_.input(n, filter / c_.filters));
-    int64_t at[kTaps];
-    list_taps(at);
     const T bias = c_.a.bias ? static_cast<const T*>(c_.a.bias)[filter] : T(0);
-    correlate(y, x, flat_, c_.weight(filter), at, c_.taps, bias);
     T* out = c_.output(n, filter);
-    for (int64_t h = 0; h < c_.a.out[1]; ++h)
-      copy_line(out + h * c_.width, y + h * line_, c_.width);
+    if (const auto plane = DepthwiseRows<T>::form(c_.a)) {
+      const DepthwiseRows<T> rows{out,   c_.a.out[1], c_.width,          c_.width, x,
+                                  line_, phase_,      c_.weight(filter), bias};
+      (rows.*plane)();
+    } else {
+      T* y = scratch_for<T>(Scratch::output, flat_ + kSlack);
+      int64_t at[kTaps];
+      list_taps(at);
+      correlate(y, x, flat_, c_.weight(filter), at, c_.taps, bias);
+      for (int64_t h = 0; h < c_.a.out[1]; ++h)
+        copy_line(out + h * c_.width, y + h * line_, c_.width);
+    }
     finish(c_, n, filter, 0, c_.positions);
   }
 
@@ -75,11 +157,12 @@ class Depthwise {
   void input(int64_t n, int64_t channel) const {
     const ConvArgs& a = c_.a;
     const int64_t line = c_.width + 2 * reach_[1], rows = a.out[1] + 2 * reach_[0];
-    T* g = scratch_for<T>(Scratch::columns, rows * line + kSlack);
+    T* g = scratch_for<T>(Scratch::columns, rows * line + rows_slack(line));
     const int64_t flat = (size_[0] - 1) * line + size_[1];
     T* part = scratch_for<T>(Scratch::output, flat + kSlack);
     T* x = c_.input(n, channel);
     const T start = a.bias ? static_cast<const T*>(a.bias)[channel] : T(0);
+    const auto plane = a.stride[1] == 1 ? DepthwiseRows<T>::form(a) : nullptr;
     for (int64_t i = 0; i < c_.in_size(); ++i) x[i] = start;
     zero(g, rows * line + kSlack);
     for (int64_t f = 0; f < c_.filters; ++f) {
@@ -93,7 +176,16 @@ class Depthwise {
           const int64_t taps =
               taps_of_phase(p, q, line, c_.weight(channel * c_.filters + f), at, w);
           if (taps == 0) continue;
-          correlate(part, g, flat, w, at, taps, T(0));
+          if (plane) {  // by the filter turned round
+            for (int64_t k = 0; k < taps / 2; ++k) {
+              const T last = w[taps - 1 - k];
+              w[taps - 1 - k] = w[k], w[k] = last;
+            }
+            const DepthwiseRows<T> by_rows{part, size_[0], size_[1], line, g, line, 0, w, T(0)};
+            (by_rows.*plane)();
+          } else {
+            correlate(part, g, flat, w, at, taps, T(0));
+          }
           add_phase(x, part, line, p, q);
         }
     }
@@ -123,6 +215,8 @@ class Depthwise {
   static constexpr int64_t kTaps = 128, kUnroll = 4;
   static constexpr int64_t kSlack = (kUnroll + 1) * Vec<T>::size;
 
+  // What rows by blocks read beyond the end.
+  static int64_t rows_slack(int64_t line) { return DepthwiseRows<T>::kRows * line + kSlack; }
   static void zero(T* p, int64_t n) { __builtin_memset(p, 0, static_cast<size_t>(n) * sizeof(T)); }
   static FLAMBEAU_INLINE void copy_line(T* dst, const T* src, int64_t n) {
     for (int64_t i = 0; i < n; i += Vec<T>::size)
@@ -157,19 +251,20 @@ class Depthwise {
   void fill_phases(T* dst, const T* x) const {
     const ConvArgs& a = c_.a;
     zero(dst, phases_ * phase_ + kSlack);
-    for (int64_t h = 0; h < a.in[1]; ++h) {
-      const int64_t r = h + a.padding[1], i = r / a.stride[1];
-      if (i >= size_[0]) continue;
-      T* row = dst + r % a.stride[1] * a.stride[2] * phase_ + i * line_;
-      for (int64_t q = 0; q < a.stride[2]; ++q, row += phase_)
-        each_column(q, [&](int64_t j, int64_t w, int64_t n) {
-          if (a.stride[2] == 1) return copy_line(row + j, x + h * a.in[2] + w, n);
-          const T* src = x + h * a.in[2] + w;
-          if (a.stride[2] == 2)
-            for (int64_t k = 0; k < n; ++k) row[j + k] = src[2 * k];
-          else
-            for (int64_t k = 0; k < n; ++k) row[j + k] = src[a.stride[2] * k];
-        });
+    int64_t i = a.padding[1] / a.stride[1], p = a.padding[1] % a.stride[1];
+    for (int64_t h = 0; h < a.in[1] && i < size_[0]; ++h) {
+      T* row = dst + p * a.stride[2] * phase_ + i * line_;
+      for (int64_t q = 0; q < a.stride[2]; ++q, row += phase_) {
+        const Columns& c = columns_[q];
+        const T* src = x + h * a.in[2] + c.at;
+        if (a.stride[2] == 1)
+          copy_line(row + c.first, src, c.count);
+        else if (a.stride[2] == 2)
+          for (int64_t k = 0; k < c.count; ++k) row[c.first + k] = src[2 * k];
+        else
+          for (int64_t k = 0; k < c.count; ++k) row[c.first + k] = src[a.stride[2] * k];
+      }
+      if (++p == a.stride[1]) p = 0, ++i;
     }
   }
   void add_phase(T* x, const T* part, int64_t line, int64_t p, int64_t q) const {
@@ -177,23 +272,14 @@ class Depthwise {
     for (int64_t i = 0; i < size_[0]; ++i) {
       const int64_t h = i * a.stride[1] + p - a.padding[1];
       if (h < 0 || h >= a.in[1]) continue;
-      each_column(q, [&](int64_t j, int64_t w, int64_t n) {
-        const T* src = part + i * line + j;
-        T* dst = x + h * a.in[2] + w;
-        if (a.stride[2] == 1)
-          for (int64_t k = 0; k < n; ++k) dst[k] += src[k];
-        else
-          for (int64_t k = 0; k < n; ++k) dst[a.stride[2] * k] += src[k];
-      });
+      const Columns& c = columns_[q];
+      const T* src = part + i * line + c.first;
+      T* dst = x + h * a.in[2] + c.at;
+      if (a.stride[2] == 1)
+        for (int64_t k = 0; k < c.count; ++k) dst[k] += src[k];
+      else
+        for (int64_t k = 0; k < c.count; ++k) dst[a.stride[2] * k] += src[k];
     }
-  }
-  // f(first of the phase, its place in the input's line, how many lie inside).
-  template <class F>
-  FLAMBEAU_INLINE void each_column(int64_t q, const F& f) const {
-    const int64_t s = c_.a.stride[2], p = c_.a.padding[2];
-    const int64_t first = p > q ? ceil_div(p - q, s) : 0, w = first * s + q - p;
-    const int64_t n = min(size_[1] - first, w < c_.a.in[2] ? ceil_div(c_.a.in[2] - w, s) : 0);
-    if (n > 0) f(first, w, n);
   }
 
   static void correlate(T* y, const T* x, int64_t n, const T* w, const int64_t* at, int64_t taps,
@@ -214,7 +300,14 @@ class Depthwise {
     }
   }
 
+  // Of one phase of the columns, those in the input: the first, its place in the input's line, how
+  // many they are.
+  struct Columns {
+    int64_t first, at, count;
+  };
+
   const Conv<T>& c_;
+  Columns columns_[4];
   int64_t reach_[2], size_[2];  // of rows and columns: what taps add, and a phase's own
   int64_t line_, phase_, phases_, flat_;
 };
