@@ -66,6 +66,7 @@ class LegacyLoader(Loader):
         self._claimed = 0
         self._found = {}  # key -> (type, location, count)
         self._placed = {}  # key -> TypedStorage
+        self._views = {}  # key of a part of a storage -> ((key, start, size), TypedStorage)
         self._allow(())
         self._at = 0
         if self._next() != _MAGIC:
@@ -98,7 +99,17 @@ class LegacyLoader(Loader):
         kind, key, location, count = _checked_id(saved_id)
         if self._found.get(key) != (kind, location, count):
             raise RuntimeError(f"load(): storage {key!r} is described in two ways")
-        return self._placed[key]
+        whole, view = self._placed[key], _view_of(saved_id, count)
+        if view is None:
+            return whole
+        name, start, size = view
+        if name not in self._views:
+            at = start * kind.itemsize
+            part = whole.untyped()[at : at + size * kind.itemsize]
+            self._views[name] = view, kind.on(part)
+        if self._views[name][0] != view:
+            raise RuntimeError(f"load(): the view {name!r} is described in two ways")
+        return self._views[name][1]
 
     # -- what comes before -----------------------------------------------------------------------
     def _survey(self):
@@ -116,8 +127,7 @@ class LegacyLoader(Loader):
         if _is_source(saved_id):
             return saved_id[1]
         kind, key, location, count = _checked_id(saved_id)
-        if len(saved_id) > 5 and saved_id[5] is not None:
-            raise RuntimeError("load(): views of storages in old checkpoints are not supported")
+        _view_of(saved_id, count)
         if key not in self._found:
             self._claimed += count * kind.itemsize
             if self._claimed > len(self._data):
@@ -147,6 +157,19 @@ class LegacyLoader(Loader):
                     _swap(view, kind)
             self._placed[key] = kind.on(self._restore(data.untyped_storage(), location))
             self._at = start + size
+
+
+def _view_of(saved_id, count):
+    """(key, start, size) of the part of its storage that an id stands for; None: all of it."""
+    view = saved_id[5] if len(saved_id) > 5 else None
+    if view is None:
+        return None
+    good = isinstance(view, tuple) and len(view) == 3 and isinstance(view[0], str)
+    if not good or any(type(n) is not int or n < 0 for n in view[1:]):
+        raise RuntimeError("load(): a view of a storage is not described as it should be")
+    if view[1] + view[2] > count:
+        raise RuntimeError(f"load(): the view {view[0]!r} reaches beyond its storage")
+    return view
 
 
 def _is_source(saved_id):

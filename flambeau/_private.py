@@ -33,16 +33,47 @@ def _are_functorch_transforms_active():
     return len(_levels.vmaps) > 0
 
 
+class _Functions(dict):
+    """Operators by name; and the class of the nodes where gradients arrive, which libraries ask."""
+
+    @property
+    def AccumulateGrad(self):
+        leaf = _C.tensor(1.0, requires_grad=True)
+        return type(leaf.view_as(leaf).grad_fn.next_functions[0][0])
+
+
+class _WeakTensorRef:
+    """Whether a tensor is still there."""
+
+    def __init__(self, tensor):
+        from weakref import ref
+
+        self._ref = ref(tensor)
+
+    def expired(self):
+        return self._ref() is None
+
+
 def _submodule(name):
-    """torch._C._functorch is a module here, which is read when somebody asks."""
+    """What is a module in torch._C is read when somebody asks."""
     if name == "_functorch":
         from ._functorch import _native
 
         return _native
+    from . import _operators
+
+    if name in _operators.NAMESPACES:
+        made = _operators.Operators(f"torch._C.{name}")
+        setattr(_C, name, made)
+        return made
+    if name in ("TensorBase", "_TensorBase"):
+        return _C.Tensor
     raise AttributeError(f"module '{_C.__name__}' has no attribute {name!r}")
 
 
 _C.__getattr__ = _submodule
+_C._functions = _Functions(_C._functions)
+_C._WeakTensorRef = _WeakTensorRef
 _C._get_tracing_state = _get_tracing_state
 _C._are_functorch_transforms_active = _are_functorch_transforms_active
 _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it

@@ -126,6 +126,15 @@ def _rebuild_storage(data):
     return made.untyped_storage()
 
 
+def _holds_others(tensor):
+    """Whether a tensor is of a class whose elements lie in attributes of the object."""
+    if type(tensor) is flambeau.Tensor or isinstance(tensor, flambeau.nn.Parameter):
+        return False
+    from .utils._python_dispatch import _dispatches
+
+    return tensor.device.type == "meta" or _dispatches(type(tensor))
+
+
 def deepcopy_tensor(tensor, memo):
     """`Tensor.__deepcopy__`: tensors that share a storage do so in the copy."""
     import copy
@@ -137,6 +146,14 @@ def deepcopy_tensor(tensor, memo):
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
             f"protocol at the moment; this one has grad_fn={tensor.grad_fn}. detach() it first"
         )
+    if _holds_others(tensor):
+        with flambeau.no_grad():
+            made = tensor.clone()
+        if type(made) is type(tensor):
+            memo[id(tensor)] = made.requires_grad_(tensor.requires_grad)
+            own = {k: v for k, v in vars(tensor).items() if k not in vars(made)}
+            vars(made).update(copy.deepcopy(own, memo))
+            return made
     plain = tensor.detach()
     if plain.device.type == "meta" or plain.layout is not flambeau.strided:
         made = plain.clone()

@@ -1,0 +1,58 @@
+"""Parts of storages in old checkpoints; deep copies of classes around a tensor."""
+
+import copy
+import io
+import pickle
+import struct
+
+import pytest
+
+import flambeau as torch
+
+
+def test_parts_of_storages_in_old_checkpoints():
+    def text(s):
+        return b"X" + struct.pack("<I", len(s)) + s
+
+    def part(key, start, size):
+        view = text(key) + b"K" + bytes([start]) + b"K" + bytes([size]) + b"\x87"
+        return (
+            b"("
+            + text(b"storage")
+            + b"ctorch\nFloatStorage\n"
+            + text(b"k")
+            + text(b"cpu")
+            + (b"K\x02" + view + b"tQ")
+        )
+
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+    head = b"".join(pickle.dumps(v, 2) for v in (0x1950A86A20F9469CFC6C, 1001, system))
+    body = pickle.dumps(["k"], 2) + struct.pack("<qff", 2, 3.0, 4.0)
+    data = head + b"\x80\x02(" + part(b"a", 0, 1) + part(b"b", 1, 1) + b"l." + body
+    a, b = torch.load(io.BytesIO(data))
+    assert (a[0], b[0], len(b)) == (3.0, 4.0, 1)
+    assert a.data_ptr() + 4 == b.data_ptr()
+    beyond = head + b"\x80\x02(" + part(b"a", 1, 2) + b"l." + body
+    with pytest.raises(RuntimeError, match="beyond its storage"):
+        torch.load(io.BytesIO(beyond))
+
+
+class Around(torch.Tensor):
+    """Holds its elements in an attribute."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        made = torch.Tensor._make_subclass(cls, inner.to("meta"), inner.requires_grad)
+        made.inner = inner
+        return made
+
+    def clone(self):
+        return type(self)(self.inner.clone())
+
+
+def test_deep_copies_of_classes_around_a_tensor():
+    x = Around(torch.ones(2))
+    x.note = "kept"
+    y = copy.deepcopy(x)
+    assert type(y) is Around and y.note == "kept"
+    assert torch.equal(y.inner, x.inner) and y.inner is not x.inner
