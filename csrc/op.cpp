@@ -560,7 +560,29 @@ void OpNode::release_saved() {
   for (SavedTensor& s : saved) s.reset();
 }
 
+namespace {
+
+// What hooks have unpacked for the nodes that are under way: they are asked once for each tensor.
+thread_local std::vector<std::pair<const SavedTensor*, Tensor>> unpacked;
+
+struct UnpackedHere {
+  size_t before = unpacked.size();
+  ~UnpackedHere() { unpacked.resize(before); }
+};
+
+Tensor unpack_once(const SavedTensor& s, Node* node) {
+  if (!s.is_packed()) return s.unpack(node);
+  for (const auto& [of, tensor] : unpacked)
+    if (of == &s) return tensor;
+  Tensor tensor = s.unpack(node);
+  unpacked.emplace_back(&s, tensor);
+  return tensor;
+}
+
+}  // namespace
+
 TensorList OpNode::apply(TensorList&& gs) {
+  UnpackedHere here;
   grads.assign(next.size(), Tensor());
   Backward b(*this, gs);
   bool any = false;
@@ -594,19 +616,21 @@ int saved_arg_count(const OpNode& n) { return saved_position(n, n.op->nargs(), 0
 
 }  // namespace
 
-Tensor Backward::in(int i) const { return node_.saved[saved_position(node_, i, 0)].unpack(&node_); }
+Tensor Backward::in(int i) const {
+  return unpack_once(node_.saved[saved_position(node_, i, 0)], &node_);
+}
 
 TensorList Backward::in_list(int i) const {
   TensorList out;
   for (int k = 0; k < count(i); ++k)
-    out.push_back(node_.saved[saved_position(node_, i, k)].unpack(&node_));
+    out.push_back(unpack_once(node_.saved[saved_position(node_, i, k)], &node_));
   return out;
 }
 
 Tensor Backward::out(int i) const {
   int at = saved_arg_count(node_);
   for (int r = 0; r < i; ++r) at += node_.op->saved_results >> r & 1;
-  return node_.saved[at].unpack(&node_);
+  return unpack_once(node_.saved[at], &node_);
 }
 
 const Value& Backward::arg(int i) const { return node_.args[i]; }

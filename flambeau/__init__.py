@@ -170,10 +170,12 @@ _ELSEWHERE = {
             "set_anomaly_enabled set_default_tensor_type set_deterministic_debug_mode "
             "set_warn_always solve symeig thread_safe_generator to_dlpack "
             "Event Stream SymBool SymFloat SymInt TensorType get_device_module sym_float sym_int "
-            "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor"
+            "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor _segment_reduce"
         ).split(),
         "_rare_names",
     ),
+    "_convert_indices_from_coo_to_csr": "sparse._create",
+    "_convert_indices_from_csr_to_coo": "sparse._create",
     **dict.fromkeys(
         (
             "_assert _assert_async _check _check_index _check_is_size _check_not_implemented "

@@ -293,3 +293,8 @@ def __getattr__(name):
     if name in ("Event", "Stream"):
         return getattr(flambeau.cpu, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _segment_reduce(data, reduce, **options):
+    """segment_reduce()."""
+    return flambeau.segment_reduce(data, reduce, **options)

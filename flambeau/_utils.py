@@ -176,6 +176,7 @@ def deepcopy_tensor(tensor, memo):
 
 
 flambeau.UntypedStorage.__reduce_ex__ = reduce_storage
+flambeau.UntypedStorage.__sizeof__ = lambda self: 64 + self.nbytes()
 
 
 def _flatten_dense_tensors(tensors):

@@ -32,6 +32,15 @@ bool read_int(PyObject* o, int64_t* out) {
   return int_from(o, out);
 }
 
+// An element of a list of integers; after the first a bool counts as one.
+bool read_element(PyObject* o, bool first, int64_t* out) {
+  if (!first && PyBool_Check(o)) {
+    *out = o == Py_True;
+    return true;
+  }
+  return read_int(o, out);
+}
+
 bool read_scalar(PyObject* o, Scalar* out) {
   if (PyFloat_CheckExact(o)) {
     *out = Scalar(PyFloat_AS_DOUBLE(o));
@@ -53,7 +62,7 @@ bool read_ints(const Argument& a, PyObject* o, Value* out) {
     Ints v;
     for (Py_ssize_t i = 0; i < n; ++i) {
       int64_t x;
-      if (!read_int(PySequence_Fast_GET_ITEM(o, i), &x)) return false;
+      if (!read_element(PySequence_Fast_GET_ITEM(o, i), i == 0, &x)) return false;
       v.push_back(x);
     }
     if (a.length > 1 && n == 1) v.resize(static_cast<size_t>(a.length), v[0]);
@@ -220,7 +229,7 @@ bool read_variadic(PyObject* const* args, size_t from, size_t to, Value* out) {
   Ints v;
   for (size_t i = from; i < to; ++i) {
     int64_t x;
-    if (!read_int(args[i], &x)) return false;
+    if (!read_element(args[i], i == from, &x)) return false;
     v.push_back(x);
   }
   *out = Value(std::move(v));

@@ -5,6 +5,7 @@
 #include <structmember.h>
 
 #include <string_view>
+#include <vector>
 
 namespace flambeau {
 
@@ -70,11 +71,31 @@ void blame_argument(PyObject* function, PyObject* const* args, size_t nargs) {
   PyErr_Restore(type, value, trace);
 }
 
+// torch_function() for f(x, [a, b]) as for f(x, a, b), where the schema takes any number of
+// tensors.
+PyObject* asked(PyObject* self, PyObject* const* args, size_t nargs, PyObject* kwnames) {
+  PyObject* list = nargs ? args[nargs - 1] : nullptr;
+  if (!list || !(PyList_Check(list) || PyTuple_Check(list)))
+    return torch_function(self, args, nargs, kwnames);
+  Py schema = Py::steal(PyObject_GetAttrString(function_of(self), "schema"));
+  const char* text = schema ? PyUnicode_AsUTF8(schema.get()) : nullptr;
+  if (!text) PyErr_Clear();
+  if (!text || std::string_view(text).find("*Tensor") == std::string_view::npos)
+    return torch_function(self, args, nargs, kwnames);
+  std::vector<PyObject*> flat(args, args + nargs - 1);
+  PyObject** items = PySequence_Fast_ITEMS(list);
+  flat.insert(flat.end(), items, items + PySequence_Fast_GET_SIZE(list));
+  const size_t positional = flat.size();
+  const size_t named = kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0;
+  flat.insert(flat.end(), args + nargs, args + nargs + named);
+  return torch_function(self, flat.data(), positional, kwnames);
+}
+
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   auto nargs = static_cast<size_t>(PyVectorcall_NARGS(nargsf));
   size_t total = nargs + (kwnames ? static_cast<size_t>(PyTuple_GET_SIZE(kwnames)) : 0);
   if (any_asks(args, total)) [[unlikely]] {
-    PyObject* r = guarded([&] { return torch_function(self, args, nargs, kwnames); });
+    PyObject* r = guarded([&] { return asked(self, args, nargs, kwnames); });
     if (r || PyErr_Occurred()) return r;
   }
   PyObject* result = PyObject_Vectorcall(function_of(self), args, nargsf, kwnames);

@@ -224,12 +224,14 @@ PyObject* set_(PyObject* self, PyObject* args, PyObject* kwargs) {
     check(storage->device.type == t.device_type(), "set_(): expected a storage on ", t.device(),
           ", got one on ", storage->device);
     check_fits(*storage, t.dtype(), offset, sizes, strides);
+    // The count of writes is the storage's: nothing is written where it becomes another's view.
+    const bool again = t->storage.get() == storage.get();
     t->storage = std::move(storage);
     t->offset = offset;
     t->sizes = std::move(sizes);
     t->strides = std::move(strides);
     t->refresh();
-    t.bump_version();
+    if (again) t.bump_version();
     return Py_NewRef(self);
   });
 }

@@ -149,6 +149,23 @@ std::string device_text(Device d) {
   return s;
 }
 
+// A device as it is named, with its index.
+bool named_device(PyObject* o, Device* d) {
+  if (Py_TYPE(o) == DeviceTypeObject) {
+    *d = device_of(o);
+    return true;
+  }
+  if (!PyUnicode_Check(o)) {
+    std::string name = pytorch_name(o, DeviceTypeObject);
+    if (!name.empty()) *d = parse_device(name);
+    return !name.empty();
+  }
+  const char* text = PyUnicode_AsUTF8(o);
+  if (!text) throw PythonError{};
+  *d = parse_device(text);
+  return true;
+}
+
 PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
     static const char* names[] = {"type", "index", nullptr};
@@ -159,7 +176,7 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     Device d;
     if (PyLong_Check(type)) {
       d = parse_device("cuda:" + std::to_string(PyLong_AsLongLong(type)));
-    } else if (!device_from(type, &d)) {
+    } else if (!named_device(type, &d)) {
       fail(ErrorKind::type, "device(): argument 'type' must be str, int or device, not ",
            Py_TYPE(type)->tp_name);
     }
@@ -368,19 +385,10 @@ bool dtype_from(PyObject* o, DType* t) {
   return true;
 }
 
+// Where a tensor is to be: there is one CPU, which has no number.
 bool device_from(PyObject* o, Device* d) {
-  if (Py_TYPE(o) == DeviceTypeObject) {
-    *d = device_of(o);
-    return true;
-  }
-  if (!PyUnicode_Check(o)) {
-    std::string name = pytorch_name(o, DeviceTypeObject);
-    if (!name.empty()) *d = parse_device(name);
-    return !name.empty();
-  }
-  const char* text = PyUnicode_AsUTF8(o);
-  if (!text) throw PythonError{};
-  *d = parse_device(text);
+  if (!named_device(o, d)) return false;
+  if (d->type == DeviceType::cpu) d->index = -1;
   return true;
 }
 

@@ -92,10 +92,6 @@ def _check_pair(tensor, tangent):
             f"{list(tensor.shape)} while the given forward gradient is of size "
             f"{list(tangent.shape)}."
         )
-    if tensor.dtype != tangent.dtype:
-        raise RuntimeError(
-            f"Expected tangent to have the dtype of its tensor, {tensor.dtype}, got {tangent.dtype}"
-        )
 
 
 def make_dual(tensor, tangent, *, level=None):

@@ -39,6 +39,7 @@ class Distribution:
             self._validate_args = validate_args
         if self._validate_args:
             self._check_parameters()
+        super().__init__()  # of what a subclass may be besides, a module for one
 
     def _check_parameters(self):
         try:
@@ -118,7 +119,7 @@ class Distribution:
         """
         new = self._new_instance(_instance)
         batch_shape = Size(batch_shape)
-        for name, constraint in type(self).arg_constraints.items():
+        for name, constraint in self._all_constraints().items():
             value = self.__dict__.get(name)
             if isinstance(value, Tensor):
                 event = value.shape[value.dim() - constraint.event_dim :]
@@ -127,6 +128,14 @@ class Distribution:
         Distribution.__init__(new, batch_shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+    def _all_constraints(self):
+        """Those of the parameters, and of the parameters of what it is a special case of."""
+        found = {}
+        for kind in reversed(type(self).__mro__):
+            own = vars(kind).get("arg_constraints")
+            found.update(own if isinstance(own, dict) else {})
+        return found
 
     def _expand_rest(self, new, batch_shape):
         """What a subclass keeps besides its parameters, for the expanded distribution."""

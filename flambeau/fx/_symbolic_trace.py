@@ -9,6 +9,7 @@ import types
 import flambeau
 from flambeau import nn
 
+from ._compatibility import compatibility  # noqa: F401 (libraries take it from here)
 from .graph import Graph
 from .graph_module import GraphModule
 from .node import map_aggregate

@@ -48,6 +48,10 @@ def qualified_name(function):
     module = getattr(function, "__module__", None)
     if isinstance(function, (types.MethodDescriptorType, types.WrapperDescriptorType)):
         return f"{function.__objclass__.__module__}.{function.__objclass__.__name__}.{name}", None
+    if module and module.startswith("flambeau._ops"):  # where it is written; reached elsewhere
+        from flambeau import functional
+
+        module = "flambeau.functional" if name in functional.__all__ else "flambeau"
     for home in (module, "flambeau", "flambeau.nn.functional"):
         found = None if home is None else _lookup(home, name)
         if found is function:

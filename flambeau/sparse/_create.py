@@ -403,3 +403,25 @@ def _nnz(x):
     if not isinstance(x, SparseTensor):
         raise RuntimeError("_nnz expected sparse tensor layout but got Strided")
     return x._v.shape[0]
+
+
+def _convert_indices_from_coo_to_csr(input, size, *, out_int32=False):
+    """Where each of `size` rows begins, of sorted row numbers.
+
+    >>> import flambeau as torch
+    >>> torch._convert_indices_from_coo_to_csr(torch.tensor([0, 0, 2]), 3)
+    tensor([0, 2, 2, 3])
+    """
+    rows = flambeau.arange(size + 1, dtype=input.dtype, device=input.device)
+    return flambeau.searchsorted(input.contiguous(), rows, out_int32=out_int32)
+
+
+def _convert_indices_from_csr_to_coo(
+    crow_indices, col_indices, *, out_int32=False, transpose=False
+):
+    """The row and the column of each element; transposed, the column and the row."""
+    kind = flambeau.int32 if out_int32 else flambeau.int64
+    numbers = flambeau.arange(crow_indices.numel() - 1, device=crow_indices.device)
+    rows = numbers.repeat_interleave(crow_indices.diff())
+    pair = [col_indices, rows] if transpose else [rows, col_indices]
+    return flambeau.stack([t.to(kind) for t in pair])

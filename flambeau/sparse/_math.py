@@ -368,15 +368,15 @@ def _softmax(input, dim, dtype, logarithm):
 
 
 # -- shapes and selections -------------------------------------------------------------------------
-@handles("transpose", "swapaxes", "swapdims")
-def transpose(input, dim0, dim1):
+@handles("transpose", "swapaxes", "swapdims", "mT")
+def transpose(input, dim0=-2, dim1=-1):
     order = list(range(input.dim()))
     a, b = dim0 % input.dim(), dim1 % input.dim()
     order[a], order[b] = order[b], order[a]
     return permute(input, order)
 
 
-@handles("t", "adjoint", "T", "mT")
+@handles("t", "adjoint", "T")
 def t(input):
     if input.dim() > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")

@@ -131,7 +131,10 @@ class SparseTensor(Tensor):
         """The matrix with rows and columns exchanged."""
         return HANDLERS["t"](self)
 
-    mT = T
+    @property
+    def mT(self):
+        """The matrices with rows and columns exchanged."""
+        return HANDLERS["transpose"](self, -2, -1)
 
     # -- what a sparse tensor does not have --------------------------------------------------------
     def numpy(self, *, force=False):

@@ -78,7 +78,17 @@ def _close_numbers(actual, expected, rtol, atol, equal_nan):
     return abs(actual - expected) <= atol + rtol * abs(expected)
 
 
+def _plain_number(x):
+    """A number of a subclass, NumPy's float64 for one, as the number that it is."""
+    return (
+        x
+        if type(x) in _NUMBER_DTYPES
+        else next((k(x) for k in _NUMBER_DTYPES if isinstance(x, k)), x)
+    )
+
+
 def _compare_numbers(actual, expected, options, path):
+    actual, expected = (_plain_number(x) for x in (actual, expected))
     if options.check_dtype and type(actual) is not type(expected):
         text = f"The (d)types do not match: {type(actual)} != {type(expected)}."
         raise _Different(AssertionError, text, path)

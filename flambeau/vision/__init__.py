@@ -2,6 +2,8 @@
 
 import importlib
 
+from flambeau.version import torchvision as __version__
+
 
 def __getattr__(name):
     if not name.startswith("_"):

@@ -5,12 +5,12 @@ import os
 import random
 import warnings
 
-from .._collate import default_collate
-from ..sampler import SequentialSampler, draw_seed
-from ._combine import Concater, Demultiplexer, Forker, Grouper, Multiplexer, Zipper
-from ._decorator import functional_datapipe
-from .datapipe import DataChunk, IterDataPipe
-from .utils import apply, decoder, length_of
+from ..._collate import default_collate
+from ...sampler import SequentialSampler, draw_seed
+from .._combine import Concater, Demultiplexer, Forker, Grouper, Multiplexer, Zipper
+from .._decorator import functional_datapipe
+from ..datapipe import DataChunk, IterDataPipe
+from ..utils import apply, decoder, length_of
 
 __all__ = [
     "Batcher", "Collator", "Concater", "Demultiplexer", "FileLister", "FileOpener", "Filter",
