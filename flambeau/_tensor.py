@@ -250,6 +250,7 @@ _SPECIAL = {
     "__array_wrap__": _array_wrap,
     "__array_priority__": 1000,
     "type": type_,
+    "_grad": property(lambda self: self.grad, lambda self, value: setattr(self, "grad", value)),
     "resolve_conj": itself,
     "resolve_neg": itself,
     "is_conj": never,

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 import flambeau as torch
+import flambeau.nn.functional as F
 from flambeau import nn
 
 
@@ -203,3 +204,61 @@ def test_a_small_net_learns():
         loss.backward()
         opt.step()
     assert net(x).argmax(1).tolist() == y.tolist()
+
+
+def test_batches_of_nothing():
+    x = torch.randn(0, 3, 2, 2, requires_grad=True)
+    norm = nn.BatchNorm2d(3)
+    norm(x).sum().backward()
+    assert x.grad.shape == x.shape and norm.weight.grad.tolist() == [0, 0, 0]
+    for layer in (nn.RNN(3, 4), nn.LSTM(3, 4), nn.GRU(3, 4)):
+        y = layer(torch.zeros(5, 0, 3))[0]
+        assert y.shape == (5, 0, 4)
+        y.sum().backward()
+        with pytest.raises(RuntimeError, match="sequence length"):
+            layer(torch.zeros(0, 5, 3))
+    assert nn.GRUCell(3, 0)(torch.ones(2, 3), torch.ones(2, 0)).shape == (2, 0)
+    empty = torch.rand(5, 0, 8)
+    assert nn.TransformerEncoderLayer(8, 2, 16)(empty).shape == (5, 0, 8)
+    image, places = torch.rand(2, 0, 3, 3, 3), torch.zeros(2, 2, 2, 2, 3)
+    assert F.grid_sample(image, places, align_corners=False).shape == (2, 0, 2, 2, 2)
+    assert nn.CrossEntropyLoss()(torch.rand(5, 0), torch.rand(5, 0)).isnan()
+
+
+def test_far_from_zero_logarithms_of_softmax_keep_their_digits():
+    x = torch.tensor([[1.0, 3.0, 2.0], [7.0, 7.0, 5.0]])
+    for dim in (0, 1):
+        assert torch.equal(F.log_softmax(x + 2.0**23, dim), F.log_softmax(x, dim))
+    target = torch.tensor([1, 2])
+    assert torch.allclose(F.cross_entropy(x + 2.0**23, target), F.cross_entropy(x, target))
+
+
+def test_layers_refuse():
+    with pytest.raises(ValueError, match="more than 1 value"):
+        nn.GroupNorm(3, 3)(torch.ones(1, 3))
+    with pytest.raises(RuntimeError, match="copy"):
+        nn.Linear(1, 1).to("cpu", copy=True)
+    with pytest.warns(UserWarning, match="Complex modules"):
+        nn.Linear(1, 1).to(torch.complex64)
+
+
+def test_parameters_of_a_plain_mapping_go_by_name():
+    named = {"b": torch.ones(1), "a": torch.ones(1)}
+    assert list(nn.ParameterDict(named)) == ["a", "b"]
+    assert list(nn.ParameterDict(named.items())) == ["b", "a"]
+
+
+def test_state_of_a_spectral_norm_loads():
+    layer, other = (nn.utils.spectral_norm(nn.Linear(3, 3)) for _ in range(2))
+    other.load_state_dict(layer.state_dict())
+    assert torch.equal(other.weight_u, layer.weight_u)
+
+
+def test_rrelu_twice_differentiated():
+    layer = nn.RReLU()
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    g = torch.ones(5, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(layer(x), x, g, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), g, retain_graph=True)
+    assert torch.equal(second, first)
+    assert torch.autograd.grad(first.sum(), x, allow_unused=True) == (None,)

@@ -408,3 +408,30 @@ def test_swapped_tensors():
     assert b.tolist() == [0, 0] and type(b) is torch.Tensor and not b.requires_grad
     with pytest.raises(RuntimeError):
         torch.utils.swap_tensors(a * 2, b)
+
+
+def test_backward_hooks_see_which_arguments_have_gradients():
+    seen = []
+
+    class Sum(nn.Module):
+        def forward(self, a, b, c):
+            seen.append((a.requires_grad, b.requires_grad, c.requires_grad))
+            return {"sum": a + b + c} if self.named else a + b + c
+
+    layer, x = Sum(), torch.ones(2, requires_grad=True)
+    layer.named = False
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+    layer(x, x.detach(), x).sum().backward()
+    assert seen == [(True, False, True)]
+    layer.named = True
+    with pytest.warns(UserWarning, match="Tensor or a tuple of Tensors"):
+        layer(x, x, x)
+    layer = nn.ReLU()
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input)
+    layer(torch.ones(2)).requires_grad_().sum().backward()  # nothing to replace: None for each
+
+
+def test_grad_has_another_name():
+    w = nn.Parameter(torch.ones(2))
+    w._grad = torch.ones(2)
+    assert w.grad.tolist() == [1, 1] and w._grad is w.grad

@@ -455,3 +455,13 @@ def test_helpers_for_optimizers_of_other_libraries():
     lists = [[torch.zeros(1), torch.zeros(1, dtype=torch.float64)], [torch.ones(1), None]]
     found = optim.Optimizer._group_tensors_by_device_and_dtype(lists, with_indices=True)
     assert [places for _, places in found.values()] == [[0], [1]]
+
+
+def test_amsgrad_is_differentiable():
+    g = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    moved = torch.ones(3, dtype=torch.float64, requires_grad=True).clone()
+    opt = optim.Adam([moved], lr=0.1, eps=1.0, amsgrad=True, differentiable=True)
+    moved.grad = g * 1
+    opt.step()  # w - lr g / (|g| + eps)
+    moved.sum().backward()
+    assert torch.allclose(g.grad, torch.full_like(g, -0.1 / 4))

@@ -40,11 +40,14 @@ struct Entropy {
     *a.bad = i;
     return -1;
   }
-  // Writes what place i is worth, given its logit at the target and the sum of all of them.
-  FLAMBEAU_INLINE void finish(int64_t i, int64_t t, T lse, T at_target, T spread_sum) const {
+  // Writes what place i is worth, given its largest logit, the logarithm of the sum of exponentials
+  // of what is left of each, its logit at the target and the sum of all of them.
+  FLAMBEAU_INLINE void finish(int64_t i, int64_t t, T top, T log_sum, T at_target,
+                              T spread_sum) const {
+    const T lse = top + log_sum;
     static_cast<T*>(a.lse)[i] = lse;
     const T w = t < 0 ? T(0) : of(t);
-    T loss = rest * w * (lse - at_target);
+    T loss = rest * w * (log_sum + (top - at_target));  // far from zero, top may dwarf log_sum
     if (spread != T(0)) loss += total * lse - spread * spread_sum;
     static_cast<T*>(a.loss)[i] = t < 0 ? T(0) : loss;
     static_cast<T*>(a.share)[i] = w;
@@ -76,7 +79,7 @@ struct Entropy {
       }
     });
     const int64_t t = target(row);
-    finish(row, t, top + log(sum(sums)), t < 0 ? T(0) : x[t], sum(plain));
+    finish(row, t, top, log(sum(sums)), t < 0 ? T(0) : x[t], sum(plain));
   }
 
   void backward_row(int64_t row) const {
@@ -104,10 +107,10 @@ struct Entropy {
       sums += exp(v - top);
       if (spread != T(0)) plain += weight ? v * V(weight[c]) : v;
     }
-    const V lse = top + log(sums);
+    const V log_sum = log(sums);
     for (int64_t k = 0; k < m; ++k) {
       const int64_t i = o * a.inner + j + k, t = target(i);
-      finish(i, t, lse.v[k], t < 0 ? T(0) : x[t * a.inner + k], plain.v[k]);
+      finish(i, t, top.v[k], log_sum.v[k], t < 0 ? T(0) : x[t * a.inner + k], plain.v[k]);
     }
   }
 

@@ -39,9 +39,9 @@ void forward_row(const T* x, T* y, int64_t n, bool logarithm) {
     t += kept(e, m);
   });
   const T s = sum((total[0] + total[1]) + (total[2] + total[3]));
-  const V scale = logarithm ? V(largest + log(s)) : V(1 / s);
-  each<T>(n, [&](int64_t i, int64_t m) {
-    const V v = logarithm ? V::load_n(x + i, m) - scale : V::load_n(y + i, m) * scale;
+  const V scale(logarithm ? log(s) : 1 / s);
+  each<T>(n, [&](int64_t i, int64_t m) {  // the largest goes first: it may dwarf the logarithm
+    const V v = logarithm ? V::load_n(x + i, m) - V(largest) - scale : V::load_n(y + i, m) * scale;
     v.store_n(y + i, m);
   });
 }
@@ -73,10 +73,10 @@ void forward_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t m, boo
     if (!logarithm) e.store_n(y + k * stride, m);
     total += e;
   }
-  const V scale = logarithm ? largest + log(total) : V(1) / total;
+  const V scale = logarithm ? log(total) : V(1) / total;
   for (int64_t k = 0; k < n; ++k) {
-    const V v =
-        logarithm ? V::load_n(x + k * stride, m) - scale : V::load_n(y + k * stride, m) * scale;
+    const V v = logarithm ? V::load_n(x + k * stride, m) - largest - scale
+                          : V::load_n(y + k * stride, m) * scale;
     v.store_n(y + k * stride, m);
   }
 }

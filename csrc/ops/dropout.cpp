@@ -161,7 +161,7 @@ std::tuple<Tensor, Tensor> rrelu_draw(const Tensor& x, double lower, double uppe
 }
 void rrelu_draw_backward(Backward& b) {
   static const OpCall mul("mul");
-  b.set(0, mul(b.grad(), b.out(1)));
+  if (b.grad().defined()) b.set(0, mul(b.grad(), b.out(1)));
 }
 
 Tensor rrelu(const Tensor& x, const Scalar& lower, const Scalar& upper, bool training,

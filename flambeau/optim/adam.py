@@ -86,7 +86,7 @@ class Adam(EachParameter):
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
-            square = torch.maximum(largest, square)
+            square = torch.maximum(largest.clone(), square)
             largest.copy_(square)
         root = square.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
         step_along(param, mean, root, lr / (1 - beta1**step))

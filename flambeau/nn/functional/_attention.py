@@ -102,7 +102,7 @@ def multi_head_attention_forward(
         attention = None
         output = F.scaled_dot_product_attention(q, k, v, mask, dropout_p, causal)
     output = output.permute(2, 0, 1, 3).reshape(length * number, width)
-    output = F.linear(output, out_proj_weight, out_proj_bias).reshape(length, number, -1)
+    output = F.linear(output, out_proj_weight, out_proj_bias).unflatten(0, (length, number))
     if attention is not None and average_attn_weights:
         attention = attention.mean(1)
     if not batched:
@@ -175,7 +175,7 @@ def _project(query, key, value, in_weight, in_bias, weights):
 
 def _split_heads(x, number, num_heads):
     """(L, N, E) as (N * heads, L, E / heads)."""
-    return x.reshape(x.shape[0], number * num_heads, -1).transpose(0, 1)
+    return x.reshape(x.shape[0], number * num_heads, x.shape[-1] // num_heads).transpose(0, 1)
 
 
 def _merge_masks(attn_mask, key_padding_mask, number, num_heads, source):

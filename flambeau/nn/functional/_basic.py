@@ -75,10 +75,11 @@ def _channel_shape(input):
 
 def _scaled(input, mean, variance, weight, bias, eps):
     """What batch normalization does with its statistics."""
-    if input.numel() == 0:
-        return input * 1
     shape = _channel_shape(input)
-    output = (input - mean.reshape(shape)) * (variance + eps).rsqrt().reshape(shape)
+    if input.numel() == 0:
+        output = input * 1  # there is no mean; the weights have gradients, of zero
+    else:
+        output = (input - mean.reshape(shape)) * (variance + eps).rsqrt().reshape(shape)
     if weight is not None:
         output = output * weight.reshape(shape)
     if bias is not None:

@@ -138,8 +138,8 @@ def _pick(input, positions):
         flat = flat * n + torch.where(inside, position, torch.zeros_like(position)).long()
     number, channels = input.shape[:2]
     flat = torch.where(inside, flat, torch.zeros_like(flat))
-    index = flat.reshape(number, 1, -1).expand(number, channels, -1)
-    values = input.reshape(number, channels, -1).gather(2, index)
+    index = flat.flatten(1).unsqueeze(1).expand(number, channels, -1)
+    values = input.flatten(2).gather(2, index)
     values = values.reshape(number, channels, *positions[0].shape[1:])
     return values.masked_fill(~inside.unsqueeze(1), 0)
 

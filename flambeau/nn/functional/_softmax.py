@@ -143,4 +143,4 @@ def _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class
         return loss.sum()
     if reduction != "mean":
         raise ValueError(f"{reduction} is not a valid value for reduction")
-    return loss.sum() / (log_p.numel() // classes)
+    return loss.sum() / (log_p.numel() // classes if classes else 0)

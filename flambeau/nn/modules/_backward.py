@@ -28,6 +28,14 @@ class ModuleGradients:
         return _put(args, places, _identity()(self._inputs_ready, places, *tensors))
 
     def wrap_outputs(self, result):
+        if not isinstance(result, (Tensor, tuple)):
+            import warnings
+
+            warnings.warn(
+                "For backward hooks to be called, module output should be a Tensor or a tuple of "
+                f"Tensors but received {type(result)}",
+                stacklevel=4,
+            )
         values = result if isinstance(result, tuple) else (result,)
         places, tensors = _tensors(values)
         if not any(t.requires_grad for t in tensors):
@@ -42,7 +50,8 @@ class ModuleGradients:
             self._replace("grad_outputs", hook(self.module, self.grad_outputs))
         if not self.inputs_differ:
             for hook in self.hooks:
-                if hook(self.module, (None,) * self.input_count, self.grad_outputs) is not None:
+                new = hook(self.module, (None,) * self.input_count, self.grad_outputs)
+                if new is not None and any(grad is not None for grad in new):
                     raise RuntimeError(
                         "Backward hook for Modules where no input requires gradient should "
                         "always return None or None for all gradients."
@@ -97,9 +106,11 @@ def _identity():
             def forward(ctx, ready, places, *tensors):
                 ctx.ready, ctx.places = ready, places
                 ctx.set_materialize_grads(False)
+                views = tuple(t.view_as(t) for t in tensors)
                 # In-place changes of an integer tensor must not meet a node.
-                ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
-                return tuple(t.view_as(t) for t in tensors)
+                constant = [v for v, t in zip(views, tensors) if not t.requires_grad]
+                ctx.mark_non_differentiable(*constant)
+                return views
 
             @staticmethod
             def backward(ctx, *grads):

@@ -319,7 +319,7 @@ def _describe(value, kind):
         return f"Object of type: {type(value).__name__}"
     name = "Parameter" if isinstance(value, Parameter) else "Tensor"
     size = "x".join(str(n) for n in value.size())
-    where = "" if value.device.type == "cpu" else f" ({value.device})"
+    where = "" if value.device.type in ("cpu", "meta") else f" ({value.device})"
     return f"{name} containing: [{kind} of size {size}{where}]"
 
 
@@ -494,7 +494,10 @@ class ParameterDict(Module):
                 "ParametersDict.update should be called with an iterable of key/value pairs, "
                 f"but got {type(parameters).__name__}"
             )
-        for key, value in _pairs("ParameterDict", parameters):
+        pairs = _pairs("ParameterDict", parameters)
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            pairs.sort()  # a plain mapping goes by its keys
+        for key, value in pairs:
             self[key] = value
 
     def extra_repr(self):

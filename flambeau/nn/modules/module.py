@@ -495,7 +495,7 @@ class Module(HooksMixin, StateMixin):
                 new = fn(param)
             if swaps and new is not param:
                 torch.utils.swap_tensors(param, Parameter(new, param.requires_grad))
-            elif overwrites or new.device.type != param.device.type:
+            elif overwrites or (new.device.type, new.layout) != (param.device.type, param.layout):
                 # Memory of another kind is that of another parameter.
                 param = self._parameters[name] = Parameter(new, param.requires_grad)
             elif new is not param:
@@ -578,6 +578,14 @@ class Module(HooksMixin, StateMixin):
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
                 f"dtype={dtype}"
             )
+        if dtype is not None and dtype.is_complex:
+            import warnings
+
+            warnings.warn(
+                "Complex modules are a new feature whose design may change, and some modules "
+                "might not work as expected when using complex tensors as parameters or buffers.",
+                stacklevel=2,
+            )
 
         def convert(t):
             wanted = dtype if t.is_floating_point() or t.is_complex() else None
@@ -647,6 +655,8 @@ class Module(HooksMixin, StateMixin):
 
 def _parse_to(*args, device=None, dtype=None, non_blocking=False, copy=False, memory_format=None):
     """The arguments of `Module.to` in all their forms, as (device, dtype, non_blocking, format)."""
+    if copy:
+        raise RuntimeError(".to() does not accept copy argument")
     for value in args:
         if isinstance(value, torch.dtype):
             dtype = value

@@ -344,7 +344,7 @@ class RNNBase(Module):
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
                 f"{input.shape[-1]}"
             )
-        if batch_sizes is None and 0 in input.shape[:-1]:
+        if batch_sizes is None and input.shape[int(self.batch_first)] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
     def _check_unbatched_state(self, hx, batched, dims):
@@ -549,8 +549,6 @@ class RNNCellBase(Module):
 
     def __init__(self, input_size, hidden_size, bias, num_chunks, device=None, dtype=None):
         super().__init__()
-        if hidden_size <= 0:
-            raise ValueError(f"hidden_size must be greater than zero, got {hidden_size}")
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias

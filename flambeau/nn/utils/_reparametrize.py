@@ -142,7 +142,7 @@ class SpectralNormLoadStateDictPreHook:
     def __init__(self, fn):
         self.fn = fn
 
-    def __call__(self, module, state_dict, prefix, local_metadata, strict, missing, unexpected, _):
+    def __call__(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
         fn, name = self.fn, prefix + self.fn.name
         if local_metadata.get("spectral_norm", {}).get(fn.name + ".version") is not None:
             return
