@@ -34,14 +34,11 @@ alignas(std::mutex) char mutex_memory[sizeof(std::mutex)];
 std::mutex& computing = *new (mutex_memory) std::mutex;
 const int fork_handler = pthread_atfork(nullptr, nullptr, [] { new (mutex_memory) std::mutex; });
 
-// Nobody outside can write to it behind our back.
-bool stands_still(const Tensor& t) {
-  const Storage& s = *t->storage;
-  return t.device_type() == DeviceType::cpu && s.data && !s.lent && !s.free_foreign;
-}
 bool plain(const Tensor& t) {
+  if (t.device_type() != DeviceType::cpu || !t->storage->data || !t->storage->stands_still())
+    return false;
   const bool known = t.dtype() == DType::float32 || t.dtype() == DType::bfloat16;
-  return t->layout == Layout::strided && known && stands_still(t);
+  return t->layout == Layout::strided && known;
 }
 
 TensorList aliases(const TensorList& list) {

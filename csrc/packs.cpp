@@ -37,16 +37,16 @@ void forget(Kept& k) {
 // The entry of w, null at its first sight.
 Kept* entry(Pack kind, int64_t variant, const Tensor& w) {
   Storage& s = *w->storage;
-  for (auto* k = static_cast<Kept*>(s.owner); k; k = k->next)
+  for (auto* k = static_cast<Kept*>(s.packs); k; k = k->next)
     if (k->is(kind, variant, w)) return k;
   constexpr int kMost = 8;  // views of one memory: more are not weights
   int count = 0;
-  for (auto* k = static_cast<Kept*>(s.owner); k; k = k->next) ++count;
+  for (auto* k = static_cast<Kept*>(s.packs); k; k = k->next) ++count;
   if (count < kMost)
-    s.owner = new Kept{static_cast<Kept*>(s.owner),
+    s.packs = new Kept{static_cast<Kept*>(s.packs),
                        kind,
                        w.dtype(),
-                       s.writes,
+                       s.home().writes,
                        variant,
                        w->offset,
                        w.sizes(),
@@ -60,8 +60,8 @@ Kept* entry(Pack kind, int64_t variant, const Tensor& w) {
 Ref<Storage> kept_pack(Pack kind, int64_t variant, const Tensor& w, size_t nbytes,
                        const std::function<void(void*)>& fill) {
   Storage& s = *w->storage;
-  if (s.free_foreign || s.lent || s.device.type != DeviceType::cpu || nbytes == 0) return nullptr;
-  const uint32_t writes = s.writes;
+  if (!s.stands_still() || s.device.type != DeviceType::cpu || nbytes == 0) return nullptr;
+  const uint32_t writes = s.home().writes;
   Kept* k = entry(kind, variant, w);
   if (!k) return nullptr;
   if (k->writes != writes) {
@@ -75,7 +75,7 @@ Ref<Storage> kept_pack(Pack kind, int64_t variant, const Tensor& w, size_t nbyte
   fill(data->data);
   // While threads were filling it, others of the program may have run.
   k = entry(kind, variant, w);
-  if (k && !k->data && k->writes == writes && s.writes == writes) {
+  if (k && !k->data && k->writes == writes && s.home().writes == writes) {
     k->data = data;
     kept_bytes += nbytes;
   }
@@ -83,8 +83,8 @@ Ref<Storage> kept_pack(Pack kind, int64_t variant, const Tensor& w, size_t nbyte
 }
 
 void drop_packs(Storage& s) {
-  auto* k = static_cast<Kept*>(s.owner);
-  s.owner = nullptr;
+  auto* k = static_cast<Kept*>(s.packs);
+  s.packs = nullptr;
   while (k) {
     forget(*k);
     delete std::exchange(k, k->next);

@@ -267,9 +267,20 @@ Ref<Storage> Storage::foreign(void* data, size_t nbytes, Device device, void* ow
   s->data = data;
   s->nbytes = nbytes;
   s->resizable = false;
+  s->outside = true;
   s->owner = owner;
   s->free_foreign = free_foreign;
   return Ref<Storage>::adopt(s);
+}
+
+Ref<Storage> Storage::part(const Ref<Storage>& of, size_t begin, size_t nbytes) {
+  auto* keep = new Ref<Storage>(of->whole ? Ref<Storage>(of->whole) : of);
+  Ref<Storage> s = foreign(static_cast<char*>(of->data) + begin, nbytes, of->device, keep,
+                           [](void* kept) { delete static_cast<Ref<Storage>*>(kept); });
+  s->outside = of->outside;
+  s->whole = keep->get();
+  s->whole->has_parts = true;
+  return s;
 }
 
 Ref<Storage> Storage::reserve(size_t nbytes) {
@@ -283,7 +294,8 @@ void Storage::unback() { cpu_free(std::exchange(data, nullptr), nbytes); }
 
 void Storage::lend() {
   if (fused_open) settle_fused();
-  ++lent, ++writes;
+  ++lent, ++home().writes;
+  if (whole) ++whole->lent;  // for good: the other parts cannot know when it ends
 }
 
 bool Storage::in_header() const {
@@ -291,11 +303,12 @@ bool Storage::in_header() const {
 }
 
 void Storage::release_data() {
-  if (!free_foreign && owner) drop_packs(*this);
+  if (packs) drop_packs(*this);
   if (free_foreign) {
     free_foreign(owner);
     free_foreign = nullptr;
     owner = nullptr;
+    whole = nullptr;
   } else if (data && device.type == DeviceType::cpu && !in_header()) {
     cpu_free(data, nbytes);
   }
@@ -335,8 +348,8 @@ struct Taken {
 void Storage::take(Storage& other) {
   check(&other != this && other.free_foreign, "only memory of somebody else can be taken");
   if (fused_open) settle_fused();
-  if (lent && !in_header()) {  // arrays look at the old bytes and hold on to this storage
-    if (!free_foreign && owner) drop_packs(*this);
+  if ((lent || has_parts) && !in_header()) {  // who looks at the old bytes holds this storage
+    if (packs) drop_packs(*this);
     auto* before = new Storage;
     before->data = data, before->nbytes = nbytes;
     before->owner = std::exchange(owner, nullptr);
@@ -350,7 +363,8 @@ void Storage::take(Storage& other) {
   nbytes = std::exchange(other.nbytes, 0);
   owner = std::exchange(other.owner, nullptr);
   free_foreign = std::exchange(other.free_foreign, nullptr);
-  resizable = false;
+  whole = std::exchange(other.whole, nullptr);
+  resizable = false, outside = other.outside;
 }
 
 void Storage::destroy() {

@@ -39,25 +39,34 @@ void release_fused() noexcept;  // one holder less
 struct Storage {
   uint32_t refs = 1;
   uint32_t version = 0;  // counts in-place writes: views share it
-  uint32_t writes = 0;   // the same, with those that autograd does not see
+  uint32_t writes = 0;   // the same, with those that autograd does not see: see home()
   uint32_t lent = 0;  // arrays and buffers over this memory, which stays where it is meanwhile
   Device device;
   uint16_t joined = 0;  // 1 + bytes of data that follow this header in one block
   bool resizable = true;
+  bool outside = false;  // somebody else may write to the memory, too
+  bool has_parts = false;
   uint8_t followers = 0;  // of a weight: operators run as one with its product, see fused.h
   void* data = nullptr;  // of a result that is still to be computed: null, see fused.h
   size_t nbytes = 0;
   void (*free_foreign)(void* owner) = nullptr;  // memory of somebody else (NumPy, DLPack, mmap)
-  void* owner = nullptr;  // of such memory; of our own: the packs made from it, see packs.h
+  void* owner = nullptr;  // of such memory
+  Storage* whole = nullptr;  // of a part of another storage: that one
+  void* packs = nullptr;     // made from it, see packs.h
   void* pyobj = nullptr;  // borrowed: the UntypedStorage object, if one lives
 
   static Ref<Storage> allocate(size_t nbytes, Device device);
   static Ref<Storage> foreign(void* data, size_t nbytes, Device device, void* owner,
                               void (*free_foreign)(void*));
+  // Bytes of foreign memory as a storage of their own.
+  static Ref<Storage> part(const Ref<Storage>& of, size_t begin, size_t nbytes);
   static Ref<Storage> reserve(size_t nbytes);  // without its memory, on the CPU
   void back();  // gives a reserved one its memory
   void unback();
   void resize(size_t nbytes);
+  Storage& home() { return whole ? *whole : *this; }  // where writes to the same bytes are counted
+  // Nobody outside can write to it behind our back.
+  bool stands_still() { return !outside && !lent && !home().lent; }
   void lend();  // its address is about to be known outside
   void take(Storage& other);  // other's foreign memory becomes this one's; other is left empty
   void destroy();

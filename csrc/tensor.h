@@ -82,7 +82,7 @@ class Tensor {
   }
   uint32_t version() const { return p_->storage->version; }
   void bump_version() const {
-    ++p_->storage->writes;
+    ++p_->storage->home().writes;
     if (!p_->detached_version) ++p_->storage->version;
   }
 

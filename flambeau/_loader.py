@@ -311,7 +311,8 @@ class ZipLoader(Loader):
             start = self._reader.start(name)
             if start % 64 == 0:
                 memory = memoryview(self._mapped)[start : start + size]
-                return flambeau.frombuffer(memory, dtype=flambeau.uint8).untyped_storage()
+                stored = flambeau.frombuffer(memory, dtype=flambeau.uint8).untyped_storage()
+                return stored._keep_to_us()
         data = flambeau.empty(size, dtype=flambeau.uint8)
         if size and not self._skip_data:
             view = _utils._bytes_of(data)

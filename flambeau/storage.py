@@ -34,7 +34,9 @@ def _attach(cls=UntypedStorage):
                 raise RuntimeError(
                     f"Trying to slice with a step of {step}, but only 1 is supported"
                 )
-            return _over(memoryview(self)[start : max(start, stop)])
+            stop = max(start, stop)
+            part = self._part(start, stop) if stop > start else None
+            return part or _over(memoryview(self)[start:stop])
         return one_byte(self, index)
 
     def from_file(filename, shared=False, nbytes=0):
@@ -51,7 +53,8 @@ def _attach(cls=UntypedStorage):
             if size < nbytes:
                 raise RuntimeError(f"from_file(): {filename!r} has {size} bytes, not {nbytes}")
             access = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
-            return _over(mmap.mmap(file.fileno(), nbytes, access=access))
+            storage = _over(mmap.mmap(file.fileno(), nbytes, access=access))
+            return storage if shared else storage._keep_to_us()
 
     def tolist(self):
         return _bytes(self).tolist()

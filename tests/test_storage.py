@@ -92,3 +92,49 @@ def test_reading_a_storage_is_no_write():
     copy.deepcopy(x)
     x.untyped_storage().clone()
     assert x._version == 0
+
+
+def mapped(tmp_path, numbers):
+    """A mapped file's storage, and a function that gives its numbers as a tensor of their own."""
+    path = str(tmp_path / "numbers")
+    numbers.contiguous().numpy().tofile(path)
+    storage = torch.UntypedStorage.from_file(path, nbytes=numbers.nbytes)
+
+    def tensor(part=slice(None)):
+        return torch.asarray(storage[part], dtype=torch.uint8).view(torch.float32)
+
+    return storage, tensor
+
+
+def test_parts_of_a_mapped_file_see_each_others_writes(tmp_path):
+    storage, tensor = mapped(tmp_path, torch.arange(12.0))
+    one, other = tensor(), tensor(slice(16, 32))
+    one[4] = -1
+    other[1] = -2
+    assert one.tolist() == [0, 1, 2, 3, -1, -2, 6, 7, 8, 9, 10, 11]
+    assert storage[16:20].tolist() == torch.tensor([-1.0]).untyped_storage().tolist()
+    del storage, one
+    assert other.tolist() == [-1, -2, 6, 7]
+
+
+def test_weights_of_mapped_files_are_never_stale(tmp_path):
+    torch.manual_seed(0)
+    weight, x = torch.randn(64, 32, 3, 3), torch.randn(1, 32, 12, 12)
+    _, tensor = mapped(tmp_path, weight)
+    one, other = tensor().view(64, 32, 3, 3), tensor().view(64, 32, 3, 3)
+
+    def check():
+        for _ in range(4):  # the weight is packed meanwhile
+            got = torch.conv2d(x, one, padding=1)
+        assert torch.equal(got, torch.conv2d(x, one.clone(), padding=1))
+
+    check()
+    other.mul_(2)
+    check()
+    array = other.numpy()
+    check()
+    array[0] = 1
+    check()
+    del array
+    one[3] = 0
+    check()

@@ -493,9 +493,10 @@ Ref<Storage> storage_over_buffer(PyObject* o, bool warn) {
     throw PythonError{};
   }
   Py_buffer& view = held->view;
-  bool readonly = view.readonly;
+  const bool readonly = view.readonly, bytes = PyBytes_Check(o);
   auto storage =
       Storage::foreign(view.buf, static_cast<size_t>(view.len), Device{}, held, release_buffer);
+  storage->outside = !bytes;  // those never change
   if (readonly && warn) warn_readonly();
   return storage;
 }
@@ -508,10 +509,7 @@ Tensor tensor_over(Ref<Storage> storage, size_t byte_offset, DType dtype, IntSpa
   // An offset that is no multiple of the element size makes a storage of its own over the same
   // bytes.
   if (byte_offset % itemsize(dtype)) {
-    auto* keep = new Ref<Storage>(storage);
-    storage =
-        Storage::foreign(static_cast<char*>(storage->data) + byte_offset, nbytes, storage->device,
-                         keep, [](void* owner) { delete static_cast<Ref<Storage>*>(owner); });
+    storage = Storage::part(storage, byte_offset, nbytes);
     byte_offset = 0;
   }
   Tensor t = tensor_at(std::move(storage), dtype, sizes, contiguous_strides(sizes));

@@ -59,7 +59,7 @@ PyObject* nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_o
 PyObject* data_ptr(PyObject* self, PyObject*) {
   return guarded([&] {
     if (fused_open) settle_fused();
-    ++storage_of(self)->writes;  // who has the address may write
+    ++storage_of(self)->home().writes;  // who has the address may write
     return PyLong_FromVoidPtr(storage_of(self)->data);
   });
 }
@@ -100,7 +100,7 @@ int set_byte(PyObject* self, Py_ssize_t i, PyObject* value) {
     int64_t v;
     check_type(value && int_from(value, &v), "can only set storage content with an int");
     *byte_at(self, i) = static_cast<uint8_t>(v);
-    ++storage_of(self)->version, ++storage_of(self)->writes;
+    ++storage_of(self)->version, ++storage_of(self)->home().writes;
     return 0;
   });
 }
@@ -129,11 +129,33 @@ int getbuffer(PyObject* self, Py_buffer* view, int flags) {
 }
 void releasebuffer(PyObject* self, Py_buffer*) { --storage_of(self)->lent; }
 
+// _keep_to_us(): nobody but tensors writes to this foreign memory.
+PyObject* keep_to_us(PyObject* self, PyObject*) {
+  storage_of(self)->outside = false;
+  return Py_NewRef(self);
+}
+
+// _part(begin, end): these bytes of foreign memory as a storage; None of our own, which may move.
+PyObject* part(PyObject* self, PyObject* args) {
+  Py_ssize_t begin, end;
+  if (!PyArg_ParseTuple(args, "nn", &begin, &end)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    Storage* s = storage_of(self);
+    if (!s->free_foreign) Py_RETURN_NONE;
+    check_index(0 <= begin && begin <= end && static_cast<size_t>(end) <= s->nbytes, "bytes ",
+                begin, " to ", end, " of a storage of ", s->nbytes);
+    return wrap_storage(Storage::part(Ref<Storage>(s), static_cast<size_t>(begin),
+                                      static_cast<size_t>(end - begin)));
+  });
+}
+
 PyMethodDef storage_methods[] = {
     {"nbytes", nbytes, METH_NOARGS, "How many bytes it holds."},
     {"size", nbytes, METH_NOARGS, "How many bytes it holds."},
     {"data_ptr", data_ptr, METH_NOARGS, "The address of its first byte."},
     {"resize_", resize, METH_O, "resize_(size): makes it that many bytes long."},
+    {"_keep_to_us", keep_to_us, METH_NOARGS, "Nobody but tensors writes to this foreign memory."},
+    {"_part", part, METH_VARARGS, "_part(begin, end): those bytes as a storage, or None."},
     {"_take", take, METH_O, "_take(other): moves another's foreign memory here."},
     {}};
 PyGetSetDef storage_getset[] = {{"device", get_device, nullptr, "Where it lives.", nullptr},
