@@ -108,3 +108,31 @@ def test_names_of_torchvision_in_pickles_are_found():
 def test_rotated_canvas_counts_the_centre():
     image = torch.zeros(1, 14, 11)
     assert v2.functional.rotate(image, 101, expand=True, center=(4, 8)).shape == (1, 15, 17)
+
+
+def test_whole_boxes_and_points_lose_what_is_behind_the_point():
+    points = tv_tensors.KeyPoints(torch.tensor([[3, 5]]), canvas_size=(10, 10))
+    assert F.resize(points, [19, 19]).tolist() == [[5, 9]]
+    for form, wanted in (("XYXY", [5, 9, 7, 13]), ("XYWH", [5, 9, 1, 3]), ("CXCYWH", [5, 9, 1, 3])):
+        box = [3, 5, 4, 7] if form == "XYXY" else [3, 5, 1, 2]
+        boxes = tv_tensors.BoundingBoxes(torch.tensor([box]), format=form, canvas_size=(10, 10))
+        assert F.resize(boxes, [19, 19]).tolist() == [wanted]
+        assert F.resize(boxes, [10, 10]).data_ptr() == boxes.data_ptr()
+    turned = tv_tensors.BoundingBoxes([[3, 3, 3, 3]], format="CXCYWH", canvas_size=(9, 9))
+    assert F.crop(turned, 1, 1, 8, 8).tolist() == [[2, 2, 3, 3]]
+
+
+def test_boxes_of_a_turned_image_start_at_its_uppermost_and_leftmost_corner():
+    boxes = tv_tensors.BoundingBoxes([[0.0, 0, 4, 2]], format="XYXY", canvas_size=(6, 8))
+    found = F.rotate(boxes, 90.0, expand=True)
+    assert found.canvas_size == (8, 6)
+    assert found[0].tolist() == pytest.approx([0, 4, 2, 8], abs=1e-4)
+    about = F.rotate(boxes, 30.0, expand=True, center=[1.0, 1.0])
+    sine, cosine = 0.5, 3**0.5 / 2
+    wanted = [0, (8 - 4) * sine, 4 * cosine + 2 * sine, 8 * sine + 2 * cosine]
+    assert about[0].tolist() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_no_masks_at_all_are_resized():
+    masks = tv_tensors.Mask(torch.zeros(0, 17, 11, dtype=torch.uint8))
+    assert F.resize(masks, [20, 9]).shape == (0, 20, 9)

@@ -77,7 +77,7 @@ def _to_corners(boxes, fmt):
         return flambeau.stack((a, b, a + c, b + d), dim=-1)
     if fmt == "cxcywh":
         parts = (a - 0.5 * c, b - 0.5 * d, a + 0.5 * c, b + 0.5 * d)
-        return flambeau.stack(parts, dim=-1).to(boxes.dtype)
+        return flambeau.stack(parts, dim=-1)
     if fmt == "xyxyxyxy":
         x, y = boxes[..., 0::2], boxes[..., 1::2]
         return flambeau.stack((x.amin(-1), y.amin(-1), x.amax(-1), y.amax(-1)), dim=-1)
@@ -155,7 +155,7 @@ def box_convert(boxes, in_fmt, out_fmt):
     if out_fmt == "xywh":
         return flambeau.stack((x1, y1, x2 - x1, y2 - y1), dim=-1)
     parts = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-    return flambeau.stack(parts, dim=-1).to(boxes.dtype)
+    return flambeau.stack(parts, dim=-1)
 
 
 def box_area(boxes, fmt="xyxy"):

@@ -131,12 +131,12 @@ def resize(image, size, mode, antialias, bytes_between=False):
     if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
         raise ValueError(f"resize(): tensors have no interpolation {mode!r}")
     smooth = mode in ("bilinear", "bicubic")
-    batch = image[None, None] if image.dim() == 2 else image.reshape(-1, *image.shape[-3:])
     # bicubic overshoots between its two passes, which bytes cannot hold
     as_bytes = image.dtype == flambeau.uint8 and (bytes_between or mode != "bicubic")
     native = image.is_floating_point() or as_bytes
     if image.numel() == 0:
         return image.new_empty((*image.shape[:-2], *size))
+    batch = image[None, None] if image.dim() == 2 else image.reshape(-1, *image.shape[-3:])
     made = F.interpolate(
         batch if native else batch.to(flambeau.float32),
         size=list(size),

@@ -85,14 +85,18 @@ def affine(canvas, angle, translate, scale, shear, interpolation=None, fill=None
 
 
 def rotate(canvas, angle, interpolation=None, expand=False, center=None, fill=None):
-    about = None if expand else center
-    move, _ = affine(canvas, -angle, [0.0, 0.0], 1.0, [0.0, 0.0], center=about)
+    move, _ = affine(canvas, -angle, [0.0, 0.0], 1.0, [0.0, 0.0], center=center)
     if not expand:
         return move, canvas
-    matrix = F1._inverse_affine([0.0, 0.0], -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
-    new = tuple(_tensor.rotated_size(canvas[1], canvas[0], matrix))
-    shift_x, shift_y = (new[1] - canvas[1]) / 2, (new[0] - canvas[0]) / 2
-    return lambda p: move(p) + _pair(shift_x, shift_y, p), new
+    # torchvision's canvas: that of a map about the centre, which now and then is a pixel larger
+    # than the image's; what is in it starts at the uppermost and leftmost corner
+    height, width = canvas
+    centre = [width * 0.5, height * 0.5] if center is None else center
+    matrix = F1._inverse_affine(centre, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
+    new = tuple(_tensor.rotated_size(width, height, matrix))
+    corners = [[0.0, 0.0], [0.0, height], [width, height], [width, 0.0]]
+    start = move(flambeau.tensor(corners, dtype=flambeau.float64)).amin(0).tolist()
+    return lambda p: move(p) - _pair(*start, p), new
 
 
 def perspective(canvas, startpoints, endpoints, interpolation=None, fill=None, coefficients=None):
@@ -157,6 +161,8 @@ def move_keypoints(name, keypoints, canvas, *args, **kwargs):
     """(moved points, new canvas)"""
     dtype = keypoints.dtype
     move, new = POINTS[name](tuple(canvas), *args, **kwargs)
+    if name == "resize" and new == tuple(canvas):
+        return keypoints, new
     wide = keypoints if keypoints.is_floating_point() else keypoints.float()
     moved = move(wide)
     if name.endswith("_flip"):  # pixels, not places between them
@@ -164,8 +170,6 @@ def move_keypoints(name, keypoints, canvas, *args, **kwargs):
         shift = [0.0, 0.0]
         shift[axis] = 1.0
         moved = moved - _pair(*shift, moved)
-    if not dtype.is_floating_point:
-        moved = moved.round()
     return moved.to(dtype), new
 
 
@@ -184,11 +188,21 @@ def convert_bounding_box_format(inpt, old_format=None, new_format=None, inplace=
         for f in (inpt.format if is_boxes else old_format, new_format)
     )
     plain = inpt.as_subclass(flambeau.Tensor)
-    made = plain if old == new else ops.box_convert(plain, old.value.lower(), new.value.lower())
-    made = made.to(plain.dtype)
+    made = plain if old == new else _converted(plain, old.value.lower(), new.value.lower())
     if inplace and made.shape == plain.shape:
         made = plain.copy_(made)
     return _like(made, inpt, format=new)
+
+
+def _converted(boxes, old, new):
+    """`box_convert` in the boxes' own type: whole ones lose what is behind the point."""
+    if boxes.is_floating_point() or old in _TURNED:
+        return ops.box_convert(boxes, old, new)
+    corners = ops.box_convert(boxes, old, "xyxy").to(boxes.dtype)
+    return ops.box_convert(corners, "xyxy", new).to(boxes.dtype)
+
+
+_TURNED = ("xywhr", "cxcywhr", "xyxyxyxy")
 
 
 def clamp_bounding_boxes(inpt, format=None, canvas_size=None, clamping_mode="auto"):
@@ -218,7 +232,8 @@ def _clamped(boxes, format, canvas, mode):
         y = corners[..., 1::2].clamp(0, canvas[0])
         made = flambeau.stack((x, y), -1).flatten(-2)
         return ops.box_convert(made, "xyxyxyxy", name).to(boxes.dtype)
-    corners = ops.clip_boxes_to_image(ops.box_convert(boxes, name, "xyxy"), canvas)
+    wide = boxes if boxes.is_floating_point() else boxes.float()
+    corners = ops.clip_boxes_to_image(ops.box_convert(wide, name, "xyxy"), canvas)
     return ops.box_convert(corners, "xyxy", name).to(boxes.dtype)
 
 
@@ -226,14 +241,20 @@ def move_boxes(name, boxes, format, canvas, *args, clamping_mode="soft", **kwarg
     """(moved boxes, new canvas)"""
     format, dtype = _format(format), boxes.dtype
     move, new = POINTS[name](tuple(canvas), *args, **kwargs)
-    wide = boxes if boxes.is_floating_point() else boxes.float()
+    if name == "resize" and new == tuple(canvas):
+        return boxes, new
     short = format.value.lower()
+    wide = boxes if boxes.is_floating_point() else boxes.float()
     if tv_tensors.is_rotated_bounding_format(format):
         corners = ops.box_convert(wide, short, "xyxyxyxy").reshape(-1, 4, 2)
         moved = move(corners)
         if name.endswith("_flip"):  # keep the corners' order clockwise
             moved = moved[:, [1, 0, 3, 2]]
         made = ops.box_convert(moved.reshape(-1, 8), "xyxyxyxy", short)
+    elif name == "resize":
+        made = wide * flambeau.cat([_pair(new[1] / canvas[1], new[0] / canvas[0], wide)] * 2)
+    elif name in ("crop", "center_crop", "pad") and short != "xyxy":
+        made = flambeau.cat((move(wide[..., :2]), wide[..., 2:]), -1)
     else:
         x1, y1, x2, y2 = ops.box_convert(wide, short, "xyxy").unbind(-1)
         parts = (x1, y1, x2, y1, x2, y2, x1, y2)
@@ -241,11 +262,9 @@ def move_boxes(name, boxes, format, canvas, *args, clamping_mode="soft", **kwarg
         corners = flambeau.cat((moved.amin(1), moved.amax(1)), -1)
         made = ops.box_convert(corners, "xyxy", short)
     made = made.reshape(boxes.shape)
-    if dtype != made.dtype:
-        made = made.round().to(dtype) if not dtype.is_floating_point else made.to(dtype)
     if name not in ("horizontal_flip", "vertical_flip", "resize", "pad"):
         made = _clamped(made, format, new, clamping_mode)
-    return made, new
+    return made.to(dtype), new
 
 
 def sanitize_bounding_boxes(
