@@ -255,3 +255,43 @@ def load(
         return _entry(module, model)(*args, **kwargs)
     finally:
         sys.path.remove(folder)
+
+
+class _Faketqdm:
+    """What tqdm does for a loop over items, where tqdm is not installed: no bar."""
+
+    def __init__(self, iterable=None, total=None, disable=False, **kwargs):
+        self.iterable, self.total, self.disable, self.n = iterable, total, disable, 0
+
+    def __iter__(self):
+        for item in self.iterable:
+            yield item
+            self.n += 1
+
+    def update(self, n=1):
+        self.n += n
+
+    def set_description(self, *args, **kwargs):
+        pass
+
+    def write(self, text):
+        print(text, file=sys.stderr)
+
+    def close(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+
+def __getattr__(name):
+    if name == "tqdm":
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            tqdm = _Faketqdm
+        return tqdm
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -169,3 +169,12 @@ def test_unknown_repositories_are_asked_for(cache, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda text: "n")
     with pytest.raises(Exception, match="Untrusted"):
         hub.load("owner/name", "model", verbose=False)
+
+
+def test_the_bar_over_items_is_importable_from_both_places():
+    from flambeau.utils import model_zoo
+
+    assert list(model_zoo.tqdm(range(3), disable=True)) == [0, 1, 2]
+    with hub._Faketqdm(total=3) as bar:
+        bar.update(2)
+        assert bar.n == 2

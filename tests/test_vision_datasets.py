@@ -353,3 +353,27 @@ def test_videos_in_folders(tmp_path):
     assert datasets.UCF101(f"{tmp_path}/train", str(lists), **options).indices == [0]
     test = datasets.HMDB51(f"{tmp_path}/train", str(lists), train=False, **options)
     assert test.indices == [1] and test[0][0].shape == (3, 16, 16, 3)
+
+
+def test_numbers_of_coco_annotations(tmp_path):
+    boxes = [(1, 7, 3, 4.0), (2, 7, 5, 40.0), (3, 9, 3, 90.0)]
+    content = {
+        "images": [{"id": 7, "file_name": "x.png"}, {"id": 9, "file_name": "y.png"}],
+        "annotations": [
+            {"id": i, "image_id": image, "category_id": c, "area": area, "iscrowd": 0}
+            for i, image, c, area in boxes
+        ],
+        "categories": [
+            {"id": 3, "name": "cat", "supercategory": "animal"},
+            {"id": 5, "name": "cup", "supercategory": "kitchen"},
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    coco = datasets.scenes.CocoIndex(str(tmp_path / "a.json"))
+    assert coco.getAnnIds(imgIds=7, iscrowd=None) == [1, 2]
+    assert coco.getAnnIds(catIds=[3], areaRng=(5, 100)) == [3]
+    assert coco.getAnnIds(iscrowd=True) == []
+    assert coco.getCatIds(catNms="cup") == coco.getCatIds(supNms=["kitchen"]) == [5]
+    assert sorted(coco.getImgIds()) == [7, 9] and coco.getImgIds(catIds=[3, 5]) == [7]
+    assert [a["area"] for a in coco.loadAnns([1, 3])] == [4.0, 90.0]
+    assert coco.loadCats(3)[0]["name"] == "cat" and coco.loadImgs(9)[0]["file_name"] == "y.png"

@@ -271,3 +271,11 @@ def test_random_erasing():
 def test_bad_arguments(make, error):
     with pytest.raises(error):
         make()
+
+
+def test_the_module_of_transforms_has_all_of_them():
+    from flambeau.vision.transforms import transforms as module
+
+    assert module.RandomHorizontalFlip is T.RandomHorizontalFlip
+    assert all(hasattr(module, name) for name in T.__all__)
+    assert not hasattr(module, "RandomNothing")

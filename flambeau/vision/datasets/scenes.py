@@ -130,7 +130,7 @@ class CocoDetection(VisionDataset):
 
     def __init__(self, root, annFile, transform=None, target_transform=None, transforms=None):
         super().__init__(root, transforms, transform, target_transform)
-        self.coco = CocoIndex(annFile)
+        self.coco = _coco(annFile)
         self.ids = sorted(self.coco.imgs)
 
     def _load_image(self, id):
@@ -157,8 +157,17 @@ class CocoCaptions(CocoDetection):
         return [annotation["caption"] for annotation in super()._load_target(id)]
 
 
+def _coco(path):
+    """pycocotools' index of the file where that is installed: its evaluation wants it."""
+    try:
+        from pycocotools.coco import COCO
+    except ImportError:
+        return CocoIndex(path)
+    return COCO(path)
+
+
 class CocoIndex:
-    """COCO's JSON file by number: `imgs`, `anns`, `cats`, `imgToAnns`."""
+    """COCO's JSON file by number, with the names that pycocotools' class has."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -169,6 +178,52 @@ class CocoIndex:
         self.imgToAnns = {}
         for annotation in self.dataset.get("annotations", []):
             self.imgToAnns.setdefault(annotation["image_id"], []).append(annotation)
+
+    def getAnnIds(self, imgIds=(), catIds=(), areaRng=(), iscrowd=None):
+        """Numbers of the annotations of these images and categories."""
+        images, categories = (_numbers(v) for v in (imgIds, catIds))
+        found = self.dataset.get("annotations", [])
+        if images:
+            found = [a for image in images for a in self.imgToAnns.get(image, [])]
+        return [
+            a["id"]
+            for a in found
+            if (not categories or a["category_id"] in categories)
+            and (not areaRng or areaRng[0] < a["area"] < areaRng[1])
+            and (iscrowd is None or a["iscrowd"] == iscrowd)
+        ]
+
+    def getCatIds(self, catNms=(), supNms=(), catIds=()):
+        """Numbers of the categories of these names, kinds and numbers."""
+        names, kinds = ([v] if isinstance(v, str) else v for v in (catNms, supNms))
+        numbers = _numbers(catIds)
+        return [
+            c["id"]
+            for c in self.dataset.get("categories", [])
+            if (not names or c["name"] in names)
+            and (not kinds or c["supercategory"] in kinds)
+            and (not numbers or c["id"] in numbers)
+        ]
+
+    def getImgIds(self, imgIds=(), catIds=()):
+        """Numbers of the images that show all of these categories."""
+        found = set(_numbers(imgIds) or self.imgs)
+        for category in _numbers(catIds):
+            found &= {a["image_id"] for a in self.anns.values() if a["category_id"] == category}
+        return list(found)
+
+    def loadAnns(self, ids=()):
+        return [self.anns[i] for i in _numbers(ids)]
+
+    def loadCats(self, ids=()):
+        return [self.cats[i] for i in _numbers(ids)]
+
+    def loadImgs(self, ids=()):
+        return [self.imgs[i] for i in _numbers(ids)]
+
+
+def _numbers(value):
+    return [value] if isinstance(value, int) else list(value)
 
 
 class _Captions(VisionDataset):

@@ -78,6 +78,7 @@ class InterpolationMode(enum.Enum):
     LANCZOS = "lanczos"
 
 
+_is_pil_image = _pil.is_pil  # the name that training scripts know
 _BY_NUMBER = {0: "nearest", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming", 1: "lanczos"}
 
 

@@ -228,3 +228,12 @@ class Grayscale(nn.Module):
 
     def __repr__(self):
         return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
+
+
+def __getattr__(name):  # programs import the other transforms from here too
+    from importlib import import_module
+
+    whole = import_module(__package__)
+    if name in whole.__all__:
+        return getattr(whole, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

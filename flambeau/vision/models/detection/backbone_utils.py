@@ -34,7 +34,6 @@ class BackboneWithFPN(nn.Module):
 
 
 def resnet_fpn_backbone(
-    *,
     backbone_name,
     weights,
     norm_layer=FrozenBatchNorm2d,
@@ -67,7 +66,6 @@ def _resnet_fpn_extractor(
 
 
 def mobilenet_backbone(
-    *,
     backbone_name,
     weights,
     fpn,
