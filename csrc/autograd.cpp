@@ -209,7 +209,7 @@ struct CopySlices final : Node {
     next.push_back(gradient_edge(b));
     for (size_t i = 1; i < fn->next.size(); ++i) next.push_back(fn->next[i]);
   }
-  std::string name() const override { return "CopySlices"; }
+  std::string name() const override { return "torch::autograd::CopySlices"; }
   void release_saved() override {
     // A second derivative through fn's saved result has fn itself in its graph: that releases it.
     if (fn->refs > 1) return;

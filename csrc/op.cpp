@@ -481,7 +481,12 @@ void call_out(const Op& op, Value* args, Value* outs) {
   if (fused_open) [[unlikely]]
     settle_fused();
   for (int r = 0; r < op.nresults(); ++r)
-    if (outs[r].as_tensor().defined()) check_reads_apart(op, args, outs[r].as_tensor(), false);
+    if (const Tensor& o = outs[r].as_tensor(); o.defined()) {
+      check(!o->inference || modes().inference, name,
+            "(): Inplace update to inference tensor outside InferenceMode is not allowed. You can "
+            "make a clone to get a normal tensor before doing inplace update.");
+      check_reads_apart(op, args, o, false);
+    }
   NoGrad off;
   const bool stored =
       takes_stored(op, args) || (outs[0].is_tensor() && is_stored(outs[0].as_tensor().dtype()));

@@ -175,3 +175,10 @@ def test_decorating_a_class_is_deprecated():
                 self.recorded = torch.is_grad_enabled()
 
     assert isinstance(Made(), Made) and not Made().recorded
+
+
+def test_inference_tensors_are_not_written_outside_by_out():
+    with torch.inference_mode():
+        out = torch.ones(2)
+    with pytest.raises(RuntimeError, match="inference tensor outside InferenceMode"):
+        torch.mul(torch.ones(2), 2, out=out)

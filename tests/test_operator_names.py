@@ -26,3 +26,16 @@ def test_nodes_where_gradients_arrive():
     node = (leaf * 2).grad_fn.next_functions[0][0]
     assert isinstance(node, torch._C._functions.AccumulateGrad)
     assert node.variable is leaf
+
+
+def test_segments_under_their_private_name():
+    x = torch.tensor([1.0, 2.0, 3.0])
+    found = torch._segment_reduce(x, "amax", lengths=torch.tensor([1, 2]), axis=0)
+    assert found.tolist() == [1, 3]
+    mean = torch.segment_reduce(x, "mean", lengths=torch.tensor([1, 2, 0]), initial=2)
+    assert mean.tolist() == [3, 3.5, 2]
+    z = torch.zeros(2, dtype=torch.complex64)
+    at = torch.tensor([0, 0])
+    assert torch.allclose(
+        z.scatter_reduce(0, at, torch.tensor([2 + 1j, 4]), "mean"), torch.tensor([2 + 1j / 3, 0])
+    )

@@ -175,7 +175,7 @@ FLAMBEAU_OPS{
      .inplace = native<copy_>,
      .backward = copy_back,
      .flags = kNoFunction,
-     .node = "CopyBackwards",
+     .node = "torch::autograd::CopyBackwards",
      .doc = "Writes src, broadcast and converted, into the tensor."},
     {.schema = "copy_(Tensor(a!) input, Scalar src, bool non_blocking=False) -> Tensor",
      .forward = native<number_like>,

@@ -397,11 +397,11 @@ void reduce_into(const Tensor& self, const Tensor& src, const std::string& reduc
   }
   put(self, src, c);
   if (!mean) return;
-  static const OpCall div("div"), floor("floor_divide"), clamp("clamp");
+  static const OpCall div("div"), floor("floor_divide"), add("add"), eq("eq");
   Tensor counts =
       include_self ? full(self.sizes(), 1, self.options()) : zeros(self.sizes(), self.options());
   put(counts, ones, Combine::add);
-  counts = clamp(counts, 1);
+  counts = add(counts, eq(counts, 0));
   copy(self, is_inexact(self.dtype()) ? div(self, counts) : floor(self, counts));
 }
 
@@ -446,7 +446,8 @@ void reduce_back(Backward& b, const std::string& reduce, bool include_self, cons
     own = g;
     given = at.read(g);
   } else if (reduce == "mean") {
-    Tensor counts = clamp(at.add(kept, full(src.sizes(), 1, g.options())), 1);
+    Tensor counts = at.add(kept, full(src.sizes(), 1, g.options()));
+    counts = add(counts, eq(counts, 0));
     own = div(g, counts);
     given = at.read(own);
   } else if (reduce == "prod") {

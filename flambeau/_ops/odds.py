@@ -209,8 +209,11 @@ def segment_reduce(
     >>> torch.segment_reduce(torch.tensor([1.0, 2.0, 3.0]), "sum", lengths=torch.tensor([1, 2]))
     tensor([1., 5.])
     """
+    reduce = {"amax": "max", "amin": "min"}.get(reduce, reduce)
     if reduce not in _SEGMENT_REDUCES:
-        raise RuntimeError(f"segment_reduce(): unsupported reduce {reduce!r}")
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        )
     if indices is not None:
         raise RuntimeError("segment_reduce(): indices based reduction is not supported yet.")
     if (lengths is None) == (offsets is None):
@@ -227,7 +230,10 @@ def segment_reduce(
         if bool((lengths < 0).any()):
             raise RuntimeError("segment_reduce(): lengths contains negative value!")
         if offsets is None and not bool((lengths.sum(-1) == data.shape[axis]).all()):
-            raise RuntimeError("segment_reduce(): expected all rows of lengths to sum to the axis")
+            raise RuntimeError(
+                "segment_reduce(): Expected all rows of lengths along axis to sum to the size of "
+                f"data along it, {data.shape[axis]}, when !unsafe."
+            )
     ends = lengths.cumsum(-1) + skipped
     places = flambeau.arange(data.shape[axis]).expand(*lengths.shape[:-1], -1).contiguous()
     segment = flambeau.searchsorted(ends, places, right=True)
@@ -236,7 +242,7 @@ def segment_reduce(
     shape = list(data.shape)
     shape[axis] = lengths.shape[-1] + 1
     start = _SEGMENT_STARTS[reduce] if initial is None else initial
-    first = 0 if reduce == "mean" else start
+    first = 0 if reduce == "mean" and initial is None else start
     result = data.new_full(shape, first).scatter_reduce(
         axis, segment, data, "sum" if reduce == "mean" else _SEGMENT_REDUCES[reduce]
     )

@@ -59,9 +59,12 @@ class ModuleGradients:
         return tuple(self.grad_outputs[place] for place in places)
 
     def _inputs_ready(self, places, grads):
+        if self.grad_outputs is None:  # a second derivative, which leads past the outputs
+            return grads
         self.grad_inputs = _spread(grads, places, self.input_count)
         for hook in self.hooks:
             self._replace("grad_inputs", hook(self.module, self.grad_inputs, self.grad_outputs))
+        self.grad_outputs = None
         return tuple(self.grad_inputs[place] for place in places)
 
     def _replace(self, which, new):
