@@ -126,7 +126,7 @@ class MultiheadAttention(Module):
         average_attn_weights=True,
         is_causal=False,
     ):
-        turned = self.batch_first and query.dim() == 3
+        turned = self.batch_first and query.dim() == 3 and not query.is_nested
         if turned:
             # The same tensor thrice is turned once: that allows a single projection.
             same_key, same_value = key is query, value is key

@@ -285,7 +285,7 @@ class TransformerEncoder(Module):
 
     def forward(self, src, mask=None, src_key_padding_mask=None, is_causal=None):
         batch_first = bool(len(self.layers)) and self.layers[0].self_attn.batch_first
-        length = src.shape[1 if batch_first and src.dim() == 3 else 0]
+        length = 0 if src.is_nested else src.shape[1 if batch_first and src.dim() == 3 else 0]
         is_causal = _is_causal(mask, is_causal, length)
         padding = src_key_padding_mask
         if padding is not None and padding.is_floating_point():
