@@ -193,7 +193,7 @@ _ELSEWHERE = {
     **dict.fromkeys(
         (
             "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator batch_norm "
-            "bilinear binary_cross_entropy_with_logits cdist channel_shuffle "
+            "bilinear binary_cross_entropy_with_logits channel_shuffle "
             "conv_tbc cosine_embedding_loss cosine_similarity ctc_loss embedding_bag "
             "embedding_renorm_ grid_sampler grid_sampler_2d grid_sampler_3d group_norm "
             "hardshrink hinge_embedding_loss instance_norm kl_div layer_norm "

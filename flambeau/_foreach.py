@@ -8,8 +8,6 @@ import flambeau
 
 # Names that each tensor's operator does not have, or has with other arguments.
 _SPECIAL = {
-    "copy": lambda t, source, non_blocking=False: t.copy_(source, non_blocking),
-    "zero": lambda t: t.zero_(),
     "clone": lambda t, memory_format=None: t.clone(),
     "norm": lambda t, ord=2, dtype=None: flambeau.linalg.vector_norm(t, ord, dtype=dtype),
     "powsum": lambda t, ord=2, dtype=None: t.abs().pow(ord).sum(dtype=dtype),
@@ -22,20 +20,32 @@ _SPECIAL = {
     "addcdiv": lambda t, a, b, value=1: t + value * a / b,
     "lerp": lambda t, end, weight: flambeau.lerp(t, end, weight),
 }
+# The same in place, where it is not the operator's name with a line behind it.
+_SPECIAL_IN_PLACE = {
+    "copy": lambda t, source, non_blocking=False: t.copy_(source, non_blocking),
+    "zero": lambda t: t.zero_(),
+    "maximum": lambda t, other: t.clamp_(min=other),
+    "minimum": lambda t, other: t.clamp_(max=other),
+    "clamp_min": lambda t, other: t.clamp_(min=other),
+    "clamp_max": lambda t, other: t.clamp_(max=other),
+    "addcmul": lambda t, a, b, value=1: t.addcmul_(a, b, value=value),
+    "addcdiv": lambda t, a, b, value=1: t.addcdiv_(a, b, value=value),
+}
 _UNARY = (
     "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 "
     "neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"
 ).split()
 _BINARY = "add sub mul div pow mm".split()
 _OUT_OF_PLACE_ONLY = ("norm", "powsum", "max", "clone", "mm")
-_IN_PLACE_ONLY = ("copy", "zero")
 
 
-def _function(name):
-    if name in _SPECIAL:
-        return _SPECIAL[name]
-    if name in _UNARY or name in _BINARY:
-        return getattr(flambeau, name)
+def _function(name, inplace):
+    if inplace and name in _SPECIAL_IN_PLACE:
+        return _SPECIAL_IN_PLACE[name]
+    if name in _SPECIAL or name in _UNARY or name in _BINARY:
+        if inplace:
+            return getattr(flambeau.Tensor, name + "_", None)
+        return _SPECIAL.get(name) or getattr(flambeau, name)
     return None
 
 
@@ -56,7 +66,7 @@ def _each(function, tensors, args, kwargs):
     for i in range(count):
         rest = [at(arg, i) for arg in args]
         options = {key: at(value, i) for key, value in kwargs.items()}
-        yield at(tensors, i), function(at(tensors, i), *rest, **options)
+        yield function(at(tensors, i), *rest, **options)
 
 
 def find(name):
@@ -64,18 +74,13 @@ def find(name):
     short = name[len("_foreach_") :]
     inplace = short.endswith("_")
     short = short.removesuffix("_")
-    function = _function(short)
-    if function is None or short in (_OUT_OF_PLACE_ONLY if inplace else _IN_PLACE_ONLY):
+    function = None if inplace and short in _OUT_OF_PLACE_ONLY else _function(short, inplace)
+    if function is None:
         return None
 
     def foreach(tensors, *args, **kwargs):
-        made = list(_each(function, tensors, *_scalars(args, kwargs)))
-        if not inplace:
-            return tuple(result for _, result in made)
-        for tensor, result in made:
-            if result is not tensor:
-                tensor.copy_(result)
-        return tensors
+        made = tuple(_each(function, tensors, *_scalars(args, kwargs)))
+        return tensors if inplace else made
 
     foreach.__name__ = foreach.__qualname__ = name
     foreach.__doc__ = f"{short}() of each tensor of a list{', in place' if inplace else ''}."

@@ -312,51 +312,6 @@ def ctc_loss(
     )
 
 
-# -- distances -----------------------------------------------------------------------------------
-_CDIST_MODES = (
-    "use_mm_for_euclid_dist_if_necessary",
-    "use_mm_for_euclid_dist",
-    "donot_use_mm_for_euclid_dist",
-)
-
-
-def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
-    """The p-norm of the difference of every row of x1 and every row of x2.
-
-    Shapes: x1 (*, P, M), x2 (*, R, M), result (*, P, R). Above 25 rows euclidean distances come
-    from a matrix product, which is faster and less exact, unless `compute_mode` forbids it.
-
-    >>> import flambeau as torch
-    >>> torch.cdist(torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([[5., 0.]])
-    """
-    if compute_mode not in _CDIST_MODES:
-        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    for name, x in (("X1", x1), ("X2", x2)):
-        if x.dim() < 2:
-            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.dim()}D")
-        if not x.is_floating_point():
-            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}")
-    if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
-        )
-    if not p >= 0:
-        raise RuntimeError("cdist only supports non-negative p values")
-    many = max(x1.shape[-2], x2.shape[-2]) > 25
-    if p == 2 and compute_mode != _CDIST_MODES[2] and (many or compute_mode == _CDIST_MODES[1]):
-        square = (x1 * x1).sum(-1, keepdim=True) + (x2 * x2).sum(-1).unsqueeze(-2)
-        square = (square - 2 * (x1 @ x2.mT)).clamp(min=0)
-        # The root has no slope at 0; equal rows pull nowhere.
-        zero = square == 0
-        return torch.where(zero, 1.0, square).sqrt().masked_fill(zero, 0)
-    difference = x1.unsqueeze(-2) - x2.unsqueeze(-3)
-    if p == 0:  # how many differ: a step, whose gradient is zero everywhere
-        count = (difference != 0).sum(-1).to(difference.dtype)
-        return (difference * 0).sum(-1) + count
-    return torch.linalg.vector_norm(difference, p, -1)
-
-
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_max_pool1d",
@@ -364,7 +319,6 @@ __all__ = [
     "batch_norm",
     "bilinear",
     "binary_cross_entropy_with_logits",
-    "cdist",
     "channel_shuffle",
     "conv_tbc",
     "cosine_embedding_loss",

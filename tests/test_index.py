@@ -119,3 +119,30 @@ def test_bad_input(call, error):
     with pytest.raises(error):
         call(x)
     assert (x == before).all()
+
+
+@pytest.mark.parametrize("shape,dim", [((6, 5), 0), ((3, 8), 1), ((2, 6, 3), 1), ((5, 1), 0)])
+def test_an_index_spread_over_whole_rows(shape, dim):
+    a = np.random.default_rng(2).standard_normal(shape)
+    n = shape[dim]
+    at = torch.tensor([0, 2, 2, n - 1])
+    spread = at.reshape([4 if d == dim else 1 for d in range(len(shape))])
+    spread = spread.expand([4 if d == dim else s for d, s in enumerate(shape)])
+    b = np.random.default_rng(3).standard_normal(spread.shape)
+    x, source = torch.from_numpy(a).requires_grad_(), torch.from_numpy(b).requires_grad_()
+    y = x.scatter_add(dim, spread, source)
+    want = np.moveaxis(a.copy(), dim, 0)
+    np.add.at(want, at.numpy(), np.moveaxis(b, dim, 0))
+    np.testing.assert_array_equal(y.detach().numpy(), np.moveaxis(want, 0, dim))
+    (y * x.detach()).sum().backward()
+    picked = np.take(a, at.numpy(), dim)
+    np.testing.assert_array_equal(source.grad.numpy(), picked)
+    np.testing.assert_array_equal(x.gather(dim, spread).detach().numpy(), picked)
+    most = x.detach().scatter_reduce(dim, spread, source.detach(), "amax")
+    dense = x.detach().scatter_reduce(dim, spread.clone(), source.detach(), "amax")
+    assert torch.equal(most, dense)
+    for wrong in (-1, n):
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            x.detach().scatter_add(
+                dim, torch.full_like(spread[:1], wrong).expand_as(spread), source
+            )

@@ -240,3 +240,38 @@ def test_places_are_chosen_by_name_or_position(name):
     assert torch.equal(seeded(pool, x, 2, *values, True)[1], places)
     with pytest.raises(TypeError):
         pool(x)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, (1, 5)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_maxima_of_large_windows(size, kind):
+    a = np.random.default_rng(4).integers(0, 9, (2, 3, 40, 53)).astype(kind)  # many equals
+    a[0, 1, 7, 5] = a[0, 1, 30, 50] = np.nan
+    rows, columns = size if isinstance(size, tuple) else (size, size)
+    axes = [adaptive(40, rows), adaptive(53, columns)]
+    x = torch.from_numpy(a)
+    best, places = F.adaptive_max_pool2d(x, size, return_indices=True)
+    assert np.array_equal(F.adaptive_max_pool2d(x, size).numpy(), best.numpy(), equal_nan=True)
+    for n in range(6):
+        plane = a.reshape(6, 40, 53)[n]
+        for i, j in itertools.product(range(rows), range(columns)):
+            part = plane[np.ix_(axes[0][i], axes[1][j])]
+            found = best.numpy().reshape(6, rows, columns)[n, i, j]
+            at = int(places.numpy().reshape(6, rows, columns)[n, i, j])
+            if np.isnan(part).any():  # the last of them
+                r, c = np.argwhere(np.isnan(part))[-1]
+                assert np.isnan(found)
+            else:  # the first of equals
+                r, c = np.unravel_index(part.argmax(), part.shape)
+                assert found == part.max()
+            assert at == axes[0][i][r] * 53 + axes[1][j][c]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5])
+def test_lines_dealt_out(stride):
+    a = np.random.default_rng(5).standard_normal((2, 101))
+    for kernel, padding in [(3, 1), (4, 2), (7, 0)]:
+        padded = np.pad(a, ((0, 0), (padding, padding)), constant_values=-np.inf)
+        parts = np.lib.stride_tricks.sliding_window_view(padded, kernel, 1)[:, ::stride]
+        x = torch.from_numpy(a)
+        assert np.array_equal(F.max_pool1d(x, kernel, stride, padding).numpy(), parts.max(-1))

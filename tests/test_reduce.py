@@ -112,3 +112,18 @@ def test_a_number_has_a_dimension_to_ask_for():
             assert kind(x, dim=dim).shape == ()
             assert kind(x, dim=dim).item() == kind(torch.tensor([2.0]), dim=dim).item()
     assert torch.tensor(3.0).sum(dim=0, keepdim=True).item() == 3
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
+def test_rows_that_are_not_contiguous_give_the_same(kind):
+    whole = torch.from_numpy(np.random.default_rng(1).integers(-99, 99, (6, 10, 80))).to(kind)
+    views = [whole[..., ::2], whole[:, 1:, 3:50], whole[:, :, 5::3], whole[0].expand(6, 10, 80)]
+    views += [whole[:, 0, :40].expand(3, 6, 40), whole.transpose(0, 2)[1:, ::2], whole[:, ::2]]
+    for view in views:
+        dense = view.clone(memory_format=torch.contiguous_format)
+        for dims in [(), (-1,), (0,), (1, 2), (0, 2)]:
+            assert torch.equal(view.sum(dims), dense.sum(dims))
+            assert torch.equal(view.amax(dims), dense.amax(dims))
+            if kind.is_floating_point:
+                assert torch.allclose(view.var(dims), dense.var(dims), rtol=1e-2)
+                assert torch.equal(view.nansum(dims), dense.nansum(dims))

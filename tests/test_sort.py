@@ -87,3 +87,27 @@ def test_places_and_bins():
     assert torch.nn.functional.one_hot(torch.tensor([1, 0])).tolist() == [[0, 1], [1, 0]]
     with pytest.raises(RuntimeError):
         torch.bincount(torch.tensor([-1]))
+
+
+@pytest.mark.parametrize("rows", [1, 4, 6])
+def test_running_extremes(rows):
+    a = np.random.default_rng(2).integers(0, 9, (rows, 50)).astype(np.float32)
+    values, at = torch.from_numpy(a).cummax(1)
+    assert np.array_equal(values.numpy(), np.maximum.accumulate(a, 1))
+    assert np.array_equal(np.take_along_axis(a, at.numpy(), 1), values.numpy())
+    latest = [[np.flatnonzero(r[: i + 1] == r[: i + 1].max())[-1] for i in range(50)] for r in a]
+    assert at.tolist() == latest
+    a[:, 3] = a[:, 7] = np.nan
+    values, at = torch.from_numpy(a).cummin(1)
+    assert np.isnan(values[:, 3:].numpy()).all()
+    assert (at[:, 3:7] == 3).all() and (at[:, 7:] == 7).all()
+
+
+def test_unique_consecutive():
+    x = torch.tensor([[2, 2, 1], [1, 1, 2]])
+    assert x.unique_consecutive().tolist() == [2, 1, 2]
+    values, run, count = x.unique_consecutive(return_inverse=True, return_counts=True)
+    assert values.tolist() == [2, 1, 2] and count.tolist() == [2, 3, 1]
+    assert run.tolist() == [[0, 0, 1], [1, 1, 2]]
+    assert torch.tensor([]).unique_consecutive(return_counts=True)[1].tolist() == []
+    assert torch.tensor([1.0, float("nan"), float("nan")]).unique_consecutive().shape == (3,)

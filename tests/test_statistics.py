@@ -81,6 +81,23 @@ def test_cdist(p):
     assert (z.grad == 0).all()
 
 
+@pytest.mark.parametrize("p", [1.0, 2.0, np.inf])
+def test_distances_of_many_rows(p):
+    a, x = both(70, 5)
+    b, y = both(2, 45, 5)
+    want = np.linalg.norm(a[:, None] - b[:, None], p, axis=-1)
+    close(torch.cdist(x, y, p, "donot_use_mm_for_euclid_dist"), want)
+    rows, columns = np.triu_indices(70, 1)
+    close(torch.pdist(x, p), np.linalg.norm(a[rows] - a[columns], p, axis=-1))
+    exact = torch.vmap(lambda v: torch.cdist(x, v, p, "donot_use_mm_for_euclid_dist"))(y)
+    close(exact, want)
+    close(torch.vmap(lambda v: torch.pdist(v, p))(y)[1], torch.pdist(y[1], p).numpy())
+    few, other = x[:4].clone().requires_grad_(), y[0, :3].clone().requires_grad_()
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda u, v: torch.cdist(u, v, p), (few, other))
+        assert check(lambda u: torch.pdist(u, p), (few,))
+
+
 def test_cdist_by_products_and_dist():
     a, x = both(30, 7)
     close(torch.cdist(x[4:], x[:4]), np.linalg.norm(a[4:, None] - a[None, :4], axis=-1))

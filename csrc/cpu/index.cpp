@@ -90,7 +90,9 @@ void take_rows(const RowsArgs& a) {
 // Columns are split, never the list of indices: each element meets its writers in their order.
 template <class T, Combine C>
 void put_rows_typed(const RowsArgs& a) {
-  const int64_t wide = a.inner < 256 ? 32 : 128, step = a.inner < wide ? a.inner : wide;
+  const bool little = a.count * a.inner <= 1 << 17;  // whole rows, which are faster on one thread
+  const int64_t wide = little ? a.inner : a.inner < 256 ? 32 : 128;
+  const int64_t step = a.inner < wide ? a.inner : wide;
   const int64_t parts = (a.inner + step - 1) / step;
   const int64_t work = a.count * step;
   const int64_t grain = work > 32768 ? 1 : 1 + 32768 / (work ? work : 1);

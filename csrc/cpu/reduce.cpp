@@ -27,6 +27,8 @@ struct Fold {
       return x * x;
     else if constexpr (K == Reduction::sum_abs)
       return abs(x);
+    else if constexpr (K == Reduction::sum_numbers)
+      return where(x == x, x, V(0));
     else if constexpr (K == Reduction::any || K == Reduction::all || K == Reduction::count_nonzero)
       return where(x != 0, V(1), V(0));
     else
@@ -51,11 +53,20 @@ struct Fold {
 constexpr int64_t kBlock = 4096;  // elements of a row, or rows of a column, in one partial result
 constexpr int64_t kWide = 256;  // columns walked together
 
-// Elements [at, at + n) of x as T, by way of a buffer when they are of another type.
+// Elements [at, at + n) of x as T, by way of a buffer when they are of another type or apart.
 template <class T>
 FLAMBEAU_INLINE const T* elements(const ReduceArgs& a, int64_t at, int64_t n, int64_t size,
                                   T* buffer) {
   const char* p = a.x + at * size;
+  if (a.step != 1) {  // only where x is of this type
+    if (n < 1) __builtin_unreachable();
+    const T* from = reinterpret_cast<const T*>(p);
+    if (a.step == 2)
+      for (int64_t i = 0; i < n; ++i) buffer[i] = from[2 * i];
+    else
+      for (int64_t i = 0; i < n; ++i) buffer[i] = from[a.step * i];
+    return buffer;
+  }
   if (a.dtype == dtype_of<T>) return reinterpret_cast<const T*>(p);
   load_run<T>(buffer, p, a.dtype, size, n);
   return buffer;
@@ -91,6 +102,12 @@ FLAMBEAU_INLINE bool extreme_run(const T* p, int64_t n, T* result) {
     return K == Reduction::max ? where(b > a, b, a) : where(b < a, b, a);
   };
   const V first = V::load(p);
+  if (n <= 2 * W) {
+    const V last = V::load(p + n - W);
+    if (any((first != first) | (last != last))) return false;
+    *result = fold_lanes(both(first, last), both);
+    return true;
+  }
   V acc[4] = {first, first, first, first};
   I most[4] = {I(0), I(0), I(0), I(0)};  // the bits of a NaN are more than those of an infinity
   auto step = [&](int k, const T* q) {
@@ -183,15 +200,15 @@ void reduce_rows(const ReduceArgs& a) {
   using A = typename Carry<T>::type;
   using R = Fold<K, A>;
   const int64_t size = item_size(a.dtype);
-  const int64_t blocks = (a.n + kBlock - 1) / kBlock;
+  const int64_t blocks = (a.n + kBlock - 1) / kBlock, pitch = a.pitch ? a.pitch : a.n;
   T* out = static_cast<T*>(a.out);
   auto block = [&](int64_t row, int64_t b) {
     alignas(64) T buffer[kBlock];
     const int64_t from = b * kBlock, m = a.n - from < kBlock ? a.n - from : kBlock;
-    const T* p = elements<T>(a, row * a.n + from, m, size, buffer);
+    const T* p = elements<T>(a, row * pitch + from * a.step, m, size, buffer);
     return reduce_run<K, T>(p, m, a.center ? static_cast<T>(a.center[row]) : T(0));
   };
-  if (a.n <= kShort && !a.center) {
+  if (a.n <= kShort && !a.center && !a.pitch) {
     const int64_t groups = (a.outer + kSide - 1) / kSide, grain = 32768 / (a.n * kSide) + 1;
     parallel_for(0, groups, grain, [&](int64_t b, int64_t e) {
       alignas(64) T buffer[kShort * kSide];
@@ -344,6 +361,10 @@ void reduce_type(const ReduceArgs& a) {
     case Reduction::all: return reduce_kind<Reduction::all, T>(a);
     case Reduction::sum_squares: return reduce_kind<Reduction::sum_squares, T>(a);
     case Reduction::sum_abs: return reduce_kind<Reduction::sum_abs, T>(a);
+    case Reduction::sum_numbers:
+      // Whole numbers have no NaN.
+      if constexpr (is_vector<T>) return reduce_kind<Reduction::sum_numbers, T>(a);
+      return;
     default: return reduce_kind<Reduction::count_nonzero, T>(a);
   }
 }

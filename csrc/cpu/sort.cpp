@@ -318,24 +318,46 @@ void sort(const SortArgs& a) {
 
 // -- running extremes, searching
 // ------------------------------------------------------------------------
+// Lines side by side, each of which waits for itself at every step.
+template <int Lines, bool Least, class T>
+FLAMBEAU_INLINE void run_lines(const T* src, T* values, int64_t* indices, int64_t n) {
+  T best[Lines];
+  decltype(value_of(T{})) most[Lines];
+  int64_t at[Lines];
+  for (int k = 0; k < Lines; ++k) best[k] = src[k * n], most[k] = value_of(best[k]), at[k] = 0;
+  for (int64_t i = 0; i < n; ++i)
+    for (int k = 0; k < Lines; ++k) {
+      const T here = src[k * n + i];
+      const auto x = value_of(here), y = most[k];
+      const bool later = Least ? x <= y : x >= y;
+      const bool wins = later | (x != x);  // nothing compares with a NaN but another NaN
+      best[k] = wins ? here : best[k], most[k] = wins ? x : y, at[k] = wins ? i : at[k];
+      values[k * n + i] = best[k], indices[k * n + i] = at[k];
+    }
+}
+
+template <bool Least, class T>
+void running_typed(const RunningArgs& a) {
+  constexpr int kLines = 4;
+  const T* src = reinterpret_cast<const T*>(a.src);
+  T* values = reinterpret_cast<T*>(a.values);
+  const int64_t groups = (a.rows + kLines - 1) / kLines;
+  parallel_for(0, groups, 1 + 16384 / (a.n * kLines + 1), [&](int64_t b, int64_t e) {
+    for (int64_t g = b; g < e; ++g) {
+      int64_t r = g * kLines;
+      if (r + kLines <= a.rows)
+        run_lines<kLines, Least>(src + r * a.n, values + r * a.n, a.indices + r * a.n, a.n);
+      else
+        for (; r < a.rows; ++r)
+          run_lines<1, Least>(src + r * a.n, values + r * a.n, a.indices + r * a.n, a.n);
+    }
+  });
+}
+
 void running(const RunningArgs& a) {
   by_real_dtype(a.dtype, [&](auto tag) {
     using T = decltype(tag);
-    parallel_for(0, a.rows, 1 + 16384 / (a.n ? a.n : 1), [&](int64_t b, int64_t e) {
-      for (int64_t r = b; r < e; ++r) {
-        const T* src = reinterpret_cast<const T*>(a.src) + r * a.n;
-        int64_t best = 0;
-        for (int64_t i = 0; i < a.n; ++i) {
-          const auto x = value_of(src[i]), y = value_of(src[best]);
-          if (y == y && (x != x || (a.least ? x <= y : x >= y)))
-            best = i;
-          else if (x != x)
-            best = i;
-          a.indices[r * a.n + i] = best;
-          reinterpret_cast<T*>(a.values)[r * a.n + i] = src[best];
-        }
-      }
-    });
+    a.least ? running_typed<true, T>(a) : running_typed<false, T>(a);
   });
 }
 

@@ -38,6 +38,18 @@ inline bool keeps(const WindowAxis& a) {
   return a.in == 1 && a.out == 1 && a.count[0] == 1 && !a.weights;
 }
 
+// Whether a line is dealt out into as many as the stride has steps.
+inline bool deals_out(const WindowAxis& a) {
+  return a.stride && (a.stride <= 8 || a.out >= kVecBytes / 4);
+}
+
+// Whether lines are put together down the first two dimensions before they are gone along: there
+// are fewer then, and no run is long enough for that to cost more.
+inline bool goes_down(const WindowAxis& d, const WindowAxis& h) {
+  const int64_t out = d.out * h.out, in = d.in * h.in;
+  return !d.weights && !h.weights && in >= 2 * out && d.most * h.most * out <= 3 * in;
+}
+
 // The best so far, or the sum; with Index, where the best stands.
 template <class T, bool Max, bool Index>
 struct Best {
@@ -102,25 +114,48 @@ struct Walk {
     each<T>(n, one);
   }
 
+  // Phase r of the line holds src[i * stride + r - offset]; beyond the line stands kFirst. Steps is
+  // the stride where it is known, so that all phases of a register's worth are made together.
+  template <int Steps>
+  FLAMBEAU_INLINE void deal(const WindowAxis& x, const T* src) const {
+    const int64_t stride = Steps ? Steps : x.stride;
+    const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
+    const int64_t lo = least((x.offset + stride - 1) / stride, phase);
+    const int64_t end = least((x.in + x.offset) / stride, phase), hi = end < lo ? lo : end;
+    const auto edge = [&](int64_t from, int64_t to) {
+      for (int64_t r = 0; r < stride; ++r)
+        for (int64_t i = from; i < to; ++i) {
+          const int64_t at = i * stride + r - x.offset;
+          phases[r * phase + i] = at >= 0 && at < x.in ? src[at] : kFirst;
+        }
+    };
+    edge(0, lo);
+    T* to = phases;
+    const T* from = src - x.offset;
+    const int64_t far = phase;
+    if constexpr (Steps) {
+#pragma GCC ivdep
+      for (int64_t i = lo; i < hi; ++i)
+        for (int r = 0; r < Steps; ++r) to[r * far + i] = from[i * Steps + r];
+    } else {
+      for (int64_t r = 0; r < stride; ++r)
+        for (int64_t i = lo; i < hi; ++i) to[r * far + i] = from[i * stride + r];
+    }
+    const int64_t rest = least(hi + 1, phase);
+    edge(hi, rest);
+    for (int64_t r = 0; r < stride; ++r)
+      for (int64_t i = rest; i < phase; ++i) to[r * far + i] = kFirst;
+  }
+
   // Pooling along the line itself: every stride-th number is put beside its like, so that the same
   // tap of neighbouring windows is one load.
   void pool_line(const WindowAxis& x, const T* src, Lines dst, Int first) const {
-    for (int64_t r = 0; r < x.stride; ++r) {
-      T* p = phases + r * phase;
-      const int64_t shift = r - x.offset;  // phase r holds src[i * stride + shift]
-      int64_t lo = shift < 0 ? (-shift + x.stride - 1) / x.stride : 0;
-      int64_t hi = shift < x.in ? (x.in - shift + x.stride - 1) / x.stride : 0;
-      if (hi > phase) hi = phase;
-      if (lo > hi) lo = hi;
-      for (int64_t i = 0; i < lo; ++i) p[i] = kFirst;
-      const T* from = src + shift;
-      if (x.stride == 1)
-        for (int64_t i = lo; i < hi; ++i) p[i] = from[i];
-      else if (x.stride == 2)
-        for (int64_t i = lo; i < hi; ++i) p[i] = from[2 * i];
-      else
-        for (int64_t i = lo; i < hi; ++i) p[i] = from[i * x.stride];
-      for (int64_t i = hi; i < phase; ++i) p[i] = kFirst;
+    switch (x.stride) {
+      case 1: deal<1>(x, src); break;
+      case 2: deal<2>(x, src); break;
+      case 3: deal<3>(x, src); break;
+      case 4: deal<4>(x, src); break;
+      default: deal<0>(x, src);
     }
     each<T>(x.out, [&](int64_t i, int64_t m) {
       I begin(0), left(0);
@@ -163,6 +198,23 @@ struct Walk {
     });
   }
 
+  // The best of a long run of neighbours, and with Index its distance from the first.
+  FLAMBEAU_INLINE void long_run(const T* p, int64_t n, T* best, Int* place) const {
+    constexpr int64_t W = V::size;
+    B found(V::load(p), I::arange(0));
+    for (int64_t t = W; t + W <= n; t += W)
+      found.take(V::load(p + t), I::arange(0) + I(static_cast<Int>(t)));
+    found.take(V::load(p + n - W), I::arange(0) + I(static_cast<Int>(n - W)));
+    *best = found.value[0], *place = found.place[0];
+    for (int i = 1; i < W; ++i) {
+      const T v = found.value[i];
+      const Int at = found.place[i];
+      const bool unlike = v > *best || (v != v && *best == *best);
+      const bool first = v == *best && at < *place, last = v != v && at > *place;
+      if (unlike || first || last) *best = v, *place = at;
+    }
+  }
+
   // Runs of any length along the line, one by one.
   void run_line(const WindowAxis& x, const T* src, Lines dst, Int first) const {
     for (int64_t o = 0; o < x.out; ++o) {
@@ -170,13 +222,17 @@ struct Walk {
       const int64_t count = x.count[o];
       if constexpr (Max) {
         T best = kFirst;
-        int64_t place = 0;
-        for (int64_t t = 0; t < count; ++t) {
-          const T v = p[t * x.step];
-          if (v > best || v != v) best = v, place = t;
+        Int place = 0;
+        if (x.step == 1 && count >= V::size) {
+          long_run(p, count, &best, &place);
+        } else {
+          for (int64_t t = 0; t < count; ++t) {
+            const T v = p[t * x.step];
+            if (v > best || v != v) best = v, place = static_cast<Int>(t * x.step);
+          }
         }
         dst.v[o] = best;
-        if constexpr (Index) dst.at[o] = static_cast<Int>(first + x.start[o] + place * x.step);
+        if constexpr (Index) dst.at[o] = static_cast<Int>(first + x.start[o]) + place;
       } else {
         const T* w = x.weights ? static_cast<const T*>(x.weights) + o * x.most : nullptr;
         V total(0);
@@ -196,7 +252,7 @@ struct Walk {
       for (int64_t o = 0; o < x.out; ++o)
         fold(x, o, {const_cast<T*>(src) + x.start[o] * a.inner, nullptr}, a.inner,
              dst.on(o * a.inner), a.inner, first + static_cast<Int>(x.start[o]));
-    } else if (x.stride) {
+    } else if (deals_out(x)) {
       pool_line(x, src, dst, first);
     } else if (x.at && !Max) {
       pick_line(x, src, dst.v);
@@ -212,6 +268,27 @@ struct Walk {
     each<T>(line, [&](int64_t i, int64_t m) {
       (V::load_n(y + i, m) / (d ? V::load_n(d + i, m, 1) * scale : scale)).store_n(y + i, m);
     });
+  }
+
+  // Lines put together first, in `whole`, and then gone along.
+  void unit_down(int64_t plane, Range depth, Range rows, T* whole) const {
+    const WindowAxis &d = a.axis[0], &h = a.axis[1];
+    const int64_t width = a.axis[2].in * a.inner;
+    const T* x = static_cast<const T*>(a.input) + plane * d.in * h.in * width;
+    for (int64_t i = depth.begin; i < depth.end; ++i)
+      for (int64_t o = rows.begin; o < rows.end; ++o) {
+        const T* from = x + (d.start[i] * h.in + h.start[o]) * width;
+        each<T>(width, [&](int64_t at, int64_t m) {
+          B best(V(kFirst), I(0));
+          for (int64_t s = 0; s < d.count[i]; ++s)
+            for (int64_t t = 0; t < h.count[o]; ++t)
+              best.take(V::load_n(from + (s * d.step * h.in + t * h.step) * width + at, m), I(0));
+          best.value.store_n(whole + at, m);
+        });
+        T* to = static_cast<T*>(a.out) + ((plane * d.out + i) * h.out + o) * line;
+        across(whole, {to, nullptr}, 0);
+        divide(to, a.divide * (d.divisor ? d.divisor[i] : 1) * (h.divisor ? h.divisor[o] : 1));
+      }
   }
 
   // Lines and slabs [rows, line] hold what the first two steps leave.
@@ -266,9 +343,11 @@ void run(const WindowArgs& a) {
                 slices = deep ? piece(d.out, row * h.out) : 1;
   const int64_t by_row = (h.out + rows - 1) / rows, by_slice = (d.out + slices - 1) / slices;
   const int64_t units = a.planes * by_slice * by_row, work = row * rows * slices;
+  const bool down = !Index && !w.weights && goes_down(d, h);
   const int64_t phase =
-      w.stride ? w.out + (w.kernel - 1) * w.step / w.stride + 2 * Vec<T>::size : 0;
-  const int64_t held = keeps(h) ? 0 : h.in * line, slab = deep ? d.in * h.out * line : 0;
+      deals_out(w) ? w.out + (w.kernel - 1) * w.step / w.stride + 2 * Vec<T>::size : 0;
+  const int64_t held = down ? w.in * a.inner : keeps(h) ? 0 : h.in * line;
+  const int64_t slab = deep && !down ? d.in * h.out * line : 0;
   const size_t numbers = static_cast<size_t>(phase * w.stride + (held + slab) * (Index ? 2 : 1));
   parallel_for(0, units, kWork / (work + 1) + 1, [&](int64_t begin, int64_t end) {
     T* p = static_cast<T*>(scratch(Scratch::columns, numbers * sizeof(T)));
@@ -278,8 +357,13 @@ void run(const WindowArgs& a) {
     const W walk{a, line, p, phase};
     for (int64_t i = begin; i < end; ++i) {
       const int64_t r = i % by_row * rows, s = i / by_row % by_slice * slices;
-      walk.unit(i / (by_row * by_slice), {s, s + slices < d.out ? s + slices : d.out},
-                {r, r + rows < h.out ? r + rows : h.out}, {lines, at}, {slabs, at + held});
+      const int64_t plane = i / (by_row * by_slice);
+      const Range depth{s, s + slices < d.out ? s + slices : d.out};
+      const Range high{r, r + rows < h.out ? r + rows : h.out};
+      if (down)
+        walk.unit_down(plane, depth, high, lines);
+      else
+        walk.unit(plane, depth, high, {lines, at}, {slabs, at + held});
     }
   });
 }

@@ -13,6 +13,7 @@ enum class Reduction : uint8_t {
   all,
   sum_squares,
   sum_abs,
+  sum_numbers,  // what is no NaN
   count_nonzero
 };
 
@@ -20,10 +21,11 @@ struct ReduceArgs {
   Reduction kind;
   Compute compute;  // float32 sums are carried in float32 over short blocks, across them in double
   DType dtype;  // of x
-  const char* x;  // contiguous
+  const char* x;  // contiguous, or rows (inner is 1) that are not: see below
   void* out;  // contiguous, of the compute type
   int64_t outer, n, inner;
   const double* center;  // subtracted first when not null: [outer, inner] (sum_squares only)
+  int64_t pitch = 0, step = 1;  // in elements, from row to row and within one; pitch 0: contiguous
 };
 inline Kernel<void(const ReduceArgs&)> reduce_kernel{"reduce"};
 

@@ -261,6 +261,18 @@ void check_line_bounds(const Tensor& index, int64_t n, const char* op) {
         n);
 }
 
+// The index of a whole row in every place of `sizes`: a vector spread over all dimensions but dim,
+// as graph networks have it. Undefined if it is none.
+Tensor row_index(const Tensor& index, int64_t dim, const Ints& sizes) {
+  if (index.dim() < 2) return Tensor();
+  for (int64_t d = 0; d < index.dim(); ++d) {
+    if (d == dim) continue;
+    if (index.sizes()[d] != sizes[d] || (sizes[d] != 1 && index.strides()[d] != 0)) return Tensor();
+  }
+  const Ints n{index.sizes()[dim]}, step{index.strides()[dim]};
+  return index.as_strided_raw(n, step, index->offset).contiguous_raw();
+}
+
 Tensor gather(const Tensor& input, int64_t dim, const Tensor& index, bool) {
   dim = wrap_dim(dim, input.dim());
   Tensor y = empty(index.sizes(), input.options());
@@ -268,6 +280,10 @@ Tensor gather(const Tensor& input, int64_t dim, const Tensor& index, bool) {
   Tensor x = at_least_1d(input), at = line_index(index, "gather");
   check_lines(x, dim, at, "gather");
   if (y.is_meta()) return y;
+  if (const Tensor rows = row_index(at, dim, x.sizes()); rows.defined()) {
+    check_line_bounds(rows, x.sizes()[dim], "gather");
+    return index_select(x, dim, rows);
+  }
   LinesArgs a = lines_args(x, dim, at, at_least_1d(y));
   int64_t bad = 0;
   a.bad = &bad;
@@ -294,7 +310,12 @@ void scatter_lines(const Tensor& self, int64_t dim, const Tensor& index, const T
     check(at.sizes()[d] <= from.sizes()[d], op, "(): Expected index ", at.sizes(),
           " to be no larger than src ", from.sizes());
   if (self.is_meta()) return;
-  check_line_bounds(at, x.sizes()[dim], op);
+  const Tensor rows = x.is_contiguous() ? row_index(at, dim, x.sizes()) : Tensor();
+  check_line_bounds(rows.defined() ? rows : at, x.sizes()[dim], op);
+  if (rows.defined()) {
+    for (int64_t d = 0; d < at.dim(); ++d) from = narrow_raw(from, d, 0, at.sizes()[d]);
+    return put_rows(x, dim, rows, from, c);
+  }
   if (from->storage.get() == x->storage.get()) from = from.clone_raw();
   LinesArgs a = lines_args(x, dim, at, from);
   a.combine = c;

@@ -12,6 +12,8 @@ const OpCall call_add_at("_add_at_places"), call_gather("gather"), call_reshape(
 constexpr const char* kAvg[] = {"", "_avg_pool1d", "_avg_pool2d", "_avg_pool3d"};
 constexpr const char* kAdaptive[] = {"", "_adaptive_avg_pool1d", "_adaptive_avg_pool2d",
                                      "_adaptive_avg_pool3d"};
+constexpr const char* kAdaptiveMax[] = {"", "_adaptive_max_pool1d", "_adaptive_max_pool2d",
+                                        "_adaptive_max_pool3d"};
 constexpr const char* kMax[] = {"", "_max_pool1d", "_max_pool2d", "_max_pool3d"};
 
 Ints last(const Ints& sizes, int64_t dims) {
@@ -198,13 +200,21 @@ std::tuple<Tensor, Tensor> maxima(const Tensor& x, const Ints& size, const Ints&
   return run_max_windows(x, max_axes(x, g), true);
 }
 
-std::tuple<Tensor, Tensor> adaptive_maxima(const Tensor& x, const Ints& size) {
+std::vector<Axis> adaptive_axes(const Tensor& x, const Ints& size) {
   check_windows(x, size, {});
   std::vector<Axis> axes;
   const size_t lead = static_cast<size_t>(x.dim()) - size.size();
   for (size_t d = 0; d < size.size(); ++d)
     axes.push_back(adaptive_axis(x.sizes()[lead + d], size[d]));
-  return run_max_windows(x, axes, true);
+  return axes;
+}
+std::tuple<Tensor, Tensor> adaptive_maxima(const Tensor& x, const Ints& size) {
+  return run_max_windows(x, adaptive_axes(x, size), true);
+}
+
+// Where no gradient is wanted, nobody asks for the places.
+bool without_places(const Tensor& x) {
+  return !modes().transforms && (!modes().grad || !x.requires_grad());
 }
 
 void maxima_back(Backward& b) {
@@ -233,10 +243,16 @@ template <int dims>
 Tensor max_pool(const Tensor& input, const Ints& kernel, const std::optional<Ints>& stride,
                 const Ints& padding, const Ints& dilation, bool ceil) {
   const Pooling g = pooling(input, kernel, stride, padding, dilation, ceil, dims, kMax[dims] + 1);
-  // Where no gradient is wanted, nobody asks for the places.
-  if (!modes().transforms && (!modes().grad || !input.requires_grad()))
-    return std::get<0>(run_max_windows(input, max_axes(input, g), false));
+  if (without_places(input)) return std::get<0>(run_max_windows(input, max_axes(input, g), false));
   return with_places<dims>(input, g)[0];
+}
+
+template <int dims>
+Tensor adaptive_max(const Tensor& input, const Ints& size) {
+  static const OpCall pool(kAdaptiveMax[dims]);
+  if (without_places(input))
+    return std::get<0>(run_max_windows(input, adaptive_axes(input, size), false));
+  return pool.all(input, size)[0];
 }
 
 template <int dims>
@@ -284,6 +300,10 @@ std::tuple<Tensor, Tensor> max_pool_with_indices(const Tensor& input, const Ints
        .flags = kInternal,                                                                     \
        .node = "AdaptiveMaxPool" #n "DBackward0",                                              \
        .doc = "The largest values of as many windows as the output is to have, and where."},   \
+      {.schema = "_adaptive_max_values" #n "d(Tensor input, int[] size) -> Tensor",            \
+       .forward = native<adaptive_max<n>>,                                                     \
+       .flags = kComposite | kInternal,                                                        \
+       .doc = "The largest values of as many windows as the output is to have."},              \
       {.schema = "max_pool" #n "d(Tensor input, int[" #n "] kernel_size, int[" #n              \
                  "]? stride=None, int[" #n "] padding=0, int[" #n                              \
                  "] dilation=1, bool ceil_mode=False) -> Tensor",                              \

@@ -138,16 +138,30 @@ FLAMBEAU_OPS{
 
 // -- flip, roll
 // -----------------------------------------------------------------------------------------
-// Whether dimension d is the innermost in memory but for neighbours that stay together, which
-// `mirror` turns over: then y = x flipped along d.
-bool flip_lines(const Tensor& x, const Tensor& y, int64_t d) {
-  if (!(x.strides() == y.strides())) return false;
-  const int64_t n = x.sizes()[d], inner = x.strides()[d];
-  int64_t below = 1;  // numbers that lie between two neighbours along d
-  for (int64_t k = 0; k < x.dim(); ++k)
-    if (k != d && x.strides()[k] < inner) below *= x.sizes()[k];
+// Dimensions that lie within one another in memory are one that is turned over. Where none but
+// neighbours that stay together are further in, `mirror` does it: then y = x flipped along them.
+bool flip_lines(const Tensor& x, const Tensor& y, const Ints& dims) {
+  if (!(x.strides() == y.strides()) || !is_dense(x)) return false;
+  uint64_t turned = 0;
+  for (int64_t d : dims) turned |= uint64_t(1) << d;
+  std::vector<int64_t> order;  // from the innermost
+  for (int64_t d = 0; d < x.dim(); ++d)
+    if (x.sizes()[d] != 1) order.push_back(d);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return x.strides()[a] < x.strides()[b]; });
+  int64_t inner = 1, n = 1, left = 0;
+  for (int64_t d : order) left += turned >> d & 1;
+  for (int64_t d : order) {
+    const bool here = turned >> d & 1;
+    if (here)
+      n *= x.sizes()[d], --left;
+    else if (n == 1)
+      inner *= x.sizes()[d];
+    else
+      break;
+  }
   const int64_t size = inner * static_cast<int64_t>(itemsize(x.dtype()));
-  if (below != inner || size > 16 || x.numel() % (n * inner)) return false;
+  if (left || size > 16) return false;
   mirror_kernel(
       x.device_type(),
       {.in = x.data(), .out = y.data(), .rows = x.numel() / (n * inner), .n = n, .size = size});
@@ -158,7 +172,7 @@ Tensor flip(const Tensor& x, const Ints& dims) {
   Ints wrapped = wrap_dims(dims, x.dim(), "flip");
   Tensor y = empty_like(x);
   if (x.is_meta() || x.numel() == 0) return y;
-  if (wrapped.size() == 1 && x.dim() > 0 && flip_lines(x, y, wrapped[0])) return y;
+  if (x.dim() <= 64 && flip_lines(x, y, wrapped)) return y;
   Tensor turned = x.alias();  // strides below zero: for this copy only
   for (int64_t d : wrapped) {
     if (x.dim() == 0) break;

@@ -6,6 +6,7 @@
 
 #include "../pointwise.h"
 #include "expression.h"
+#include "fold.h"
 #include "reduce.h"
 #include "shape.h"
 
@@ -47,86 +48,12 @@ int64_t reduced_count(const Tensor& x, uint64_t bits) {
   return n;
 }
 
-// x as [outer, n, inner] in memory: itself where the reduced dimensions lie side by side, else a
-// copy with them last.
-struct Folded {
-  Tensor x;
-  int64_t outer = 1, n = 1, inner = 1;
-};
-// The last dimensions that are reduced and lie side by side, of those that are reduced at all.
-uint64_t last_group(const Tensor& x, uint64_t bits) {
-  uint64_t group = 0;
-  for (int64_t d = x.dim() - 1; d >= 0; --d) {
-    if (x.sizes()[d] == 1) continue;
-    if (bits >> d & 1)
-      group |= uint64_t(1) << d;
-    else if (group)
-      break;
-  }
-  return group;
-}
-bool lie_together(const Tensor& x, uint64_t bits) {
-  uint64_t real = 0;  // a number has none, though its dimension 0 may be asked for
-  for (int64_t d = 0; d < x.dim(); ++d)
-    if (x.sizes()[d] != 1) real |= bits & uint64_t(1) << d;
-  return x.is_contiguous() && last_group(x, real) == real;
-}
-Folded fold_dims(const Tensor& x, uint64_t bits) {
-  Folded f;
-  if (lie_together(x, bits)) {
-    const uint64_t group = last_group(x, bits);
-    bool before = group != 0;
-    for (int64_t d = 0; d < x.dim(); ++d) {
-      const bool in = group >> d & 1;
-      before = before && !in;
-      (in ? f.n : before || !group ? f.outer : f.inner) *= x.sizes()[d];
-    }
-    f.x = x;
-    return f;
-  }
-  Ints sizes, strides;
-  for (int pass = 0; pass < 2; ++pass)
-    for (int64_t d = 0; d < x.dim(); ++d)
-      if ((bits >> d & 1) == static_cast<uint64_t>(pass)) {
-        sizes.push_back(x.sizes()[d]);
-        strides.push_back(x.strides()[d]);
-        (pass ? f.n : f.outer) *= x.sizes()[d];
-      }
-  f.x = x.as_strided_raw(sizes, strides, x->offset).contiguous_raw();
-  return f;
-}
-
-// Dense x with its dimensions in the order of its memory, the bits with them, where those that stay
-// are in order; else x as it is. A sum does not ask in which order its terms come.
-Tensor in_memory_order(const Tensor& x, uint64_t& bits) {
-  if (x.is_contiguous() || x.numel() == 0 || !is_dense(x)) return x;
-  std::vector<int64_t> order;
-  for (int64_t d = 0; d < x.dim(); ++d) order.push_back(d);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return x.strides()[a] > x.strides()[b]; });
-  Ints sizes, strides;
-  uint64_t moved = 0;
-  int64_t kept = -1;
-  for (size_t k = 0; k < order.size(); ++k) {
-    const int64_t d = order[k];
-    sizes.push_back(x.sizes()[d]);
-    strides.push_back(x.strides()[d]);
-    if (bits >> d & 1) {
-      moved |= uint64_t(1) << k;
-    } else if (x.sizes()[d] != 1) {
-      if (d < kept) return x;
-      kept = d;
-    }
-  }
-  bits = moved;
-  return x.as_strided_raw(sizes, strides, x->offset);
-}
-
 // What combines the results of reductions of one kind.
 Reduction combined(Reduction kind) {
   switch (kind) {
     case Reduction::sum_squares:
     case Reduction::sum_abs:
+    case Reduction::sum_numbers:
     case Reduction::count_nonzero: return Reduction::sum;
     default: return kind;
   }
@@ -143,10 +70,11 @@ void reduce_into(const Tensor& out, Tensor x, Reduction kind, uint64_t bits, Com
     reduce_into(part, x, kind, group, compute, nullptr);
     return reduce_into(out, part, combined(kind), bits & ~group, compute, nullptr);
   }
-  const Folded f = fold_dims(x, bits);
+  const Folded f = fold_dims(x, bits, x.dtype() == memory_of(compute));
   const Tensor c = center ? center->to_raw(DType::float64).contiguous_raw() : Tensor();
   ReduceArgs a{kind,    compute, f.x.dtype(), static_cast<const char*>(f.x.data()), out.data(),
-               f.outer, f.n,     f.inner,     center ? c.data<double>() : nullptr};
+               f.outer, f.n,     f.inner,     center ? c.data<double>() : nullptr,  f.pitch,
+               f.step};
   if (compute == Compute::c128 && kind == Reduction::sum && is_complex(a.dtype)) {
     // Both parts by themselves, as two columns.
     const bool single = out.dtype() == DType::complex64;
@@ -205,6 +133,14 @@ Tensor sum(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType
   DType t = sum_type(x, dtype);
   DType in = is_inexact(x.dtype()) ? promote(x.dtype(), t) : t;
   return reduce(x, Reduction::sum, dim_bits(dims, x.dim(), "sum"), keepdim, in, t);
+}
+
+Tensor nansum(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType& dtype) {
+  const DType t = sum_type(x, dtype);
+  check(!is_complex(x.dtype()) && !is_complex(t), "nansum(): does not support complex inputs");
+  const DType in = is_floating(x.dtype()) ? promote(x.dtype(), t) : t;
+  const Reduction kind = is_floating(x.dtype()) ? Reduction::sum_numbers : Reduction::sum;
+  return reduce(x, kind, dim_bits(dims, x.dim(), "nansum"), keepdim, in, t);
 }
 
 Tensor mean(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType& dtype) {
@@ -543,6 +479,16 @@ FLAMBEAU_OPS({
          },
      .flags = kCastsOut,
      .doc = "Sum over the given dimensions, or all."},
+    {.schema = "nansum(Tensor input, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
+     .forward = native<nansum>,
+     .backward =
+         [](Backward& b) {
+           const Tensor g = spread(b.grad(), b.sizes(0), bits_of(b, 0), b.arg(2).as_bool());
+           b.set(0, in_type(where(b.in(0) == b.in(0), g, 0.0), b.dtype(0)));
+         },
+     .saves = "input",
+     .flags = kCastsOut,
+     .doc = "Sum over the given dimensions, or all, with NaNs as zeros."},
     {.schema = "mean(Tensor input, " DIMS ", *, ScalarType? dtype=None) -> Tensor",
      .forward = native<mean>,
      .backward =

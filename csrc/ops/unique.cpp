@@ -178,16 +178,41 @@ Three unique_lines(const Tensor& x, int64_t dim, bool consecutive) {
   return {values, from_vector(inverse, x.device()), run_lengths(runs, n, x.device())};
 }
 
-Three consecutive_flat(const Tensor& x) {
+Three consecutive_flat(const Tensor& x, bool inverse, bool counts) {
   need_data(x, "unique_consecutive");
   Tensor plain = reshape_raw(x, Ints{x.numel()}).contiguous_raw();
-  Runs runs;
-  with_values(plain, [&](auto*, auto same) { runs = find_runs(plain.numel(), same); });
-  static const OpCall select("index_select");
-  NoGrad off;
-  return {select(plain, 0, from_vector(runs.starts, x.device())),
-          reshape_raw(from_vector(runs.run_of, x.device()), x.sizes()),
-          run_lengths(runs, plain.numel(), x.device())};
+  const int64_t n = plain.numel();
+  const Options whole{DType::int64, x.device()};
+  Tensor values = empty(Ints{n}, x.options()), run_of, starts;
+  if (inverse) run_of = empty(x.sizes(), whole);
+  if (counts) starts = empty(Ints{n + 1}, whole);
+  auto* numbers = inverse ? run_of.data<int64_t>() : nullptr;
+  auto* from = counts ? starts.data<int64_t>() : nullptr;
+  int64_t runs = n > 0;
+  // Each element is written where the next run begins and stays if that is so: nothing to predict.
+  with_values(plain, [&](auto* p, auto same) {
+    auto* to = values.data<std::remove_const_t<std::remove_pointer_t<decltype(p)>>>();
+    if (n) to[0] = p[0];
+    if (n && from) from[0] = 0;
+    if (n && numbers) numbers[0] = 0;
+    for (int64_t i = 1; i < n && !from && !numbers; ++i) {
+      to[runs] = p[i];
+      runs += !same(i - 1, i);
+    }
+    for (int64_t i = 1; i < n && (from || numbers); ++i) {
+      to[runs] = p[i];
+      if (from) from[runs] = i;
+      runs += !same(i - 1, i);
+      if (numbers) numbers[i] = runs - 1;
+    }
+  });
+  const auto first = [&](const Tensor& t) { return narrow_raw(t, 0, 0, runs).clone_raw(); };
+  Tensor lengths;
+  if (counts) {
+    for (int64_t i = 0; i < runs; ++i) from[i] = (i + 1 < runs ? from[i + 1] : n) - from[i];
+    lengths = first(starts);
+  }
+  return {first(values), run_of, lengths};
 }
 
 // The values alone, or a tuple with what was asked for besides.
@@ -205,7 +230,8 @@ Value unique(const Tensor& x, bool, bool inverse, bool counts, std::optional<int
   return chosen(dim ? unique_lines(x, *dim, false) : unique_flat(x, inverse), inverse, counts);
 }
 Value unique_consecutive(const Tensor& x, bool inverse, bool counts, std::optional<int64_t> dim) {
-  return chosen(dim ? unique_lines(x, *dim, true) : consecutive_flat(x), inverse, counts);
+  return chosen(dim ? unique_lines(x, *dim, true) : consecutive_flat(x, inverse, counts), inverse,
+                counts);
 }
 
 // -- searching

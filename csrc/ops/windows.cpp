@@ -112,8 +112,19 @@ Tensor make(const Shapes& s, const Options& o) {
   return s.pixels ? empty_strided(s.out, channels_last_strides(s.out), o) : empty(s.out, o);
 }
 
+// Maxima of whole planes: one run of all their numbers, in which places are the same.
+std::vector<Axis> flattened(const std::vector<Axis>& axes) {
+  int64_t volume = 1;
+  for (const Axis& a : axes) {
+    if (a.out != 1 || a.count[0] != a.in || a.step != 1) return axes;
+    volume *= a.in;
+  }
+  return {pooled(volume, 1, volume, volume, 0, 1)};
+}
+
 void run(const Tensor& x, const Tensor& out, const Tensor& places, const Shapes& s,
-         const std::vector<Axis>& axes, double divide, bool maximum) {
+         const std::vector<Axis>& all, double divide, bool maximum) {
+  const std::vector<Axis> axes = maximum && !s.pixels ? flattened(all) : all;
   WindowArgs a{};
   a.type = window_type(x.dtype());
   a.planes = s.planes, a.inner = s.inner;

@@ -118,6 +118,14 @@ def one_matrix(call):
     return call.run()
 
 
+@rule("_distances", "_pair_distances")
+def distances(call):
+    tensors = call.record.tensors
+    return call.record.call(
+        [call.whole(i) if i in tensors else arg for i, arg in enumerate(call.args)]
+    )
+
+
 @rule("_fft_complex", "_fft_from_real", "_fft_to_real")
 def fourier(call):
     dim = call["dim"]

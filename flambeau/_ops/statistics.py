@@ -2,7 +2,7 @@
 
 import flambeau
 
-from . import functions, op, shown_as
+from . import functions, internal, op, shown_as
 
 
 @op("trace(Tensor input) -> Tensor")
@@ -24,26 +24,6 @@ def _no_nan(input):
 
 
 @op(
-    "nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
-    "-> Tensor",
-    out=True,
-)
-@shown_as("NansumBackward0")
-def nansum(input, dim=None, keepdim=False, *, dtype=None):
-    """The sum over the given dimensions, or all, with nans as zeros.
-
-    >>> import flambeau as torch
-    >>> torch.nansum(torch.tensor([1.0, float("nan")]))
-    tensor(1.)
-    """
-    if input.is_complex():
-        raise RuntimeError("nansum(): does not support complex inputs")
-    if dtype is not None and dtype.is_complex:
-        raise RuntimeError("nansum(): does not support complex results")
-    return (_no_nan(input) if input.is_floating_point() else input).sum(dim, keepdim, dtype=dtype)
-
-
-@op(
     "nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
     "-> Tensor",
     out=True,
@@ -61,7 +41,9 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
             f"{input.dtype}"
         )
     count = (~input.isnan().detach()).sum(dim, keepdim)
-    return _no_nan(input).sum(dim, keepdim, dtype=dtype) / count
+    if input.is_complex():
+        return _no_nan(input).sum(dim, keepdim, dtype=dtype) / count
+    return input.nansum(dim, keepdim, dtype=dtype) / count
 
 
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
@@ -303,6 +285,7 @@ def _by_products(x1, x2):
     return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
 
 
+_DISTANCES = (flambeau.float32, flambeau.float64)  # what has a kernel
 _CDIST_MODES = (
     "use_mm_for_euclid_dist_if_necessary",
     "use_mm_for_euclid_dist",
@@ -339,6 +322,11 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and compute_mode != _CDIST_MODES[2] and (large or compute_mode == _CDIST_MODES[1]):
         return _by_products(x1, x2)
+    if p in (1, 2, float("inf")) and x1.dtype == x2.dtype and x1.dtype in _DISTANCES:
+        if x1.shape[:-2] != x2.shape[:-2]:
+            batch = flambeau.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+            x1, x2 = (x.expand(*batch, *x.shape[-2:]) for x in (x1, x2))
+        return internal["_distances"](x1, x2, p)
     return _norms(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 

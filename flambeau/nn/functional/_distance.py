@@ -1,6 +1,7 @@
 """Distances and similarities between vectors."""
 
 import flambeau as torch
+from flambeau._ops import internal
 
 __all__ = ["cosine_similarity", "normalize", "pairwise_distance", "pdist"]
 
@@ -69,5 +70,7 @@ def pdist(input, p=2.0):
         raise RuntimeError("pdist only supports non-negative p values")
     if p == 0:  # how many differ: a step, whose gradient is zero everywhere
         return pdist(input, 1.0) * 0 + _count_different(input)
+    if p in (1, 2, float("inf")) and input.dtype in (torch.float32, torch.float64):
+        return internal["_pair_distances"](input, p)
     rows, columns = torch.triu_indices(input.shape[0], input.shape[0], 1, device=input.device)
     return torch.linalg.vector_norm(input[rows] - input[columns], p, dim=-1)

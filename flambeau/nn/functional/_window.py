@@ -44,6 +44,7 @@ def _define(n):
     values_and_places = functions[f"max_pool{n}d_with_indices"]
     average = internal[f"_adaptive_avg_pool{n}d"]
     adaptive = internal[f"_adaptive_max_pool{n}d"]
+    adaptive_values = internal[f"_adaptive_max_values{n}d"]
     last = tuple(range(-n, 0))
 
     def max_pool(
@@ -80,7 +81,8 @@ def _define(n):
         return best, places.long()
 
     def adaptive_max_pool(input, output_size, return_indices=False):
-        return adaptive_max_pool_with_indices(input, output_size)[0]
+        sizes = _adaptive_sizes(f"adaptive_max_pool{n}d", input, output_size, n)
+        return adaptive_values(input, sizes)
 
     docs = {
         max_pool: (f"_max_pool{n}d", "The largest value of each window."),
