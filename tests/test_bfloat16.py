@@ -265,3 +265,11 @@ def test_tiles(tiles):
     }
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 9])
+def test_a_weights_first_product_has_the_bits_of_later_ones(rows):
+    x, weight = draw(rows, 1100), draw(70, 1100)
+    products = [F.linear(x, weight) for _ in range(4)]
+    for p in products[1:]:
+        same(p, products[0])

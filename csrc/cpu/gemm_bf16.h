@@ -335,10 +335,10 @@ inline bool has_pairs() {
   return has;
 }
 
-// Whether this processor and this product are served.
+// Whether this processor and this product are served: the same whether B is packed or not, so that
+// a weight's first product has the bits of its later ones.
 inline bool pairs_fit(const GemmArgs& x) {
-  return has_pairs() && (x.m > 4 || x.packed_b) && x.k > 1 && x.alpha == 1 && x.beta == 0 &&
-         x.c_col == 1 && !x.finish;
+  return has_pairs() && x.k > 1 && x.alpha == 1 && x.beta == 0 && x.c_col == 1 && !x.finish;
 }
 
 #else
