@@ -33,6 +33,13 @@ def _are_functorch_transforms_active():
     return len(_levels.vmaps) > 0
 
 
+def _infer_size(a, b):
+    """The shape that two shapes broadcast to."""
+    from . import broadcast_shapes
+
+    return broadcast_shapes(a, b)
+
+
 class _Functions(dict):
     """Operators by name; and the class of the nodes where gradients arrive, which libraries ask."""
 
@@ -74,6 +81,7 @@ def _submodule(name):
 _C.__getattr__ = _submodule
 _C._functions = _Functions(_C._functions)
 _C._WeakTensorRef = _WeakTensorRef
+_C._infer_size = _infer_size
 _C._get_tracing_state = _get_tracing_state
 _C._are_functorch_transforms_active = _are_functorch_transforms_active
 _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it

@@ -39,3 +39,21 @@ def test_segments_under_their_private_name():
     assert torch.allclose(
         z.scatter_reduce(0, at, torch.tensor([2 + 1j, 4]), "mean"), torch.tensor([2 + 1j / 3, 0])
     )
+
+
+def test_numpy_names_of_arguments():
+    x = torch.arange(6.0).reshape(2, 3)
+    assert torch.equal(torch.linalg.norm(x, axis=0), torch.linalg.norm(x, dim=0))
+    assert torch.equal(x.quantile(0.5, axis=1), x.quantile(0.5, dim=1))
+    assert torch.nansum(x, axis=0, keepdims=True).shape == (1, 3)
+    assert torch.equal(torch.diff(x, axis=0), x[1:] - x[:-1])
+    singular = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    assert torch.linalg.cond(singular, "nuc").item() == float("inf")
+
+
+def test_switches_of_backends():
+    assert torch.backends.cuda.preferred_linalg_library("magma") == "magma"
+    assert torch.backends.cuda.preferred_linalg_library("default") == "default"
+    with torch.backends.opt_einsum.flags(enabled=False, strategy="greedy"):
+        assert torch.backends.opt_einsum.strategy == "greedy"
+    assert torch.backends.opt_einsum.strategy is None

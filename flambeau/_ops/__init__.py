@@ -38,6 +38,8 @@ def op(schema, *, method=None, out=False, inplace=False):
             functions.setdefault(name + "_", twin)
             if method:
                 methods.setdefault(name + "_", twin)
+        if not name.startswith("nn."):
+            function = _with_numpy_names(function)
         function = under_autocast(name, function)
         if out:
             function = _with_out(function, name)
@@ -50,6 +52,25 @@ def op(schema, *, method=None, out=False, inplace=False):
         return chosen
 
     return register
+
+
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def _with_numpy_names(function):
+    """A function that takes axis= for dim= and keepdims= for keepdim=, as native ones do."""
+    code = getattr(function, "__wrapped__", function).__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "dim" not in names or "axis" in names:
+        return function
+
+    @_wraps(function)
+    def named(*args, **kwargs):
+        if "axis" in kwargs or "keepdims" in kwargs:
+            kwargs = {_NUMPY_NAMES.get(key, key): value for key, value in kwargs.items()}
+        return function(*args, **kwargs)
+
+    return named
 
 
 def shown_as(node):

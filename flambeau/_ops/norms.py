@@ -273,7 +273,8 @@ def cond(input, p=None):
         most, least = values[..., 0], values[..., -1]
         return least / most if p == -2 else most / least
     inverse, info = functions["linalg.inv_ex"](input)
-    result = matrix_norm(input, p) * matrix_norm(inverse, p)
-    if not info.is_meta and bool((info > 0).any()):
-        result = result.masked_fill(info > 0, _INFINITY)
-    return result
+    singular = info > 0
+    if info.is_meta or not bool(singular.any()):
+        return matrix_norm(input, p) * matrix_norm(inverse, p)
+    inverse = inverse.masked_fill(singular[..., None, None], 0)  # has no finite norm
+    return (matrix_norm(input, p) * matrix_norm(inverse, p)).masked_fill(singular, _INFINITY)

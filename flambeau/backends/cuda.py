@@ -10,6 +10,27 @@ def is_built():
     return False
 
 
+_preferred = {"linalg": "default", "blas": "default"}
+
+
+def _prefer(kind, backend, names):
+    if backend is not None:
+        if backend not in names:
+            raise RuntimeError(f"Unknown input value. Choose from: {', '.join(names)}.")
+        _preferred[kind] = backend
+    return _preferred[kind]
+
+
+def preferred_linalg_library(backend=None):
+    """The library of linear algebra that CUDA devices would use; with a name, another one."""
+    return _prefer("linalg", backend, ("default", "cusolver", "magma"))
+
+
+def preferred_blas_library(backend=None):
+    """The library of products that CUDA devices would use; with a name, another one."""
+    return _prefer("blas", backend, ("default", "cublas", "cublaslt", "hipblaslt", "ck"))
+
+
 # -- the kinds of attention, chosen by their older names -------------------------------------------
 def sdp_kernel(enable_flash=True, enable_math=True, enable_mem_efficient=True, enable_cudnn=True):
     """Within it, attention may be computed in these ways only: `torch.nn.attention.sdpa_kernel`
