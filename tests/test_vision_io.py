@@ -101,7 +101,20 @@ def test_png_of_16_bits(color):
     found = read(data)
     assert found.dtype == torch.uint16 and found.long().equal(wanted)
     assert read(data, "RGB_ALPHA").shape == (4, 5, 4)
-    assert read(data, "GRAY").shape == (1, 5, 4)
+    gray = read(data, "GRAY").double()
+    assert gray.shape == (1, 5, 4)
+    shares = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+    brightness = wanted[0] if color in (0, 4) else shares @ wanted[:3].double().reshape(3, -1)
+    assert (gray.flatten() - brightness.flatten()).abs().max() < 10
+
+
+def test_masks_and_keypoints_are_drawn_on_colours():
+    gray = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="RGB image"):
+        utils.draw_segmentation_masks(gray, torch.ones(1, 8, 8, dtype=torch.bool))
+    with pytest.raises(ValueError, match="RGB image"):
+        utils.draw_keypoints(gray, torch.ones(1, 1, 2))
+    assert utils.draw_bounding_boxes(gray, torch.ones(1, 4)).shape == (3, 8, 8)
 
 
 def test_channels_of_files():

@@ -6,15 +6,17 @@ import warnings
 import flambeau
 
 
-def _check_image(image, name):
+def _check_image(image, gray=False):
     if not isinstance(image, flambeau.Tensor):
         raise TypeError(f"The image must be a tensor, got {type(image)}")
     if not (image.dtype == flambeau.uint8 or image.is_floating_point()):
         raise ValueError(f"The image dtype must be uint8 or float, got {image.dtype}")
     if image.dim() != 3:
         raise ValueError("Pass individual images, not batches")
-    if image.size(0) not in (1, 3):
+    if gray and image.size(0) not in (1, 3):
         raise ValueError("Only grayscale and RGB images are supported")
+    if not gray and image.size(0) != 3:
+        raise ValueError("Pass an RGB image. Other Image formats are not supported")
 
 
 def palette(count):
@@ -67,7 +69,7 @@ def draw_bounding_boxes(
     fill_labels=False,
 ):
     """The image [C, H, W] with boxes [N, 4] (corners; [N, 8] turned) and their labels."""
-    _check_image(image, "draw_bounding_boxes")
+    _check_image(image, gray=True)
     count = boxes.size(0)
     if boxes.dim() == 2 and boxes.shape[1] == 4 and count:
         if (boxes[:, 0] > boxes[:, 2]).any() or (boxes[:, 1] > boxes[:, 3]).any():
@@ -136,7 +138,7 @@ def _draw_label(pen, at, label, letters, color, back):
 
 def draw_segmentation_masks(image, masks, alpha=0.8, colors=None):
     """The image [3, H, W] with boolean masks [N, H, W] painted over it."""
-    _check_image(image, "draw_segmentation_masks")
+    _check_image(image)
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.ndim != 3:
         raise ValueError("masks must be of shape (H, W) or (batch_size, H, W)")
@@ -163,7 +165,7 @@ def draw_keypoints(
     image, keypoints, connectivity=None, colors=None, radius=2, width=3, visibility=None
 ):
     """The image [3, H, W] with points [N, K, 2], and lines between pairs of their numbers."""
-    _check_image(image, "draw_keypoints")
+    _check_image(image)
     if keypoints.ndim != 3:
         raise ValueError("keypoints must be of shape (num_instances, K, 2)")
     if visibility is None:

@@ -70,7 +70,9 @@ def _deep(values, wanted):
         (values[:, :, :-1], values[:, :, -1:]) if values.shape[2] in (2, 4) else (values, None)
     )
     if wanted in ("L", "LA") and colors.shape[2] == 3:
-        colors = (colors @ numpy.array([6968, 23434, 2366]) >> 15).astype(numpy.uint16)[:, :, None]
+        # shares of 0.2989 red and 0.587 green in 15 bits, rounded
+        colors = (colors @ numpy.array([9794, 19235, 3739]) + 16384 >> 15).astype(numpy.uint16)
+        colors = colors[:, :, None]
     elif wanted in ("RGB", "RGBA"):
         colors = numpy.broadcast_to(colors, (*colors.shape[:2], 3))
     if not wanted.endswith("A"):
