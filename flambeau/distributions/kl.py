@@ -16,8 +16,8 @@ from .utils import euler_constant, sum_rightmost
 
 __all__ = ["kl_divergence", "register_kl"]
 
-_REGISTRY = {}
-_MEMO = {}
+_KL_REGISTRY = {}
+_KL_MEMOIZE = {}
 
 Bernoulli, Binomial, Categorical = discrete.Bernoulli, discrete.Binomial, categories.Categorical
 ContinuousBernoulli, Geometric, Poisson = (
@@ -55,8 +55,8 @@ def register_kl(type_p, type_q):
             raise TypeError(f"Expected {name} to be a Distribution subclass but got {cls}")
 
     def enter(formula):
-        _REGISTRY[type_p, type_q] = formula
-        _MEMO.clear()
+        _KL_REGISTRY[type_p, type_q] = formula
+        _KL_MEMOIZE.clear()
         return formula
 
     return enter
@@ -66,7 +66,7 @@ def _find(type_p, type_q):
     """The formula of the nearest classes; a warning where p and q disagree about which."""
     pairs = [
         (type_p.__mro__.index(a), type_q.__mro__.index(b), formula)
-        for (a, b), formula in _REGISTRY.items()
+        for (a, b), formula in _KL_REGISTRY.items()
         if issubclass(type_p, a) and issubclass(type_q, b)
     ]
     if not pairs:
@@ -94,9 +94,9 @@ def kl_divergence(p, q):
     tensor(0.5000)
     """
     key = type(p), type(q)
-    if key not in _MEMO:
-        _MEMO[key] = _find(*key)
-    formula = _MEMO[key]
+    if key not in _KL_MEMOIZE:
+        _KL_MEMOIZE[key] = _find(*key)
+    formula = _KL_MEMOIZE[key]
     if formula is None:
         raise NotImplementedError(
             f"No KL(p || q) is implemented for p type {type(p).__name__} and q type "
