@@ -22,6 +22,11 @@ def find(name):
     """The function of an operator, or None."""
     import flambeau
 
+    if name == "_parse_to":  # libraries read the arguments of their own `to` with it
+        from .nn.modules.module import _parse_to
+
+        return _parse_to
+
     from .jit import _operators
 
     return _operators.find("aten", name) or getattr(flambeau, name, None)

@@ -262,3 +262,21 @@ def test_rrelu_twice_differentiated():
     (second,) = torch.autograd.grad(first.sum(), g, retain_graph=True)
     assert torch.equal(second, first)
     assert torch.autograd.grad(first.sum(), x, allow_unused=True) == (None,)
+
+
+@pytest.mark.parametrize(
+    "layer, shape",
+    [
+        (nn.ReflectionPad1d(1), (3, 0, 2)),
+        (nn.ReflectionPad2d(1), (1, 0, 2, 2)),
+        (nn.ReplicationPad3d(1), (2, 0, 3, 3, 3)),
+        (nn.Unfold(2), (1, 0, 3, 4)),
+        (nn.AdaptiveMaxPool2d(3), (1, 0, 5, 5)),
+        (nn.AdaptiveAvgPool3d(3), (1, 0, 5, 5, 5)),
+    ],
+    ids=lambda value: value if isinstance(value, tuple) else type(value).__name__,
+)
+def test_nothing_but_batches_may_be_empty(layer, shape):
+    with pytest.raises(RuntimeError, match="Expected"):
+        layer(torch.zeros(shape))
+    assert 0 in layer(torch.zeros((0, 2, *[n or 3 for n in shape[2:]]))).shape

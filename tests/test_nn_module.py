@@ -435,3 +435,10 @@ def test_grad_has_another_name():
     w = nn.Parameter(torch.ones(2))
     w._grad = torch.ones(2)
     assert w.grad.tolist() == [1, 1] and w._grad is w.grad
+
+
+def test_arguments_of_to_for_libraries():
+    parse = torch._C._nn._parse_to
+    assert parse("cpu", torch.float64) == (torch.device("cpu"), torch.float64, False, None)
+    last = torch.channels_last
+    assert parse(memory_format=last, non_blocking=True) == (None, None, True, last)

@@ -159,7 +159,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """
     kernel, dilation, padding, stride = map(_pair, (kernel_size, dilation, padding, stride))
     _check_blocks(kernel, dilation, padding, stride)
-    if input.dim() not in (3, 4):
+    if input.dim() not in (3, 4) or 0 in input.shape[input.dim() - 3 :]:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
             f"dimensions for input, but got: {list(input.shape)}"

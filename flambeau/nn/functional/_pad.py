@@ -48,6 +48,12 @@ def pad(input, pad, mode="constant", value=None):
 
 
 def _edges(input, pad, mode):
+    dims = len(pad) // 2
+    if mode != "circular" and 0 in input.shape[int(input.dim() == dims + 2) :]:
+        raise RuntimeError(
+            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size "
+            f"and other non-zero dimensions for input, but got: {list(input.shape)}"
+        )
     # On autocast's list for float32: what reflects or replicates, but not blocks that reflect.
     if mode != "circular" and (mode, len(pad)) != ("reflect", 6) and _C._autocasting():
         from flambeau.amp.autocast_mode import _cast

@@ -22,7 +22,8 @@ __all__ = [
 
 def _adaptive_sizes(name, input, output_size, dims):
     fits = input.dim() in (dims + 1, dims + 2)
-    if not fits or 0 in input.shape[input.dim() - dims :]:
+    whole = dims if name in ("adaptive_avg_pool1d", "adaptive_avg_pool2d") else dims + 1
+    if not fits or 0 in input.shape[input.dim() - whole :]:
         raise RuntimeError(
             f"{name}: Expected {dims + 1}D or {dims + 2}D tensor with non-zero size for non-batch "
             f"dimensions, but got {list(input.shape)}"
