@@ -205,3 +205,16 @@ def test_errors_name_the_dimension_of_the_tensor():
         torch.zeros(2, 5, 6, requires_grad=True)[None, 0, ..., 7]
     with pytest.raises(IndexError):
         torch.tensor(1)[0]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_part_of_a_tensor_is_repeated_over_more_of_it(recorded):
+    x = torch.arange(9.0).view(3, 3)
+    w = torch.ones((), requires_grad=recorded)
+    y = x * w
+    y[1:] = y[0]
+    assert y.tolist() == [[0, 1, 2]] * 3
+    y[0] = y[0][1]
+    assert y[0].tolist() == [1, 1, 1]
+    with pytest.raises(RuntimeError, match="single memory location"):
+        x[1:] = x[:-1]

@@ -353,8 +353,12 @@ Tensor without_leading_ones(Tensor value, int64_t dims) {
 }
 
 void write(const Tensor& to, const Tensor& value) {
-  static const OpCall copy_("copy_");
-  copy_.inplace(to, without_leading_ones(value, to.dim()));
+  static const OpCall copy_("copy_"), expand("expand");
+  Tensor from = without_leading_ones(value, to.dim());
+  // What repeats is read before anything is written, also where it lies in the same memory.
+  if (from->storage.get() == to->storage.get() && from.sizes() != to.sizes())
+    from = expand(from, to.sizes());
+  copy_.inplace(to, from);
 }
 
 void set(const Tensor& self, PyObject* index, PyObject* value) {
@@ -371,7 +375,7 @@ void set(const Tensor& self, PyObject* index, PyObject* value) {
         fill(view, s);
       else {
         Tensor from = without_leading_ones(value_tensor(self, value), view.dim());
-        check_no_partial_overlap(view, from, "copy_");
+        if (from.sizes() == view.sizes()) check_no_partial_overlap(view, from, "copy_");
         copy(view, from);
       }
       self.bump_version();
