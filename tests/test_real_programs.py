@@ -142,3 +142,42 @@ def test_a_saved_tensor_is_unpacked_once_in_a_backward_pass():
         loss = layer(x).square().sum()
     loss.backward()
     assert max(times.values()) == 1
+
+
+def test_gradients_of_samples():
+    from flambeau.nn.utils._per_sample_grad import call_for_per_sample_grads
+
+    torch.manual_seed(0)
+    layer, x = nn.Linear(3, 2), torch.randn(4, 3)
+    call_for_per_sample_grads(layer, loss_reduction="mean")(x).square().sum(-1).mean().backward()
+    assert layer.weight.grad is None
+    for i in range(4):
+        (grad,) = torch.autograd.grad(layer(x[i]).square().sum(), layer.weight)
+        assert torch.allclose(layer.weight.grad_sample[i], grad, atol=1e-6)
+
+
+def test_a_library_may_trace_by_itself():
+    from flambeau.fx import _symbolic_trace as st
+
+    class Tracer(torch.fx.Tracer):
+        def trace(self, root):
+            self.root, self.submodule_paths = root, {m: n for n, m in root.named_modules()}
+            self.graph = torch.fx.Graph(tracer_cls=Tracer)
+            function, args = self.create_args_for_root(type(root).forward, True)
+
+            def call(module, *args, **kwargs):
+                def forward(*args, **kwargs):
+                    return st._orig_module_call(module, *args, **kwargs)
+
+                return self.call_module(module, forward, args, kwargs)
+
+            with st._Patcher() as patcher:
+                patcher.patch_method(nn.Module, "__call__", call, deduplicate=False)
+                st._patch_wrapped_functions(patcher)
+                made = self.create_arg(function(*args))
+                self.create_node("output", "output", (made,), {})
+            return self.graph
+
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    assert [n.op for n in Tracer().trace(net).nodes].count("call_module") == 2
+    assert net(torch.ones(1, 2)).shape == (1, 2)

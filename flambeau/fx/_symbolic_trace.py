@@ -131,6 +131,7 @@ class Tracer(TracerBase):
         self.submodule_paths = None
         self.root = None
         self.module_stack = {}
+        self._tensor_names, self._starred = {}, False
 
     # -- to override --------------------------------------------------------------------------
     def is_leaf_module(self, m, module_qualified_name):
@@ -287,6 +288,24 @@ class Tracer(TracerBase):
             self.submodule_paths = None
         return self.graph
 
+    def create_args_for_root(self, root_fn, is_module, concrete_args=None):
+        """A function to call, and what to call it with: proxies of root_fn's parameters."""
+        self._starred = False
+        args, keywords = self._inputs(root_fn, is_module, concrete_args)
+
+        def call(*args):
+            return self._call(root_fn, list(args), dict(keywords))
+
+        return call, args
+
+    @property
+    def _autowrap_function_ids(self):
+        return self._autowrap_functions
+
+    @property
+    def _autowrap_search(self):
+        return list(dict.fromkeys(module for module, _ in self._autowrap))
+
     def _call(self, function, args, keywords):
         extra = keywords.pop("**", None)
         if not self._starred and extra is None:
@@ -335,6 +354,59 @@ class Tracer(TracerBase):
         for name, value in list(names.items()):
             if id(value) in self._autowrap_functions and not name.startswith("_"):
                 patches.set(names, name, _recorded(value))
+
+
+# What libraries with a trace() of their own take from here.
+FunctionType = types.FunctionType
+_orig_module_call, _orig_module_getattr = nn.Module.__call__, nn.Module.__getattr__
+
+
+class _Patcher:
+    """A block within which names have other values."""
+
+    def __enter__(self):
+        self._patches, self._done = _Patches(), set()
+        return self
+
+    def __exit__(self, *exc):
+        self._patches.undo()
+
+    def _set(self, where, name, value, deduplicate):
+        if deduplicate and (id(where), name) in self._done:
+            return
+        self._done.add((id(where), name))
+        self._patches.set(where, name, value)
+
+    def patch(self, frame_dict, name, new_fn, deduplicate=True):
+        """Another value for a name among globals."""
+        self._set(frame_dict, name, new_fn, deduplicate)
+
+    def patch_method(self, cls, name, new_fn, deduplicate=True):
+        """Another method of a class."""
+        self._set(cls, name, new_fn, deduplicate)
+
+
+def _autowrap_check(patcher, frame_dict, function_ids):
+    """Functions among globals that are recorded as calls."""
+    for name, value in list(frame_dict.items()):
+        if not name.startswith("_") and callable(value) and id(value) in function_ids:
+            patcher.patch(frame_dict, name, _recorded(value))
+
+
+def _patch_wrapped_functions(patcher):
+    """The functions that wrap() has named."""
+    for (_, name), where in list(_wrapped.items()):
+        value = where.get(name, getattr(builtins, name, None))
+        if value is not None:
+            patcher.patch(where, name, _recorded(value))
+
+
+def __getattr__(name):
+    if name == "ScriptObject":  # jit is imported when it is asked for
+        from flambeau.jit._modules import ScriptObject
+
+        return ScriptObject
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def symbolic_trace(root, concrete_args=None):
