@@ -136,3 +136,25 @@ def test_boxes_of_a_turned_image_start_at_its_uppermost_and_leftmost_corner():
 def test_no_masks_at_all_are_resized():
     masks = tv_tensors.Mask(torch.zeros(0, 17, 11, dtype=torch.uint8))
     assert F.resize(masks, [20, 9]).shape == (0, 20, 9)
+
+
+@pytest.mark.parametrize(
+    "error, make",
+    [
+        (TypeError, lambda: v2.RandomAffine(5, center=0)),
+        (ValueError, lambda: v2.RandomRotation(5, center=[0])),
+        (TypeError, lambda: v2.Pad(1, fill="x")),
+        (ValueError, lambda: v2.Pad([1, 2, 3])),
+        (ValueError, lambda: v2.Pad(1, padding_mode="x")),
+        (ValueError, lambda: v2.RandomCrop(5, padding=[1, 2, 3])),
+        (ValueError, lambda: v2.Resize([1, 2, 3])),
+        (ValueError, lambda: v2.Resize(5.0)),
+    ],
+)
+def test_options_are_checked_when_a_transform_is_made(error, make):
+    with pytest.raises(error):
+        make()
+
+
+def test_one_number_in_a_list_is_a_square_kernel():
+    assert tuple(v2.GaussianBlur([3]).kernel_size) == (3, 3)

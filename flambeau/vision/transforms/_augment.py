@@ -153,6 +153,8 @@ class GaussianBlur(nn.Module):
             sigma = (sigma, sigma)
         elif len(sigma) != 2 or not 0.0 < sigma[0] <= sigma[1]:
             raise ValueError("sigma values should be positive and of the form (min, max).")
+        if not isinstance(kernel_size, int) and len(kernel_size) == 1:
+            kernel_size = kernel_size[0]
         self.kernel_size = tuple(blur_options(kernel_size, None)[0])
         self.sigma = sigma
 

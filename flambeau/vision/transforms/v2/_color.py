@@ -166,6 +166,8 @@ class GaussianBlur(Transform):
 
     def __init__(self, kernel_size, sigma=(0.1, 2.0)):
         super().__init__()
+        if not isinstance(kernel_size, int) and len(kernel_size) == 1:
+            kernel_size = kernel_size[0]
         self.kernel_size = tuple(blur_options(kernel_size, None)[0])
         self.sigma = GaussianBlur1(kernel_size, sigma).sigma
 

@@ -12,10 +12,37 @@ from . import functional as F
 from ._transform import (
     RandomApplied,
     Transform,
+    checked_fill,
     fill_for,
     get_bounding_boxes,
     query_size,
 )
+
+
+def _is_sequence(value):
+    return isinstance(value, (list, tuple))
+
+
+def _centre(center):
+    """A place (x, y), or None."""
+    if center is None:
+        return None
+    if not _is_sequence(center):
+        raise TypeError(f"center should be a sequence of length 2, got {center}")
+    if len(center) != 2:
+        raise ValueError(f"center should be a sequence of length 2, got {center}")
+    return center
+
+
+def _padding(padding, mode):
+    """One width, or a list of 1, 2 or 4."""
+    if mode not in ("constant", "edge", "reflect", "symmetric"):
+        raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
+    if isinstance(padding, int):
+        return padding
+    if not _is_sequence(padding) or len(padding) not in (1, 2, 4):
+        raise ValueError(f"Padding must be an int or a sequence of 1, 2 or 4, got {padding}")
+    return list(padding)
 
 
 class RandomHorizontalFlip(RandomApplied):
@@ -58,7 +85,13 @@ class Resize(_Resizing):
             raise ValueError(
                 f"max_size must be an integer when size is None, but got {max_size} instead."
             )
-        self.size = [size] if isinstance(size, int) else None if size is None else list(size)
+        if isinstance(size, int):
+            size = [size]
+        elif size is not None and not (_is_sequence(size) and len(size) in (1, 2)):
+            raise ValueError(
+                f"size can be an integer, a sequence of one or two, or None, but got {size}"
+            )
+        self.size = None if size is None else list(size)
         self.max_size = max_size
 
     def transform(self, inpt, params):
@@ -143,8 +176,8 @@ class Pad(Transform):
 
     def __init__(self, padding, fill=0, padding_mode="constant"):
         super().__init__()
-        self.padding = padding if isinstance(padding, int) else list(padding)
-        self.fill = fill
+        self.padding = _padding(padding, padding_mode)
+        self.fill = checked_fill(fill)
         self.padding_mode = padding_mode
 
     def transform(self, inpt, params):
@@ -161,7 +194,7 @@ class RandomZoomOut(RandomApplied):
         super().__init__(p)
         if side_range[0] < 1.0 or side_range[0] > side_range[1]:
             raise ValueError(f"Invalid side range provided {side_range}.")
-        self.fill = fill
+        self.fill = checked_fill(fill)
         self.side_range = side_range
 
     def make_params(self, flat_inputs):
@@ -183,7 +216,7 @@ class _Filling(Transform):
     def __init__(self, interpolation, fill):
         super().__init__()
         self.interpolation = F1._mode(interpolation)
-        self.fill = fill
+        self.fill = checked_fill(fill)
 
     def _warp(self, functional, inpt, *args, **kwargs):
         return self._call_kernel(
@@ -203,7 +236,7 @@ class RandomRotation(_Filling):
         super().__init__(interpolation, fill)
         self.degrees = _range(degrees, "degrees")
         self.expand = expand
-        self.center = center
+        self.center = _centre(center)
 
     def make_params(self, flat_inputs):
         return {"angle": _uniform(*self.degrees)}
@@ -231,7 +264,7 @@ class RandomAffine(_Filling):
         self.translate = translate
         self.scale = scale
         self.shear = checked.shear
-        self.center = center
+        self.center = _centre(center)
 
     def make_params(self, flat_inputs):
         height, width = query_size(flat_inputs)
@@ -250,9 +283,9 @@ class RandomCrop(Transform):
     def __init__(self, size, padding=None, pad_if_needed=False, fill=0, padding_mode="constant"):
         super().__init__()
         self.size = F1._pair(size)
-        self.padding = padding
+        self.padding = None if padding is None else _padding(padding, padding_mode)
         self.pad_if_needed = pad_if_needed
-        self.fill = fill
+        self.fill = checked_fill(fill)
         self.padding_mode = padding_mode
 
     def make_params(self, flat_inputs):
@@ -295,7 +328,7 @@ class RandomPerspective(RandomApplied):
             raise ValueError("Argument distortion_scale value should be between 0 and 1")
         self.distortion_scale = distortion_scale
         self.interpolation = F1._mode(interpolation)
-        self.fill = fill
+        self.fill = checked_fill(fill)
 
     def make_params(self, flat_inputs):
         height, width = query_size(flat_inputs)

@@ -169,6 +169,16 @@ class RandomApplied(Transform):
         return bool(flambeau.rand(1) >= self.p)
 
 
+def checked_fill(fill):
+    """A fill: None, a number or a sequence of them, or a dictionary of these by type."""
+    for value in fill.values() if isinstance(fill, dict) else [fill]:
+        if value is not None and not isinstance(value, (int, float, list, tuple)):
+            raise TypeError(
+                f"Got inappropriate fill arg, only Numbers, tuples, lists and dicts: {fill}"
+            )
+    return fill
+
+
 def fill_for(fill, inpt):
     """The fill of a kind of data: one value, or from a dictionary by type."""
     if not isinstance(fill, dict):
