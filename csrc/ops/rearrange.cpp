@@ -268,19 +268,18 @@ Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool uppe
   const char* op = upper ? "triu_indices" : "tril_indices";
   check(rows >= 0 && columns >= 0, op, "(): row and col must be non-negative, got ", rows, " and ",
         columns);
-  std::vector<int64_t> at[2];
-  for (int64_t i = 0; i < rows; ++i) {
-    int64_t cut = i + offset;
-    int64_t from = upper ? std::max<int64_t>(cut, 0) : 0;
-    int64_t to = upper ? columns : std::min(cut + 1, columns);
-    for (int64_t j = from; j < to; ++j) {
-      at[0].push_back(i);
-      at[1].push_back(j);
-    }
-  }
-  auto n = static_cast<int64_t>(at[0].size());
+  const auto from = [&](int64_t i) {
+    return std::clamp<int64_t>(upper ? i + offset : 0, 0, columns);
+  };
+  const auto to = [&](int64_t i) {
+    return std::clamp<int64_t>(upper ? columns : i + offset + 1, 0, columns);
+  };
+  int64_t n = 0;
+  for (int64_t i = 0; i < rows; ++i) n += std::max<int64_t>(to(i) - from(i), 0);
   Tensor out = empty(Ints{2, n}, {DType::int64, Device{}});
-  for (int r = 0; r < 2; ++r) std::copy(at[r].begin(), at[r].end(), out.data<int64_t>() + r * n);
+  int64_t *row = out.data<int64_t>(), *column = row + n;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = from(i), end = to(i); j < end; ++j) *row++ = i, *column++ = j;
   if (device && device->type == DeviceType::meta)
     return empty(Ints{2, n}, {dtype.value_or(DType::int64), *device});
   return out.to_raw(dtype.value_or(DType::int64));

@@ -48,8 +48,9 @@ def _check_target(input, target):
     if input.dim() == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
     class_dim = 0 if input.dim() == 1 else 1
-    wanted = tuple(n for d, n in enumerate(input.shape) if d != class_dim)
-    if tuple(target.shape) != wanted:
+    shape = input.shape
+    wanted = shape[:class_dim] + shape[class_dim + 1 :]
+    if target.shape != wanted:
         if input.dim() > 1 and target.dim() and input.shape[0] != target.shape[0]:
             raise ValueError(
                 f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
