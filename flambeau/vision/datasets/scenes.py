@@ -10,19 +10,10 @@ from .folder import default_loader
 from .utils import not_found, verify_str_arg
 from .vision import VisionDataset
 
-__all__ = [
-    "CelebA",
-    "Cityscapes",
-    "CocoCaptions",
-    "CocoDetection",
-    "Flickr8k",
-    "Flickr30k",
-    "Kitti",
-    "SBDataset",
-    "VOCDetection",
-    "VOCSegmentation",
-    "WIDERFace",
-]
+__all__ = (
+    "CelebA Cityscapes CocoCaptions CocoDetection Flickr8k Flickr30k Kitti SBDataset VOCDetection "
+    "VOCSegmentation WIDERFace"
+).split()
 
 _VOC_HOST = "https://thor.robots.ox.ac.uk/pascal/VOC/"
 _VOC = {  # file, MD5, folder within
