@@ -78,7 +78,8 @@ Ints contiguous_strides(IntSpan sizes) {
   int64_t step = 1;
   for (size_t d = sizes.size(); d-- > 0;) {
     s[d] = step;
-    step *= std::max<int64_t>(sizes[d], 1);
+    // Sizes that overflow are refused where memory is asked for.
+    if (__builtin_mul_overflow(step, std::max<int64_t>(sizes[d], 1), &step)) step = 0;
   }
   return s;
 }

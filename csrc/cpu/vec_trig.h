@@ -231,7 +231,9 @@ template <class T>
 FLAMBEAU_INLINE Vec<T> nextafter(Vec<T> x, Vec<T> y) {
   using I = Vec<typename Vec<T>::Int>;
   const Mask<T> away = (x < y) ^ Mask<T>{to_bits(x).v < 0};
-  const I bits = to_bits(x) + where(Mask<typename Vec<T>::Int>{away.m}, I(1), I(-1));
+  // Zero and what is no number have no neighbours of their own: the one's bits cannot overflow.
+  const I from = to_bits(where((x == 0) | (x != x), Vec<T>(1), x));
+  const I bits = from + where(Mask<typename Vec<T>::Int>{away.m}, I(1), I(-1));
   const Vec<T> least = copysign(from_bits<T>(I(1)), y);
   const Vec<T> r = where(x == 0, least, from_bits<T>(bits));
   return where((x != x) | (y != y), x + y, where(x == y, y, r));
