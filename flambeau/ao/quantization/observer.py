@@ -212,7 +212,6 @@ class MovingAverageMinMaxObserver(MinMaxObserver):
         is_dynamic=False,
         **kwargs,
     ):
-        self.averaging_constant = averaging_constant
         super().__init__(
             dtype,
             qscheme,
