@@ -1,6 +1,7 @@
-"""Products and convolutions of bfloat16: rounded once from sums in float32."""
+"""Products, convolutions and attention of bfloat16: rounded once from sums in float32."""
 
 import ctypes
+import math
 import os
 import subprocess
 import sys
@@ -18,10 +19,10 @@ def draw(*shape):
     return torch.from_numpy(RNG.standard_normal(shape).astype("float32")).bfloat16()
 
 
-def close(got, wanted):
-    """Within one rounding of the largest number."""
+def close(got, wanted, tolerance=2**-8):
+    """Within one rounding of the largest number, or as many as `tolerance` allows."""
     assert got.dtype == torch.bfloat16 and got.shape == wanted.shape
-    assert float((got.double() - wanted).abs().max()) <= 2**-8 * float(wanted.abs().max())
+    assert float((got.double() - wanted).abs().max()) <= tolerance * float(wanted.abs().max())
 
 
 def same(a, b):
@@ -113,18 +114,21 @@ def test_convolution_gradients():
 
 def test_same_bits_on_any_number_of_threads():
     x, w = draw(64, 600), draw(200, 600)
+    q, last = draw(2, 3, 70, 40), draw(2, 3, 1, 40)
+    attend = F.scaled_dot_product_attention
     image, filters = draw(3, 20, 30, 30), draw(40, 20, 3, 3)
     before = torch.get_num_threads()
     try:
         results = []
         for threads in (1, 2, 3, 5):
             torch.set_num_threads(threads)
-            results.append((F.linear(x, w), F.conv2d(image, filters, padding=1)))
+            convolved = F.conv2d(image, filters, padding=1)
+            results.append((F.linear(x, w), convolved, attend(q, q, q), attend(last, q, q)))
     finally:
         torch.set_num_threads(before)
-    for a, b in results[1:]:
-        same(a, results[0][0])
-        same(b, results[0][1])
+    for result in results[1:]:
+        for a, b in zip(result, results[0]):
+            same(a, b)
 
 
 # -- weights under autocast and kept packs --------------------------------------------------------
@@ -236,6 +240,62 @@ def test_batch_norm_by_given_statistics():
         same(norm(x).detach(), wanted.detach())
 
 
+# -- attention ------------------------------------------------------------------------------------
+
+# batch, heads, queries, keys, width, value width: few queries, blocks and what is left of them
+ATTENTIONS = [
+    (1, 2, 1, 1, 1, 1),
+    (2, 3, 1, 70, 64, 64),
+    (1, 2, 4, 300, 40, 72),
+    (2, 2, 5, 33, 33, 17),
+    (1, 3, 128, 128, 64, 64),
+    (1, 1, 257, 515, 16, 200),
+    (1, 1, 30, 31, 300, 8),
+]
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("size", ATTENTIONS)
+def test_attention(size, causal):
+    batch, heads, length, source, width, value = size
+    # Heads side by side, as a projection gives them.
+    q, k, v = (
+        draw(batch, rows, heads, columns).transpose(1, 2)
+        for rows, columns in ((length, width), (source, width), (source, value))
+    )
+    got = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    scores = q.double() @ k.double().mT / math.sqrt(width)
+    if causal:
+        seen = torch.ones(length, source, dtype=torch.bool).tril()
+        scores = scores.masked_fill(~seen, -math.inf)
+    close(got, scores.softmax(-1) @ v.double(), 0.02)
+
+
+def test_attention_masks():
+    q, k, v = draw(2, 3, 20, 32), draw(2, 3, 40, 32), draw(2, 3, 40, 32)
+    for mask in (draw(20, 40), draw(2, 1, 1, 40), draw(3, 20, 1)):
+        got = F.scaled_dot_product_attention(q, k, v, mask)
+        scores = q.double() @ k.double().mT / math.sqrt(32) + mask.double()
+        close(got, scores.softmax(-1) @ v.double(), 0.02)
+        few = F.scaled_dot_product_attention(q[:, :, :3], k, v, mask[..., :3, :])
+        close(few, got[:, :, :3].double(), 0.02)
+    seen = torch.zeros(20, 40, dtype=torch.bool)
+    seen[1:, 7] = True
+    for rows in (20, 2):
+        got = F.scaled_dot_product_attention(q[:, :, :rows], k, v, seen[:rows])
+        assert not got[:, :, 0].any() and (got[:, :, 1:] == v[:, :, 7:8]).all()
+
+
+def test_attention_gradients():
+    inputs = [draw(2, 2, 37, 24).requires_grad_() for _ in range(3)]
+    exact = [x.detach().double().requires_grad_() for x in inputs]
+    g = draw(2, 2, 37, 24)
+    got = torch.autograd.grad(F.scaled_dot_product_attention(*inputs), inputs, g)
+    wanted = torch.autograd.grad(F.scaled_dot_product_attention(*exact), exact, g.double())
+    for a, b in zip(got, wanted):
+        close(a, b, 0.03)
+
+
 # -- matrix tiles ---------------------------------------------------------------------------------
 
 
@@ -249,6 +309,10 @@ def check_tiles():
         test_convolutions(case)
     test_convolution_keeps_strange_numbers_to_their_places()
     test_same_bits_on_any_number_of_threads()
+    for size in ATTENTIONS:
+        test_attention(size, False)
+        test_attention(size, True)
+    test_attention_masks()
     for which in (0, 1):
         test_autocast_rounds_weights(which)
 

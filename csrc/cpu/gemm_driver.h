@@ -266,24 +266,28 @@ void gemm_blocked(const Gemm<T>& g) {
 
 constexpr int64_t kFewRows = 8;
 
-// Sums of the lanes: lane i of the result is the sum of v[i].
-template <int Step, class T, int... I>
-FLAMBEAU_INLINE void fold_pairs(Vec<T> (&v)[Vec<T>::size], Lanes<I...> lanes) {
+// Lane i of the result is all lanes of v[i], combined by f.
+template <int Step, class T, class F, int... I>
+FLAMBEAU_INLINE void fold_pairs(Vec<T> (&v)[Vec<T>::size], const F& f, Lanes<I...> lanes) {
   constexpr int W = Vec<T>::size;
   if constexpr (Step < W) {
 #pragma GCC unroll 16
     for (int i = 0; i < W; i += 2 * Step) {
       const auto a = v[i].v, b = v[i + Step].v;
-      v[i] = Vec<T>(__builtin_shufflevector(a, b, (I & Step ? W + I - Step : I)...)) +
-             Vec<T>(__builtin_shufflevector(a, b, (I & Step ? W + I : I + Step)...));
+      v[i] = f(Vec<T>(__builtin_shufflevector(a, b, (I & Step ? W + I - Step : I)...)),
+               Vec<T>(__builtin_shufflevector(a, b, (I & Step ? W + I : I + Step)...)));
     }
-    fold_pairs<Step * 2>(v, lanes);
+    fold_pairs<Step * 2>(v, f, lanes);
   }
+}
+template <class T, class F>
+FLAMBEAU_INLINE Vec<T> fold_lanes(Vec<T> (&v)[Vec<T>::size], const F& f) {
+  fold_pairs<1>(v, f, AllLanes<T>{});
+  return v[0];
 }
 template <class T>
 FLAMBEAU_INLINE Vec<T> lane_sums(Vec<T> (&v)[Vec<T>::size]) {
-  fold_pairs<1>(v, AllLanes<T>{});
-  return v[0];
+  return fold_lanes(v, [](Vec<T> a, Vec<T> b) { return a + b; });
 }
 
 // Both operands run along k: dot products of M rows of A with C columns of B at a time.

@@ -21,6 +21,9 @@ struct AttentionArgs {
   HeadsArg g, dq, dk, dv;  // the backward pass: out's gradient, and what is written
 };
 inline Kernel<void(const AttentionArgs&)> attention_kernel{"attention"};
+// The same of bfloat16, the mask float32. Where `fits` is not null, nothing is computed: set to
+// whether this processor multiplies pairs and heads are no wider than that takes.
+inline Kernel<void(const AttentionArgs&, bool* fits)> attention_pairs_kernel{"attention"};
 inline Kernel<void(const AttentionArgs&)> attention_backward_kernel{"attention's gradient"};
 
 }  // namespace flambeau

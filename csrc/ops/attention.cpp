@@ -11,6 +11,8 @@ namespace {
 const OpCall call_matmul("matmul"), call_transpose("transpose"), call_softmax("softmax"),
     call_sum("sum"), call_triu("triu"), call_masked_fill("masked_fill"), call_to("to");
 
+DType work_of(DType t) { return t == DType::float64 ? t : DType::float32; }
+
 // As the kernels read it: rows of consecutive numbers.
 Tensor rows(const Tensor& t, DType work) {
   const Tensor x = t.to_raw(work);
@@ -50,33 +52,44 @@ struct Call {
   Tensor q, k, v, mask;  // kept alive
 
   Call(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& addend,
-       bool causal, double scale, DType work)
-      : q(rows(query, work)), k(rows(key, work)), v(rows(value, work)) {
-    a.f64 = work == DType::float64, a.causal = causal, a.scale = scale;
+       bool causal, double scale, DType type)
+      : q(rows(query, type)), k(rows(key, type)), v(rows(value, type)) {
+    a.f64 = type == DType::float64, a.causal = causal, a.scale = scale;
     a.batch = q.sizes()[0], a.heads = q.sizes()[1], a.queries = q.sizes()[2];
     a.keys = k.sizes()[2], a.width = q.sizes()[3], a.value_width = v.sizes()[3];
     a.q = heads(q), a.k = heads(k), a.v = heads(v);
     if (!addend.defined()) return;
-    mask = rows(addend, work);
+    mask = rows(addend, work_of(type));
     a.mask = mask.data();
     for (int d = 0; d < 4; ++d) a.mask_step[d] = mask.sizes()[d] == 1 ? 0 : mask.strides()[d];
     if (a.keys == 1) a.mask_step[3] = 0;
   }
 };
 
-DType work_of(DType t) { return t == DType::float64 ? t : DType::float32; }
+// Whether the kernel reads q as it is.
+bool in_pairs(const Tensor& q, const Tensor& v) {
+  bool fits = false;
+  AttentionArgs a{};
+  a.width = q.sizes()[3], a.value_width = v.sizes()[3];
+  if (q.dtype() == DType::bfloat16) attention_pairs_kernel(q.device_type(), a, &fits);
+  return fits;
+}
 
 std::tuple<Tensor, Tensor> attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                      const Tensor& mask, bool causal, double scale) {
   check_inputs(q, k, v, mask);
-  const DType work = work_of(q.dtype());
+  const bool pairs = in_pairs(q, v);
+  const DType work = work_of(q.dtype()), type = pairs ? q.dtype() : work;
   const Ints& a = q.sizes();
-  Tensor out = empty_heads(Ints{a[0], a[1], a[2], v.sizes()[3]}, q.options(work));
+  Tensor out = empty_heads(Ints{a[0], a[1], a[2], v.sizes()[3]}, q.options(type));
   Tensor logsum = empty(Ints{a[0], a[1], a[2]}, q.options(work));
   if (!q.is_meta() && logsum.numel() > 0) {
-    Call c(q, k, v, mask, causal, scale, work);
+    Call c(q, k, v, mask, causal, scale, type);
     c.a.out = heads(out), c.a.logsum = logsum.data();
-    attention_kernel(q.device_type(), c.a);
+    if (pairs)
+      attention_pairs_kernel(q.device_type(), c.a, nullptr);
+    else
+      attention_kernel(q.device_type(), c.a);
   }
   return {out.to_raw(q.dtype()), logsum};
 }
