@@ -2,6 +2,7 @@
 // over blocks of columns. Sums run in an order given by the sizes alone.
 #include "conv_depthwise.h"
 #include "conv_direct.h"
+#include "conv_lanes.h"
 #include "conv_pointwise.h"
 #include "conv_winograd.h"
 
@@ -124,12 +125,15 @@ void output_lines(const Conv<T>& c, const Filters<T>& f) {
   });
 }
 
+// f(n, channel) for every image and every `step`th of its channels, each with filters of its own.
 template <class T, class F>
-void each_plane(const Conv<T>& c, int64_t planes, const F& f) {
-  const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / 4 / (c.flops() + 1));
-  parallel_for(0, planes, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) f(i);
-  });
+void each_plane(const Conv<T>& c, int64_t channels, int64_t step, const F& f) {
+  const double flops = c.flops() * static_cast<double>(step) + 1;
+  const int64_t count = ceil_div(channels, step);
+  parallel_for(0, c.a.batch * count, 1 + static_cast<int64_t>(kParallelFlops / 4 / flops),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) f(i / count, i % count * step);
+               });
 }
 
 // Where it pays, and where what it gave is finite.
@@ -146,7 +150,8 @@ void conv_filters(const ConvArgs& a, void* to, int64_t* bytes) {
   *bytes = 0;
   if (a.is_double || nothing(a)) return;
   const Conv<float> c(a);
-  if (c.whole() || c.pointwise() || Depthwise<float>::fits(c)) return;
+  if (c.whole() || c.pointwise()) return;
+  if (DepthwiseLanes<float>::fits(c) || Depthwise<float>::fits(c)) return;
   float* filters = static_cast<float*>(to);
   if (Winograd<float>::fits(c)) {
     const Winograd<float> w(c, false);
@@ -162,11 +167,15 @@ template <class T>
 void output(const Conv<T>& c) {
   if (c.whole()) return output_whole(c);
   if (c.pointwise()) return output_pointwise(c);
+  if (DepthwiseLanes<T>::fits(c)) {
+    const DepthwiseLanes<T> d(c);
+    return each_plane(c, c.a.out_channels, d.kLanes,
+                      [&](int64_t n, int64_t channel) { d.output(n, channel); });
+  }
   if (Depthwise<T>::fits(c)) {
     const Depthwise<T> d(c);
-    const int64_t filters = c.a.out_channels;
-    return each_plane(c, c.a.batch * filters,
-                      [&](int64_t i) { d.output(i / filters, i % filters); });
+    return each_plane(c, c.a.out_channels, 1,
+                      [&](int64_t n, int64_t filter) { d.output(n, filter); });
   }
   const T* kept = static_cast<const T*>(c.a.filters);
   if constexpr (sizeof(T) == 4)
@@ -390,11 +399,15 @@ template <class T>
 void input(const Conv<T>& c) {
   if (c.whole()) return input_whole(c);
   if (c.pointwise()) return input_pointwise(c);
+  if (DepthwiseLanes<T>::mirrors(c)) {
+    const DepthwiseLanes<T> d(c);
+    return each_plane(c, c.a.in_channels, d.kLanes,
+                      [&](int64_t n, int64_t channel) { d.input(n, channel); });
+  }
   if (Depthwise<T>::fits(c)) {
     const Depthwise<T> d(c);
-    const int64_t channels = c.a.in_channels;
-    return each_plane(c, c.a.batch * channels,
-                      [&](int64_t i) { d.input(i / channels, i % channels); });
+    return each_plane(c, c.a.in_channels, 1,
+                      [&](int64_t n, int64_t channel) { d.input(n, channel); });
   }
   if (mirrors(c)) return input_mirrored(c);
   if (has_phases(c)) return input_phases(c);
@@ -494,6 +507,12 @@ void weight(const Conv<T>& c) {
   if (c.whole()) return weight_whole(c);
   if (c.pointwise()) return weight_pointwise(c);
   if (by_winograd(c, 512, [&] { return Winograd<T>(c, false).weight(); })) return;
+  if (DepthwiseLanes<T>::fits(c)) {
+    const DepthwiseLanes<T> d(c);
+    return parallel_for(0, ceil_div(c.a.groups, d.kLanes), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) d.weight(i * d.kLanes);
+    });
+  }
   if (!Depthwise<T>::fits(c)) return weight_spans(c);
   const Depthwise<T> d(c);
   parallel_for(0, c.a.out_channels, 1, [&](int64_t begin, int64_t end) {

@@ -1,7 +1,7 @@
 // Depthwise convolution, where a filter reads one channel: no matrix to multiply, so planes are
-// walked. A plane is laid out with its zeros around it, one part for each phase of the stride; then
-// every tap reads at a fixed offset from the position that is written, across line ends, and what
-// falls between two lines is left out at the end.
+// walked (small ones by conv_lanes.h). A plane is laid out with its zeros around it, one part for
+// each phase of the stride; then every tap reads at a fixed offset from the position that is
+// written, across line ends, and what falls between two lines is left out at the end.
 #pragma once
 #include "conv_columns.h"
 
