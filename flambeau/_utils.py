@@ -213,6 +213,53 @@ def _reorder_tensors_as(tensors, ordered):
     return tuple(next(waiting[tensor.type()]) for tensor in ordered)
 
 
+class ExceptionWrapper:
+    """An exception on its way to another thread or process, with its traceback as text.
+
+    >>> from flambeau._utils import ExceptionWrapper
+    >>> try:
+    ...     1 / 0
+    ... except ZeroDivisionError:
+    ...     wrapped = ExceptionWrapper(where="in a thread")
+    >>> try:
+    ...     wrapped.reraise()
+    ... except ZeroDivisionError as error:
+    ...     print(str(error).splitlines()[0])
+    Caught ZeroDivisionError in a thread.
+    """
+
+    def __init__(self, exc_info=None, where="in background"):
+        import sys
+        import traceback
+
+        self.exc_type, *rest = exc_info or sys.exc_info()
+        self.exc_msg = "".join(traceback.format_exception(self.exc_type, *rest))
+        self.where = where
+        self._name = self.exc_type.__name__
+
+    def _exception(self):
+        message = f"Caught {self._name} {self.where}.\nOriginal {self.exc_msg}"
+        if issubclass(self.exc_type, KeyError):
+            message = KeyErrorMessage(message)
+        try:
+            return self.exc_type(message)
+        except Exception:  # its constructor wants something else
+            return RuntimeError(message)
+
+    def reraise(self):
+        """Raises it in the thread or process that has it now."""
+        raise self._exception()  # under no name here, which would be a cycle
+
+
+class KeyErrorMessage(str):
+    """A text that a KeyError shows as it is, not as its repr."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return str(self)
+
+
 def _get_available_device_type():
     """The type of the accelerator; None, as there is only the CPU."""
     return "cuda" if flambeau.cuda.is_available() else None

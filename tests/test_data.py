@@ -16,6 +16,9 @@ import pytest
 import flambeau as torch
 from flambeau.utils import data
 
+# four processes on a machine of two, say
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
 
 class Squares(data.Dataset):
     def __init__(self, length=10):

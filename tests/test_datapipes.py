@@ -92,12 +92,14 @@ def test_workers_share_and_shuffle():
     loader = data.DataLoader(
         pipe, batch_size=2, shuffle=True, num_workers=2, persistent_workers=True
     )
-    with pytest.warns(UserWarning, match="reported to be 5"):  # shares end in short batches
-        passes = [[batch.tolist() for batch in loader] for _ in range(2)]
+    passes = [[batch.tolist() for batch in loader] for _ in range(2)]
     assert passes == [
         [[9, 5], [0, 7], [4, 3], [1, 8], [6], [2]],
         [[0, 8], [3, 2], [9, 5], [6, 1], [7], [4]],
     ]
+    assert len(loader) == 5
+    with pytest.warns(UserWarning, match="reported to be 5"):  # shares end in short batches
+        list(loader)
 
 
 def test_samples_by_number():

@@ -65,14 +65,25 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("shape, size, mode", CASES)
+WIDE = [  # lines of many registers, several lines at once, places far apart and close together
+    ((1, 2, 37, 131), (20, 59), "nearest"),
+    ((1, 2, 40, 70), (80, 140), "nearest"),
+    ((1, 2, 37, 300), (9, 31), "nearest-exact"),
+    ((1, 2, 37, 131), (20, 59), "bilinear"),
+    ((1, 2, 37, 131), (50, 259), "bilinear"),
+    ((1, 2, 37, 300), (9, 31), "bilinear"),
+    ((1, 2, 37, 131), (20, 59), "bicubic"),
+]
+
+
+@pytest.mark.parametrize("shape, size, mode", CASES + WIDE)
 @pytest.mark.parametrize("align", [False, True])
 def test_interpolate(shape, size, mode, align):
     if align and mode.startswith("nearest"):
         pytest.skip("has no corners to align")
     x = np.random.default_rng(0).standard_normal(shape)
     corners = None if mode.startswith("nearest") else align
-    for dtype, atol in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+    for dtype, atol in ((torch.float64, 1e-12), (torch.float32, 1e-6 * max(shape))):
         t = torch.tensor(x.tolist(), dtype=dtype)
         got = F.interpolate(t, size, mode=mode, align_corners=corners)
         assert got.dtype == dtype
@@ -87,6 +98,23 @@ def test_antialias(mode, size):
     got = F.interpolate(t, size, mode=mode, antialias=True)
     want = resized(x, size, mode, antialias=True)
     np.testing.assert_allclose(np.array(got.tolist()), want, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "bfloat16", "float32", "int64"])
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_nearest_copies_whatever_the_type_and_layout(mode, dtype, channels):
+    x = torch.arange(2 * channels * 9 * 21).view(2, channels, 9, 21) % 251
+    for size in ((4, 50), (9, 42), (20, 5)):
+        rows, columns = (
+            torch.tensor(matrix(n, out, mode).argmax(1).tolist()) for n, out in zip((9, 21), size)
+        )
+        want = x[:, :, rows][..., columns]
+        for layout in (torch.contiguous_format, torch.channels_last):
+            given = x.to(getattr(torch, dtype)).contiguous(memory_format=layout)
+            got = F.interpolate(given, size, mode=mode)
+            assert got.dtype == given.dtype and got.is_contiguous(memory_format=layout)
+            assert torch.equal(got.to(torch.int64), want)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])

@@ -14,10 +14,47 @@ constexpr int64_t kWork = 32768;  // bytes in one task
 using Floats = Vec<float>;
 
 // -- mirrored
-// -------------------------------------------------------------------------------------- As many
-// items as sixteen bytes hold at once; sixteen bytes are written, so the last few go alone.
+// --------------------------------------------------------------------------------------
+#if defined(__AVX512BW__)
+using Block = __m512i;
+#elif defined(__AVX2__)
+using Block = __m256i;
+#else
+using Block = Sixteen;
+#endif
+constexpr int64_t kBlock = sizeof(Block);
+
+// A register of items of 1, 2, 4 or 8 bytes, the last first.
+template <int size>
+FLAMBEAU_INLINE void mirror_block(const uint8_t* in, uint8_t* out) {
+  Sixteen order;
+  for (int i = 0; i < 16; ++i)
+    order[i] = static_cast<uint8_t>(16 - size - i / size * size + i % size);
+  Block x;
+  __builtin_memcpy(&x, in, sizeof x);
+#if defined(__AVX512BW__)
+  x = _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4((__m128i)order));
+  x = _mm512_shuffle_i64x2(x, x, 0x1b);
+#elif defined(__AVX2__)
+  x = _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256((__m128i)order));
+  x = _mm256_permute2x128_si256(x, x, 1);
+#else
+  x = __builtin_shuffle(x, order);
+#endif
+  __builtin_memcpy(out, &x, sizeof x);
+}
+// A line of n bytes, a register at least: the last overlaps the one before it.
+template <int size>
+void mirror_blocks(const uint8_t* in, uint8_t* out, int64_t n) {
+  for (int64_t i = 0; i + kBlock < n; i += kBlock) mirror_block<size>(in + n - i - kBlock, out + i);
+  mirror_block<size>(in, out + n - kBlock);
+}
+
+// As many items as sixteen bytes hold at once; sixteen bytes are written, so the last few go alone.
 template <int size>
 void mirror_row(const uint8_t* in, uint8_t* out, int64_t n) {
+  if constexpr (16 % size == 0)
+    if (n * size >= kBlock) return mirror_blocks<size>(in, out, n * size);
   constexpr int many = 16 / size;
   Sixteen mask;
   for (int i = 0; i < 16; ++i)

@@ -15,8 +15,18 @@ constexpr int P = L / 4;  // pixels of four bytes in a register of numbers
 using Ints = Vec<int32_t>;
 
 FLAMBEAU_INLINE Ints to_byte(Ints sum, int bits) {
-  const Ints x = sum >> bits;
-  return where(x < 0, Ints(0), where(x > 255, Ints(255), x));
+  return min(max(sum >> bits, Ints(0)), Ints(255));
+}
+
+// Two numbers of 16 bits in each lane times two weights, and the sum of both.
+FLAMBEAU_INLINE Ints weighed(Ints x, Ints w) {
+#if defined(__AVX512BW__)
+  return (Ints::Reg)_mm512_madd_epi16((__m512i)x.v, (__m512i)w.v);
+#elif defined(__AVX2__)
+  return (Ints::Reg)_mm256_madd_epi16((__m256i)x.v, (__m256i)w.v);
+#else
+  return (x & Ints(0xffff)) * ((w << 16) >> 16) + (x >> 16) * (w >> 16);
+#endif
 }
 
 #if defined(__AVX2__)
@@ -24,6 +34,14 @@ FLAMBEAU_INLINE Ints to_byte(Ints sum, int bits) {
 template <int k>
 FLAMBEAU_INLINE __m128i only() {
   const auto byte = [](unsigned c) { return static_cast<int>(0x80808000u + 4 * k + c); };
+  return _mm_set_epi32(byte(3), byte(2), byte(1), byte(0));
+}
+// Bytes 8k to 8k + 3 as numbers of 16 bits, each beside the byte four further.
+template <int k>
+FLAMBEAU_INLINE __m128i both() {
+  const auto byte = [](unsigned c) {
+    return static_cast<int>(0x80008000u + (8 * k + c) + ((8 * k + 4 + c) << 16));
+  };
   return _mm_set_epi32(byte(3), byte(2), byte(1), byte(0));
 }
 #endif
@@ -45,6 +63,11 @@ struct Parts {
   FLAMBEAU_INLINE Ints pixel() const {
     return (Ints::Reg)_mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(only<k>()));
   }
+  // Pixels 2k and 2k + 1, each byte beside its neighbour's.
+  template <int k>
+  FLAMBEAU_INLINE Ints pair() const {
+    return (Ints::Reg)_mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(both<k>()));
+  }
 #elif defined(__AVX2__)
   __m256i v;
   FLAMBEAU_INLINE Parts(const uint8_t* line, const int32_t* start, int64_t t) {
@@ -57,6 +80,10 @@ struct Parts {
   FLAMBEAU_INLINE Ints pixel() const {
     return (Ints::Reg)_mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(only<k>()));
   }
+  template <int k>
+  FLAMBEAU_INLINE Ints pair() const {
+    return (Ints::Reg)_mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(both<k>()));
+  }
 #else
   const uint8_t* from[P];
   FLAMBEAU_INLINE Parts(const uint8_t* line, const int32_t* start, int64_t t) {
@@ -68,23 +95,42 @@ struct Parts {
     for (int i = 0; i < L; ++i) r[i] = from[i / 4][4 * k + i % 4];
     return r;
   }
+  template <int k>
+  FLAMBEAU_INLINE Ints pair() const {
+    Ints::Reg r;
+    for (int i = 0; i < L; ++i) {
+      const uint8_t* p = from[i / 4] + 8 * k + i % 4;
+      r[i] = p[0] | p[4] << 16;
+    }
+    return r;
+  }
 #endif
 };
 
 // A line of pixels of four bytes, of which a run's width lies beyond the end, to another.
+template <bool pairs>
 void resize_line(const uint8_t* line, uint8_t* out, const ByteAxis& a) {
+  const int64_t slots = pairs ? a.taps / 2 : a.taps;
   for (int64_t o = 0; o < a.out; o += P) {
-    const int32_t* w = a.across + (o / 4 * a.taps) * 16 + o % 4 * 4;
+    const int32_t* w = a.across + (o / 4 * slots) * 16 + o % 4 * 4;
     Ints sum = 1 << (a.bits - 1);
-    for (int64_t t = 0; t < a.taps; t += 4, w += 64) {
+    for (int64_t t = 0; t < a.taps; t += 4, w += pairs ? 32 : 64) {
       const Parts x(line, a.start + o, t);
-      sum += x.pixel<0>() * Ints::load(w);
-      sum += x.pixel<1>() * Ints::load(w + 16);
-      sum += x.pixel<2>() * Ints::load(w + 32);
-      sum += x.pixel<3>() * Ints::load(w + 48);
+      if constexpr (pairs) {
+        sum += weighed(x.pair<0>(), Ints::load(w));
+        sum += weighed(x.pair<1>(), Ints::load(w + 16));
+      } else {
+        sum += x.pixel<0>() * Ints::load(w);
+        sum += x.pixel<1>() * Ints::load(w + 16);
+        sum += x.pixel<2>() * Ints::load(w + 32);
+        sum += x.pixel<3>() * Ints::load(w + 48);
+      }
     }
     narrow(to_byte(sum, a.bits), out + 4 * o);
   }
+}
+void resize_line(const uint8_t* line, uint8_t* out, const ByteAxis& a) {
+  a.pairs ? resize_line<true>(line, out, a) : resize_line<false>(line, out, a);
 }
 
 // Four lines as one of pixels of four bytes, and back.
@@ -173,27 +219,90 @@ void along_lines(const ByteResizeArgs& a, uint8_t* out) {
   });
 }
 
-// One line of n bytes from lines below each other.
-void down(const uint8_t* in, int64_t stride, const int32_t* w, int64_t count, int bits,
-          uint8_t* out, int64_t n) {
-  constexpr int kMany = 4;
-  const Ints half = 1 << (bits - 1);
+// Lines below each other, `stride` apart, and the weights that make one of them.
+struct Column {
+  const uint8_t* in;
+  int64_t stride;
+  const int32_t* weights;
+  int64_t count;
+  int bits;
+
+  const uint8_t* line(int64_t k) const { return in + k * stride; }
+  // The line after the k-th, that one again after the last.
+  const uint8_t* next(int64_t k) const { return line(k + 1 < count ? k + 1 : k); }
+  int32_t weight(int64_t k, bool pairs) const {
+    return pairs ? static_cast<int16_t>(weights[k / 2] >> (k % 2 * 16)) : weights[k];
+  }
+};
+
+// The bytes of a line made of whole registers of bytes; how many that were.
+int64_t down_wide([[maybe_unused]] const Column& c, [[maybe_unused]] uint8_t* out,
+                  [[maybe_unused]] int64_t n) {
   int64_t i = 0;
+#if defined(__AVX512BW__)
+#define WIDE(f) _mm512_##f
+  using Wide = __m512i;
+#elif defined(__AVX2__)
+#define WIDE(f) _mm256_##f
+  using Wide = __m256i;
+#endif
+#ifdef WIDE
+  const Wide half = WIDE(set1_epi32)(1 << (c.bits - 1)), zero = WIDE(set1_epi8)(0);
+  for (; i + static_cast<int64_t>(sizeof(Wide)) <= n; i += sizeof(Wide)) {
+    Wide sum[4] = {half, half, half, half};
+    for (int64_t k = 0; k < c.count; k += 2) {
+      Wide a, b;
+      __builtin_memcpy(&a, c.line(k) + i, sizeof a);
+      __builtin_memcpy(&b, c.next(k) + i, sizeof b);
+      const Wide w = WIDE(set1_epi32)(c.weights[k / 2]);
+      const Wide low = WIDE(unpacklo_epi8)(a, b), high = WIDE(unpackhi_epi8)(a, b);
+      const auto add = [&](int r, Wide x) {
+        sum[r] = WIDE(add_epi32)(sum[r], WIDE(madd_epi16)(x, w));
+      };
+      add(0, WIDE(unpacklo_epi8)(low, zero));
+      add(1, WIDE(unpackhi_epi8)(low, zero));
+      add(2, WIDE(unpacklo_epi8)(high, zero));
+      add(3, WIDE(unpackhi_epi8)(high, zero));
+    }
+    const __m128i bits = _mm_cvtsi32_si128(c.bits);
+    for (Wide& s : sum) s = WIDE(sra_epi32)(s, bits);
+    const Wide made =
+        WIDE(packus_epi16)(WIDE(packs_epi32)(sum[0], sum[1]), WIDE(packs_epi32)(sum[2], sum[3]));
+    __builtin_memcpy(out + i, &made, sizeof made);
+  }
+#undef WIDE
+#endif
+  return i;
+}
+
+// One line of n bytes.
+template <bool pairs>
+void down(const Column& c, uint8_t* out, int64_t n) {
+  constexpr int kMany = 4;
+  const Ints half = 1 << (c.bits - 1);
+  int64_t i = pairs ? down_wide(c, out, n) : 0;
+  const auto add = [&](Ints& sum, int64_t k, int64_t at) {
+    if constexpr (pairs)
+      sum += weighed(widen(c.line(k) + at) | widen(c.next(k) + at) << 16, Ints(c.weights[k / 2]));
+    else
+      sum += widen(c.line(k) + at) * Ints(c.weights[k]);
+  };
+  constexpr int step = pairs ? 2 : 1;
   for (; i + kMany * L <= n; i += kMany * L) {
     Ints sum[kMany] = {half, half, half, half};
-    for (int64_t k = 0; k < count; ++k)
-      for (int r = 0; r < kMany; ++r) sum[r] += widen(in + k * stride + i + r * L) * Ints(w[k]);
-    for (int r = 0; r < kMany; ++r) narrow(to_byte(sum[r], bits), out + i + r * L);
+    for (int64_t k = 0; k < c.count; k += step)
+      for (int r = 0; r < kMany; ++r) add(sum[r], k, i + r * L);
+    for (int r = 0; r < kMany; ++r) narrow(to_byte(sum[r], c.bits), out + i + r * L);
   }
   for (; i + L <= n; i += L) {
     Ints sum = half;
-    for (int64_t k = 0; k < count; ++k) sum += widen(in + k * stride + i) * Ints(w[k]);
-    narrow(to_byte(sum, bits), out + i);
+    for (int64_t k = 0; k < c.count; k += step) add(sum, k, i);
+    narrow(to_byte(sum, c.bits), out + i);
   }
   for (; i < n; ++i) {
-    int32_t sum = 1 << (bits - 1);
-    for (int64_t k = 0; k < count; ++k) sum += in[k * stride + i] * w[k];
-    sum >>= bits;
+    int32_t sum = 1 << (c.bits - 1);
+    for (int64_t k = 0; k < c.count; ++k) sum += c.line(k)[i] * c.weight(k, pairs);
+    sum >>= c.bits;
     out[i] = static_cast<uint8_t>(sum < 0 ? 0 : sum > 255 ? 255 : sum);
   }
 }
@@ -201,11 +310,13 @@ void down(const uint8_t* in, int64_t stride, const int32_t* w, int64_t count, in
 void down_columns(const ByteResizeArgs& a, const uint8_t* in, int64_t plane, int64_t row) {
   const int64_t n = a.columns.out * a.pixel;
   const ByteAxis& r = a.rows;
+  const int64_t slots = r.pairs ? r.taps / 2 : r.taps;
   parallel_for(0, a.planes * r.out, kWork / (n * r.taps) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t o = i % r.out;
-      down(in + i / r.out * plane + r.start[o] * row, row, r.weights + o * r.taps, r.count[o],
-           r.bits, a.out + i * n, n);
+      const Column c{in + i / r.out * plane + r.start[o] * row, row, r.weights + o * slots,
+                     r.count[o], r.bits};
+      r.pairs ? down<true>(c, a.out + i * n, n) : down<false>(c, a.out + i * n, n);
     }
   });
 }

@@ -5,6 +5,7 @@
 #include "../parallel.h"
 #include "../scratch.h"
 #include "each.h"
+#include "gemm.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -43,6 +44,39 @@ inline bool deals_out(const WindowAxis& a) {
   return a.stride && (a.stride <= 8 || a.out >= kVecBytes / 4);
 }
 
+// Whether the runs along a line are weighted sums of neighbours.
+inline bool weighs(const WindowAxis& a) { return a.weights && a.step == 1 && !a.stride; }
+
+// Sixteen numbers of four bytes of a line at places that rise, where they lie close together.
+struct Near {
+#if defined(__AVX512F__)
+  static constexpr bool kCan = true;
+  static constexpr int64_t kReach = 64;
+  const float* from = nullptr;
+  int32_t base = 0;
+
+  // Whether places from `first` to `last` can be had from a line of n numbers.
+  FLAMBEAU_INLINE bool reaches(const void* line, int64_t n, int32_t first, int32_t last) {
+    if (n < kReach) return false;
+    base = first < n - kReach ? first : static_cast<int32_t>(n - kReach);
+    from = static_cast<const float*>(line) + base;
+    return last - base < kReach;
+  }
+  FLAMBEAU_INLINE Vec<float> at(const int32_t* places) const {
+    const __m512i i = _mm512_sub_epi32(_mm512_loadu_si512(places), _mm512_set1_epi32(base));
+    const auto load = [&](int k) { return _mm512_loadu_ps(from + 16 * k); };
+    const __m512 low = _mm512_permutex2var_ps(load(0), i, load(1));
+    const __m512 high = _mm512_permutex2var_ps(load(2), i, load(3));
+    const __mmask16 far = _mm512_test_epi32_mask(i, _mm512_set1_epi32(32));
+    return Vec<float>::Reg(_mm512_mask_blend_ps(far, low, high));
+  }
+#else
+  static constexpr bool kCan = false;
+  bool reaches(const void*, int64_t, int32_t, int32_t) { return false; }
+  Vec<float> at(const int32_t*) const { return Vec<float>(0.f); }
+#endif
+};
+
 // Whether lines are put together down the first two dimensions before they are gone along: there
 // are fewer then, and no run is long enough for that to cost more.
 inline bool goes_down(const WindowAxis& d, const WindowAxis& h) {
@@ -80,7 +114,7 @@ struct Walk {
   static constexpr T kFirst = Max ? kLeast<T> : T(0);
   const WindowArgs& a;
   const int64_t line;  // numbers in a line of results
-  T* phases;           // working memory for a line of the input
+  T* phases;           // working memory for a line of the input, or for several turned over
   int64_t phase;       // numbers in one phase of it
 
   struct Lines {  // values, and with Index places
@@ -88,6 +122,12 @@ struct Walk {
     Int* at;
     FLAMBEAU_INLINE Lines on(int64_t n) const { return {v + n, Index ? at + n : nullptr}; }
   };
+
+  static constexpr bool kNear = Near::kCan && sizeof(T) == 4;
+  static bool weighs_many(const WindowArgs& a) {
+    const WindowAxis& x = a.axis[2];
+    return !Max && a.inner == 1 && weighs(x) && !keeps(a.axis[1]) && !(kNear && x.most <= 2);
+  }
 
   // dst[n] = the run o of lines that lie `far` apart. Places are read from the lines, or when they
   // have none counted from `first`.
@@ -177,9 +217,35 @@ struct Walk {
     });
   }
 
+  // Short runs whose places lie close together; false where they do not.
+  bool pick_near([[maybe_unused]] const WindowAxis& x, [[maybe_unused]] const T* src,
+                 [[maybe_unused]] T* dst) const {
+    if constexpr (kNear) {
+      constexpr int64_t W = V::size;
+      const int64_t out = x.out, most = x.most, rest = (most - 1) * out;
+      const int32_t *at = x.at, *low = at + (x.from_second ? rest : 0),
+                    *high = at + (x.from_second ? 0 : rest) + W - 1;
+      const T* w = static_cast<const T*>(x.across);
+      for (int64_t i = 0; out >= W;) {
+        Near near;
+        if (!near.reaches(src, x.in, low[i], high[i])) return false;
+        V total(0);
+        for (int64_t t = 0; t < most; ++t) {
+          const V share = V::load(w + t * out + i), v = near.at(at + t * out + i);
+          total = where(share != V(0), total + v * share, total);
+        }
+        total.store(dst + i);
+        if (i + W == out) return true;
+        i = i + 2 * W <= out ? i + W : out - W;  // the last overlap
+      }
+    }
+    return false;
+  }
+
   // Short runs along the line at places of their own.
   void pick_line(const WindowAxis& x, const T* src, T* dst) const {
     const T* w = static_cast<const T*>(x.across);
+    if (w && pick_near(x, src, dst)) return;
     each<T>(x.out, [&](int64_t i, int64_t m) {
       V total(0);
       for (int64_t t = 0; t < x.most; ++t) {
@@ -196,6 +262,43 @@ struct Walk {
       }
       total.store_n(dst + i, m);
     });
+  }
+
+  // Several lines of weighted sums at once: turned over, so that a register holds the same number
+  // of every line, and turned back.
+  void weigh_lines(const WindowAxis& x, const T* src, int64_t lines, T* dst) const {
+    constexpr int64_t W = V::size;
+    T* turned = phases;
+    for (int64_t i = 0; i < x.in; i += W) {
+      V r[W];
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < W; ++q)
+        r[q] = q < lines ? V::load_n(src + q * x.in + i, x.in - i) : V(0);
+      transpose(r);
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < W; ++q) r[q].store(turned + (i + q) * W);
+    }
+    const T* weights = static_cast<const T*>(x.weights);
+    const int64_t most = x.most, first = x.from_second ? 1 : 0;
+    const auto run = [&](int64_t o) {
+      const T *from = turned + x.start[o] * W, *w = weights + o * most;
+      V total(0);
+      if (most == 2 && w[0] != T(0) && w[1] != T(0)) {
+        total += V::load(from + first * W) * V(w[first]);
+        total += V::load(from + (1 - first) * W) * V(w[1 - first]);
+        return total;
+      }
+      const int64_t count = x.count[o];
+      for (int64_t t = 0; t < count; ++t)  // with 0: what stands there may be infinite
+        if (w[t] != T(0)) total += V::load(from + t * W) * V(w[t]);
+      return total;
+    };
+    for (int64_t o = 0; o < x.out; o += W) {
+      V r[W];
+      for (int64_t q = 0; q < W; ++q) r[q] = o + q < x.out ? run(o + q) : V(0);
+      transpose(r);
+      for (int64_t q = 0; q < lines; ++q) r[q].store_n(dst + q * line + o, x.out - o);
+    }
   }
 
   // The best of a long run of neighbours, and with Index its distance from the first.
@@ -300,8 +403,13 @@ struct Walk {
     Lines out{static_cast<T*>(a.out), static_cast<Int*>(a.places)};
     const Range planes = needed(d, depth), wide = needed(h, rows);
     const auto target = [&](int64_t i, int64_t j) { return out.on((at + i * h.out + j) * line); };
+    const bool many = weighs_many(a) && wide.size() >= V::size / 4;
     for (int64_t i = planes.begin; i < planes.end; ++i) {
-      for (int64_t j = wide.begin; j < wide.end; ++j) {
+      for (int64_t j = wide.begin; many && j < wide.end; j += V::size)
+        weigh_lines(a.axis[2], x + (i * h.in + j) * width,
+                    wide.end - j < V::size ? wide.end - j : V::size,
+                    lines.v + (j - wide.begin) * line);
+      for (int64_t j = wide.begin; !many && j < wide.end; ++j) {
         const int64_t row = i * h.in + j;
         const Lines to = !keeps(h)  ? lines.on((j - wide.begin) * line)
                          : keeps(d) ? target(0, 0)
@@ -348,10 +456,12 @@ void run(const WindowArgs& a) {
       deals_out(w) ? w.out + (w.kernel - 1) * w.step / w.stride + 2 * Vec<T>::size : 0;
   const int64_t held = down ? w.in * a.inner : keeps(h) ? 0 : h.in * line;
   const int64_t slab = deep && !down ? d.in * h.out * line : 0;
-  const size_t numbers = static_cast<size_t>(phase * w.stride + (held + slab) * (Index ? 2 : 1));
+  constexpr int64_t V = Vec<T>::size;
+  const int64_t turned = W::weighs_many(a) ? (w.in + V) * V : phase * w.stride;
+  const size_t numbers = static_cast<size_t>(turned + (held + slab) * (Index ? 2 : 1));
   parallel_for(0, units, kWork / (work + 1) + 1, [&](int64_t begin, int64_t end) {
     T* p = static_cast<T*>(scratch(Scratch::columns, numbers * sizeof(T)));
-    T* lines = p + phase * w.stride;
+    T* lines = p + turned;
     T* slabs = lines + held;
     auto* at = reinterpret_cast<typename W::Int*>(slabs + slab);
     const W walk{a, line, p, phase};
@@ -386,6 +496,66 @@ void windows(const WindowArgs& a) {
   }
 }
 
+// Every result is one item of the input.
+template <class Item>
+void pick_columns(const PickArgs& a, const Item* __restrict in, Item* __restrict out) {
+  const int64_t n = a.columns, half = a.columns_in;
+  const int32_t* column = a.column;
+  if (a.doubled) {
+    for (int64_t i = 0; i < half; ++i) {
+      const Item x = in[i];
+      out[2 * i] = x;
+      out[2 * i + 1] = x;
+    }
+    return;
+  }
+  int64_t i = 0;
+  if constexpr (Near::kCan && sizeof(Item) == 4)
+    for (Near near; n >= 16 && i < n && near.reaches(in, half, column[i], column[i + 15]);) {
+      const auto x = near.at(column + i).v;
+      __builtin_memcpy(out + i, &x, sizeof x);
+      i = i + 16 == n || i + 32 <= n ? i + 16 : n - 16;  // the last overlap
+    }
+#pragma GCC unroll 8
+  for (; i < n; ++i) out[i] = in[column[i]];
+}
+template <int size>
+struct Item {
+  uint8_t bytes[size];
+};
+
+void pick(const PickArgs& a) {
+  const int64_t work = a.columns * a.size, from = a.columns_in * a.size;
+  parallel_for(0, a.planes * a.rows, kWork / work + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t r = i % a.rows;
+      const auto* in =
+          static_cast<const uint8_t*>(a.in) + (i / a.rows * a.rows_in + a.row[r]) * from;
+      uint8_t* out = static_cast<uint8_t*>(a.out) + i * work;
+      const auto as = [&](auto item) {
+        using I = decltype(item);
+        pick_columns(a, reinterpret_cast<const I*>(in), reinterpret_cast<I*>(out));
+      };
+      if (i > begin && r && a.row[r] == a.row[r - 1])
+        __builtin_memcpy(out, out - work, static_cast<size_t>(work));
+      else if (a.size == 1)
+        as(uint8_t());
+      else if (a.size == 2)
+        as(uint16_t());
+      else if (a.size == 3)
+        as(Item<3>());
+      else if (a.size == 4)
+        as(uint32_t());
+      else if (a.size == 8)
+        as(uint64_t());
+      else
+        for (int64_t c = 0; c < a.columns; ++c)
+          __builtin_memcpy(out + c * a.size, in + a.column[c] * a.size,
+                           static_cast<size_t>(a.size));
+    }
+  });
+}
+
 template <class T>
 void add_all(const PlacesArgs& a) {
   const int64_t work = (a.points + a.volume) * a.inner;
@@ -410,6 +580,7 @@ void add_at_places(const PlacesArgs& a) {
 }
 
 FLAMBEAU_REGISTER(windows_kernel, windows);
+FLAMBEAU_REGISTER(pick_kernel, pick);
 FLAMBEAU_REGISTER(add_at_places_kernel, add_at_places);
 
 }  // namespace

@@ -14,6 +14,7 @@ struct ByteAxis {
   const int32_t* weights;  // [out, taps]
   const int32_t* across;   // [out / 4 rounded up, taps, 4 results, 4 times each]
   int bits;                // of the weights below one
+  bool pairs;              // weights of 16 bits, two neighbours in one number: taps / 2 of them
 };
 
 // Pixels of 1, 3 or 4 bytes: [planes, rows.in, columns.in, pixel] to [planes, rows.out,

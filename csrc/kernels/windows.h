@@ -37,6 +37,18 @@ struct WindowArgs {
 };
 inline Kernel<void(const WindowArgs&)> windows_kernel{"windows"};
 
+// [planes, rows_in, columns_in] items of `size` bytes to [planes, rows, columns]: result (r, c) is
+// item (row[r], column[c]). `doubled`: column[c] is c / 2.
+struct PickArgs {
+  const void* in;
+  void* out;
+  int64_t planes, rows_in, columns_in, rows, columns, size;
+  const int64_t* row;
+  const int32_t* column;
+  bool doubled;
+};
+inline Kernel<void(const PickArgs&)> pick_kernel{"pick"};
+
 // out [planes, volume, inner] zeroed, then each number of `grad` [planes, points, inner] added
 // where `places` says.
 struct PlacesArgs {

@@ -26,20 +26,25 @@ struct Whole {
     if (a.in == a.out) return;
     const int64_t most = *std::max_element(a.count.begin(), a.count.end());
     const auto taps = static_cast<size_t>((most + 3) / 4 * 4), n = static_cast<size_t>(a.out);
-    const size_t padded = (n + 3) / 4 * 4;
-    start.resize(padded), count.resize(padded), weights.resize(padded * taps);
-    across.resize(padded * taps * 4);
+    const size_t padded = (n + 3) / 4 * 4, each = bits < 16 ? 2 : 1, slots = taps / each;
+    start.resize(padded), count.resize(padded), weights.resize(padded * slots);
+    across.resize(padded * slots * 4);
     size_t next = 0;
     for (size_t o = 0; o < n; ++o) {
       start[o] = static_cast<int32_t>(a.start[o]), count[o] = static_cast<int32_t>(a.count[o]);
       for (size_t t = 0; t < static_cast<size_t>(a.count[o]); ++t) {
         const double w = std::ldexp(a.weights[next++], bits);
-        const auto whole = static_cast<int32_t>(w + (w < 0 ? -0.5 : 0.5));
-        weights[o * taps + t] = whole;
-        std::fill_n(across.data() + ((o / 4 * taps + t) * 4 + o % 4) * 4, 4, whole);
+        auto whole = static_cast<int32_t>(w + (w < 0 ? -0.5 : 0.5));
+        const size_t slot = t / each;
+        if (each == 2) {
+          whole = t % 2 ? whole * 65536 : whole & 0xffff;
+          whole |= weights[o * slots + slot];
+        }
+        weights[o * slots + slot] = whole;
+        std::fill_n(across.data() + ((o / 4 * slots + slot) * 4 + o % 4) * 4, 4, whole);
       }
     }
-    view.taps = static_cast<int64_t>(taps), view.bits = bits;
+    view.taps = static_cast<int64_t>(taps), view.bits = bits, view.pairs = each == 2;
     view.start = start.data(), view.count = count.data();
     view.weights = weights.data(), view.across = across.data();
   }

@@ -152,6 +152,51 @@ Axis axis_of(Filter f, const Target<T>& t) {
   }
 }
 
+// Every result is one number of the input, given by the axes' starts.
+Tensor pick(const Tensor& x, const std::vector<Axis>& axes) {
+  check(!is_complex(x.dtype()) && x.dtype() != DType::boolean, "resizing is not implemented for ",
+        x.dtype());
+  const auto dims = static_cast<int64_t>(axes.size()), lead = x.dim() - dims;
+  const auto format = dims == 3 ? MemoryFormat::channels_last_3d : MemoryFormat::channels_last;
+  const bool pixels = lead == 2 && dims >= 2 && !x.is_contiguous() && x.is_contiguous(format);
+  const Tensor in = pixels ? x : x.contiguous_raw();
+  Ints shape = x.sizes();
+  for (int64_t d = 0; d < dims; ++d) shape[lead + d] = axes[static_cast<size_t>(d)].out;
+  const Tensor out = pixels ? empty_strided(shape, channels_last_strides(shape), x.options())
+                            : empty(shape, x.options());
+  if (!out.numel()) return out;
+  const Axis& last = axes.back();
+  std::vector<int64_t> rows{0};
+  int64_t rows_in = 1;
+  for (int64_t d = 0; d + 1 < dims; ++d) {
+    const Axis& a = axes[static_cast<size_t>(d)];
+    std::vector<int64_t> next;
+    for (int64_t r : rows)
+      for (int64_t s : a.start) next.push_back(r * a.in + s);
+    rows.swap(next), rows_in *= a.in;
+  }
+  check(last.in <= INT32_MAX, "resizing: a line of ", last.in, " numbers is too long");
+  const std::vector<int32_t> columns(last.start.begin(), last.start.end());
+  bool doubled = last.out == 2 * last.in;
+  for (int64_t c = 0; doubled && c < last.out; ++c)
+    doubled = last.start[static_cast<size_t>(c)] == c / 2;
+  const int64_t item = static_cast<int64_t>(itemsize(x.dtype())) * (pixels ? x.size(1) : 1);
+  const auto count = static_cast<int64_t>(rows.size());
+  pick_kernel(x.device_type(),
+              {.in = in.data(),
+               .out = out.data(),
+               .planes = in.numel() / (rows_in * last.in * (pixels ? x.size(1) : 1)),
+               .rows_in = rows_in,
+               .columns_in = last.in,
+               .rows = count,
+               .columns = last.out,
+               .size = item,
+               .row = rows.data(),
+               .column = columns.data(),
+               .doubled = doubled});
+  return out;
+}
+
 template <Filter filter>
 Tensor resize(const Tensor& x, const Ints& size, bool align_corners,
               const std::vector<double>& scales, bool transposed) {
@@ -177,6 +222,7 @@ Tensor resize(const Tensor& x, const Ints& size, bool align_corners,
     axes.push_back(transposed ? a.transposed() : a);
   }
   if (as_image && x.dim() == 4 && !x.is_meta()) return resize_bytes(x, axes, 0);
+  if (is_nearest && !transposed && !x.is_meta()) return pick(x, axes);
   return run_windows(x, axes);
 }
 

@@ -7,10 +7,10 @@ class WorkerInfo:
     """What a worker knows of itself: `id`, `num_workers`, `seed`, `dataset`."""
 
     def __init__(self, id, num_workers, seed, dataset):
-        self.id = id
-        self.num_workers = num_workers
-        self.seed = seed
-        self.dataset = dataset
+        vars(self).update(id=id, num_workers=num_workers, seed=seed, dataset=dataset)
+
+    def __setattr__(self, name, value):
+        raise RuntimeError("Cannot assign attributes to WorkerInfo objects")
 
     def __repr__(self):
         fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())

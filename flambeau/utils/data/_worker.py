@@ -15,11 +15,11 @@ import socket
 import sys
 import threading
 import time
-import traceback
 import warnings
 import weakref
 
 import flambeau
+from flambeau._utils import ExceptionWrapper
 
 from . import _info, _transport
 from ._fetch import Exhausted, make_fetch
@@ -33,34 +33,14 @@ _LEAVE_SECONDS = 5  # what a busy worker gets to finish once the parent has clos
 _parent_ends = weakref.WeakSet()  # the sockets of all pools of this process
 
 
-class _Failure:
-    """An exception on its way to the parent, with its traceback as text."""
-
-    def __init__(self, error, where):
-        self.kind = type(error)
-        text = "".join(traceback.format_exception(error))
-        self.message = f"Caught {self.kind.__name__} {where}.\nOriginal {text}"
-        try:
-            pickle.dumps(self.kind)
-        except Exception:  # the parent has no such class
-            self.kind = RuntimeError
-
-    def made(self):
-        """The exception; whoever raises it keeps no name for it, which would be a cycle."""
-        message = self.message
-        if issubclass(self.kind, KeyError):
-            message = _PlainText(message)  # KeyError shows the repr of what it holds
-        try:
-            return self.kind(message)
-        except Exception:  # its constructor wants something else
-            return RuntimeError(message)
-
-
-class _PlainText(str):
-    __slots__ = ()
-
-    def __repr__(self):
-        return str(self)
+def _failure(error, where):
+    """An exception as the parent can be told of it."""
+    failure = ExceptionWrapper((type(error), error, error.__traceback__), where)
+    try:
+        pickle.dumps(failure.exc_type)
+    except Exception:  # the parent has no such class
+        failure.exc_type = RuntimeError
+    return failure
 
 
 # -- in the worker ---------------------------------------------------------------------------------
@@ -103,7 +83,7 @@ def _serve(sender, tasks, worker, count, seeds, dataset, batched, collate_fn, dr
         if init_fn is not None:
             init_fn(worker)
     except Exception as error:
-        failure = _Failure(error, where)
+        failure = _failure(error, where)
     while (task := tasks.get()) is not None:
         number, indices, released = task
         sender.release(released)
@@ -120,11 +100,11 @@ def _serve(sender, tasks, worker, count, seeds, dataset, batched, collate_fn, dr
             except Exhausted:
                 result = Exhausted
             except Exception as error:
-                result = _Failure(error, where)
+                result = _failure(error, where)
         try:
             message = _transport.pack((number, result))
         except Exception as error:  # the data cannot be pickled
-            message = _transport.pack((number, _Failure(error, where)))
+            message = _transport.pack((number, _failure(error, where)))
         del result, task, indices
         sender.send(message)
 
@@ -166,6 +146,11 @@ class _Worker:
         self.receiver = _transport.Receiver(self.socket)
         self.in_hand = 0
         self.ended = False  # its copy of an iterable dataset has no more
+
+    def __getattr__(self, name):  # pid, is_alive() and join(), as programs ask of PyTorch's workers
+        if name == "process":
+            raise AttributeError(name)
+        return getattr(self.process, name)
 
 
 class WorkerPool(_BaseDataLoaderIter):
@@ -258,8 +243,8 @@ class WorkerPool(_BaseDataLoaderIter):
                 self._give_task()
                 continue
             self._give_task()
-            if isinstance(data, _Failure):  # of this batch; the next may be asked for
-                raise data.made()
+            if isinstance(data, ExceptionWrapper):  # of this batch; the next may be asked for
+                data.reraise()
             self._watch.count()
             self._pass.batches += 1
             return data

@@ -56,6 +56,7 @@ class DataLoader:
     """
 
     _iterator = None
+    _claimed = None  # how many batches an iterable dataset is to give, once somebody has asked
     _pass = None  # the one under way
     _resumed = None  # the state that the next one goes on from
     __initialized = False
@@ -85,6 +86,7 @@ class DataLoader:
         in_order=True,
     ):
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        _warn_of_many(num_workers)
         if num_workers > 0 and prefetch_factor is None:
             prefetch_factor = 2
         if _is_stream_of_steps(dataset):
@@ -103,10 +105,11 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         self.generator = generator
 
+        chosen = _choose_sampler(dataset, shuffle, sampler, batch_sampler, generator)
         if batch_sampler is not None:
             _check_batch_sampler(batch_size, shuffle, sampler, drop_last)
             batch_size, drop_last = None, False
-        sampler = _choose_sampler(dataset, shuffle, sampler, batch_sampler, generator)
+        sampler = chosen
         if batch_size is not None and batch_sampler is None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         elif drop_last:
@@ -205,10 +208,11 @@ class DataLoader:
         if not isinstance(self.dataset, IterableDataset):
             return len(self._index_sampler)
         length = len(self.dataset)
-        if self.batch_size is None:
-            return length
-        whole, rest = divmod(length, self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        if self.batch_size is not None:
+            whole, rest = divmod(length, self.batch_size)
+            length = whole + (rest > 0 and not self.drop_last)
+        self._claimed = length
+        return length
 
 
 class _BaseDataLoaderIter:
@@ -305,37 +309,52 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         except (Exhausted, StopIteration):
             state.ended = True
             raise StopIteration from None
-        if self._watch.expected is not None:
+        if self._watch.wanted:
             self._watch.count()
         state.batches += 1
         return data
 
 
 class LengthWatch:
-    """Warns when an iterable dataset yields more than the length it claims."""
+    """Warns when an iterable dataset yields more than the length that a program was told."""
 
     def __init__(self, loader):
-        self.expected = None
-        self.seen = 0
-        self.workers = loader.num_workers
-        if isinstance(loader.dataset, IterableDataset) and hasattr(loader.dataset, "__len__"):
-            try:
-                self.expected = len(loader)
-            except (TypeError, NotImplementedError):
-                pass
+        self._loader = loader
+        self._seen = 0
+        self.wanted = isinstance(loader.dataset, IterableDataset)
 
     def count(self):
-        self.seen += 1
-        if self.expected is not None and self.seen > self.expected:
+        self._seen += 1
+        claimed = self._loader._claimed
+        if self.wanted and claimed is not None and self._seen > claimed:
             hint = ""
-            if self.workers > 1:
+            if self._loader.num_workers > 1:
                 hint = " Each worker yields the whole dataset unless it shares the work out itself."
             warnings.warn(
-                f"Length of IterableDataset was reported to be {self.expected} batches, but "
-                f"{self.seen} have been fetched.{hint}",
+                f"Length of IterableDataset was reported to be {claimed} batches, but "
+                f"{self._seen} have been fetched.{hint}",
                 stacklevel=3,
             )
-            self.expected = None
+            self.wanted = False
+
+
+def _warn_of_many(num_workers):
+    """More processes than processors wait for each other."""
+    if num_workers < 2:
+        return
+    import os
+
+    count = getattr(os, "sched_getaffinity", None)
+    most = len(count(0)) if count else os.cpu_count() or num_workers
+    if num_workers > most:
+        warnings.warn(
+            f"This DataLoader will create {num_workers} worker processes in total. Our suggested "
+            f"max number of worker in current system is {most}, which is smaller than what this "
+            "DataLoader is going to create. Please be aware that excessive worker creation might "
+            "get DataLoader running slow or even freeze, lower the worker number to avoid "
+            "potential slowness/freeze if necessary.",
+            stacklevel=3,
+        )
 
 
 def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers):

@@ -292,6 +292,10 @@ def autocontrast(img):
         values = flambeau.arange(256, dtype=wide) - low.view(-1, 1)
         table = values.div_(span.view(-1, 1)).clamp_(0, bound).to(img.dtype)
         return internal["_lookup_bytes"](img, table)
+    if img.dtype == flambeau.float32 and _tensor.is_native(img):
+        planes = img.reshape(-1, *img.shape[-2:])
+        made = internal["_standardize"](planes, low.reshape(-1), span.reshape(-1), False)
+        return made.clamp_(0, 1).view(img.shape)
     return (img - low).div_(span).clamp_(0, bound).to(img.dtype)
 
 

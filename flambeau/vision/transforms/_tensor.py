@@ -128,8 +128,6 @@ def _border(size, before, after, mode):
 def resize(image, size, mode, antialias, bytes_between=False):
     if list(image.shape[-2:]) == list(size):
         return image
-    if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
-        raise ValueError(f"resize(): tensors have no interpolation {mode!r}")
     smooth = mode in ("bilinear", "bicubic")
     # bicubic overshoots between its two passes, which bytes cannot hold
     as_bytes = image.dtype == flambeau.uint8 and (bytes_between or mode != "bicubic")

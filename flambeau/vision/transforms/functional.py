@@ -206,7 +206,10 @@ def _pair(size, what="size"):
     if len(size) == 1:
         return size[0], size[0]
     if len(size) != 2:
-        raise ValueError(f"{what} should be a number or a sequence of 1 or 2, got {size}")
+        raise ValueError(
+            f"Please provide only two dimensions (h, w) for {what}: it should be a number or a "
+            f"sequence of 1 or 2, got {size}"
+        )
     return tuple(size)
 
 
@@ -314,6 +317,14 @@ def resize(img, size, interpolation=InterpolationMode.BILINEAR, max_size=None, a
         return img
     if _is_tensor(img):
         return _tensor.resize(img, size, mode.value, antialias)
+    if antialias is False:
+        import warnings
+
+        warnings.warn(
+            "Anti-alias option is always applied for PIL Image input. Argument antialias is "
+            "ignored.",
+            stacklevel=2,
+        )
     return _pil.resize(img, size, mode)
 
 
@@ -324,8 +335,8 @@ def _target_size(h, w, size, max_size):
         raise ValueError("Size must be an int or a 1 or 2 element tuple/list")
     if max_size is not None and size is not None and len(size) != 1:
         raise ValueError(
-            "max_size should only be passed if size specifies the length of the smaller edge, "
-            "i.e. size should be an int or a sequence of length 1"
+            "max_size should only be passed if size is None or specifies the length of the "
+            "smaller edge, i.e. size should be an int or a sequence of length 1"
         )
     if size is not None and len(size) == 2:
         return list(size)
@@ -355,20 +366,25 @@ def resized_crop(
 
 
 # -- affine maps -----------------------------------------------------------------------------------
-def _inverse_affine(centre, angle, translate, scale, shear):
-    """The 2x3 map from output to input of: shear, turn, scale about `centre`, then translate."""
+def _get_inverse_affine_matrix(center, angle, translate, scale, shear, inverted=True):
+    """The 2x3 map from output to input of: shear, turn, scale about `center`, then translate.
+
+    With `inverted=False` the one from input to output.
+    """
     turn, shear_x, shear_y = (math.radians(v) for v in (angle, *shear))
     # forward 2x2: rotation times [[1, 0], [tan y, 1]]-like shears, all of determinant 1
     a = math.cos(turn - shear_y) / math.cos(shear_y)
     b = -a * math.tan(shear_x) - math.sin(turn)
     c = math.sin(turn - shear_y) / math.cos(shear_y)
     d = -c * math.tan(shear_x) + math.cos(turn)
-    inverse = [d / scale, -b / scale, -c / scale, a / scale]
-    x, y = centre[0] + translate[0], centre[1] + translate[1]
-    return [
-        inverse[0], inverse[1], centre[0] - inverse[0] * x - inverse[1] * y,
-        inverse[2], inverse[3], centre[1] - inverse[2] * x - inverse[3] * y,
-    ]  # fmt: skip
+    moved = [center[0] + translate[0], center[1] + translate[1]]
+    if inverted:
+        p, q, r, s = d / scale, -b / scale, -c / scale, a / scale
+        (x, y), (u, v) = moved, center
+    else:
+        p, q, r, s = a * scale, b * scale, c * scale, d * scale
+        (x, y), (u, v) = center, moved
+    return [p, q, u - p * x - q * y, r, s, v - r * x - s * y]
 
 
 def _fill_list(img, fill):
@@ -398,7 +414,7 @@ def rotate(
         )
     _, h, w = get_dimensions(img)
     about = [0.0, 0.0] if center is None else [center[0] - w * 0.5, center[1] - h * 0.5]
-    matrix = _inverse_affine(about, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
+    matrix = _get_inverse_affine_matrix(about, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
     size = _tensor.rotated_size(w, h, matrix) if expand else [h, w]
     return _tensor.warp(img, matrix, size, mode.value, _fill_list(img, fill))
 
@@ -436,7 +452,7 @@ def affine(
         from PIL import Image
 
         centre = [w * 0.5, h * 0.5] if center is None else center
-        matrix = _inverse_affine(centre, angle, translate, scale, shear)
+        matrix = _get_inverse_affine_matrix(centre, angle, translate, scale, shear)
         return img.transform(
             (w, h),
             Image.Transform.AFFINE,
@@ -445,7 +461,7 @@ def affine(
             fillcolor=_pil.fill_of(img, fill),
         )
     about = [0.0, 0.0] if center is None else [center[0] - w * 0.5, center[1] - h * 0.5]
-    matrix = _inverse_affine(about, angle, translate, scale, shear)
+    matrix = _get_inverse_affine_matrix(about, angle, translate, scale, shear)
     return _tensor.warp(img, matrix, [h, w], mode.value, _fill_list(img, fill))
 
 

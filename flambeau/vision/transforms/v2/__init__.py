@@ -1,5 +1,7 @@
 """Transforms of whole samples: images and videos with their masks, boxes and keypoints."""
 
+from flambeau.vision import transforms as _v1
+
 from ..autoaugment import AutoAugmentPolicy
 from ..functional import InterpolationMode
 from . import functional
@@ -68,9 +70,9 @@ from ._misc import (
     SetClampingMode,
     UniformTemporalSubsample,
 )
-from ._misc import _named_like_labels as _find_labels_default_heuristic  # as in pickles
-from ._transform import (
-    Transform,
+from ._transform import Transform
+from ._utils import (
+    _find_labels_default_heuristic,  # as in pickles
     check_type,
     get_bounding_boxes,
     get_keypoints,
@@ -81,3 +83,8 @@ from ._transform import (
 )
 
 __all__ = [name for name in globals() if not name.startswith("_")]
+
+for _name in __all__:  # the draws of version 1, for programs that make them by themselves
+    _first = getattr(_v1, _name, None)
+    if isinstance(_first, type) and hasattr(_first, "get_params"):
+        globals()[_name].get_params = staticmethod(_first.get_params)

@@ -6,7 +6,8 @@ from .. import autoaugment as v1
 from .. import functional as F1
 from ..autoaugment import AutoAugmentPolicy
 from . import functional as F
-from ._transform import _PICTURES, Transform, check_type, fill_for, flatten
+from ._transform import Transform, fill_for
+from ._utils import PICTURES, check_type, flatten
 
 
 def _draw(*bounds):
@@ -32,7 +33,7 @@ class _Policy(Transform):
     def forward(self, *inputs):
         sample = inputs if len(inputs) > 1 else inputs[0]
         leaves, build = flatten(sample)
-        pictures = [x for x in leaves if check_type(x, _PICTURES)]
+        pictures = [x for x in leaves if check_type(x, PICTURES)]
         if len(pictures) != 1:
             raise TypeError(
                 f"{type(self).__name__}() works on samples with one image or video, "

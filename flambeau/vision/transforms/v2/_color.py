@@ -11,7 +11,8 @@ from .._augment import factor_range
 from .._color import blur_options
 from .._random import _rectangle, _uniform
 from . import functional as F
-from ._transform import RandomApplied, Transform, is_pil, query_chw
+from ._transform import RandomApplied, Transform
+from ._utils import is_pil, query_chw
 
 
 class Grayscale(Transform):

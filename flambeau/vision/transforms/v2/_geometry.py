@@ -9,14 +9,8 @@ from .._random import RandomAffine as RandomAffine1
 from .._random import RandomResizedCrop as RandomResizedCrop1
 from .._random import _integer, _range, _uniform
 from . import functional as F
-from ._transform import (
-    RandomApplied,
-    Transform,
-    checked_fill,
-    fill_for,
-    get_bounding_boxes,
-    query_size,
-)
+from ._transform import RandomApplied, Transform, checked_fill, fill_for
+from ._utils import get_bounding_boxes, query_size
 
 
 def _is_sequence(value):

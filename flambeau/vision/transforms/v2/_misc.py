@@ -5,7 +5,8 @@ from flambeau import nn
 from flambeau.vision import tv_tensors
 
 from . import functional as F
-from ._transform import _PICTURES, Transform, check_type, flatten, query_chw
+from ._transform import Transform
+from ._utils import PICTURES, check_type, flatten, labels_getter_of, query_chw
 
 
 class Identity(Transform):
@@ -157,39 +158,6 @@ class ClampKeyPoints(Transform):
         return F.clamp_keypoints(inpt)
 
 
-def _named_like_labels(sample):
-    """What a dictionary calls "labels", or something like it."""
-    if isinstance(sample, (tuple, list)) and len(sample) == 2:
-        sample = sample[1]
-    if isinstance(sample, flambeau.Tensor):
-        return sample
-    if not isinstance(sample, dict):
-        raise ValueError(f"no labels in a sample of type {type(sample)}; pass labels_getter")
-    for name in ("label", "labels"):
-        for key in sample:
-            if str(key).lower() == name:
-                return sample[key]
-    for key in sample:
-        if "label" in str(key).lower():
-            return sample[key]
-    raise ValueError("Could not infer where the labels are in the sample; pass labels_getter")
-
-
-def _getter(labels_getter):
-    if labels_getter == "default":
-        return _named_like_labels
-    if labels_getter is None:
-        return lambda sample: None
-    if isinstance(labels_getter, str):
-        return lambda sample: (sample if isinstance(sample, dict) else sample[1])[labels_getter]
-    if not callable(labels_getter):
-        raise ValueError(
-            "labels_getter should either be 'default', a string, None, or a callable, "
-            f"but got {labels_getter}"
-        )
-    return labels_getter
-
-
 class _Sanitizing(Transform):
     """Removes items of one kind, and the labels and masks that belong to them."""
 
@@ -235,7 +203,7 @@ class SanitizeBoundingBoxes(_Sanitizing):
         self.min_size = min_size
         self.min_area = min_area
         self.labels_getter = labels_getter
-        self._labels_getter = _getter(labels_getter)
+        self._labels_getter = labels_getter_of(labels_getter)
 
     def forward(self, *inputs):
         def valid(boxes):
@@ -252,7 +220,7 @@ class SanitizeKeyPoints(_Sanitizing):
     def __init__(self, labels_getter=None):
         super().__init__()
         self.labels_getter = labels_getter
-        self._labels_getter = _getter(labels_getter)
+        self._labels_getter = labels_getter_of(labels_getter)
 
     def forward(self, *inputs):
         return self._sanitize(
@@ -266,7 +234,7 @@ class _Mixing(Transform):
         super().__init__()
         self.alpha = float(alpha)
         self.num_classes = num_classes
-        self._labels_getter = _getter(labels_getter)
+        self._labels_getter = labels_getter_of(labels_getter)
 
     def _draw(self):
         alpha = flambeau.tensor([self.alpha, self.alpha])
@@ -285,7 +253,7 @@ class _Mixing(Transform):
             )
         if labels.ndim == 1 and self.num_classes is None:
             raise ValueError("num_classes must be passed if the labels are index-based")
-        pictures = [x for x in leaves if x is not labels and check_type(x, _PICTURES)]
+        pictures = [x for x in leaves if x is not labels and check_type(x, PICTURES)]
         if any(x.ndim < 4 for x in pictures):
             raise ValueError("Expected a batch of images, as this mixes samples with each other")
         params = self.make_params(pictures)

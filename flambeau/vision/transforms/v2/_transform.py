@@ -4,93 +4,8 @@ import flambeau
 from flambeau import nn
 from flambeau.vision import tv_tensors
 
-from .. import _pil
 from . import functional as F
-
-
-def flatten(sample):
-    """(leaves, function that puts others in their place) of nested lists, tuples and dicts."""
-    leaves = []
-
-    def walk(x):
-        if type(x) in (list, tuple):
-            parts = [walk(v) for v in x]
-            kind = type(x)
-            return lambda it: kind(part(it) for part in parts)
-        if isinstance(x, tuple) and hasattr(x, "_fields"):
-            parts, kind = [walk(v) for v in x], type(x)
-            return lambda it: kind(*(part(it) for part in parts))
-        if isinstance(x, dict):
-            parts, kind = {k: walk(v) for k, v in x.items()}, type(x)
-            if kind is dict:
-                return lambda it: {k: part(it) for k, part in parts.items()}
-            return lambda it: kind((k, part(it)) for k, part in parts.items())
-        leaves.append(x)
-        return next
-
-    build = walk(sample)
-    return leaves, lambda values: build(iter(values))
-
-
-def is_pil(x):
-    return _pil.is_pil(x)
-
-
-def check_type(obj, types_or_checks):
-    """Whether it is of one of the types, or passes one of the functions."""
-    return any(
-        isinstance(obj, check) if isinstance(check, type) else check(obj)
-        for check in types_or_checks
-    )
-
-
-def has_any(flat_inputs, *types_or_checks):
-    """Whether one of the values is of one of the types."""
-    return any(check_type(x, types_or_checks) for x in flat_inputs)
-
-
-def has_all(flat_inputs, *types_or_checks):
-    """Whether there is a value of each of the types."""
-    return all(any(check_type(x, (check,)) for x in flat_inputs) for check in types_or_checks)
-
-
-def get_bounding_boxes(flat_inputs):
-    """The first boxes among the values."""
-    for x in flat_inputs:
-        if isinstance(x, tv_tensors.BoundingBoxes):
-            return x
-    raise ValueError("No bounding boxes were found in the sample")
-
-
-def get_keypoints(flat_inputs):
-    """The first keypoints among the values."""
-    for x in flat_inputs:
-        if isinstance(x, tv_tensors.KeyPoints):
-            return x
-    raise ValueError("No keypoints were found in the sample")
-
-
-_PICTURES = (F.is_pure_tensor, tv_tensors.Image, is_pil, tv_tensors.Video)
-
-
-def query_chw(flat_inputs):
-    """(channels, height, width) of the images and videos, which must agree."""
-    found = {tuple(F.get_dimensions(x)) for x in flat_inputs if check_type(x, _PICTURES)}
-    return _only(found, "CxHxW dimensions")
-
-
-def query_size(flat_inputs):
-    """(height, width) of all that has one."""
-    kinds = (*_PICTURES, tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
-    return _only({tuple(F.get_size(x)) for x in flat_inputs if check_type(x, kinds)}, "HxW size")
-
-
-def _only(found, what):
-    if not found:
-        raise TypeError("No image, video, mask, bounding box or keypoint was found in the sample")
-    if len(found) > 1:
-        raise ValueError(f"Found multiple {what} in the sample: {sorted(found)}")
-    return found.pop()
+from ._utils import check_type, flatten, has_any, is_pil
 
 
 class Transform(nn.Module):
@@ -110,11 +25,11 @@ class Transform(nn.Module):
         """One part of the sample, transformed."""
         raise NotImplementedError(f"{type(self).__name__} has no transform()")
 
-    def _wants(self, leaves):
-        """Which leaves are to be transformed."""
-        has_image = has_any(leaves, tv_tensors.Image, tv_tensors.Video, is_pil)
+    def _needs_transform_list(self, flat_inputs):
+        """Which of the values are to be transformed."""
+        has_image = has_any(flat_inputs, tv_tensors.Image, tv_tensors.Video, is_pil)
         wants = []
-        for x in leaves:
+        for x in flat_inputs:
             wanted = check_type(x, self._transformed_types)
             if wanted and F.is_pure_tensor(x):
                 wanted, has_image = not has_image, True
@@ -131,7 +46,7 @@ class Transform(nn.Module):
             self.check_inputs(leaves)
         if self._skip():
             return sample
-        wants = self._wants(leaves)
+        wants = self._needs_transform_list(leaves)
         params = self.make_params([x for x, wanted in zip(leaves, wants, strict=True) if wanted])
         return build(
             [

@@ -58,14 +58,6 @@ def pad(canvas, padding, fill=0, padding_mode="constant"):
     return lambda p: p + _pair(left, top, p), new
 
 
-def _forward_affine(centre, angle, translate, scale, shear):
-    """The 2x3 map from input to output."""
-    a, b, c, d, e, f = F1._inverse_affine(centre, angle, translate, scale, shear)
-    det = a * e - b * d
-    ia, ib, id_, ie = e / det, -b / det, -d / det, a / det
-    return [ia, ib, -(ia * c + ib * f), id_, ie, -(id_ * c + ie * f)]
-
-
 def _apply(matrix):
     a, b, c, d, e, f = matrix
 
@@ -81,7 +73,8 @@ def affine(canvas, angle, translate, scale, shear, interpolation=None, fill=None
     shear = shear * 2 if len(shear) == 1 else shear
     centre = [canvas[1] * 0.5, canvas[0] * 0.5] if center is None else center
     translate = [float(v) for v in translate]
-    return _apply(_forward_affine(centre, angle, translate, scale, shear)), canvas
+    matrix = F1._get_inverse_affine_matrix(centre, angle, translate, scale, shear, inverted=False)
+    return _apply(matrix), canvas
 
 
 def rotate(canvas, angle, interpolation=None, expand=False, center=None, fill=None):
@@ -92,7 +85,7 @@ def rotate(canvas, angle, interpolation=None, expand=False, center=None, fill=No
     # than the image's; what is in it starts at the uppermost and leftmost corner
     height, width = canvas
     centre = [width * 0.5, height * 0.5] if center is None else center
-    matrix = F1._inverse_affine(centre, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
+    matrix = F1._get_inverse_affine_matrix(centre, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
     new = tuple(_tensor.rotated_size(width, height, matrix))
     corners = [[0.0, 0.0], [0.0, height], [width, height], [width, 0.0]]
     start = move(flambeau.tensor(corners, dtype=flambeau.float64)).amin(0).tolist()
