@@ -67,6 +67,18 @@ FLAMBEAU_INLINE void prefetch_lines(const T* plane, int64_t first, int64_t last,
     __builtin_prefetch(p);
 }
 
+template <class T, int... I>
+FLAMBEAU_INLINE Vec<T> every_second(const T* p, int64_t n, Lanes<I...>) {
+  constexpr int64_t W = Vec<T>::size;
+  const auto a = Vec<T>::load_n(p, n).v, b = Vec<T>::load_n(p + W, max(n - W, int64_t{0})).v;
+  return Vec<T>(__builtin_shufflevector(a, b, (2 * I)...));
+}
+// p[0], p[2], ... of n numbers.
+template <class T>
+FLAMBEAU_INLINE Vec<T> every_second(const T* p, int64_t n) {
+  return every_second(p, n, AllLanes<T>{});
+}
+
 // The input lines that output lines [first, last) read, with their zeros around them, so that the
 // copies below need not look for borders. A line is stored as `stride` runs, one for each phase:
 // then what one tap reads along a line is consecutive whatever the stride.
@@ -82,27 +94,30 @@ class PaddedLines {
     count_[0] = (d1 - d0) * a.stride[0] + (a.kernel[0] - 1) * a.dilation[0] + 1;
     count_[1] = (h1 - h0) * a.stride[1] + (a.kernel[1] - 1) * a.dilation[1] + 1;
     const int64_t reach = (a.out[2] - 1) * a.stride[2] + (a.kernel[2] - 1) * a.dilation[2] + 1;
-    phase_ = ceil_div(reach, a.stride[2]);
-    line_ = phase_ * a.stride[2];
+    const int64_t phase = ceil_div(reach, a.stride[2]);
+    line_ = {a.stride[2], a.padding[2], a.in[2], phase, phase * a.stride[2], {}};
+    for (int64_t f = 0; f < kPhases; ++f) line_.inside[f] = line_.find(f);
   }
   int64_t numbers(int64_t channels) const {
-    return channels * count_[0] * count_[1] * line_ + Vec<T>::size;
+    return channels * count_[0] * count_[1] * line_.size + Vec<T>::size;
   }
 
   void fill(T* buffer, const T* x, int64_t channels) {
     buffer_ = buffer;
-    const ConvArgs& a = c_.a;
+    // Copies of what the stores of vectors might, for all the compiler knows, change.
+    const ConvArgs a = c_.a;
+    const Line line = line_;
+    const int64_t depths = count_[0], rows = count_[1];
+    const int64_t z0 = base_[0] - a.padding[0], y0 = base_[1] - a.padding[1];
     T* dst = buffer;
     for (int64_t c = 0; c < channels; ++c)
-      for (int64_t i = 0; i < count_[0]; ++i) {
-        const int64_t z = base_[0] + i - a.padding[0], y = base_[1] - a.padding[1];
-        if (c + 1 < channels && z >= 0 && z < a.in[0])
-          prefetch_lines(x + ((c + 1) * a.in[0] + z) * a.in[1] * a.in[2], y, y + count_[1], a.in);
-        for (int64_t j = 0; j < count_[1]; ++j, dst += line_) {
-          const int64_t d = base_[0] + i - a.padding[0], h = base_[1] + j - a.padding[1];
-          const bool inside = d >= 0 && d < a.in[0] && h >= 0 && h < a.in[1];
-          fill_line(dst, inside ? x + ((c * a.in[0] + d) * a.in[1] + h) * a.in[2] : nullptr);
-        }
+      for (int64_t z = z0; z < z0 + depths; ++z) {
+        const bool inside = z >= 0 && z < a.in[0];
+        const T* plane = x + (c * a.in[0] + z) * a.in[1] * a.in[2];
+        if (inside && c + 1 < channels)
+          prefetch_lines(plane + a.in[0] * a.in[1] * a.in[2], y0, y0 + rows, a.in);
+        for (int64_t y = y0; y < y0 + rows; ++y, dst += line.size)
+          fill_line(dst, inside && y >= 0 && y < a.in[1] ? plane + y * a.in[2] : nullptr, line);
       }
   }
 
@@ -112,43 +127,53 @@ class PaddedLines {
     const int64_t i = l / a.out[1] * a.stride[0] + kd * a.dilation[0] - base_[0];
     const int64_t j = l % a.out[1] * a.stride[1] + kh * a.dilation[1] - base_[1];
     const int64_t w = kw * a.dilation[2];
-    return buffer_ + (i * count_[1] + j) * line_ + w % a.stride[2] * phase_ + w / a.stride[2];
+    return buffer_ + (i * count_[1] + j) * line_.size + w % a.stride[2] * line_.phase +
+           w / a.stride[2];
   }
-  int64_t channel_step() const { return count_[0] * count_[1] * line_; }
-  int64_t line_step() const { return c_.a.stride[1] * line_; }
+  int64_t channel_step() const { return count_[0] * count_[1] * line_.size; }
+  int64_t line_step() const { return c_.a.stride[1] * line_.size; }
 
  private:
-  void fill_line(T* dst, const T* src) const {
-    const ConvArgs& a = c_.a;
+  static constexpr int64_t kPhases = 4;  // for which divisions are not made for every line
+  struct Inside {
+    int64_t lo, hi;
+  };
+  struct Line {
+    int64_t stride, padding, in, phase, size;
+    Inside inside[kPhases];
+
+    // The numbers of phase f that are not zeros around: dst[q] = src[q * stride + f - padding].
+    Inside find(int64_t f) const {
+      const int64_t end = in + padding - f;
+      const int64_t lo = padding > f ? min(ceil_div(padding - f, stride), phase) : 0;
+      return {lo, end <= 0 ? lo : max(lo, min(ceil_div(end, stride), phase))};
+    }
+  };
+
+  static FLAMBEAU_INLINE void fill_line(T* dst, const T* src, const Line& line) {
     constexpr int64_t W = Vec<T>::size;
     const Vec<T> zero = T(0);
-    const int64_t s = a.stride[2], p = a.padding[2], phase = phase_;
-    if (s == 1) {
-      const int64_t lo = min(p, phase), hi = src ? max(lo, min(a.in[2] + p, phase)) : lo;
-      for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
-      for (int64_t q = lo; q < hi; q += W) Vec<T>::load_n(src + q - p, hi - q).store(dst + q);
-      for (int64_t q = hi; q < phase; q += W) zero.store(dst + q);
-      return;
-    }
-    for (int64_t f = 0; f < s; ++f, dst += phase) {
-      // dst[q] = src[q * s + f - p]
-      int64_t lo = min(max(ceil_div(p - f, s), 0), phase);
-      if (p - f <= 0) lo = 0;
-      const int64_t end = a.in[2] + p - f;  // q * s < end
-      const int64_t hi = !src || end <= 0 ? lo : max(lo, min(ceil_div(end, s), phase));
+    const int64_t s = line.stride;
+    for (int64_t f = 0; f < s; ++f, dst += line.phase) {
+      const Inside r = f < kPhases ? line.inside[f] : line.find(f);
+      const int64_t lo = r.lo, hi = src ? r.hi : lo;
       // Whole vectors: what a store spoils behind it is written next, or is the slack at the end.
       for (int64_t q = 0; q < lo; q += W) zero.store(dst + q);
-      const T* from = src ? src + f - p : nullptr;
-      if (s == 2)
-        for (int64_t q = lo; q < hi; ++q) dst[q] = from[2 * q];
+      const T* from = src ? src + f - line.padding : nullptr;
+      if (s == 1)
+        for (int64_t q = lo; q < hi; q += W) Vec<T>::load_n(from + q, hi - q).store(dst + q);
+      else if (s == 2)
+        for (int64_t q = lo; q < hi; q += W)
+          every_second(from + 2 * q, 2 * (hi - q) - 1).store(dst + q);
       else
         for (int64_t q = lo; q < hi; ++q) dst[q] = from[s * q];
-      for (int64_t q = hi; q < phase; q += W) zero.store(dst + q);
+      for (int64_t q = hi; q < line.phase; q += W) zero.store(dst + q);
     }
   }
 
   const Conv<T>& c_;
-  int64_t base_[2], count_[2], phase_, line_;
+  int64_t base_[2], count_[2];
+  Line line_;
   T* buffer_ = nullptr;
 };
 
