@@ -138,6 +138,66 @@ def test_training_with_rounding():
     assert (small(x) - ready(x)).abs().max() < 0.1
 
 
+class _Doubled(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x) * 2
+
+    @classmethod
+    def from_float(cls, mod):
+        made = cls(mod.inner)
+        made.qconfig = mod.qconfig
+        return made
+
+    @classmethod
+    def from_observed(cls, mod):
+        return cls(nn.Identity())
+
+
+def test_own_classes_and_lists_say_what_is_quantized():
+    class Observed(_Doubled):
+        pass
+
+    class Converted(_Doubled):
+        pass
+
+    net = nn.Sequential(nn.Linear(2, 2), _Doubled(nn.Linear(2, 2))).eval()
+    net.qconfig = q.get_default_qconfig()
+
+    def watched(net):
+        return [hasattr(m, "activation_post_process") for m in (net[0], net[1], net[1].inner)]
+
+    assert watched(q.prepare(net)) == [True, False, True]
+    assert watched(q.prepare(net, allow_list={nn.ReLU})) == [False, False, False]
+    assert watched(q.prepare(net, observer_non_leaf_module_list=[_Doubled])) == [True, True, False]
+    left = {"non_traceable_module_class": [_Doubled]}
+    assert watched(q.prepare(net, prepare_custom_config_dict=left)) == [True, False, False]
+    own = {"float_to_observed_custom_module_class": {_Doubled: Observed}}
+    ready = q.prepare(net, prepare_custom_config_dict=own)
+    assert type(ready[1]) is Observed and watched(ready) == [True, True, False]
+    ready(torch.ones(1, 2))
+    own = {"observed_to_quantized_custom_module_class": {Observed: Converted}}
+    assert type(q.convert(ready, convert_custom_config_dict=own)[1]) is Converted
+
+
+def test_scales_that_are_known_already():
+    net = nn.Sequential(nn.Linear(2, 2)).train()
+    net.qconfig = q.get_default_qat_qconfig()
+    ready = q.prepare_qat(net)
+    assert "FusedMovingAvgObsFakeQuantize" in str(ready)
+    ready(torch.ones(1, 2))
+    scale = ready[0].weight_fake_quant.calculate_qparams()[0]
+    ready[0].weight.data.mul_(2)
+    kept = q.convert(ready, use_precomputed_fake_quant=True)[0].weight().q_per_channel_scales()
+    assert torch.equal(kept.float(), scale)
+    seen = q.convert(ready)[0].weight().q_per_channel_scales()
+    assert bool((seen.float() > scale).all())
+    assert "reduce_range" not in repr(q.default_fixed_qparams_range_0to1_fake_quant())
+
+
 def test_observers():
     seen = q.MinMaxObserver(dtype=torch.qint8, qscheme=torch.per_tensor_symmetric)
     seen(torch.tensor([-2.55, 1.0]))

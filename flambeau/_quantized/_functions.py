@@ -53,13 +53,8 @@ def quantize_per_channel(input, scales, zero_points, axis, dtype):
         raise RuntimeError(
             f"quantize_per_channel(): {input.size(axis)} channels, but {scales.numel()} scales"
         )
-    floating = zero_points.dtype.is_floating_point
-    kind = flambeau.float32 if floating else flambeau.float64
-    zeros = zero_points.to(flambeau.float32 if floating else flambeau.int64)
-    q = dtype, scales.detach().to(kind), zeros, axis
-    made = quantized_integers(input, q)
-    scheme = per_channel_affine_float_qparams if floating else per_channel_affine
-    return QuantizedTensor._made(made, *q, scheme)
+    q = dtype, *_of_channels(scales, zero_points), axis
+    return _by_channel(quantized_integers(input, q), *q)
 
 
 def quantize_per_tensor_dynamic(input, dtype, reduce_range):
@@ -132,11 +127,17 @@ _DTYPES = {
 }
 
 
+def _of_channels(scales, zero_points):
+    """The scales and zero points of channels in the dtypes that they are kept in."""
+    if zero_points.dtype.is_floating_point:
+        return scales.detach().to(flambeau.float32), zero_points.to(flambeau.float32)
+    return scales.detach().to(flambeau.float64), zero_points.to(flambeau.int64)
+
+
 def _by_channel(integers, dtype, scales, zero_points, axis):
     floating = zero_points.dtype.is_floating_point
     scheme = per_channel_affine_float_qparams if floating else per_channel_affine
-    scales = scales if floating else scales.to(flambeau.float64)
-    zeros = zero_points if floating else zero_points.to(flambeau.int64)
+    scales, zeros = _of_channels(scales, zero_points)
     return QuantizedTensor._made(integers, dtype, scales, zeros, axis, scheme)
 
 

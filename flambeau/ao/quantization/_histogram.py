@@ -6,7 +6,7 @@ the squared error of rounding goes down ("L2 norm minimization" in Caffe2's quan
 
 import flambeau
 
-from .observer import _EPS, UniformQuantizationObserverBase
+from .observer import _EPS, UniformQuantizationObserverBase, check_by_tensor
 
 _STEP = 1e-5  # the share of all numbers by which an end moves
 _LEVELS = 256
@@ -28,8 +28,7 @@ class HistogramObserver(UniformQuantizationObserverBase):
         is_dynamic=False,
         **kwargs,
     ):
-        if qscheme not in (flambeau.per_tensor_affine, flambeau.per_tensor_symmetric):
-            raise NotImplementedError("HistogramObserver only supports per tensor schemes")
+        check_by_tensor("HistogramObserver", qscheme)
         super().__init__(
             dtype,
             qscheme,

@@ -118,11 +118,12 @@ class FakeQuantize(FakeQuantizeBase):
         return (
             f"fake_quant_enabled={self.fake_quant_enabled}, "
             f"observer_enabled={self.observer_enabled}, scale={self.scale}, "
-            f"zero_point={self.zero_point}, dtype={self.dtype}, "
-            f"quant_min={self.activation_post_process.quant_min}, "
-            f"quant_max={self.activation_post_process.quant_max}, qscheme={self.qscheme}, "
-            f"reduce_range={self.activation_post_process.reduce_range}"
+            f"zero_point={self.zero_point}, dtype={self.dtype}, quant_min={self.quant_min}, "
+            f"quant_max={self.quant_max}, qscheme={self.qscheme}{self._reduced()}"
         )
+
+    def _reduced(self):
+        return f", reduce_range={self.activation_post_process.reduce_range}"
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         for name in ("scale", "zero_point"):
@@ -147,6 +148,9 @@ class FixedQParamsFakeQuantize(FakeQuantize):
     def calculate_qparams(self):
         """The scale and the zero point."""
         return self.scale, self.zero_point
+
+    def _reduced(self):
+        return ""
 
 
 class FusedMovingAvgObsFakeQuantize(FakeQuantize):
@@ -184,16 +188,6 @@ class FusedMovingAvgObsFakeQuantize(FakeQuantize):
             self.ch_axis,
             self.is_per_channel,
             self.is_symmetric_quant,
-        )
-
-    def extra_repr(self):
-        """The switches, the scale and the range."""
-        return (
-            f"fake_quant_enabled={self.fake_quant_enabled}, "
-            f"observer_enabled={self.observer_enabled}, scale={self.scale}, "
-            f"zero_point={self.zero_point}, dtype={self.dtype}, quant_min={self.quant_min}, "
-            f"quant_max={self.quant_max}, qscheme={self.qscheme}, "
-            f"reduce_range={self.activation_post_process.reduce_range}"
         )
 
 

@@ -148,6 +148,12 @@ class UniformQuantizationObserverBase(ObserverBase):
         self.max_val = flambeau.tensor(float("-inf"))
 
 
+def check_by_tensor(name, qscheme):
+    """NotImplementedError unless the scheme has one scale for the whole tensor."""
+    if qscheme not in (flambeau.per_tensor_affine, flambeau.per_tensor_symmetric):
+        raise NotImplementedError(f"{name} only supports per tensor schemes")
+
+
 class MinMaxObserver(UniformQuantizationObserverBase):
     """The least and the greatest number of all that passed.
 
@@ -170,8 +176,7 @@ class MinMaxObserver(UniformQuantizationObserverBase):
         is_dynamic=False,
         **kwargs,
     ):
-        if qscheme not in (flambeau.per_tensor_affine, flambeau.per_tensor_symmetric):
-            raise NotImplementedError("MinMaxObserver only supports per tensor schemes")
+        check_by_tensor("MinMaxObserver", qscheme)
         super().__init__(
             dtype,
             qscheme,
@@ -283,10 +288,6 @@ class PerChannelMinMaxObserver(UniformQuantizationObserverBase):
             rows = x.reshape(x.size(0), -1)
             self._seen(rows.amin(1), rows.amax(1))
         return x_orig
-
-    def extra_repr(self):
-        """The ranges that have been seen."""
-        return f"min_val={self.min_val}, max_val={self.max_val}"
 
     def reset_min_max_vals(self):
         """Forgets what has been seen."""

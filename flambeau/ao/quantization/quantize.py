@@ -1,6 +1,7 @@
 """From a network of floats to one of integers: prepare, calibrate or train, convert."""
 
 import copy
+import inspect
 
 import flambeau
 from flambeau import nn
@@ -13,55 +14,62 @@ from .qconfig import (
     float16_dynamic_qconfig,
     float_qparams_weight_only_qconfig,
 )
-from .stubs import DeQuantStub
 
 _FUSED = nni._Fused
 
 
 def propagate_qconfig_(module, qconfig_dict=None, prepare_custom_config_dict=None):
-    """Gives every module within the qconfig of its name, its type, or its parent."""
-    chosen = qconfig_dict or {}
+    """Gives every module within the qconfig of its name, its type, or its parent.
+
+    prepare_custom_config_dict: modules listed under "non_traceable_module_name" and
+    "non_traceable_module_class" are left out.
+    """
+    chosen, custom = qconfig_dict or {}, prepare_custom_config_dict or {}
+    names = custom.get("non_traceable_module_name", ())
+    kinds = custom.get("non_traceable_module_class", ())
 
     def visit(module, prefix, inherited):
         own = chosen.get(type(module), chosen.get(prefix, getattr(module, "qconfig", inherited)))
         module.qconfig = own
         for name, child in module.named_children():
-            visit(child, f"{prefix}.{name}" if prefix else name, own)
+            if name not in names and type(child) not in kinds:
+                visit(child, f"{prefix}.{name}" if prefix else name, own)
 
     visit(module, "", None)
-
-
-def _observed(module):
-    """Whether what a module gives is to be observed."""
-    if getattr(module, "qconfig", None) is None or isinstance(module, DeQuantStub):
-        return False
-    return type(module) in mappings.get_default_qconfig_propagation_list() and not isinstance(
-        module, nn.Dropout
-    )
 
 
 def _observe_output(module, inputs, output):
     return module.activation_post_process(output)
 
 
-def _add_observers(module):
-    for child in module.children():
+def _wants_quantizing(module):
+    return getattr(module, "qconfig", None) is not None
+
+
+def _is_one(module):
+    """Whether what is within a module is quantized with it."""
+    trained = hasattr(module, "weight_fake_quant")
+    return isinstance(module, _FUSED) or trained or not list(module.children())
+
+
+def _add_observers(module, kinds, non_leaf, custom):
+    for name, child in list(module.named_children()):
         if isinstance(child, quantized.FloatFunctional):
-            if getattr(child, "qconfig", None) is not None:
+            if _wants_quantizing(child):
                 child.activation_post_process = child.qconfig.activation()
-            continue
-        if isinstance(child, _FUSED) or not list(child.children()) or _is_trained(child):
-            _observe(child)
+        elif type(child) in custom and _wants_quantizing(child):
+            module._modules[name] = observed = custom[type(child)].from_float(child)
+            _observe(observed)
+        elif _is_one(child) or type(child) in non_leaf:
+            if type(child) in kinds or type(child) in non_leaf:
+                _observe(child)
         else:
-            _add_observers(child)
-
-
-def _is_trained(module):
-    return hasattr(module, "weight_fake_quant")
+            _add_observers(child, kinds, non_leaf, custom)
 
 
 def _observe(module):
-    if _observed(module) and not hasattr(module, "activation_post_process"):
+    done = hasattr(module, "activation_post_process")
+    if _wants_quantizing(module) and type(module) not in mappings.no_observer_set() and not done:
         module.add_module("activation_post_process", module.qconfig.activation())
         module.register_forward_hook(_observe_output)
 
@@ -75,6 +83,11 @@ def prepare(
 ):
     """Adds observers after the modules that have a qconfig; run data through it, then convert().
 
+    allow_list: the classes to observe, in place of all that can be quantized;
+    observer_non_leaf_module_list: classes to observe that have modules within;
+    prepare_custom_config_dict: as for propagate_qconfig_(), and under
+    "float_to_observed_custom_module_class" classes to those whose from_float() replaces them.
+
     >>> import flambeau as torch
     >>> q = torch.ao.quantization
     >>> net = torch.nn.Sequential(q.QuantStub(), torch.nn.Linear(2, 2), q.DeQuantStub()).eval()
@@ -86,8 +99,8 @@ def prepare(
     """
     if not inplace:
         model = copy.deepcopy(model)
-    propagate_qconfig_(model)
-    if all(getattr(m, "qconfig", None) is None for m in model.modules()):
+    propagate_qconfig_(model, prepare_custom_config_dict=prepare_custom_config_dict)
+    if not any(map(_wants_quantizing, model.modules())):
         import warnings
 
         warnings.warn(
@@ -96,9 +109,11 @@ def prepare(
             "submodules",
             stacklevel=2,
         )
+    kinds = mappings.get_default_qconfig_propagation_list() if allow_list is None else allow_list
     if list(model.children()) and not isinstance(model, _FUSED):
-        _add_observers(model)
-    else:
+        custom = (prepare_custom_config_dict or {}).get("float_to_observed_custom_module_class", {})
+        _add_observers(model, kinds, observer_non_leaf_module_list or (), custom)
+    elif type(model) in kinds:
         _observe(model)
     return model
 
@@ -117,11 +132,21 @@ def prepare_qat(model, mapping=None, inplace=False):
 
 
 def swap_module(mod, mapping, custom_module_class_mapping=None, use_precomputed_fake_quant=False):
-    """What the mapping makes of a module that has a qconfig; else the module itself."""
+    """What the mapping makes of a module that has a qconfig; else the module itself.
+
+    custom_module_class_mapping: classes to those whose from_observed() replaces them;
+    use_precomputed_fake_quant: a weight's scale stays as its observer has it.
+    """
+    own = (custom_module_class_mapping or {}).get(type(mod))
     kind = mapping.get(type(mod))
-    if getattr(mod, "qconfig", None) is None or kind is None:
+    if not _wants_quantizing(mod) or (own or kind) is None:
         return mod
-    new = kind.from_float(mod)
+    if own is not None:
+        new = own.from_observed(mod)
+    elif "use_precomputed_fake_quant" in inspect.signature(kind.from_float).parameters:
+        new = kind.from_float(mod, use_precomputed_fake_quant=use_precomputed_fake_quant)
+    else:
+        new = kind.from_float(mod)
     for hook in mod._forward_pre_hooks.values():
         new.register_forward_pre_hook(hook)
     for hook in mod._forward_hooks.values():
@@ -130,11 +155,11 @@ def swap_module(mod, mapping, custom_module_class_mapping=None, use_precomputed_
     return new
 
 
-def _convert(module, mapping):
+def _convert(module, mapping, custom, precomputed):
     for name, child in list(module.named_children()):
-        if not isinstance(child, _FUSED) and type(child) not in mapping:
-            _convert(child, mapping)
-        module._modules[name] = swap_module(child, mapping)
+        if not isinstance(child, _FUSED) and type(child) not in (*mapping, *custom):
+            _convert(child, mapping, custom, precomputed)
+        module._modules[name] = swap_module(child, mapping, custom, precomputed)
 
 
 def _clean(module):
@@ -156,12 +181,19 @@ def convert(
     convert_custom_config_dict=None,
     use_precomputed_fake_quant=False,
 ):
-    """Makes quantized modules of those that prepare() has readied and data has calibrated."""
+    """Makes quantized modules of those that prepare() has readied and data has calibrated.
+
+    convert_custom_config_dict: "observed_to_quantized_custom_module_class" maps classes to those
+    whose from_observed() replaces them; use_precomputed_fake_quant: see swap_module().
+    """
+    if is_reference:
+        raise NotImplementedError("convert(): is_reference=True is not supported")
     if not inplace:
         module = copy.deepcopy(module)
     if mapping is None:
         mapping = mappings.get_default_static_quant_module_mappings()
-    _convert(module, mapping)
+    custom = (convert_custom_config_dict or {}).get("observed_to_quantized_custom_module_class", {})
+    _convert(module, mapping, custom, use_precomputed_fake_quant)
     if remove_qconfig:
         _clean(module)
     return module

@@ -3,30 +3,23 @@
 from flambeau import nn
 
 
-class QuantStub(nn.Module):
+class _Stub(nn.Module):
+    def __init__(self, qconfig=None):
+        super().__init__()
+        if qconfig:
+            self.qconfig = qconfig
+
+    def forward(self, x):
+        """x."""
+        return x
+
+
+class QuantStub(_Stub):
     """Passes numbers on until convert() makes a Quantize of it."""
 
-    def __init__(self, qconfig=None):
-        super().__init__()
-        if qconfig:
-            self.qconfig = qconfig
 
-    def forward(self, x):
-        """x."""
-        return x
-
-
-class DeQuantStub(nn.Module):
+class DeQuantStub(_Stub):
     """Passes numbers on until convert() makes a DeQuantize of it."""
-
-    def __init__(self, qconfig=None):
-        super().__init__()
-        if qconfig:
-            self.qconfig = qconfig
-
-    def forward(self, x):
-        """x."""
-        return x
 
 
 class QuantWrapper(nn.Module):

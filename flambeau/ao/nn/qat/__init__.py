@@ -5,8 +5,19 @@ from flambeau.ao.nn import intrinsic as nni
 from flambeau.nn import functional as F
 
 
+def _arguments(layer):
+    """What makes a convolution or linear layer like this one."""
+    names = ("in_features", "out_features")
+    if not isinstance(layer, nn.Linear):
+        names = "in_channels out_channels kernel_size stride padding dilation groups padding_mode"
+        names = names.split()
+    return {"bias": layer.bias is not None, **{name: getattr(layer, name) for name in names}}
+
+
 class _Rounding:
     """A module whose weight goes through a fake quantization."""
+
+    _relu = False
 
     def _watch(self, qconfig):
         if not qconfig:
@@ -14,63 +25,39 @@ class _Rounding:
         self.qconfig = qconfig
         self.weight_fake_quant = qconfig.weight()
 
+    def _product(self, input, weight, bias):
+        return self._conv_forward(input, weight, bias)
+
+    def forward(self, input):
+        """What the layer gives with the rounded weight."""
+        y = self._product(input, self.weight_fake_quant(self.weight), self.bias)
+        return F.relu(y) if self._relu else y
+
     @classmethod
-    def _of(cls, mod, **arguments):
+    def from_float(cls, mod, use_precomputed_fake_quant=False):
+        """Of a layer with a qconfig, or of one that is fused with a batch norm, a relu or both."""
         if not getattr(mod, "qconfig", None):
             raise AssertionError("Input float module must have a valid qconfig")
-        made = cls(**arguments, qconfig=mod.qconfig)
-        return made
-
-
-def _conv_arguments(conv):
-    return {
-        "in_channels": conv.in_channels,
-        "out_channels": conv.out_channels,
-        "kernel_size": conv.kernel_size,
-        "stride": conv.stride,
-        "padding": conv.padding,
-        "dilation": conv.dilation,
-        "groups": conv.groups,
-        "bias": conv.bias is not None,
-        "padding_mode": conv.padding_mode,
-    }
-
-
-def _split(mod):
-    """The convolution or linear layer, and the batch norm, of a module that may be fused."""
-    parts = list(mod) if isinstance(mod, nni._Fused) else [mod]
-    norms = [p for p in parts if isinstance(p, nn.modules.batchnorm._BatchNorm)]
-    return parts[0], norms[0] if norms else None
+        parts = list(mod) if isinstance(mod, nni._Fused) else [mod]
+        made = cls(**_arguments(parts[0]), qconfig=mod.qconfig)
+        made.weight, made.bias = parts[0].weight, parts[0].bias
+        for norm in parts[1:]:
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                made._norm(norm)
+        return made.train(mod.training)
 
 
 class Linear(_Rounding, nn.Linear):
     """nn.Linear with a rounded weight."""
 
     _FLOAT_MODULE = nn.Linear
-    _relu = False
 
     def __init__(self, in_features, out_features, bias=True, qconfig=None, device=None, dtype=None):
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         self._watch(qconfig)
 
-    def forward(self, input):
-        """The product with the rounded weight."""
-        y = F.linear(input, self.weight_fake_quant(self.weight), self.bias)
-        return F.relu(y) if self._relu else y
-
-    @classmethod
-    def from_float(cls, mod, use_precomputed_fake_quant=False):
-        """Of nn.Linear, or of it with a relu, with a qconfig."""
-        linear, _ = _split(mod)
-        made = cls._of(
-            mod,
-            in_features=linear.in_features,
-            out_features=linear.out_features,
-            bias=linear.bias is not None,
-        )
-        made.weight, made.bias = linear.weight, linear.bias
-        made.train(mod.training)
-        return made
+    def _product(self, input, weight, bias):
+        return F.linear(input, weight, bias)
 
     def to_float(self):
         """nn.Linear with the same weight."""
@@ -86,8 +73,6 @@ class LinearReLU(Linear):
 
 
 class _Conv(_Rounding):
-    _relu = False
-
     def __init__(
         self,
         in_channels,
@@ -118,25 +103,9 @@ class _Conv(_Rounding):
         )
         self._watch(qconfig)
 
-    def forward(self, input):
-        """The convolution with the rounded weight."""
-        y = self._conv_forward(input, self.weight_fake_quant(self.weight), self.bias)
-        return F.relu(y) if self._relu else y
-
-    @classmethod
-    def from_float(cls, mod, use_precomputed_fake_quant=False):
-        """Of a convolution, or of it with a relu, with a qconfig."""
-        conv, _ = _split(mod)
-        made = cls._of(mod, **_conv_arguments(conv))
-        made.weight, made.bias = conv.weight, conv.bias
-        made.train(mod.training)
-        return made
-
 
 class _Normed:
     """A convolution or linear layer and its batch norm, whose product is rounded as one weight."""
-
-    _relu = False
 
     def _norm(self, bn):
         self.bn = bn
@@ -168,7 +137,7 @@ class _Normed:
         scale = self.bn.weight / (self.bn.running_var + self.bn.eps).sqrt()
         shape = (-1, *[1] * (self.weight.dim() - 1))
         weight = self.weight_fake_quant(self.weight * scale.reshape(shape))
-        y = self._product(input, weight)
+        y = self._product(input, weight, None)
         along = [1] * y.dim()
         along[1] = -1
         y = y / scale.reshape(along)
@@ -177,35 +146,11 @@ class _Normed:
         y = self.bn(y)
         return F.relu(y) if self._relu else y
 
-    def _product(self, input, weight):
-        return self._conv_forward(input, weight, None)
-
-    @classmethod
-    def from_float(cls, mod, use_precomputed_fake_quant=False):
-        """Of a fused module in training mode, with a qconfig."""
-        first, bn = _split(mod)
-        if isinstance(first, nn.Linear):
-            arguments = {
-                "in_features": first.in_features,
-                "out_features": first.out_features,
-                "bias": first.bias is not None,
-            }
-        else:
-            arguments = _conv_arguments(first)
-        made = cls._of(mod, **arguments)
-        made.weight, made.bias = first.weight, first.bias
-        made._norm(bn)
-        made.train(mod.training)
-        return made
-
 
 class LinearBn1d(_Normed, Linear):
     """A linear layer and its batch norm."""
 
     freeze_bn = False
-
-    def _product(self, input, weight):
-        return F.linear(input, weight)
 
 
 def _make(name, *bases, **attributes):

@@ -11,11 +11,12 @@ from flambeau._quantized._tensor import QuantizedTensor
 _FLOATS = (flambeau.float16, flambeau.float32)
 
 
-def quantized_weight(weight, observer):
-    """A weight as integers, by the scale that an observer finds for it."""
+def quantized_weight(weight, observer, precomputed=False):
+    """A weight as integers, by the scale that an observer finds for it, or has found."""
     if observer.dtype == flambeau.float16:
         return weight.detach().to(flambeau.float16).to(flambeau.float32)
-    if not (hasattr(observer, "observer_enabled") and observer.observer_enabled[0] == 0):
+    switch = getattr(observer, "observer_enabled", None)
+    if not precomputed and (switch is None or switch[0]):
         observer(weight.detach())
     scale, zero_point = observer.calculate_qparams()
     weight = weight.detach().to(flambeau.float32)

@@ -76,7 +76,8 @@ def elu(input, scale, zero_point, alpha=1.0):
 
 def leaky_relu(input, negative_slope=0.01, inplace=False, scale=None, zero_point=None):
     """leaky_relu with a scale for what it gives (by default the input's)."""
-    return _scaled(F.leaky_relu(_numbers(input), negative_slope), input, scale, zero_point)
+    made = _scaled(F.leaky_relu(_numbers(input), negative_slope), input, scale, zero_point)
+    return input.copy_(made) if inplace else made
 
 
 def hardswish(input, scale, zero_point):
@@ -87,7 +88,8 @@ def hardswish(input, scale, zero_point):
 def hardsigmoid(input, inplace=False):
     """hardsigmoid, whose range is 0 to 1: in steps of 1/256."""
     zero_point = -128 if input.dtype == flambeau.qint8 else 0
-    return again(F.hardsigmoid(_numbers(input)), 1 / 256, zero_point, input.dtype)
+    made = again(F.hardsigmoid(_numbers(input)), 1 / 256, zero_point, input.dtype)
+    return input.copy_(made) if inplace else made
 
 
 def clamp(input, min_, max_):

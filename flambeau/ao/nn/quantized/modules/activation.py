@@ -1,10 +1,9 @@
 """Quantized activations: those whose output has a scale of its own."""
 
-import flambeau
 from flambeau import nn
 from flambeau.nn import functional as F
 
-from .basic import again, scale_after
+from .basic import Scaled, scale_after
 
 
 class ReLU6(nn.ReLU):
@@ -23,23 +22,7 @@ class ReLU6(nn.ReLU):
         return ReLU6(mod.inplace)
 
 
-class _Scaled:
-    """An activation with a scale and a zero point for what it gives."""
-
-    def _rescale(self, scale, zero_point):
-        self.register_buffer("scale", flambeau.tensor(float(scale)))
-        self.register_buffer("zero_point", flambeau.tensor(int(zero_point)))
-
-    def forward(self, input):
-        """The activation of a quantized tensor."""
-        y = super().forward(input.dequantize())
-        return again(y, float(self.scale), int(self.zero_point), input.dtype)
-
-    def _get_name(self):
-        return f"Quantized{type(self).__name__}"
-
-
-class Hardswish(_Scaled, nn.Hardswish):
+class Hardswish(Scaled, nn.Hardswish):
     """hardswish."""
 
     def __init__(self, scale, zero_point, device=None, dtype=None):
@@ -52,7 +35,7 @@ class Hardswish(_Scaled, nn.Hardswish):
         return Hardswish(*scale_after(mod))
 
 
-class ELU(_Scaled, nn.ELU):
+class ELU(Scaled, nn.ELU):
     """elu."""
 
     def __init__(self, scale, zero_point, alpha=1.0):
@@ -65,7 +48,7 @@ class ELU(_Scaled, nn.ELU):
         return ELU(*scale_after(mod), mod.alpha)
 
 
-class LeakyReLU(_Scaled, nn.LeakyReLU):
+class LeakyReLU(Scaled, nn.LeakyReLU):
     """leaky_relu."""
 
     def __init__(
@@ -80,7 +63,7 @@ class LeakyReLU(_Scaled, nn.LeakyReLU):
         return cls(*scale_after(mod), mod.negative_slope, mod.inplace)
 
 
-class Sigmoid(_Scaled, nn.Sigmoid):
+class Sigmoid(Scaled, nn.Sigmoid):
     """sigmoid."""
 
     def __init__(self, output_scale, output_zero_point):
@@ -94,7 +77,7 @@ class Sigmoid(_Scaled, nn.Sigmoid):
         return cls(*scale_after(mod))
 
 
-class Softmax(_Scaled, nn.Softmax):
+class Softmax(Scaled, nn.Softmax):
     """softmax."""
 
     def __init__(self, dim=None, scale=1.0, zero_point=0):
@@ -107,7 +90,7 @@ class Softmax(_Scaled, nn.Softmax):
         return Softmax(mod.dim, *scale_after(mod))
 
 
-class PReLU(_Scaled, nn.PReLU):
+class PReLU(Scaled, nn.PReLU):
     """prelu; its slopes stay floats."""
 
     def __init__(self, output_scale, output_zero_point, num_parameters=1):

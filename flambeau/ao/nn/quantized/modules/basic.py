@@ -63,6 +63,43 @@ class Dropout(nn.Dropout):
         return cls(mod.p, mod.inplace)
 
 
+class Scaled:
+    """A module of floats run on the numbers; what it gives has a scale and a zero point."""
+
+    _relu = False
+
+    def _rescale(self, scale=1.0, zero_point=0):
+        self.register_buffer("scale", flambeau.tensor(float(scale)))
+        self.register_buffer("zero_point", flambeau.tensor(int(zero_point)))
+
+    def forward(self, input):
+        """What the module gives for a quantized tensor, quantized."""
+        y = super().forward(input.dequantize())
+        y = nn.functional.relu(y) if self._relu else y
+        return again(y, float(self.scale), int(self.zero_point), input.dtype)
+
+    def _get_name(self):
+        return f"Quantized{type(self).__name__}"
+
+
+class ScaleInState:
+    """A scale and a zero point that are plain numbers, in the state_dict as tensors."""
+
+    scale, zero_point = 1.0, 0
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "scale"] = flambeau.tensor(self.scale)
+        destination[prefix + "zero_point"] = flambeau.tensor(self.zero_point)
+
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, *lists):
+        if prefix + "scale" in state_dict:
+            self.scale = float(state_dict.pop(prefix + "scale"))
+            self.zero_point = int(state_dict.pop(prefix + "zero_point"))
+        # Not strict, as in PyTorch: other keys pass.
+        super()._load_from_state_dict(state_dict, prefix, metadata, False, *lists)
+
+
 def scale_after(mod):
     """The scale and zero point that the observer after a module found."""
     scale, zero_point = mod.activation_post_process.calculate_qparams()

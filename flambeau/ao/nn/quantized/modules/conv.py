@@ -5,10 +5,10 @@ from flambeau import nn
 from flambeau.nn import functional as F
 
 from .._packed import Packed, quantized_weight
-from .basic import again, scale_after
+from .basic import ScaleInState, again, scale_after
 
 
-class _Quantized(nn.Module):
+class _Quantized(ScaleInState, nn.Module):
     _relu = False
 
     def __init__(
@@ -44,7 +44,6 @@ class _Quantized(nn.Module):
     def _shape_as(self, plain):
         own = vars(self)
         own.update({name: value for name, value in vars(plain).items() if name not in own})
-        self.scale, self.zero_point = 1.0, 0
         zeros = flambeau.zeros(plain.weight.shape)
         zeros = flambeau.quantize_per_tensor(zeros, 1.0, 0, flambeau.qint8)
         bias = None if plain.bias is None else flambeau.zeros(plain.bias.shape)
@@ -98,21 +97,12 @@ class _Quantized(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         weight, bias = self._weight_bias()
         destination[prefix + "weight"], destination[prefix + "bias"] = weight, bias
-        destination[prefix + "scale"] = flambeau.tensor(self.scale)
-        destination[prefix + "zero_point"] = flambeau.tensor(self.zero_point)
 
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ):
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
         if prefix + "weight" in state_dict:
             bias = state_dict.pop(prefix + "bias", None)
             self.set_weight_bias(state_dict.pop(prefix + "weight"), bias)
-        if prefix + "scale" in state_dict:
-            self.scale = float(state_dict.pop(prefix + "scale"))
-            self.zero_point = int(state_dict.pop(prefix + "zero_point"))
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, False, missing_keys, unexpected_keys, error_msgs
-        )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @classmethod
     def from_float(cls, mod, use_precomputed_fake_quant=False):
@@ -133,7 +123,7 @@ class _Quantized(nn.Module):
             conv.padding,
             *cls._more(conv),
         )
-        made.set_weight_bias(quantized_weight(weight, observer), bias)
+        made.set_weight_bias(quantized_weight(weight, observer, use_precomputed_fake_quant), bias)
         made.scale, made.zero_point = scale_after(mod)
         return made
 
@@ -210,7 +200,7 @@ for _n in (1, 2, 3):
         f"Conv{_n}d",
         _Quantized,
         _float=getattr(nn, f"Conv{_n}d"),
-        _function=f"conv{_n}d",
+        _function=f"conv{_n}d",  # what nn's _conv_forward() calls
         __doc__=f"The convolution of quantized tensors over {_n} dimensions.",
     )
     _make(f"ConvReLU{_n}d", _made, _relu=True, __doc__="A convolution and relu.")

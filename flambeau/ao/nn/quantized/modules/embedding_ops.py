@@ -38,11 +38,11 @@ class EmbeddingPackedParams(nn.Module):
         destination[prefix + "dtype"] = self.dtype
         destination[prefix + "_packed_weight"] = self._weight()
 
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, *lists):
         self.dtype = state_dict.pop(prefix + "dtype", self.dtype)
         if prefix + "_packed_weight" in state_dict:
             self.set_weight(state_dict.pop(prefix + "_packed_weight"))
-        super()._load_from_state_dict(state_dict, prefix, rest[0], False, *rest[2:])
+        super()._load_from_state_dict(state_dict, prefix, metadata, False, *lists)
 
     def __repr__(self):
         return repr(self._weight())
@@ -63,6 +63,13 @@ class _Rows:
         """Takes quantized rows."""
         self._packed_params.set_weight(w)
 
+    def extra_repr(self):
+        """The sizes."""
+        return (
+            f"num_embeddings={self.num_embeddings}, embedding_dim={self.embedding_dim}, "
+            f"dtype={self.dtype}, qscheme={self.weight().qscheme()}"
+        )
+
     def __repr__(self):
         return f"{self._get_name()}({self.extra_repr()})"
 
@@ -73,11 +80,11 @@ class _Rows:
         return f"Quantized{type(self).__name__}"
 
     @classmethod
-    def _rows_of(cls, mod):
+    def _rows_of(cls, mod, precomputed):
         observer = getattr(mod, "weight_fake_quant", None) or mod.qconfig.weight()
         if observer.dtype != flambeau.quint8:
             raise AssertionError(f"{cls.__name__} quantizes to quint8, not {observer.dtype}")
-        return quantized_weight(mod.weight, observer)
+        return quantized_weight(mod.weight, observer, precomputed)
 
 
 class Embedding(_Rows, nn.Module):
@@ -102,17 +109,14 @@ class Embedding(_Rows, nn.Module):
         """The rows of the indices in float32."""
         return F.embedding(indices, self._numbers())
 
-    def extra_repr(self):
-        """The sizes."""
-        return (
-            f"num_embeddings={self.num_embeddings}, embedding_dim={self.embedding_dim}, "
-            f"dtype={self.dtype}, qscheme={self.weight().qscheme()}"
-        )
-
     @classmethod
     def from_float(cls, mod, use_precomputed_fake_quant=False):
         """Of nn.Embedding with a qconfig."""
-        return cls(mod.num_embeddings, mod.embedding_dim, _weight=cls._rows_of(mod))
+        return cls(
+            mod.num_embeddings,
+            mod.embedding_dim,
+            _weight=cls._rows_of(mod, use_precomputed_fake_quant),
+        )
 
 
 class EmbeddingBag(_Rows, nn.Module):
@@ -148,13 +152,6 @@ class EmbeddingBag(_Rows, nn.Module):
             include_last_offset=self.include_last_offset,
         )
 
-    def extra_repr(self):
-        """The sizes."""
-        return (
-            f"num_embeddings={self.num_embeddings}, embedding_dim={self.embedding_dim}, "
-            f"dtype={self.dtype}, qscheme={self.weight().qscheme()}"
-        )
-
     @classmethod
     def from_float(cls, mod, use_precomputed_fake_quant=False):
         """Of nn.EmbeddingBag with a qconfig."""
@@ -163,5 +160,5 @@ class EmbeddingBag(_Rows, nn.Module):
             mod.embedding_dim,
             mode=mod.mode,
             include_last_offset=mod.include_last_offset,
-            _weight=cls._rows_of(mod),
+            _weight=cls._rows_of(mod, use_precomputed_fake_quant),
         )

@@ -3,7 +3,7 @@
 import flambeau
 from flambeau import nn
 
-from .basic import again, scale_after
+from .basic import ScaleInState, again, scale_after
 
 
 class FloatFunctional(nn.Module):
@@ -62,12 +62,11 @@ class FXFloatFunctional(FloatFunctional):
         self.activation_post_process = nn.Identity()
 
 
-class QFunctional(nn.Module):
+class QFunctional(ScaleInState, nn.Module):
     """add, mul, cat of quantized tensors, with a scale for what they give."""
 
     def __init__(self):
         super().__init__()
-        self.scale, self.zero_point = 1.0, 0
         self.activation_post_process = nn.Identity()
 
     def _again(self, values, like):
@@ -115,17 +114,6 @@ class QFunctional(nn.Module):
     def extra_repr(self):
         """The scale and the zero point."""
         return f"scale={self.scale}, zero_point={self.zero_point}"
-
-    def _save_to_state_dict(self, destination, prefix, keep_vars):
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + "scale"] = flambeau.tensor(self.scale)
-        destination[prefix + "zero_point"] = flambeau.tensor(self.zero_point)
-
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
-        if prefix + "scale" in state_dict:
-            self.scale = float(state_dict.pop(prefix + "scale"))
-            self.zero_point = int(state_dict.pop(prefix + "zero_point"))
-        super()._load_from_state_dict(state_dict, prefix, rest[0], False, *rest[2:])
 
     @classmethod
     def from_float(cls, mod, use_precomputed_fake_quant=False):

@@ -5,7 +5,7 @@ from flambeau import nn
 from flambeau.nn import functional as F
 
 from .._packed import Packed, quantized_weight, scheme_of
-from .basic import again, scale_after
+from .basic import ScaleInState, again, scale_after
 
 
 class LinearPackedParams(nn.Module):
@@ -34,9 +34,7 @@ class LinearPackedParams(nn.Module):
         destination[prefix + "dtype"] = self.dtype
         destination[prefix + "_packed_params"] = self._weight_bias()
 
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ):
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, *lists):
         self.dtype = state_dict.pop(prefix + "dtype", self.dtype)
         if prefix + "_packed_params" in state_dict:
             self.set_weight_bias(*state_dict.pop(prefix + "_packed_params"))
@@ -44,15 +42,13 @@ class LinearPackedParams(nn.Module):
             self.set_weight_bias(
                 state_dict.pop(prefix + "weight"), state_dict.pop(prefix + "bias", None)
             )
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, False, missing_keys, unexpected_keys, error_msgs
-        )
+        super()._load_from_state_dict(state_dict, prefix, metadata, False, *lists)
 
     def __repr__(self):
         return repr(self._weight_bias())
 
 
-class Linear(nn.Module):
+class Linear(ScaleInState, nn.Module):
     """The linear layer of integers: both weight and output quantized.
 
     >>> import flambeau as torch
@@ -67,7 +63,6 @@ class Linear(nn.Module):
     def __init__(self, in_features, out_features, bias_=True, dtype=flambeau.qint8):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self.scale, self.zero_point = 1.0, 0
         weight = flambeau.zeros(out_features, in_features)
         if dtype == flambeau.qint8:
             weight = flambeau.quantize_per_tensor(weight, 1.0, 0, flambeau.qint8)
@@ -110,23 +105,11 @@ class Linear(nn.Module):
     def __repr__(self):
         return f"{self._get_name()}({self.extra_repr()})"
 
-    def _save_to_state_dict(self, destination, prefix, keep_vars):
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + "scale"] = flambeau.tensor(self.scale)
-        destination[prefix + "zero_point"] = flambeau.tensor(self.zero_point)
-
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ):
-        if prefix + "scale" in state_dict:
-            self.scale = float(state_dict.pop(prefix + "scale"))
-            self.zero_point = int(state_dict.pop(prefix + "zero_point"))
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
         for name in ("weight", "bias"):  # of old versions
             if prefix + name in state_dict:
                 state_dict[f"{prefix}_packed_params.{name}"] = state_dict.pop(prefix + name)
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, False, missing_keys, unexpected_keys, error_msgs
-        )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @classmethod
     def from_float(cls, mod, use_precomputed_fake_quant=False):
@@ -145,7 +128,7 @@ class Linear(nn.Module):
             )
         observer = getattr(mod, "weight_fake_quant", None) or mod.qconfig.weight()
         made = cls(linear.in_features, linear.out_features, bias_=bias is not None)
-        made.set_weight_bias(quantized_weight(weight, observer), bias)
+        made.set_weight_bias(quantized_weight(weight, observer, use_precomputed_fake_quant), bias)
         made.scale, made.zero_point = scale_after(mod)
         return made
 

@@ -1,30 +1,11 @@
 """Quantized normalizations: computed on the numbers, quantized with a scale of their own."""
 
-import flambeau
 from flambeau import nn
-from flambeau.nn import functional as F
 
-from .basic import again, scale_after
-
-
-class _Scaled:
-    _relu = False
-
-    def _rescale(self, scale=1.0, zero_point=0):
-        self.register_buffer("scale", flambeau.tensor(float(scale)))
-        self.register_buffer("zero_point", flambeau.tensor(int(zero_point)))
-
-    def forward(self, input):
-        """The normalization of a quantized tensor."""
-        y = super().forward(input.dequantize()).detach()
-        y = F.relu(y) if self._relu else y
-        return again(y, float(self.scale), int(self.zero_point), input.dtype)
-
-    def _get_name(self):
-        return f"Quantized{type(self).__name__}"
+from .basic import Scaled, scale_after
 
 
-class _BatchNorm(_Scaled):
+class _BatchNorm(Scaled):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, device=None, dtype=None):
         super().__init__(num_features, eps, momentum, device=device, dtype=dtype)
         self._rescale()
@@ -61,7 +42,7 @@ class BNReLU3d(BatchNorm3d):
     _relu = True
 
 
-class LayerNorm(_Scaled, nn.LayerNorm):
+class LayerNorm(Scaled, nn.LayerNorm):
     """Layer norm."""
 
     def __init__(
@@ -93,7 +74,7 @@ class LayerNorm(_Scaled, nn.LayerNorm):
         )
 
 
-class GroupNorm(_Scaled, nn.GroupNorm):
+class GroupNorm(Scaled, nn.GroupNorm):
     """Group norm."""
 
     def __init__(
@@ -127,7 +108,7 @@ class GroupNorm(_Scaled, nn.GroupNorm):
         )
 
 
-class _InstanceNorm(_Scaled):
+class _InstanceNorm(Scaled):
     def __init__(
         self,
         num_features,

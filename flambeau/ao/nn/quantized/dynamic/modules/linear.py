@@ -45,7 +45,8 @@ class Linear(static.Linear):
         made = cls(
             linear.in_features, linear.out_features, linear.bias is not None, dtype=observer.dtype
         )
-        made.set_weight_bias(quantized_weight(linear.weight, observer), linear.bias)
+        weight = quantized_weight(linear.weight, observer, use_precomputed_fake_quant)
+        made.set_weight_bias(weight, linear.bias)
         return made
 
 

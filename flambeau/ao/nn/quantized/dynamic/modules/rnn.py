@@ -19,10 +19,10 @@ class PackedParameter(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + "param"] = tuple(p.unpack() for p in self.param)
 
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, *lists):
         if prefix + "param" in state_dict:
             self.param = tuple(Packed(*p) for p in state_dict.pop(prefix + "param"))
-        super()._load_from_state_dict(state_dict, prefix, rest[0], False, *rest[2:])
+        super()._load_from_state_dict(state_dict, prefix, metadata, False, *lists)
 
 
 def _lstm(by_input, by_state, c):
@@ -178,7 +178,7 @@ class RNNBase(nn.Module):
     @classmethod
     def from_float(cls, mod, use_precomputed_fake_quant=False):
         """Of nn.LSTM or nn.GRU."""
-        if mod.proj_size if hasattr(mod, "proj_size") else 0:
+        if getattr(mod, "proj_size", 0):
             raise NotImplementedError("dynamic LSTM: projections are not supported")
         dtype = _weight_observer(mod).dtype
         made = cls(
@@ -299,11 +299,11 @@ class RNNCellBase(nn.Module):
         for name in ("_packed_weight_ih", "_packed_weight_hh"):
             destination[prefix + name] = getattr(self, name).unpack()
 
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, *lists):
         for name in ("_packed_weight_ih", "_packed_weight_hh"):
             if prefix + name in state_dict:
                 setattr(self, name, Packed(*state_dict.pop(prefix + name)))
-        super()._load_from_state_dict(state_dict, prefix, rest[0], False, *rest[2:])
+        super()._load_from_state_dict(state_dict, prefix, metadata, False, *lists)
 
 
 class LSTMCell(RNNCellBase):
