@@ -36,6 +36,8 @@ def test_functions_work_part_by_part(layout):
     _same(nested.unflatten(-1, [2, 3]).transpose(1, 2),
           [p.unflatten(-1, [2, 3]).transpose(0, 1) for p in parts])  # fmt: skip
     _same(nested.chunk(2, -1)[1], [p.chunk(2, -1)[1] for p in parts])
+    for dim, rows in ((1, lambda p: p[:2]), (2, lambda p: p[:, :2])):
+        _same(nested.narrow(dim, 0, 2), [rows(p) for p in parts])
     _same(nested @ torch.ones(6, 2), [p @ torch.ones(6, 2) for p in parts])
     _same(nested.transpose(1, 2), [p.t() for p in parts])
     _same(nested.view(2, -1, 2, 3), [p.view(-1, 2, 3) for p in parts])

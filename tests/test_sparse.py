@@ -94,6 +94,9 @@ def test_arithmetic():
     y *= 2
     y.add_(x)
     same(y, 3 * DENSE)
+    for halved in y.div_(2), y.divide_(2), y.multiply_(0.5):
+        same(halved, y.to_dense())
+    same(y, 3 / 8 * DENSE)
     assert y.zero_()._nnz() == 0
     z = ones.clone()
     z.add_(x, alpha=2)

@@ -198,11 +198,8 @@ class QuantizedTensor(Tensor):
 
 
 def _plainly(func, args, kwargs):
-    _C._disable_torch_function(1)
-    try:
+    with _C.DisableTorchFunctionSubclass():
         return func(*args, **kwargs)
-    finally:
-        _C._disable_torch_function(-1)
 
 
 def _integers(tensor):

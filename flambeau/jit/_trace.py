@@ -232,11 +232,8 @@ class Trace(TorchFunctionMode):
             shape.append(module.hidden_size)
             zeros = flambeau.zeros(shape, dtype=input.dtype, device=input.device)
             hx = (zeros, zeros) if lstm else zeros
-        _C._disable_torch_function(1)
-        try:
+        with _C.DisableTorchFunctionSubclass():
             output, state = forward(module, input, hx)
-        finally:
-            _C._disable_torch_function(-1)
         call = self.emit(
             module.mode.lower(), input, list(hx) if lstm else hx, module._flat_weights,
             module.bias, module.num_layers, float(module.dropout), module.training,

@@ -74,6 +74,12 @@ def _converted(input, dtype):
     return input if dtype is None or input.dtype == dtype else input.to(dtype)
 
 
+def _ready(input, mask, dtype, value):
+    """input in a dtype, with a value where the mask is false."""
+    input, mask = _parts(input, mask)
+    return _filled(_converted(input, dtype), mask, value)
+
+
 # -- reductions ------------------------------------------------------------------------------------
 def sum(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """The sum of the elements under the mask; 0 where there are none.
@@ -221,10 +227,8 @@ def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None):
     >>> torch.masked.logaddexp(torch.ones(1), torch.ones(1), other_mask=torch.tensor([False]))
     tensor([1.])
     """
-    (a, first), (b, second) = _parts(input, input_mask), _parts(other, other_mask)
-    a, b = _converted(a, dtype), _converted(b, dtype)
-    low = -float("inf")
-    return torch.logaddexp(_filled(a, first, low), _filled(b, second, low))
+    pairs = (input, input_mask), (other, other_mask)
+    return torch.logaddexp(*(_ready(x, mask, dtype, -float("inf")) for x, mask in pairs))
 
 
 def norm(input, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=None):
@@ -234,12 +238,8 @@ def norm(input, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=None):
     >>> torch.masked.norm(torch.tensor([3.0, 7.0, 4.0]), mask=torch.tensor([True, False, True]))
     tensor(5.)
     """
-    input, mask = _parts(input, mask)
-    if mask is not None and ord < 0:
-        x = _filled(_converted(input, dtype), mask, float("inf"))
-    else:
-        x = _filled(_converted(input, dtype), mask, 0)
-    return torch.linalg.vector_norm(x, ord, _dims(input, dim), keepdim)
+    x = _ready(input, mask, dtype, float("inf") if ord < 0 else 0)
+    return torch.linalg.vector_norm(x, ord, _dims(x, dim), keepdim)
 
 
 def _variance(input, dim, unbiased, correction, keepdim, dtype, mask, root):
@@ -294,8 +294,7 @@ def cumsum(input, dim, *, dtype=None, mask=None):
     >>> torch.masked.cumsum(torch.tensor([1, 2, 4]), 0, mask=torch.tensor([True, False, True]))
     tensor([1, 1, 5])
     """
-    input, mask = _parts(input, mask)
-    return _filled(_converted(input, dtype), mask, 0).cumsum(dim, dtype=dtype or input.dtype)
+    return _ready(input, mask, dtype, 0).cumsum(dim, dtype=dtype or input.dtype)
 
 
 def cumprod(input, dim, *, dtype=None, mask=None):
@@ -305,8 +304,7 @@ def cumprod(input, dim, *, dtype=None, mask=None):
     >>> torch.masked.cumprod(torch.tensor([3, 2, 4]), 0, mask=torch.tensor([True, False, True]))
     tensor([ 3,  3, 12])
     """
-    input, mask = _parts(input, mask)
-    return _filled(_converted(input, dtype), mask, 1).cumprod(dim, dtype=dtype or input.dtype)
+    return _ready(input, mask, dtype, 1).cumprod(dim, dtype=dtype or input.dtype)
 
 
 def softmax(input, dim, *, dtype=None, mask=None):
@@ -316,8 +314,7 @@ def softmax(input, dim, *, dtype=None, mask=None):
     >>> torch.masked.softmax(torch.ones(3), 0, mask=torch.tensor([True, False, True]))
     tensor([0.5000, 0.0000, 0.5000])
     """
-    input, mask = _parts(input, mask)
-    return _filled(_converted(input, dtype), mask, -float("inf")).softmax(dim)
+    return _ready(input, mask, dtype, -float("inf")).softmax(dim)
 
 
 def log_softmax(input, dim, *, dtype=None, mask=None):
@@ -327,8 +324,7 @@ def log_softmax(input, dim, *, dtype=None, mask=None):
     >>> torch.masked.log_softmax(torch.ones(2), 0, mask=torch.tensor([True, False]))
     tensor([0., -inf])
     """
-    input, mask = _parts(input, mask)
-    return _filled(_converted(input, dtype), mask, -float("inf")).log_softmax(dim)
+    return _ready(input, mask, dtype, -float("inf")).log_softmax(dim)
 
 
 def softmin(input, dim, *, dtype=None, mask=None):
@@ -338,8 +334,7 @@ def softmin(input, dim, *, dtype=None, mask=None):
     >>> torch.masked.softmin(torch.ones(3), 0, mask=torch.tensor([True, False, True]))
     tensor([0.5000, 0.0000, 0.5000])
     """
-    input, mask = _parts(input, mask)
-    return (-_filled(_converted(input, dtype), mask, float("inf"))).softmax(dim)
+    return (-_ready(input, mask, dtype, float("inf"))).softmax(dim)
 
 
 def normalize(input, ord, dim, *, eps=1e-12, dtype=None, mask=None):
@@ -349,6 +344,5 @@ def normalize(input, ord, dim, *, eps=1e-12, dtype=None, mask=None):
     >>> torch.masked.normalize(torch.tensor([3.0, 4.0]), 2.0, 0)
     tensor([0.6000, 0.8000])
     """
-    input, mask = _parts(input, mask)
     length = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
-    return _filled(_converted(input, dtype), mask, 0) / length.clamp(min=eps)
+    return _ready(input, mask, dtype, 0) / length.clamp(min=eps)

@@ -74,11 +74,8 @@ class MaskedTensor(Tensor):
         inplace = name.endswith("_") and not name.endswith("__")
         handler = _HANDLERS.get(name[:-1] if inplace else name)
         if handler is None and name in ("__get__", "__set__"):
-            _C._disable_torch_function(1)
-            try:
+            with _C.DisableTorchFunctionSubclass():
                 return func(*args)
-            finally:
-                _C._disable_torch_function(-1)
         if handler is None:
             raise TypeError(f"{name}(): not implemented for MaskedTensor")
         result = handler(*args, **(kwargs or {}))

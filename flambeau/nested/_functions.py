@@ -17,7 +17,7 @@ _POINTWISE = frozenset(
     "__pow__ __rpow__ __neg__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and__ __or__ "
     "__xor__ __invert__ __floordiv__ __mod__ "
     "clone detach contiguous to cpu float double half bfloat16 int long short bool type "
-    "ones_like zeros_like empty_like full_like rand_like randn_like copy alias fill zero "
+    "ones_like zeros_like empty_like full_like rand_like randn_like alias fill zero "
     "copy uniform normal type_as".split()
 )
 _OWN = frozenset(
@@ -121,6 +121,11 @@ def _inner(input, dim, name):
     return d - 1
 
 
+def _in_data(input, inner):
+    """Whether a dimension of the parts is one of the data of all, in which they do not differ."""
+    return input.layout == flambeau.jagged and inner != input._ragged_idx - 1
+
+
 def _again(input, parts):
     """Parts as a nested tensor of the kind of input."""
     return of_parts(parts, input.layout, input._ragged_idx)
@@ -148,7 +153,7 @@ def _along(name):
     def function(input, dim=None, *args, **kwargs):
         inner = _inner(input, dim, name)
         plain = getattr(flambeau, name)
-        if input.layout == flambeau.jagged and inner != input._ragged_idx - 1:
+        if _in_data(input, inner):
             return input._map(lambda t: plain(t, inner, *args, **kwargs))
         return _again(input, [plain(t, inner, *args, **kwargs) for t in input.unbind()])
 
@@ -189,7 +194,7 @@ def _reduction(name):
             dim = dim[0]
         inner = _inner(input, dim, name)
         ragged = input._ragged_idx - 1
-        if input.layout == flambeau.jagged and inner != ragged:
+        if _in_data(input, inner):
             moved = input._ragged_idx - (not keepdim and inner < ragged)
 
             def reduce(t):
@@ -303,7 +308,7 @@ def _as_other(input, other):
 def _pieces(name):
     def function(input, count, dim=0):
         inner = _inner(input, dim, name)
-        if input.layout == flambeau.jagged and inner != input._ragged_idx - 1:
+        if _in_data(input, inner):
             return tuple(input._like(t) for t in getattr(input._data_, name)(count, inner))
         rows = zip(*(getattr(t, name)(count, inner) for t in input.unbind()), strict=True)
         return tuple(_again(input, r) for r in rows)
@@ -322,7 +327,7 @@ def _cat(tensors, dim=0):
         return _again(like, [p for t in tensors for p in t.unbind(0)])
     inner = _inner(like, dim, "cat")
     rows = zip(*(t.unbind(0) for t in tensors), strict=True)
-    if like.layout == flambeau.jagged and inner != like._ragged_idx - 1:
+    if _in_data(like, inner):
         return like._like(flambeau.cat([t._data_ for t in tensors], inner))
     return _again(like, [flambeau.cat(r, inner) for r in rows])
 
@@ -332,7 +337,9 @@ def _narrow(input, dim, start, length):
     if dim in (0, -input.dim()):
         return _again(input, input.unbind()[start : start + length])
     inner = _inner(input, dim, "narrow")
-    return input._map(lambda t: t.narrow(inner, start, length))
+    if input.layout == flambeau.strided or _in_data(input, inner):
+        return input._map(lambda t: t.narrow(inner, start, length))
+    return _again(input, [t.narrow(inner, start, length) for t in input.unbind()])
 
 
 @_handles("select")
@@ -340,10 +347,10 @@ def _select(input, dim, index):
     if dim in (0, -input.dim()):
         return input.unbind()[index]
     inner = _inner(input, dim, "select")
-    if input.layout == flambeau.jagged and inner == input._ragged_idx - 1:
-        return flambeau.stack([t.select(inner, index) for t in input.unbind()])
-    moved = input._ragged_idx - (inner < input._ragged_idx - 1)
-    return input._map(lambda t: t.select(inner, index), moved)
+    if input.layout == flambeau.strided or _in_data(input, inner):
+        moved = input._ragged_idx - (inner < input._ragged_idx - 1)
+        return input._map(lambda t: t.select(inner, index), moved)
+    return flambeau.stack([t.select(inner, index) for t in input.unbind()])
 
 
 @_handles("__getitem__")

@@ -273,11 +273,8 @@ class NestedTensor(Tensor):
 
         name = getattr(func, "__name__", str(func))
         if name in ("__get__", "__set__"):
-            _C._disable_torch_function(1)
-            try:
+            with _C.DisableTorchFunctionSubclass():
                 return func(*args)
-            finally:
-                _C._disable_torch_function(-1)
         return call(func, name, args, kwargs or {})
 
 

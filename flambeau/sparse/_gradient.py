@@ -23,7 +23,7 @@ def add(total, grad, in_place):
             return grad.detach()
         return grad
     if isinstance(total, SparseTensor) and isinstance(grad, SparseTensor):
-        return _math._joined(to_coo(total), to_coo(grad), "add")
+        return _math.joined(to_coo(total), to_coo(grad), "add")
     if isinstance(total, SparseTensor):
         return grad + total
     return total.add_(grad) if in_place else total + grad

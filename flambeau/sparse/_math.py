@@ -1,4 +1,4 @@
-"""Arithmetic with sparse tensors: elementwise, sums, softmax, selections."""
+"""Arithmetic with sparse tensors: elementwise, sums, softmax."""
 
 import flambeau
 from flambeau import Tensor
@@ -11,12 +11,12 @@ def is_sparse(x):
     return isinstance(x, SparseTensor)
 
 
-def _like(x, made):
+def in_layout_of(x, made):
     """A COO result in the layout of x."""
     return to_sparse(made, layout=x.layout) if isinstance(x, CompressedTensor) else made
 
 
-def _out(result, out):
+def to_out(result, out):
     if out is None:
         return result
     if is_sparse(out):
@@ -54,7 +54,7 @@ def _unary(name):
     def unary(input, *args, out=None, **kwargs):
         # Values of one position add up first, unless the function is linear.
         x = input if name in _LINEAR or not isinstance(input, CooTensor) else coalesce(input)
-        return _out(x._with_values(getattr(flambeau, name)(x._v, *args, **kwargs)), out)
+        return to_out(x._with_values(getattr(flambeau, name)(x._v, *args, **kwargs)), out)
 
     def in_place(input, *args, **kwargs):
         return assign(input, unary(input, *args, **kwargs))
@@ -98,23 +98,22 @@ def _pow(input, exponent):
     return x._with_values(x._v**exponent)
 
 
+def _zeros(x):
+    if isinstance(x, CooTensor):
+        return coo(x._i[:, :0], x._v[:0].detach(), x.shape, True)
+    return x._with_values(x._v.detach() * 0)
+
+
 @handles("zero_")
 def _zero(input):
-    if isinstance(input, CooTensor):
-        empty = coo(input._i[:, :0], input._v[:0].detach(), input.shape, True)
-    else:
-        empty = input._with_values(input._v.detach() * 0)
-    return assign(input, empty)
+    return assign(input, _zeros(input))
 
 
 @handles("zeros_like", "empty_like")
 def _zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, **kwargs):
     if layout == flambeau.strided:
         return flambeau.zeros(input.shape, dtype=dtype or input.dtype)
-    if isinstance(input, CooTensor):
-        made = coo(input._i[:, :0], input._v[:0].detach(), input.shape, True)
-    else:
-        made = input._with_values(input._v.detach() * 0)
+    made = _zeros(input)
     made = made.to(dtype) if dtype is not None else made
     return made.requires_grad_() if requires_grad else made
 
@@ -127,7 +126,7 @@ def _copy(input, src, non_blocking=False):
 
 
 # -- two tensors -----------------------------------------------------------------------------------
-def _same_shape(a, b, name):
+def same_shape(a, b, name):
     if tuple(a.shape) != tuple(b.shape):
         raise RuntimeError(
             f"{name}(): expected sizes of 'self' and 'other' to match, but {list(a.shape)} != "
@@ -135,9 +134,9 @@ def _same_shape(a, b, name):
         )
 
 
-def _joined(a, b, name):
+def joined(a, b, name):
     """The sum of two COO tensors: all values of both."""
-    _same_shape(a, b, name)
+    same_shape(a, b, name)
     if a.sparse_dim() != b.sparse_dim():
         raise RuntimeError(f"{name}(): the tensors have different numbers of sparse dimensions")
     dtype = flambeau.promote_types(a.dtype, b.dtype)
@@ -154,13 +153,13 @@ def add(input, other, *, alpha=1, out=None):
         dtype = flambeau.promote_types(input.dtype, x.dtype)
         values = (x._v if alpha == 1 else x._v * alpha).to(dtype)
         dense = input.to(dtype).index_put(tuple(x._i), values, accumulate=True)
-        return _out(dense, out)
+        return to_out(dense, out)
     if not is_sparse(other):
         raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
     if not is_sparse(input):
         raise RuntimeError("add(): a number cannot be added to a sparse tensor")
     other = other if alpha == 1 else other._with_values(other._v * alpha)
-    return _out(_like(input, coalesce(_joined(to_coo(input), to_coo(other), "add"))), out)
+    return to_out(in_layout_of(input, coalesce(joined(to_coo(input), to_coo(other), "add"))), out)
 
 
 @handles("sub", "subtract", "__sub__")
@@ -178,7 +177,7 @@ def _add_(input, other, *, alpha=1):
     if is_sparse(input):
         return assign(input, add(input, other, alpha=alpha))
     x = to_coo(other)
-    _same_shape(input, x, "add_")
+    same_shape(input, x, "add_")
     values = x._v if alpha == 1 else x._v * alpha
     return input.index_put_(tuple(x._i), values.to(input.dtype), accumulate=True)
 
@@ -219,10 +218,10 @@ def mul(input, other, *, out=None):
     if not is_sparse(input):
         input, other = other, input
     if is_sparse(other):
-        return _out(_like(input, _times_sparse(input, other)), out)
+        return to_out(in_layout_of(input, _times_sparse(input, other)), out)
     if isinstance(other, Tensor) and other.dim():
-        return _out(_like(input, _times_dense(input, other)), out)
-    return _out(input._with_values(input._v * other), out)
+        return to_out(in_layout_of(input, _times_dense(input, other)), out)
+    return to_out(input._with_values(input._v * other), out)
 
 
 @handles("div", "divide", "true_divide", "__truediv__")
@@ -232,14 +231,9 @@ def div(input, other, *, rounding_mode=None, out=None):
     if isinstance(other, Tensor) and other.dim():
         x = coalesce(to_coo(input))
         values = flambeau.div(x._v, other.expand(x.shape)[tuple(x._i)], rounding_mode=rounding_mode)
-        return _out(_like(input, x._with_values(values)), out)
+        return to_out(in_layout_of(input, x._with_values(values)), out)
     x = coalesce(input) if rounding_mode and isinstance(input, CooTensor) else input
-    return _out(x._with_values(flambeau.div(x._v, other, rounding_mode=rounding_mode)), out)
-
-
-@handles("mul_", "multiply_", "div_", "divide_")
-def _mul_(input, other, **kwargs):
-    raise RuntimeError("a dense tensor cannot be multiplied in place by a sparse one")
+    return to_out(x._with_values(flambeau.div(x._v, other, rounding_mode=rounding_mode)), out)
 
 
 def _in_place(name, function):
@@ -251,8 +245,9 @@ def _in_place(name, function):
     handles(name)(in_place)
 
 
-for _name, _function in (("mul_", mul), ("div_", div), ("pow_", _pow), ("multiply_", mul)):
-    _in_place(_name, _function)
+for _function, _names in (mul, "mul_ multiply_"), (div, "div_ divide_"), (_pow, "pow_"):
+    for _name in _names.split():
+        _in_place(_name, _function)
 
 
 @handles("equal")
@@ -266,7 +261,7 @@ def _is_same_size(input, other):
 
 
 # -- sums ------------------------------------------------------------------------------------------
-def _dims(x, dim):
+def dims_of(x, dim):
     dims = [dim] if isinstance(dim, int) else list(dim)
     for d in dims:
         if not -x.dim() <= d < x.dim():
@@ -283,7 +278,7 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None):
     x = to_coo(input)
     if dtype is not None:
         x = x.to(dtype)
-    dims = _dims(x, dim) if dim is not None and dim != () else list(range(x.dim()))
+    dims = dims_of(x, dim) if dim is not None and dim != () else list(range(x.dim()))
     if len(dims) == x.dim():
         total = x._v.sum()
         return total.reshape([1] * x.dim()) if keepdim and dim is not None else total
@@ -301,7 +296,7 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None):
     else:
         rows, lead = [x._i[d] for d in left], [x.shape[d] for d in left]
     made = coo(flambeau.stack(rows), values, (*lead, *values.shape[1:]), x._coalesced and not gone)
-    return _like(input, coalesce(made)) if len(made.shape) == 2 else coalesce(made)
+    return in_layout_of(input, coalesce(made)) if len(made.shape) == 2 else coalesce(made)
 
 
 @handles("norm")
@@ -348,7 +343,7 @@ def _log_softmax_of(input, dim=None, dtype=None, **kwargs):
 def _softmax(input, dim, dtype, logarithm):
     x = to_coo(input) if dtype is None else to_coo(input).to(dtype)
     x = coalesce(x)
-    (dim,) = _dims(x, dim)
+    (dim,) = dims_of(x, dim)
     if dim >= x.sparse_dim():
         function = flambeau.log_softmax if logarithm else flambeau.softmax
         return x._with_values(function(x._v, dim - x.sparse_dim() + 1))
@@ -364,167 +359,5 @@ def _softmax(input, dim, dtype, logarithm):
     shifted = x._v - top
     powers = shifted.exp()
     totals = x._v.new_zeros(shape).index_add(0, group, powers)[group]
-    return _like(input, x._with_values(shifted - totals.log() if logarithm else powers / totals))
-
-
-# -- shapes and selections -------------------------------------------------------------------------
-@handles("transpose", "swapaxes", "swapdims", "mT")
-def transpose(input, dim0=-2, dim1=-1):
-    order = list(range(input.dim()))
-    a, b = dim0 % input.dim(), dim1 % input.dim()
-    order[a], order[b] = order[b], order[a]
-    return permute(input, order)
-
-
-@handles("t", "adjoint", "T")
-def t(input):
-    if input.dim() > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
-    return input if input.dim() < 2 else transpose(input, 0, 1)
-
-
-@handles("permute")
-def permute(input, *sizes, dims=None):
-    dims = sizes if dims is None else (dims,)
-    dims = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
-    dims = [d % input.dim() for d in dims]
-    if sorted(dims) != list(range(input.dim())):
-        raise RuntimeError(f"permute(): {dims} is no order of {input.dim()} dimensions")
-    if isinstance(input, CompressedTensor):
-        if dims == [0, 1]:
-            return input
-        csr, csc = flambeau.sparse_csr, flambeau.sparse_csc
-        layout = csc if input.layout == csr else csr
-        return compressed(input._c, input._p, input._v, tuple(input.shape[::-1]), layout)
-    depth = input.sparse_dim()
-    if any((d < depth) != (i < depth) for i, d in enumerate(dims)):
-        raise RuntimeError("permute(): sparse and dense dimensions cannot be exchanged")
-    values = input._v.permute(0, *(d - depth + 1 for d in dims[depth:]))
-    same = dims[:depth] == list(range(depth))
-    indices = input._i if same else input._i[dims[:depth]]
-    shape = [input.shape[d] for d in dims]
-    return coo(indices, values, shape, input._coalesced and same)
-
-
-@handles("unsqueeze")
-def unsqueeze(input, dim):
-    x = to_coo(input)
-    dim %= x.dim() + 1
-    if dim > x.sparse_dim():
-        return x._with_values(x._v.unsqueeze(dim - x.sparse_dim() + 1))
-    rows = [*x._i[:dim], flambeau.zeros_like(x._i[0]), *x._i[dim:]]
-    shape = [*x.shape[:dim], 1, *x.shape[dim:]]
-    return coo(flambeau.stack(rows), x._v, shape, x._coalesced)
-
-
-@handles("index_select")
-def index_select(input, dim, index):
-    x = to_coo(input)
-    (dim,) = _dims(x, dim)
-    shape = [*x.shape[:dim], index.numel(), *x.shape[dim + 1 :]]
-    index, n = index.reshape(-1), x.shape[dim]
-    if index.numel() and not (-n <= int(index.min()) and int(index.max()) < n):
-        raise IndexError(f"index_select(): index out of range for dimension of {n}")
-    index = flambeau.where(index < 0, index + n, index)
-    if dim >= x.sparse_dim():
-        values = x._v.index_select(dim - x.sparse_dim() + 1, index)
-        return coo(x._i, values, shape, x._coalesced)
-    # For each place asked for, the elements that lie there.
-    order = x._i[dim].argsort(stable=True)
-    ordered = x._i[dim][order]
-    low = flambeau.searchsorted(ordered, index)
-    counts = flambeau.searchsorted(ordered, index, right=True) - low
-    new = flambeau.repeat_interleave(counts)
-    within = flambeau.arange(new.shape[0]) - (counts.cumsum(0) - counts)[new]
-    taken = order[low[new] + within]
-    indices = x._i[:, taken].clone()
-    indices[dim] = new
-    return _like(input, coalesce(coo(indices, x._v[taken], shape, False)))
-
-
-@handles("select")
-def select(input, dim, index):
-    x = to_coo(input)
-    (dim,) = _dims(x, dim)
-    n = x.shape[dim]
-    if not -n <= index < n:
-        raise IndexError(f"select(): index {index} out of range for dimension {dim} of size {n}")
-    shape = [*x.shape[:dim], *x.shape[dim + 1 :]]
-    if dim >= x.sparse_dim():
-        values = x._v.select(dim - x.sparse_dim() + 1, index)
-        return coo(x._i, values, shape, x._coalesced)
-    here = (x._i[dim] == index % n).nonzero().squeeze(1)
-    values = x._v[here]
-    rows = [x._i[d][here] for d in range(x.sparse_dim()) if d != dim]
-    if not rows:
-        return values.sum(0, dtype=values.dtype)
-    return coo(flambeau.stack(rows), values, shape, x._coalesced)
-
-
-@handles("__getitem__")
-def _getitem(x, index):
-    index = index if isinstance(index, tuple) else (index,)
-    dim = 0
-    for i in index:
-        if isinstance(i, int):
-            x = x.select(dim, i)
-        elif isinstance(i, slice):
-            places = range(*i.indices(x.shape[dim]))
-            if len(places) != x.shape[dim] or places.step != 1:
-                at = flambeau.tensor(list(places), dtype=flambeau.int64)
-                x = x.index_select(dim, at)
-            dim += 1
-        elif isinstance(i, Tensor) and i.dim() == 1 and not is_sparse(i):
-            at = i.nonzero().squeeze(1) if i.dtype == flambeau.bool else i
-            x = x.index_select(dim, at)
-            dim += 1
-        else:
-            raise NotImplementedError(f"a sparse tensor takes no index of {type(i).__name__}")
-    return x
-
-
-@handles("cat", "concat", "concatenate")
-def cat(tensors, dim=0, *, out=None):
-    parts = [to_coo(x) for x in tensors if is_sparse(x)]
-    if len(parts) != len(tensors):
-        raise RuntimeError("Concatenating sparse tensors, but a dense tensor was found")
-    (dim,) = _dims(parts[0], dim)
-    total, rows, values = 0, [], []
-    for x in parts:
-        expected = [n for d, n in enumerate(parts[0].shape) if d != dim]
-        if [n for d, n in enumerate(x.shape) if d != dim] != expected:
-            raise RuntimeError(f"cat(): Sizes of tensors must match except in dimension {dim}")
-        if dim >= x.sparse_dim():
-            raise RuntimeError("cat(): sparse tensors are joined along sparse dimensions only")
-        indices = x._i.clone()
-        indices[dim] += total
-        total += x.shape[dim]
-        rows.append(indices)
-        values.append(x._v)
-    shape = [*parts[0].shape[:dim], total, *parts[0].shape[dim + 1 :]]
-    return _out(coo(flambeau.cat(rows, 1), flambeau.cat(values), shape, False), out)
-
-
-@handles("stack")
-def stack(tensors, dim=0, *, out=None):
-    return cat([unsqueeze(x, dim) for x in tensors], dim, out=out)
-
-
-@handles("sparse_mask")
-def sparse_mask(input, mask):
-    """The elements of a tensor at the positions of a sparse one."""
-    if not is_sparse(mask):
-        raise RuntimeError("sparse_mask(): expected the mask to be sparse")
-    _same_shape(input, mask, "sparse_mask")
-    at = to_coo(mask)
-    if not is_sparse(input):
-        return _like(mask, coo(at._i, input[tuple(at._i)], input.shape, at._coalesced))
-    x, at = coalesce(to_coo(input)), coalesce(at)
-    have, want = flat_positions(x), flat_positions(at)
-    if not have.numel():
-        values = x._v.new_zeros((want.shape[0], *x._v.shape[1:]))
-    else:
-        k = flambeau.searchsorted(have, want).clamp(max=have.numel() - 1)
-        there = (have[k] == want).reshape(-1, *[1] * (x._v.dim() - 1))
-        values = flambeau.where(there, x._v[k], x._v.new_zeros(()))
-    return _like(mask, coo(at._i, values, x.shape, True))
+    made = shifted - totals.log() if logarithm else powers / totals
+    return in_layout_of(input, x._with_values(made))

@@ -4,7 +4,8 @@ import flambeau
 from flambeau import _C, Tensor
 
 from ._create import begins, coalesce, to_coo, to_dense, to_sparse_csr
-from ._math import _like, _out, add, is_sparse, mul, transpose
+from ._math import add, in_layout_of, is_sparse, mul, to_out
+from ._shapes import transpose
 from ._tensor import CompressedTensor, coo, handles
 
 
@@ -60,7 +61,7 @@ def _sparse_sparse(a, b):
     other = begins[x._i[1]][pair] + within
     indices = flambeau.stack([x._i[0][pair], y._p.to(flambeau.int64)[other]])
     made = coo(indices, x._v[pair] * y._v[other], (a.shape[0], b.shape[1]), False)
-    return _like(a, coalesce(made))
+    return in_layout_of(a, coalesce(made))
 
 
 @handles("mm", "spmm", "hspmm")
@@ -72,7 +73,7 @@ def product(input, mat2, *, out=None):
         result = _sparse_dense(input, mat2)
     else:
         result = _sparse_dense(transpose(mat2, 0, 1), input.t()).t()
-    return _out(result, out)
+    return to_out(result, out)
 
 
 @handles("matmul", "__matmul__", "__rmatmul__", "mv", "dot")
@@ -80,9 +81,9 @@ def matmul(input, other, *, out=None):
     if input.dim() == 2 and other.dim() == 2:
         return product(input, other, out=out)
     if input.dim() == 2 and other.dim() == 1 and not is_sparse(other):
-        return _out(product(input, other.unsqueeze(1)).squeeze(1), out)
+        return to_out(product(input, other.unsqueeze(1)).squeeze(1), out)
     if input.dim() == 1 and other.dim() == 2 and not is_sparse(input):
-        return _out(product(input.unsqueeze(0), other).squeeze(0), out)
+        return to_out(product(input.unsqueeze(0), other).squeeze(0), out)
     raise NotImplementedError(
         f"matmul(): of {input.dim()}-D and {other.dim()}-D, sparse: only matrices are multiplied"
     )
@@ -93,7 +94,7 @@ def bmm(input, mat2, *, out=None):
     if not is_sparse(input) or is_sparse(mat2) or input.dim() != 3 or mat2.dim() != 3:
         raise RuntimeError("bmm(): expected a sparse and a dense 3-D tensor")
     parts = [product(input.select(0, b), mat2[b]) for b in range(input.shape[0])]
-    return _out(flambeau.stack(parts), out)
+    return to_out(flambeau.stack(parts), out)
 
 
 @handles("addmm", "sspaddmm")
@@ -102,11 +103,11 @@ def addmm_(input, mat1, mat2, *, beta=1, alpha=1, out=None):
     result = result if alpha == 1 else result * alpha
     if is_sparse(result):
         input = mul(input, beta) if is_sparse(input) else input * beta
-        return _out(add(input, result), out)
+        return to_out(add(input, result), out)
     input = to_dense(input)
     if beta == 0:
-        return _out(result, out)
-    return _out((input if beta == 1 else input * beta) + result, out)
+        return to_out(result, out)
+    return to_out((input if beta == 1 else input * beta) + result, out)
 
 
 @handles("linear")
@@ -166,7 +167,7 @@ def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
         dots = _C._internal["compressed_sample"](*rows, mat1, mat2.t())
     else:
         dots = (mat1[x._i[0]] * mat2.t()[x._i[1]]).sum(1)
-    return _out(input._with_values(x._v * beta + dots * alpha), out)
+    return to_out(input._with_values(x._v * beta + dots * alpha), out)
 
 
 def spdiags(diagonals, offsets, shape, layout=None):

@@ -22,15 +22,6 @@ def handles(*names):
     return register
 
 
-def plain_attribute(func, args):
-    """Reads or sets an attribute that Tensor itself has."""
-    _C._disable_torch_function(1)
-    try:
-        return func(*args)
-    finally:
-        _C._disable_torch_function(-1)
-
-
 class SparseTensor(Tensor):
     """A tensor most of whose elements are zero and are not kept."""
 
@@ -39,7 +30,8 @@ class SparseTensor(Tensor):
         name = getattr(func, "__name__", str(func))
         handler = HANDLERS.get(name)
         if handler is None and name in ("__get__", "__set__"):
-            return plain_attribute(func, args)
+            with _C.DisableTorchFunctionSubclass():  # an attribute that Tensor has
+                return func(*args)
         if handler is None:
             raise NotImplementedError(
                 f"Could not run '{name}' with arguments from the 'SparseCPU' backend: it is not "

@@ -213,11 +213,8 @@ class DTensor(Tensor):
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", "")
         if name in ("__get__", "__set__", "dim", "size", "numel", "ndimension", "is_complex"):
-            _C._disable_torch_function(1)
-            try:
+            with _C.DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
-            finally:
-                _C._disable_torch_function(-1)
         return _by_parts(func, name, args, kwargs or {})
 
 
