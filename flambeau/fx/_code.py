@@ -16,6 +16,16 @@ _BINARY = {
 _UNARY = {"neg": "-", "pos": "+", "invert": "~"}
 
 
+# The globals that all generated code has.
+STANDARD_NAMES = {
+    "torch": flambeau,
+    "inf": float("inf"),
+    "nan": float("nan"),
+    "NoneType": type(None),
+    "device": flambeau.device,
+}
+
+
 @dataclasses.dataclass
 class PythonCode:
     """Source of a `forward` and the globals that it names."""
@@ -29,13 +39,7 @@ class _Writer:
 
     def __init__(self, graph):
         self.graph = graph
-        self.names = {
-            "torch": flambeau,
-            "inf": float("inf"),
-            "nan": float("nan"),
-            "NoneType": type(None),
-            "device": flambeau.device,
-        }
+        self.names = dict(STANDARD_NAMES)
         self.taken = {node.name for node in graph.nodes}
         self.wrapped = []
 

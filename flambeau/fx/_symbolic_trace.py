@@ -81,6 +81,14 @@ class _Patches:
             function(*args)
 
 
+def _wrapped_functions():
+    """(globals, name, what stands there while a program is recorded) for each call of wrap()."""
+    for (_, name), where in list(_wrapped.items()):
+        value = where.get(name, getattr(builtins, name, None))
+        if value is not None:
+            yield where, name, _recorded(value)
+
+
 def _recorded(function):
     """The function, recorded as a call when a proxy is among its arguments."""
     if getattr(function, "_fx_recorded", False):
@@ -315,14 +323,12 @@ class Tracer(TracerBase):
         plain = getattr(plain, "__func__", plain)
         code = plain.__code__
         flags = code.co_flags & ~(inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
-        count = code.co_argcount + code.co_kwonlyargcount
         values = [*args[: code.co_argcount], *keywords.values()]
         values += args[code.co_argcount :] + ([] if extra is None else [extra])
         flat = types.FunctionType(
             code.replace(co_flags=flags, co_argcount=len(values), co_kwonlyargcount=0),
             plain.__globals__, plain.__name__, None, plain.__closure__,
         )  # fmt: skip
-        assert len(values) >= count
         return flat(*values)
 
     def _patch(self, patches, function):
@@ -341,11 +347,8 @@ class Tracer(TracerBase):
 
         patches.set(nn.Module, "__call__", call)
         patches.set(nn.Module, "__getattr__", read)
-        for names in list(_wrapped.items()):
-            (_, name), where = names
-            value = where.get(name, getattr(builtins, name, None))
-            if value is not None:
-                patches.set(where, name, _recorded(value))
+        for where, name, value in _wrapped_functions():
+            patches.set(where, name, value)
         for module, name in self._autowrap:
             patches.set(module, name, _recorded(getattr(module, name)))
         self._wrap_in(patches, getattr(inspect.unwrap(function), "__globals__", {}))
@@ -394,11 +397,9 @@ def _autowrap_check(patcher, frame_dict, function_ids):
 
 
 def _patch_wrapped_functions(patcher):
-    """The functions that wrap() has named."""
-    for (_, name), where in list(_wrapped.items()):
-        value = where.get(name, getattr(builtins, name, None))
-        if value is not None:
-            patcher.patch(where, name, _recorded(value))
+    """Has the functions that wrap() has named recorded as calls."""
+    for where, name, value in _wrapped_functions():
+        patcher.patch(where, name, value)
 
 
 def __getattr__(name):

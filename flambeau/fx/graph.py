@@ -3,14 +3,15 @@
 import builtins
 import copy
 import keyword
+import operator
 import re
 
-from ._code import PythonCode, python_code
+from ._code import STANDARD_NAMES, PythonCode, python_code
 from .node import Node, map_arg
 
 __all__ = ["Graph", "PythonCode"]
 
-_GLOBALS = {"torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree"}
+_GLOBALS = {*STANDARD_NAMES, "fx_pytree", "pytree"}
 
 
 def _snake_case(text):
@@ -247,11 +248,11 @@ class Graph:
             seen.add(node)
             names.add(node.name)
             if self.owning_module is not None and node.op in ("get_attr", "call_module"):
-                value = self.owning_module
-                for part in node.target.split("."):
-                    if not hasattr(value, part):
-                        raise RuntimeError(f"Node {node} target {node.target} does not exist")
-                    value = getattr(value, part)
+                try:
+                    operator.attrgetter(node.target)(self.owning_module)
+                except AttributeError as error:
+                    message = f"Node {node} target {node.target} does not exist"
+                    raise RuntimeError(message) from error
 
     # -- code ---------------------------------------------------------------------------------
     def python_code(self, root_module="self", **options):

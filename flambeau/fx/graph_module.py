@@ -2,11 +2,13 @@
 
 import copy
 import linecache
+import operator
 import re
 
 import flambeau
 from flambeau import nn
 
+from ._code import STANDARD_NAMES, PythonCode
 from .graph import Graph
 
 __all__ = ["GraphModule", "reduce_graph_module"]
@@ -14,23 +16,21 @@ __all__ = ["GraphModule", "reduce_graph_module"]
 _sources = 0
 
 
-def _fetch(root, target):
-    for part in target.split("."):
-        if not hasattr(root, part):
-            raise AttributeError(f"{type(root).__name__} has no attribute {part!r} (of {target!r})")
-        root = getattr(root, part)
-    return root
-
-
-def _assign(value, root, target):
-    """Sets root's dotted attribute; modules on the way are made where they are missing."""
-    *path, name = target.split(".")
+def _home(root, path):
+    """The module at the end of a path; those on the way are made where they are missing."""
     for part in path:
         child = getattr(root, part, None)
         if child is None:
             child = nn.Module()
             root.add_module(part, child)
         root = child
+    return root
+
+
+def _assign(value, root, target):
+    """Sets root's dotted attribute."""
+    *path, name = target.split(".")
+    root = _home(root, path)
     if isinstance(value, flambeau.Tensor) and not isinstance(value, nn.Parameter):
         if name not in root._buffers and not hasattr(root, name):
             root.register_buffer(name, value)
@@ -68,7 +68,7 @@ class GraphModule(nn.Module):
         for node in graph.nodes:
             if node.op in ("get_attr", "call_module"):
                 if isinstance(root, nn.Module):
-                    value = _fetch(root, node.target)
+                    value = operator.attrgetter(node.target)(root)
                 elif node.target in root:
                     value = root[node.target]
                 else:
@@ -129,18 +129,11 @@ class GraphModule(nn.Module):
 
     def add_submodule(self, target, m):
         """Puts module m at the dotted name; False if something else stands in the way."""
-        root = self
         *path, name = target.split(".")
-        for part in path:
-            child = getattr(root, part, None)
-            if child is None:
-                child = nn.Module()
-                root.add_module(part, child)
-            if not isinstance(child, nn.Module):
-                return False
-            root = child
-        root.add_module(name, m)
-        return True
+        home = _home(self, path)
+        if isinstance(home, nn.Module):
+            home.add_module(name, m)
+        return isinstance(home, nn.Module)
 
     def delete_submodule(self, target):
         """Takes the module at the dotted name out; False if there is none."""
@@ -194,16 +187,9 @@ def reduce_graph_module(state, code, class_name):
     """A pickled GraphModule again: its code is recorded once more."""
     from ._symbolic_trace import Tracer
 
-    names = {
-        "inf": float("inf"),
-        "nan": float("nan"),
-        "torch": flambeau,
-        "device": flambeau.device,
-        "NoneType": type(None),
-    }
     holder = type("Holder", (nn.Module,), {})()
     holder.__dict__ = state
-    type(holder).forward = _compiled(_with_imports(code, names))
+    type(holder).forward = _compiled(_with_imports(code, dict(STANDARD_NAMES)))
 
     class EveryModule(Tracer):
         def is_leaf_module(self, m, module_qualified_name):
@@ -214,9 +200,6 @@ def reduce_graph_module(state, code, class_name):
 
 def _with_imports(code, names):
     import importlib
-    import operator
-
-    from .graph import PythonCode
 
     for name in set(re.findall(r"\b([a-zA-Z_]\w*)\(", code)) - {"forward", "getattr"}:
         parts = name.split("_")

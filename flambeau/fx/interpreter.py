@@ -1,6 +1,6 @@
 """Running a graph node by node."""
 
-import inspect
+import operator
 
 import flambeau
 
@@ -92,12 +92,10 @@ class Interpreter:
 
     def fetch_attr(self, target):
         """The module's attribute of that dotted name."""
-        value = self.module
-        for part in target.split("."):
-            if not hasattr(value, part):
-                raise RuntimeError(f"Node referenced nonexistent target {target}")
-            value = getattr(value, part)
-        return value
+        try:
+            return operator.attrgetter(target)(self.module)
+        except AttributeError as error:
+            raise RuntimeError(f"Node referenced nonexistent target {target}") from error
 
     def fetch_args_kwargs_from_env(self, n):
         """The node's arguments with nodes replaced by their values."""
@@ -134,9 +132,8 @@ class Transformer(Interpreter):
         self.tracer = Recorder(self.new_graph)
 
     def placeholder(self, target, args, kwargs):
-        default = args[0] if args else inspect.Signature.empty
-        default = ... if default is inspect.Signature.empty else default
-        return Proxy(self.new_graph.placeholder(target, default_value=default), self.tracer)
+        made = self.new_graph.placeholder(target, default_value=args[0] if args else ...)
+        return Proxy(made, self.tracer)
 
     def get_attr(self, target, args, kwargs):
         return self.tracer.create_proxy("get_attr", target, args, kwargs)

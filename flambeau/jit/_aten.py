@@ -334,7 +334,7 @@ def _rrelu(x, lower=1 / 8, upper=1 / 3, training=False, generator=None):
 
 for _name in """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d pixel_shuffle
     pixel_unshuffle channel_shuffle pad cosine_similarity pairwise_distance glu
-    alpha_dropout feature_alpha_dropout dropout pdist cosine_similarity normalize one_hot
+    alpha_dropout feature_alpha_dropout dropout pdist normalize one_hot
     scaled_dot_product_attention""".split():
     TABLE[_name] = getattr(F, _name)
 TABLE["log_sigmoid"] = F.logsigmoid
