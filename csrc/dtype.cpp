@@ -147,8 +147,7 @@ bool can_cast(DType from, DType to) {
   return rank(from) <= rank(to);
 }
 
-// -- 16- and 8-bit floats
-// --------------------------------------------------------------------------
+// -- 16- and 8-bit floats -------------------------------------------------------------------------
 bfloat16::bfloat16(float f) {
   auto u = std::bit_cast<uint32_t>(f);
   if (f != f)

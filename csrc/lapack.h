@@ -28,8 +28,7 @@ using Complex = std::complex<Real<T>>;
 // Finds the library. What follows may then run on any thread.
 void load();
 
-// -- triangular and general systems
-// ----------------------------------------------------------------
+// -- triangular and general systems ---------------------------------------------------------------
 template <class T>
 void trsm(char side, char uplo, char trans, char diag, Int m, Int n, const T* a, Int lda, T* b,
           Int ldb);
@@ -38,8 +37,7 @@ Int getrf(Int m, Int n, T* a, Int lda, Int* pivots);
 template <class T>
 Int getrs(char trans, Int n, Int nrhs, const T* lu, Int lda, const Int* pivots, T* b, Int ldb);
 
-// -- symmetric systems
-// -----------------------------------------------------------------------------
+// -- symmetric systems ----------------------------------------------------------------------------
 template <class T>
 Int potrf(char uplo, Int n, T* a, Int lda);
 // Of the lower triangle; Hermitian or, for complex numbers too, symmetric.
@@ -49,15 +47,13 @@ template <class T>
 Int ldl_solve(bool hermitian, Int n, Int nrhs, const T* ld, Int lda, const Int* pivots, T* b,
               Int ldb);
 
-// -- orthogonal factors
-// ----------------------------------------------------------------------------
+// -- orthogonal factors ---------------------------------------------------------------------------
 template <class T>
 Int geqrf(Int m, Int n, T* a, Int lda, T* tau);
 template <class T>
 Int orgqr(Int m, Int n, Int k, T* a, Int lda, const T* tau);
 
-// -- eigenvalues and singular values
-// ---------------------------------------------------------------
+// -- eigenvalues and singular values --------------------------------------------------------------
 template <class T>
 Int heevd(bool vectors, char uplo, Int n, T* a, Int lda, Real<T>* w);
 // v (n by n) may be null. a is overwritten.
@@ -66,8 +62,7 @@ Int geev(Int n, T* a, Int lda, Complex<T>* w, Complex<T>* v);
 template <class T>
 Int gesdd(char jobz, Int m, Int n, T* a, Int lda, Real<T>* s, T* u, Int ldu, T* vh, Int ldvh);
 
-// -- least squares: b (ldb by nrhs) takes the solution
-// ------------------------------------------------
+// -- least squares: b (ldb by nrhs) takes the solution --------------------------------------------
 template <class T>
 Int gels(Int m, Int n, Int nrhs, T* a, Int lda, T* b, Int ldb);
 template <class T>

@@ -369,8 +369,7 @@ bool pointwise_fuse(const Op& op, Value* args, Value* results) {
   return sum(x, z) || (!results[0].is_tensor() && sum(z, x));
 }
 
-// -- gradients
-// ---------------------------------------------------------------------------------------
+// -- gradients ------------------------------------------------------------------------------------
 namespace {
 
 uint32_t operand_bit(int k) { return kReadsX << k; }

@@ -35,8 +35,7 @@ T take(const uint8_t* bytes, size_t at) {
 
 }  // namespace
 
-// -- the generator
-// ---------------------------------------------------------------------------------
+// -- the generator --------------------------------------------------------------------------------
 void Generator::manual_seed(uint64_t seed) {
   seed_ = seed;
   state_[0] = static_cast<uint32_t>(seed);
@@ -127,8 +126,7 @@ Generator& default_generator() {
   return g;
 }
 
-// -- n numbers in memory order
-// ---------------------------------------------------------------------
+// -- n numbers in memory order --------------------------------------------------------------------
 namespace {
 
 size_t size_of(Drawn t) {

@@ -49,8 +49,7 @@ class Generator {
 
 Generator& default_generator();
 
-// -- n numbers in memory order
-// ---------------------------------------------------------------------
+// -- n numbers in memory order --------------------------------------------------------------------
 void draw_uniform(Generator& g, void* out, int64_t n, Drawn type, double from, double to);
 // Blocks of 16 numbers, the last block drawn anew when n is no multiple of 16: what PyTorch does
 // for contiguous tensors of 16 numbers or more. T is float, double; `half` for float that is to
@@ -80,8 +79,7 @@ void draw_geometric(Generator& g, T* out, int64_t n, double p);
 template <class T>
 void draw_cauchy(Generator& g, T* out, int64_t n, double median, double sigma);
 
-// -- one number
-// ------------------------------------------------------------------------------------
+// -- one number -----------------------------------------------------------------------------------
 double draw_poisson(Generator& g, double rate);
 double draw_binomial(Generator& g, double count, double p);
 template <class T>

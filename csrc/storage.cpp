@@ -188,8 +188,7 @@ void cpu_empty_cache() {
   }
 }
 
-// -- devices
-// ----------------------------------------------------------------------------------------
+// -- devices --------------------------------------------------------------------------------------
 const char* device_type_name(DeviceType t) {
   switch (t) {
     case DeviceType::cpu: return "cpu";
@@ -228,8 +227,7 @@ Device parse_device(const std::string& text) {
   return d;
 }
 
-// -- storage
-// -----------------------------------------------------------------------------------------
+// -- storage --------------------------------------------------------------------------------------
 namespace {
 void check_device(Device device) {
   check(device.type != DeviceType::cuda, "flambeau was not built with CUDA: no memory on device ",

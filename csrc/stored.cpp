@@ -10,9 +10,8 @@
 namespace flambeau {
 namespace {
 
-// -- 8-bit floats without infinities and signed zeros, and powers of two
-// --------------------------- What each code stands for. "fnuz": the code of -0 is the only NaN
-// (Noune et al., 2022).
+// -- 8-bit floats without infinities and signed zeros, and powers of two --------------------------
+// What each code stands for. "fnuz": the code of -0 is the only NaN (Noune et al., 2022).
 template <int E, int M>
 std::array<float, 256> fnuz_values() {
   std::array<float, 256> values;

@@ -27,8 +27,7 @@ int64_t wrap_dim(int64_t dim, int64_t ndim) {
   return dim < 0 ? dim + n : dim;
 }
 
-// -- impl
-// --------------------------------------------------------------------------------------------
+// -- impl -----------------------------------------------------------------------------------------
 void TensorImpl::destroy() {
   if (owns_pyobj && release_pyobj(this)) return;
   delete autograd;
@@ -71,8 +70,7 @@ bool Tensor::is_contiguous(MemoryFormat f) const {
   return true;
 }
 
-// -- strides
-// -----------------------------------------------------------------------------------------
+// -- strides --------------------------------------------------------------------------------------
 Ints contiguous_strides(IntSpan sizes) {
   Ints s(sizes.size());
   int64_t step = 1;
@@ -134,8 +132,7 @@ Ints preserved_strides(const Tensor& t) {
   return s;
 }
 
-// -- creation
-// ----------------------------------------------------------------------------------------
+// -- creation -------------------------------------------------------------------------------------
 namespace {
 
 // Elements between the first and one past the last that sizes and strides reach.
@@ -229,8 +226,7 @@ Tensor scalar_tensor(const Scalar& value, const Options& o) {
   return t;
 }
 
-// -- views and copies
-// --------------------------------------------------------------------------------
+// -- views and copies -----------------------------------------------------------------------------
 Tensor Tensor::alias() const { return as_strided_raw(sizes(), strides(), p_->offset); }
 
 Tensor Tensor::as_strided_raw(IntSpan sizes, IntSpan strides, int64_t offset) const {
@@ -378,8 +374,7 @@ void resize(const Tensor& t, IntSpan sizes) {
   t->refresh();
 }
 
-// -- shapes
-// ------------------------------------------------------------------------------------------
+// -- shapes ---------------------------------------------------------------------------------------
 Ints broadcast_shapes(IntSpan a, IntSpan b, const char* op) {
   if (a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin())) return Ints(a);
   size_t n = std::max(a.size(), b.size());

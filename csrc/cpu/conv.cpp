@@ -192,7 +192,7 @@ void output(const Conv<T>& c) {
     output_spans(c, f);
 }
 
-// -- the input's gradient -----------------------------------------------------------------------
+// -- the input's gradient -------------------------------------------------------------------------
 
 // With stride 1 it is a convolution of the output with the filters mirrored, channels and filters
 // exchanged.

@@ -138,8 +138,7 @@ void weight_pointwise(const Conv<T>& c) {
     }
 }
 
-// -- kernels as large as the input
-// -----------------------------------------------------------------
+// -- kernels as large as the input ----------------------------------------------------------------
 
 template <class T>
 void output_whole(const Conv<T>& c) {

@@ -146,7 +146,7 @@ struct MakeLanes<0, I...> {
 template <class T>
 using AllLanes = typename MakeLanes<Vec<T>::size>::type;
 
-// -- packing ---------------------------------------------------------------------------------
+// -- packing --------------------------------------------------------------------------------------
 
 template <class R, int Step, int... I>
 FLAMBEAU_INLINE void exchange(R& a, R& b, Lanes<I...>) {

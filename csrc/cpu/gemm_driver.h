@@ -157,7 +157,7 @@ struct Blocked {
   }
 };
 
-// -- one block of rows: every panel of B is used once ------------------------------------------
+// -- one block of rows: every panel of B is used once ---------------------------------------------
 
 // k rows of `cols` numbers into panels that lie `apart` from each other.
 template <class T>
@@ -239,7 +239,7 @@ void gemm_one_block(const Gemm<T>& g, const Blocked<T>& plan) {
   });
 }
 
-// -- all other shapes -------------------------------------------------------------------------
+// -- all other shapes -----------------------------------------------------------------------------
 
 template <class T>
 void gemm_blocked(const Gemm<T>& g) {
@@ -262,7 +262,7 @@ void gemm_blocked(const Gemm<T>& g) {
   });
 }
 
-// -- few rows: bound by reading B, which is read once and where it lies -----------------------
+// -- few rows: bound by reading B, which is read once and where it lies ---------------------------
 
 constexpr int64_t kFewRows = 8;
 

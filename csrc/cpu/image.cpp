@@ -13,8 +13,7 @@ namespace {
 constexpr int64_t kWork = 32768;  // bytes in one task
 using Floats = Vec<float>;
 
-// -- mirrored
-// --------------------------------------------------------------------------------------
+// -- mirrored -------------------------------------------------------------------------------------
 #if defined(__AVX512BW__)
 using Block = __m512i;
 #elif defined(__AVX2__)
@@ -92,8 +91,7 @@ void mirror(const MirrorArgs& a) {
   });
 }
 
-// -- tables
-// ----------------------------------------------------------------------------------------
+// -- tables ---------------------------------------------------------------------------------------
 void lookup(const LookupArgs& a) {
   parallel_for(0, a.planes, kWork / (a.n + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
@@ -120,8 +118,7 @@ void histogram(const HistogramArgs& a) {
   });
 }
 
-// -- floats
-// ----------------------------------------------------------------------------------------
+// -- floats ---------------------------------------------------------------------------------------
 FLAMBEAU_INLINE Floats over_white(Vec<int32_t> x) { return convert<float>(x) / Floats(255.f); }
 
 void floats_of_line(const uint8_t* in, float* out, int64_t n) {
@@ -171,8 +168,7 @@ void standardize(const StandardizeArgs& a) {
   });
 }
 
-// -- colours
-// ---------------------------------------------------------------------------------------
+// -- colours --------------------------------------------------------------------------------------
 template <class T>
 FLAMBEAU_INLINE Floats get(const T* p, int64_t m) {
   if constexpr (sizeof(T) == 4) {

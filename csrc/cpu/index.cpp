@@ -41,8 +41,7 @@ FLAMBEAU_INLINE bool take(T* dst, const T* src, const int64_t* index, int64_t n,
   return bad;
 }
 
-// -- rows
-// -------------------------------------------------------------------------------------------
+// -- rows -----------------------------------------------------------------------------------------
 template <class T>
 void take_items(const RowsArgs& a) {  // inner is one element
   parallel_for(0, a.outer * a.count, 16384, [&](int64_t b, int64_t e) {
@@ -126,10 +125,9 @@ void put_rows(const RowsArgs& a) {
     });
 }
 
-// -- lines
-// ------------------------------------------------------------------------------------------ Calls
-// f(data, other, index, n, data_step): element i of the run has its index at index[i], lies at
-// other + i * other step and at data + index * data stride of dim + i * data_step. Runs that may
+// -- lines ----------------------------------------------------------------------------------------
+// Calls f(data, other, index, n, data_step): element i of the run has its index at index[i], lies
+// at other + i * other step and at data + index * data stride of dim + i * data_step. Runs that may
 // meet each other come from one call of the task, in order.
 template <class F>
 void for_runs(const LinesArgs& a, bool split, const F& f) {

@@ -94,7 +94,7 @@ void gemm_float(const GemmArgs& args) {
   });
 }
 
-// -- half precision: the operands converted, the product rounded once ---------------------------
+// -- half precision: the operands converted, the product rounded once -----------------------------
 
 struct Half {
   uint16_t bits;
@@ -190,7 +190,7 @@ void gemm_pack(const GemmPackArgs& x) {
 #endif
 }
 
-// -- integers and complex numbers: rows of B added up -------------------------------------------
+// -- integers and complex numbers: rows of B added up ---------------------------------------------
 
 template <class R>
 struct Complex {

@@ -263,7 +263,7 @@ void run_layer(const NormArgs& a) {
     }
 }
 
-// -- groups of channels --------------------------------------------------------------------------
+// -- groups of channels ---------------------------------------------------------------------------
 template <class T>
 void forward_group(const GroupNormArgs& a, int64_t group) {
   using V = Vec<T>;

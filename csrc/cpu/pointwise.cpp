@@ -134,8 +134,7 @@ void pointwise(const PointwiseArgs& a) {
   }
 }
 
-// -- copies
-// ------------------------------------------------------------------------------------------
+// -- copies ---------------------------------------------------------------------------------------
 template <class T>
 void move_strided(char* dst, int64_t ds, const char* src, int64_t ss, int64_t n) {
   if (ss == sizeof(T) && ds == sizeof(T)) {

@@ -8,8 +8,7 @@
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 
-// -- complex numbers, from the C library
-// -------------------------------------------------------------
+// -- complex numbers, from the C library ----------------------------------------------------------
 #define FLAMBEAU_COMPLEX(name) \
   FLAMBEAU_INLINE Cx name(Cx x) { return __builtin_c##name(x); }
 FLAMBEAU_COMPLEX(exp)
@@ -69,8 +68,7 @@ FLAMBEAU_INLINE bool is_finite(Cx x) {
 }
 FLAMBEAU_INLINE bool is_real(Cx x) { return imag(x) == 0; }
 
-// -- integers
-// ------------------------------------------------------------------------------------------
+// -- integers -------------------------------------------------------------------------------------
 // Division by zero is refused before the loop runs; the most negative number by -1 wraps.
 FLAMBEAU_INLINE int64_t trunc_divide(int64_t x, int64_t z) {
   if (z == -1) return static_cast<int64_t>(-static_cast<uint64_t>(x));
@@ -125,8 +123,7 @@ FLAMBEAU_INLINE bool is_finite(int64_t) { return true; }
 FLAMBEAU_INLINE bool is_real(int64_t) { return true; }
 FLAMBEAU_INLINE bool sign_bit(int64_t x) { return x < 0; }
 
-// -- vectors
-// ---------------------------------------------------------------------------------------------
+// -- vectors --------------------------------------------------------------------------------------
 template <class T>
 FLAMBEAU_INLINE Vec<T> conj(Vec<T> x) {
   return x;
@@ -237,8 +234,7 @@ FLAMBEAU_INLINE T lerp_value(T x, T z, T u) {  // from the nearer end, so that b
   return where(abs(u) < 0.5, x + u * (z - x), z - (z - x) * (1.0 - u));
 }
 
-// -- parts of gradients: the same text stands for tensors in ops/expression.h
-// ------------------------------
+// -- parts of gradients: the same text stands for tensors in ops/expression.h ---------------------
 template <class T, class P>
 FLAMBEAU_INLINE T scaled(T g, P p) {
   return g * conj(p);

@@ -8,8 +8,7 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-// -- the twister (Matsumoto and Nishimura, 1998)
-// ---------------------------------------------------
+// -- the twister (Matsumoto and Nishimura, 1998) --------------------------------------------------
 constexpr int kWords = 624, kMiddle = 397;
 
 FLAMBEAU_INLINE uint32_t twist(uint32_t u, uint32_t v) {
@@ -38,8 +37,7 @@ void twister(uint32_t* s, uint32_t* out, bool stepped) {
   }
 }
 
-// -- numbers from bits
-// -----------------------------------------------------------------------------
+// -- numbers from bits ----------------------------------------------------------------------------
 FLAMBEAU_INLINE float fused(float a, float b, float c) {
 #if defined(__FMA__) || defined(__aarch64__)
   return __builtin_fmaf(a, b, c);
@@ -118,8 +116,7 @@ void uniform(const UniformArgs& a) {
   }
 }
 
-// -- normal numbers
-// --------------------------------------------------------------------------------
+// -- normal numbers -------------------------------------------------------------------------------
 using F = Vec<float>;
 using I = Vec<int32_t>;
 
@@ -221,9 +218,8 @@ void exponential(const ExponentialArgs& a) {
   }
 }
 
-// -- integers
-// -------------------------------------------------------------------------------------- x % range
-// for 1 < range < 2^28 without a division: the quotient by a reciprocal is right to one.
+// -- integers -------------------------------------------------------------------------------------
+// x % range for 1 < range < 2^28 without a division: the quotient by a reciprocal is right to one.
 FLAMBEAU_INLINE int32_t remainder_of(uint32_t x, uint32_t range, double reciprocal) {
   const double wide = static_cast<double>(static_cast<int32_t>(x ^ 0x80000000u)) + 2147483648.0;
   const auto quotient = static_cast<int32_t>(wide * reciprocal);
@@ -301,9 +297,8 @@ void shuffle(const ShuffleArgs& a) {
   }
 }
 
-// -- yes or no
-// ------------------------------------------------------------------------------------- The low 53
-// bits of draws i, i + 1, ..., one to a lane.
+// -- yes or no ------------------------------------------------------------------------------------
+// The low 53 bits of draws i, i + 1, ..., one to a lane.
 FLAMBEAU_INLINE Vec<int64_t> load53(const uint32_t* bits, int64_t i) {
   typedef uint64_t U __attribute__((vector_size(kVecBytes)));
   const U u = (U)Vec<int32_t>::load(reinterpret_cast<const int32_t*>(bits + 2 * i)).v;

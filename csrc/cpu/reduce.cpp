@@ -378,8 +378,7 @@ void reduce(const ReduceArgs& a) {
   }
 }
 
-// -- positions
-// -----------------------------------------------------------------------------------------
+// -- positions ------------------------------------------------------------------------------------
 template <class T, Reduction K>
 int64_t arg_row(const T* p, int64_t n, T* value) {
   const T best = reduce_run<K, T>(p, n, T(0));
@@ -462,8 +461,7 @@ void arg_reduce(const ArgReduceArgs& a) {
   }
 }
 
-// -- running sums and products
-// -----------------------------------------------------------------------------
+// -- running sums and products --------------------------------------------------------------------
 // N lines side by side, `step` from one to the next: none waits for another's sum.
 template <int N, class T, class A, class F>
 FLAMBEAU_INLINE void scan_lines(const T* x, T* out, int64_t n, int64_t stride, int64_t step,

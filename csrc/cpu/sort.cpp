@@ -10,8 +10,7 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-// -- keys
-// -------------------------------------------------------------------------------------------
+// -- keys -----------------------------------------------------------------------------------------
 FLAMBEAU_INLINE uint32_t float_key(float x) {
   const uint32_t u = __builtin_bit_cast(uint32_t, x + 0.0f);  // -0 becomes 0
   const uint32_t key = u & 0x80000000u ? ~u : u | 0x80000000u;
@@ -139,7 +138,7 @@ void select_entries(const T* src, int64_t n, typename E::Key flip, E* best, int6
   }
 }
 
-// -- equal elements -----------------------------------------------------------------------------
+// -- equal elements -------------------------------------------------------------------------------
 struct ByKey {
   template <class E>
   FLAMBEAU_INLINE bool operator()(const E& a, const E& b) const {
@@ -316,8 +315,7 @@ void sort(const SortArgs& a) {
   });
 }
 
-// -- running extremes, searching
-// ------------------------------------------------------------------------
+// -- running extremes, searching ------------------------------------------------------------------
 // Lines side by side, each of which waits for itself at every step.
 template <int Lines, bool Least, class T>
 FLAMBEAU_INLINE void run_lines(const T* src, T* values, int64_t* indices, int64_t n) {

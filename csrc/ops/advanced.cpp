@@ -90,16 +90,15 @@ Tensor packed(const Tensor& x, const Tensor& mask) {
   return y;
 }
 
-// -- lists of indices
-// --------------------------------------------------------------------------------- The indexed
-// dimensions side by side and flattened: x seen as [outer, rows, inner], and one flat index of the
-// given shape into the rows.
+// -- lists of indices -----------------------------------------------------------------------------
+// The indexed dimensions side by side and flattened: x seen as [outer, rows, inner], and one flat
+// index of the given shape into the rows.
 struct Plan {
-  Ints order;            // permutation that brings the indexed dimensions together; empty: none
+  Ints order;  // permutation that brings the indexed dimensions together; empty: none
   int64_t first = 0, n = 0;  // they are dimensions first .. first + n
-  Ints shape;            // of the index, broadcast
-  Tensor flat;           // int64, contiguous; undefined on meta
-  Ints sizes;            // of the permuted tensor
+  Ints shape;  // of the index, broadcast
+  Tensor flat;  // int64, contiguous; undefined on meta
+  Ints sizes;  // of the permuted tensor
   Ints result() const {
     Ints r;
     for (int64_t d = 0; d < first; ++d) r.push_back(sizes[d]);
@@ -328,8 +327,7 @@ FLAMBEAU_OPS{
      .doc = "Writes values, or adds them, at x[i, j, ...]."},
 };
 
-// -- masks
-// ----------------------------------------------------------------------------------------------
+// -- masks ----------------------------------------------------------------------------------------
 void check_mask(const Tensor& mask, const char* op) {
   check(mask.dtype() == DType::boolean, op,
         " only supports boolean masks, but got mask with dtype ", mask.dtype());
@@ -458,8 +456,7 @@ FLAMBEAU_OPS{
      .doc = "One value where the mask is true."},
 };
 
-// -- positions
-// --------------------------------------------------------------------------------------------
+// -- positions ------------------------------------------------------------------------------------
 Value nonzero(const Tensor& x, bool as_tuple) {
   Tensor at = nonzero_raw(x);
   if (!as_tuple) return at;
@@ -471,8 +468,7 @@ Value nonzero(const Tensor& x, bool as_tuple) {
 }
 Tensor argwhere(const Tensor& x) { return nonzero_raw(x); }
 
-// -- flat
-// ----------------------------------------------------------------------------------------------------
+// -- flat -----------------------------------------------------------------------------------------
 Tensor take(const Tensor& x, const Tensor& at) {
   check(at.dtype() == DType::int64, "take(): Expected a long tensor for index, but got ",
         at.dtype());

@@ -104,8 +104,7 @@ void stack_back(Backward& b) {
     if (b.needs(0, i)) b.set(0, i, to(select(b.grad(), dim, i), b.dtype(0, i)));
 }
 
-// -- short forms
-// ------------------------------------------------------------------------------------
+// -- short forms ----------------------------------------------------------------------------------
 const OpCall call_cat("cat"), call_reshape("reshape"), call_unsqueeze("unsqueeze");
 
 Tensor atleast(const Tensor& x, int64_t n) {

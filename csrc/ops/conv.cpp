@@ -142,7 +142,7 @@ Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias,
   return out.to_raw(t);
 }
 
-// -- the three recorded operators ----------------------------------------------------------------
+// -- the three recorded operators -----------------------------------------------------------------
 // All take two tensors, a bias (but for the weight), size, stride, padding, dilation, groups.
 
 Tensor conv_output(const Tensor& x, const Tensor& w, const Tensor& bias, const Ints& size,
@@ -224,7 +224,7 @@ void conv_weight_back(Backward& b) {
                          dilation, groups));
 }
 
-// -- what programs call --------------------------------------------------------------------------
+// -- what programs call ---------------------------------------------------------------------------
 // One number stands for all dimensions.
 Ints for_dims(const Ints& v, int64_t n, const char* op, const char* what) {
   if (v.size() == 1) return Ints(static_cast<size_t>(n), v[0]);

@@ -23,8 +23,7 @@ namespace {
 
 using Format = std::optional<MemoryFormat>;
 
-// -- clone, contiguous
-// --------------------------------------------------------------------------------
+// -- clone, contiguous ----------------------------------------------------------------------------
 Tensor clone(const Tensor& x, Format format) {
   Tensor y = empty_with_format(x, x.dtype(), x.device(), format);
   copy(y, x);
@@ -37,8 +36,7 @@ Tensor contiguous(const Tensor& x, MemoryFormat format) {
   return x.is_contiguous(format) ? x : call_clone(x, format);
 }
 
-// -- to
-// -----------------------------------------------------------------------------------------------
+// -- to -------------------------------------------------------------------------------------------
 // `source` is where the gradient goes back to.
 Tensor to_copy(const Tensor& x, DType dtype, Device device, Device, Format format) {
   Tensor y = empty_with_format(x, dtype, device, format);
@@ -150,8 +148,7 @@ FLAMBEAU_OPS{
      .doc = "to(complex32)."},
 };
 
-// -- copy_, detach
-// --------------------------------------------------------------------------------------
+// -- copy_, detach --------------------------------------------------------------------------------
 void copy_(const Tensor& self, const Tensor& src, bool) { copy(self, src); }
 
 // The number as a tensor, which the composite then copies.
@@ -192,8 +189,7 @@ FLAMBEAU_OPS{
      .doc = "A view of all of the tensor."},
 };
 
-// -- complex parts
-// ----------------------------------------------------------------------------------------
+// -- complex parts --------------------------------------------------------------------------------
 Tensor view_as_real(const Tensor& x) {
   check(is_complex(x.dtype()), "view_as_real is only supported for complex tensors, got ",
         x.dtype());

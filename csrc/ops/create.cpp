@@ -16,8 +16,7 @@ Options options(Type dtype, Place device, DType otherwise = default_dtype()) {
   return {dtype.value_or(otherwise), device.value_or(default_device())};
 }
 
-// -- of a size
-// ----------------------------------------------------------------------------------------
+// -- of a size ------------------------------------------------------------------------------------
 Tensor empty_op(const Ints& size, Type dtype, Place device, Format format) {
   Options o = options(dtype, device);
   if (!format || *format == MemoryFormat::contiguous) return empty(size, o);
@@ -88,8 +87,7 @@ FLAMBEAU_OPS{
      .doc = "A 0-d tensor of one value."},
 };
 
-// -- like another
-// ---------------------------------------------------------------------------------------
+// -- like another ---------------------------------------------------------------------------------
 Tensor empty_like_op(const Tensor& x, Type dtype, Place device, Format format) {
   return empty_with_format(x, dtype.value_or(x.dtype()), device.value_or(x.device()), format);
 }
@@ -158,8 +156,7 @@ FLAMBEAU_OPS{
                  "An empty tensor of the same dtype with the given strides."),
 };
 
-// -- sequences
-// --------------------------------------------------------------------------------------------
+// -- sequences ------------------------------------------------------------------------------------
 bool integer_valued(const Scalar& s) { return s.kind <= Scalar::integer; }
 
 int64_t arange_length(const Scalar& start, const Scalar& end, const Scalar& step) {
@@ -330,8 +327,7 @@ FLAMBEAU_OPS{
      .doc = "A matrix with ones on its diagonal."},
 };
 
-// -- complex from parts
-// -------------------------------------------------------------------------------------
+// -- complex from parts ---------------------------------------------------------------------------
 Tensor part_of(const Tensor& z, int64_t which) {
   Ints strides = z.strides();
   for (int64_t& s : strides) s *= 2;
@@ -397,8 +393,7 @@ FLAMBEAU_OPS{
      .doc = "Complex numbers from magnitude and angle."},
 };
 
-// -- filling in place
-// -----------------------------------------------------------------------------------------
+// -- filling in place -----------------------------------------------------------------------------
 void fill_(const Tensor& x, const Scalar& value) { fill(x, value); }
 void fill_tensor_(const Tensor& x, const Tensor& value) {
   check(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ",

@@ -133,8 +133,7 @@ void native_dropout_backward(Backward& b) {
   b.set(0, mul(mul(b.grad(), b.out(1)), scale));
 }
 
-// -- rrelu
-// ---------------------------------------------------------------------------------------------
+// -- rrelu ----------------------------------------------------------------------------------------
 // Slopes drawn evenly from [lower, upper] where the input is not positive, 1 elsewhere.
 std::tuple<Tensor, Tensor> rrelu_draw(const Tensor& x, double lower, double upper, Generator* g) {
   check(is_floating(x.dtype()), "rrelu(): not implemented for ", x.dtype());

@@ -11,8 +11,7 @@ const OpCall call_embedding("embedding"), call_backward("embedding_dense_backwar
     call_index_select("index_select"), call_index_add("index_add"), call_reshape("reshape"),
     call_mul("mul"), call_sum("sum"), call_unsqueeze("unsqueeze");
 
-// -- embedding
-// ------------------------------------------------------------------------------------------
+// -- embedding ------------------------------------------------------------------------------------
 Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t, bool, bool) {
   check(weight.dim() == 2, "embedding(): 'weight' must be 2-D, got ", weight.dim(), "-D");
   check(indices.dtype() == DType::int64 || indices.dtype() == DType::int32,
@@ -143,8 +142,7 @@ FLAMBEAU_OPS{
      .doc = "Rows of weight by number; the row padding_idx takes no gradient."},
 };
 
-// -- bags
-// -----------------------------------------------------------------------------------------------
+// -- bags -----------------------------------------------------------------------------------------
 struct Bags {
   Tensor index, offsets;  // contiguous int64; offsets has one more entry than there are bags
   int64_t count;

@@ -5,8 +5,7 @@
 
 namespace flambeau {
 
-// -- tensors
-// -----------------------------------------------------------------------------------------
+// -- tensors --------------------------------------------------------------------------------------
 #define FLAMBEAU_TENSOR_OPERATOR(symbol, name)                       \
   template <class A, class B>                                        \
     requires(std::is_same_v<A, Tensor> || std::is_same_v<B, Tensor>) \
@@ -103,9 +102,8 @@ Tensor where(const Tensor& c, const A& a, const B& b) {
 }
 inline Tensor scaled(const Tensor& g, double p) { return p == 1 ? g : g * p; }
 
-// -- probes
-// ------------------------------------------------------------------------------------------ A
-// value that remembers which variables went into it, and whether it is still just g.
+// -- probes ---------------------------------------------------------------------------------------
+// A value that remembers which variables went into it, and whether it is still just g.
 struct Probe {
   uint32_t reads = 0;
   bool is_g = false;
@@ -177,8 +175,7 @@ Probe where(const Probe& c, const A& a, const B& b) {
 }
 inline Probe scaled(const Probe& g, double p) { return p == 1 ? g : probe_of(g); }
 
-// -- both: the same text as in cpu/pointwise_math.h
-// ----------------------------------------------------
+// -- both: the same text as in cpu/pointwise_math.h -----------------------------------------------
 template <class T>
 T silu_slope(const T& x, const T& s) {
   return s * (1.0 + x * (1.0 - s));

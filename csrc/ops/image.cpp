@@ -94,8 +94,7 @@ Tensor standardize(const Tensor& input, const Tensor& mean, const Tensor& std, b
   return out;
 }
 
-// -- colours
-// ---------------------------------------------------------------------------------------
+// -- colours --------------------------------------------------------------------------------------
 struct Picture {
   Tensor x;
   ColorArgs args{};

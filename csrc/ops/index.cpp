@@ -25,8 +25,7 @@ void check_bounds(const Tensor& index, int64_t low, int64_t n, const char* op) {
 
 namespace {
 
-// -- rows: x as [outer, n, inner]
-// ---------------------------------------------------------------------
+// -- rows: x as [outer, n, inner] -----------------------------------------------------------------
 RowsArgs rows_args(const Tensor& x, int64_t dim, const Tensor& index) {
   RowsArgs a{};
   a.outer = a.inner = a.rows = 1;
@@ -207,8 +206,7 @@ FLAMBEAU_OPS{
      .doc = "Writes one value at the given positions along a dimension."},
 };
 
-// -- lines: gather and scatter
-// --------------------------------------------------------------------------
+// -- lines: gather and scatter --------------------------------------------------------------------
 Tensor at_least_1d(const Tensor& t) {
   return t.dim() ? t : t.as_strided_raw(Ints{1}, Ints{1}, t->offset);
 }
@@ -381,9 +379,8 @@ void scatter_add_back(Backward& b) {
   if (b.needs(3)) b.set(3, gather_as(b, b.in(2)));
 }
 
-// -- scatter_reduce, index_reduce
-// ------------------------------------------------------------------------- What an element holds
-// before the first of several is combined into it.
+// -- scatter_reduce, index_reduce -----------------------------------------------------------------
+// What an element holds before the first of several is combined into it.
 Scalar neutral(Combine c, DType t) {
   if (c == Combine::add) return 0;
   if (c == Combine::mul) return 1;

@@ -3,8 +3,7 @@
 
 namespace flambeau::linalg {
 
-// -- checks
-// -----------------------------------------------------------------------------------------
+// -- checks ---------------------------------------------------------------------------------------
 namespace {
 
 const char* type_name(DType t) {
@@ -71,8 +70,7 @@ void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t
   }
 }
 
-// -- matrices in LAPACK's order
-// ---------------------------------------------------------------------
+// -- matrices in LAPACK's order -------------------------------------------------------------------
 Ints with(Ints batch, std::initializer_list<int64_t> last) {
   for (int64_t n : last) batch.push_back(n);
   return batch;
@@ -115,8 +113,7 @@ Tensor copy_pivots(const Tensor& pivots, const Ints& batch, const Tensor& factor
   return out;
 }
 
-// -- recorded operators
-// -------------------------------------------------------------------------------
+// -- recorded operators ---------------------------------------------------------------------------
 Tensor mm(const Tensor& a, const Tensor& b) {
   static const OpCall f("matmul");
   return f(a, b);

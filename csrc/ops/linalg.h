@@ -21,8 +21,7 @@ void check_same_device(const Tensor& a, const Tensor& b, const char* op);
 void check_infos(const Tensor& info, const char* op, std::string (*what)(int64_t info),
                  ErrorKind kind = ErrorKind::linalg);
 
-// -- matrices in LAPACK's order
-// ---------------------------------------------------------------------
+// -- matrices in LAPACK's order -------------------------------------------------------------------
 inline int64_t rows(const Tensor& a) { return a.sizes()[a.dim() - 2]; }
 inline int64_t columns(const Tensor& a) { return a.sizes()[a.dim() - 1]; }
 inline Ints batch_sizes(const Tensor& a) { return Ints(IntSpan(a.sizes().data(), a.dim() - 2)); }
@@ -102,8 +101,7 @@ inline Int int_of(int64_t n) {
 }
 inline Int leading(int64_t rows) { return int_of(std::max<int64_t>(rows, 1)); }
 
-// -- recorded operators that gradients are made of
-// ----------------------------------------------------
+// -- recorded operators that gradients are made of ------------------------------------------------
 Tensor mm(const Tensor& a, const Tensor& b);
 Tensor tril(const Tensor& a, int64_t diagonal = 0);
 Tensor triu(const Tensor& a, int64_t diagonal = 0);

@@ -10,8 +10,7 @@ using Three = std::tuple<Tensor, Tensor, Tensor>;
 const OpCall call_cholesky_ex("linalg.cholesky_ex"), call_ldl_factor_ex("linalg.ldl_factor_ex"),
     call_clone("clone"), call_expand("expand");
 
-// -- Cholesky
-// -----------------------------------------------------------------------------------------
+// -- Cholesky -------------------------------------------------------------------------------------
 std::string not_positive(int64_t order) {
   return cat("The factorization could not be completed because the input is not ",
              "positive-definite (the leading minor of order ", order,
@@ -116,8 +115,7 @@ void cholesky_inverse_back(Backward& b) {
   b.set(0, factor_gradient(mm(y, mm(b.grad(), y)), b.in(0), b.arg(1).as_bool()));
 }
 
-// -- triangular systems
-// -------------------------------------------------------------------------------
+// -- triangular systems ---------------------------------------------------------------------------
 Tensor solve_triangular(const Tensor& a, const Tensor& b, bool upper, bool left,
                         bool unitriangular) {
   const char* op = "linalg.solve_triangular";
@@ -166,8 +164,7 @@ Two old_triangular_solve(const Tensor& b, const Tensor& a, bool upper, bool tran
           call_clone(call_expand(a, with(batch, {rows(a), columns(a)})))};
 }
 
-// -- LDL
-// ----------------------------------------------------------------------------------------------
+// -- LDL ------------------------------------------------------------------------------------------
 std::string zero_block(int64_t i) {
   return cat("D[", i, ",", i, "] is exactly zero, the factorization is of no use to ldl_solve.");
 }

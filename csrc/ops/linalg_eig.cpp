@@ -40,8 +40,7 @@ void check_phase(const Tensor& products, const char* op) {
        "so it has no gradient.");
 }
 
-// -- Hermitian matrices
-// -------------------------------------------------------------------------------
+// -- Hermitian matrices ---------------------------------------------------------------------------
 Two eigh(const Tensor& a, const std::string& uplo, bool vectors) {
   const char side = uplo.empty() ? ' ' : static_cast<char>(uplo[0] & ~32);
   check_square(a, "linalg.eigh");
@@ -97,8 +96,7 @@ Tensor eigvalsh(const Tensor& a, const std::string& uplo) {
   return call_eigh(a, uplo, recorded(a));
 }
 
-// -- general matrices
-// ---------------------------------------------------------------------------------
+// -- general matrices -----------------------------------------------------------------------------
 Two eig(const Tensor& a, bool vectors) {
   check_square(a, "linalg.eig");
   check_inexact(a, "linalg.eig");
@@ -147,8 +145,7 @@ Two public_eig(const Tensor& a) {
 
 Tensor eigvals(const Tensor& a) { return call_eig(a, recorded(a)); }
 
-// -- singular values
-// ----------------------------------------------------------------------------------
+// -- singular values ------------------------------------------------------------------------------
 template <class T>
 void run_svd(char job, const Tensor& x, const Tensor& u, const Tensor& s, const Tensor& vh,
              const Tensor& info) {
@@ -251,9 +248,8 @@ Three old_svd(const Tensor& a, bool some, bool compute_uv) {
           zeros(with(batch, {n, n}), a.options())};
 }
 
-// -- the pseudoinverse
-// -------------------------------------------------------------------------------- Singular values
-// of at most max(atol, rtol times the greatest) count as 0.
+// -- the pseudoinverse ----------------------------------------------------------------------------
+// Singular values of at most max(atol, rtol times the greatest) count as 0.
 Tensor pinv_raw(const Tensor& a, const Tensor& atol, const Tensor& rtol, bool hermitian) {
   static const OpCall amax("amax"), maximum("maximum");
   const Ints batch = batch_sizes(a);

@@ -29,9 +29,8 @@ std::string unsolvable(int64_t) {
   return "The solver failed because the input matrix is singular.";
 }
 
-// -- factorization
-// ------------------------------------------------------------------------------------ LU (L
-// without its diagonal below U), the row exchanges, info.
+// -- factorization --------------------------------------------------------------------------------
+// LU (L without its diagonal below U), the row exchanges, info.
 Three factor(const Tensor& a, const char* op) {
   const int64_t m = rows(a), n = columns(a), k = std::min(m, n);
   const Ints batch = batch_sizes(a);
@@ -146,9 +145,8 @@ Three lu(const Tensor& a, bool pivot) {
   return {all[0], all[1], all[2]};
 }
 
-// -- solutions
-// ---------------------------------------------------------------------------------------- op(A) X
-// = B for B [.., n, k] in LAPACK's order, which becomes X; trans is 'N', 'T' or 'C'.
+// -- solutions ------------------------------------------------------------------------------------
+// op(A) X = B for B [.., n, k] in LAPACK's order, which becomes X; trans is 'N', 'T' or 'C'.
 void solve_factored(char trans, const Tensor& lu, const Tensor& pivots, const Tensor& b) {
   const int64_t n = rows(lu), k = columns(b);
   with_type(b.dtype(), "linalg.lu_solve", [&](auto type) {
@@ -261,8 +259,7 @@ Tensor solve(const Tensor& a, const Tensor& b, bool left) {
   return f[0];
 }
 
-// -- inverse
-// ------------------------------------------------------------------------------------------
+// -- inverse --------------------------------------------------------------------------------------
 Two inv_ex(const Tensor& a, bool check_errors) {
   check_full_precision(a, "linalg.inv");
   check_square(a, "linalg.inv");
@@ -284,8 +281,7 @@ Tensor inv(const Tensor& a) {
   return f[0];
 }
 
-// -- determinants
-// -------------------------------------------------------------------------------------
+// -- determinants ---------------------------------------------------------------------------------
 Three det(const Tensor& a) {
   check_inexact(a, "linalg.det");
   check_square(a, "linalg.det");

@@ -97,8 +97,7 @@ Two old_qr(const Tensor& a, bool some) {
   return {f[0], f[1]};
 }
 
-// -- least squares
-// ------------------------------------------------------------------------------------
+// -- least squares --------------------------------------------------------------------------------
 std::string not_full_rank(int64_t i) {
   return cat("The least squares solution could not be computed because the input matrix does not ",
              "have full rank (error code: ", i, ").");

@@ -37,7 +37,7 @@ Tensor product_like(const Tensor& like, const Tensor& x, const Tensor& y) {
   return call_mm(x, y);
 }
 
-// -- mm -----------------------------------------------------------------------------------------
+// -- mm -------------------------------------------------------------------------------------------
 Tensor mm(const Tensor& a, const Tensor& b) {
   check_matrices(a, b, "mm");
   Tensor out = empty(Ints{a.sizes()[0], b.sizes()[1]}, a.options());
@@ -51,7 +51,7 @@ void mm_back(Backward& b) {
   if (b.needs(1)) b.set(1, product_like(y, adjoint(x), g));
 }
 
-// -- addmm --------------------------------------------------------------------------------------
+// -- addmm ----------------------------------------------------------------------------------------
 struct Factors {
   Scalar beta, alpha;
 };
@@ -111,7 +111,7 @@ void addmm_back(Backward& b) {
   if (b.needs(2)) b.set(2, scaled(product_like(y, adjoint(x), g), alpha));
 }
 
-// -- bmm ----------------------------------------------------------------------------------------
+// -- bmm ------------------------------------------------------------------------------------------
 void check_batches(const Tensor& a, const Tensor& b, const char* op) {
   check(a.dim() == 3, op, "(): batch1 must be a 3D tensor, got a ", a.dim(), "-D tensor");
   check(b.dim() == 3, op, "(): batch2 must be a 3D tensor, got a ", b.dim(), "-D tensor");
@@ -194,7 +194,7 @@ void batched_products_back(Backward& b) {
   if (b.needs(1)) b.set(1, call_sum_to(call_products(adjoint(b.in(0)), g), b.sizes(1)));
 }
 
-// -- vectors ------------------------------------------------------------------------------------
+// -- vectors --------------------------------------------------------------------------------------
 Tensor mv(const Tensor& a, const Tensor& v) {
   check(a.dim() == 2 && v.dim() == 1, "mv(): vector + matrix @ vector expected, got 1, ", a.dim(),
         ", ", v.dim());
@@ -290,7 +290,7 @@ Tensor inner(const Tensor& a, const Tensor& b) {
   return call_reshape(call_mm(call_reshape(a, Ints{m, k}), columns), sizes);
 }
 
-// -- matmul -------------------------------------------------------------------------------------
+// -- matmul ---------------------------------------------------------------------------------------
 Tensor matmul(const Tensor& a, const Tensor& b) {
   const int64_t da = a.dim(), db = b.dim();
   check(da > 0 && db > 0,
@@ -316,7 +316,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   return call_reshape(call_matmul(call_reshape(a, folded), b), sizes);
 }
 
-// -- linear -------------------------------------------------------------------------------------
+// -- linear ---------------------------------------------------------------------------------------
 // The shape of the result.
 Ints linear_sizes(const Tensor& input, const Tensor& weight) {
   check(input.dim() > 0 && (weight.dim() == 1 || weight.dim() == 2),

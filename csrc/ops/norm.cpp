@@ -119,7 +119,7 @@ void backward(Backward& b) {
   if (b.has(2)) b.set(2, r.bias);
 }
 
-// -- batch normalization by given statistics -----------------------------------------------------
+// -- batch normalization by given statistics ------------------------------------------------------
 Tensor fixed_forward(const Tensor& input, const Tensor& weight, const Tensor& bias,
                      const Tensor& mean, const Tensor& var, double eps) {
   const bool bf16 = input.dtype() == DType::bfloat16 && mean.dtype() == DType::float32;
@@ -233,7 +233,7 @@ void fixed_backward(Backward& b) {
   if (b.has(2) && b.needs(2)) b.set(2, sum(g, others));
 }
 
-// -- root mean square ----------------------------------------------------------------------------
+// -- root mean square -----------------------------------------------------------------------------
 std::tuple<Tensor, Tensor> rms_forward(const Tensor& input, const Tensor& weight, double eps) {
   check_inputs(input, {weight}, "rms_norm");
   Tensor out = empty(input.sizes(), input.options());
@@ -278,7 +278,7 @@ void rms_backward(Backward& b) {
   if (b.has(1)) b.set(1, dw);
 }
 
-// -- groups --------------------------------------------------------------------------------------
+// -- groups ---------------------------------------------------------------------------------------
 GroupNormArgs group_arguments(const Tensor& x, int64_t groups, double eps) {
   GroupNormArgs a{};
   a.f64 = x.dtype() == DType::float64;

@@ -82,8 +82,7 @@ class Steps {
   std::vector<std::pair<Tensor, Tensor>> changed_;
 };
 
-// -- what depends on the count of steps
-// ------------------------------------------------------------------------------------
+// -- what depends on the count of steps -----------------------------------------------------------
 using std::pow, std::sqrt;
 
 void adam_rates(double t, const double* k, double* r) {
@@ -194,8 +193,7 @@ void optimizer_step(const std::string& name, const TensorList& params, const Ten
   steps.run(formula, args);
 }
 
-// -- the norm of many gradients, and scaling them
-// ------------------------------------------------------------------------------------
+// -- the norm of many gradients, and scaling them -------------------------------------------------
 std::vector<Block> blocks_of(const TensorList& tensors, Blocks* all) {
   std::vector<Block> blocks;
   for (const Tensor& t : tensors) {

@@ -219,7 +219,7 @@ void constant_pad_back(Backward& b) {
   b.set(0, again(b.grad(), pad));
 }
 
-// -- edges made of the inside --------------------------------------------------------------------
+// -- edges made of the inside ---------------------------------------------------------------------
 void check_edges(const Ints& sizes, const std::vector<Side>& sides, Edge mode) {
   for (size_t d = 0; d < sides.size(); ++d) {
     const auto [before, after] = sides[d];

@@ -148,8 +148,7 @@ const bool entered = [] {
   return true;
 }();
 
-// -- operators that choose between lines
-// --------------------------------------------------------------
+// -- operators that choose between lines ----------------------------------------------------------
 Tensor div_mode(const Value& x, const Value& z, const std::optional<std::string>& mode) {
   static const OpCall divide("div"), floor("_div_floor"), trunc("_div_trunc");
   if (!mode) return divide(x, z);

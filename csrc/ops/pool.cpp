@@ -21,7 +21,7 @@ Ints last(const Ints& sizes, int64_t dims) {
       IntSpan(sizes.data() + sizes.size() - static_cast<size_t>(dims), static_cast<size_t>(dims)));
 }
 
-// -- geometry ------------------------------------------------------------------------------------
+// -- geometry -------------------------------------------------------------------------------------
 struct Pooling {
   Ints kernel, stride, padding, dilation, size;  // size: of the output
 };
@@ -105,7 +105,7 @@ void check_steps(const Pooling& g) {
           " and padding ", g.padding);
 }
 
-// -- averages: a linear map, whose gradient is its transpose -------------------------------------
+// -- averages: a linear map, whose gradient is its transpose --------------------------------------
 Axis average_axis(int64_t in, int64_t out, int64_t k, int64_t s, int64_t p, bool include_pad,
                   bool divide) {
   Axis a = pooled(in, out, k, s, p, 1);
@@ -182,7 +182,7 @@ void adaptive_average_back(Backward& b) {
   b.set(0, again(b.grad(), last(b.sizes(0), dims), !b.arg(2).as_bool()));
 }
 
-// -- maxima --------------------------------------------------------------------------------------
+// -- maxima ---------------------------------------------------------------------------------------
 std::vector<Axis> max_axes(const Tensor& x, const Pooling& g) {
   std::vector<Axis> axes;
   const size_t lead = static_cast<size_t>(x.dim()) - g.size.size();

@@ -102,8 +102,7 @@ void randperm(Value* args, Value* results) {
   results[0] = Value(std::move(t));
 }
 
-// -- like another tensor: input, then what is drawn, dtype, layout, device, format, generator
-// ----------
+// -- like another tensor: input, then what is drawn, dtype, layout, device, format, generator -----
 Tensor alike(const Value* args, int at) {
   const Tensor& x = args[0].as_tensor();
   const auto layout = maybe<Layout>(args[at + 1]);
@@ -133,8 +132,7 @@ void randint_like_between(Value* args, Value* results) {
   results[0] = Value(std::move(t));
 }
 
-// -- from parameters in tensors
-// ------------------------------------------------------------------------
+// -- from parameters in tensors -------------------------------------------------------------------
 void zero_gradients(Backward& b) {
   for (int i = 0; i < 2; ++i)
     if (b.needs(i)) b.set(i, zeros(b.sizes(i), {b.dtype(i), b.grad().device()}));

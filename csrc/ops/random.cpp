@@ -149,9 +149,8 @@ void bernoulli_fill(const Tensor& t, double p, Generator* g) {
 
 namespace {
 
-// -- the operators
-// ----------------------------------------------------------------------------------- A drawn
-// number does not depend on what was there: its gradient is zero.
+// -- the operators --------------------------------------------------------------------------------
+// A drawn number does not depend on what was there: its gradient is zero.
 void zero_gradient(Backward& b) {
   for (int i = 0; i < 2; ++i)
     if (b.needs(i)) b.set(i, zeros(b.sizes(i), {b.dtype(i), b.grad().device()}));
@@ -226,10 +225,9 @@ void bernoulli_of(const Tensor& t, const Tensor& p, Generator* g) {
   copy(ordered, drawn);
 }
 
-// -- random_
-// ----------------------------------------------------------------------------------------- One
-// past the largest integer that random_ draws without bounds, less one: the type's largest, or the
-// largest up to which every integer is a number of the type.
+// -- random_ --------------------------------------------------------------------------------------
+// One past the largest integer that random_ draws without bounds, less one: the type's largest, or
+// the largest up to which every integer is a number of the type.
 uint64_t largest_integer(DType t) {
   switch (t) {
     case DType::boolean: return 1;

@@ -10,9 +10,8 @@ namespace {
 
 const OpCall call_expand("expand"), call_reshape("reshape");
 
-// -- repeat
-// ----------------------------------------------------------------------------------------- Each
-// dimension n repeated r times is [r, n], expanded and then merged in one copy.
+// -- repeat ---------------------------------------------------------------------------------------
+// Each dimension n repeated r times is [r, n], expanded and then merged in one copy.
 Tensor repeat(const Tensor& x, const Ints& repeats) {
   auto n = static_cast<int64_t>(repeats.size()), lead = n - x.dim();
   check(lead >= 0, "repeat(): Number of dimensions of repeat dims ", repeats,
@@ -136,8 +135,7 @@ FLAMBEAU_OPS{
      .doc = "Index i repeated repeats[i] times."},
 };
 
-// -- flip, roll
-// -----------------------------------------------------------------------------------------
+// -- flip, roll -----------------------------------------------------------------------------------
 // Dimensions that lie within one another in memory are one that is turned over. Where none but
 // neighbours that stay together are further in, `mirror` does it: then y = x flipped along them.
 bool flip_lines(const Tensor& x, const Tensor& y, const Ints& dims) {
@@ -237,8 +235,7 @@ FLAMBEAU_OPS{
      .doc = "A copy shifted along dimensions, what falls off coming in at the other end."},
 };
 
-// -- triangles
-// ------------------------------------------------------------------------------------------
+// -- triangles ------------------------------------------------------------------------------------
 Tensor triangle(const Tensor& input, int64_t diagonal, bool upper) {
   check(input.dim() >= 2, upper ? "triu" : "tril",
         "(): input tensor must have at least 2 dimensions, "

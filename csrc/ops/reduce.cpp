@@ -127,8 +127,7 @@ int64_t count_of(const Ints& sizes, uint64_t bits) {
   return n;
 }
 
-// -- sum, mean, prod
-// ---------------------------------------------------------------------------------
+// -- sum, mean, prod ------------------------------------------------------------------------------
 Tensor sum(const Tensor& x, const MaybeInts& dims, bool keepdim, const MaybeType& dtype) {
   DType t = sum_type(x, dtype);
   DType in = is_inexact(x.dtype()) ? promote(x.dtype(), t) : t;
@@ -197,8 +196,7 @@ void prod_backward(Backward& b) {
   b.set(0, in_type(g, b.dtype(0)));
 }
 
-// -- extremes
-// ----------------------------------------------------------------------------------------
+// -- extremes -------------------------------------------------------------------------------------
 void refuse_empty(const Tensor& x, uint64_t bits, const char* op) {
   for (int64_t d = 0; d < x.dim(); ++d)
     check_index(!(bits >> d & 1) || x.sizes()[d] > 0 || x.is_meta(), op,
@@ -322,8 +320,7 @@ std::tuple<Tensor, Tensor> aminmax(const Tensor& x, const std::optional<int64_t>
   return {low(x, dims, keepdim), high(x, dims, keepdim)};
 }
 
-// -- any, all, count
-// -----------------------------------------------------------------------------------
+// -- any, all, count ------------------------------------------------------------------------------
 template <Reduction K>
 Tensor truth(const Tensor& x, const MaybeInts& dims, bool keepdim) {
   Tensor t = is_complex(x.dtype()) ? x.to_raw(DType::boolean) : x;
@@ -339,8 +336,7 @@ Tensor count_nonzero(const Tensor& x, const MaybeInts& dims) {
                 DType::int64, DType::int64);
 }
 
-// -- variance
-// ------------------------------------------------------------------------------------------
+// -- variance -------------------------------------------------------------------------------------
 using Correction = std::optional<double>;
 Tensor variance(const Tensor& x, const MaybeInts& dims, Correction correction, bool keepdim) {
   check(is_inexact(x.dtype()), "std and var only support floating point and complex dtypes");

@@ -73,7 +73,7 @@ std::tuple<Tensor, Tensor> gru(const Tensor& projected, const Tensor& hx, const 
   return {r.out, r.gates};
 }
 
-// -- gradients -----------------------------------------------------------------------------------
+// -- gradients ------------------------------------------------------------------------------------
 struct Saved {
   Tensor h0, c0, w, out, cells, gates;
   Tensor g_out, g_cells, g_gates;

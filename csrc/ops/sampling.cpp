@@ -105,8 +105,7 @@ void sample_dirichlet_backward(Backward& b) {
   b.set(0, times(slope(x, alpha, total), minus(g, along)));
 }
 
-// -- multinomial
-// -----------------------------------------------------------------------------------
+// -- multinomial ----------------------------------------------------------------------------------
 template <class T>
 void check_weights(const T* w, int64_t n) {
   bool good = true, positive = false;

@@ -29,8 +29,7 @@ Tensor scatter_view(const Tensor& base, const Tensor& view, const Tensor& g) {
   return base;
 }
 
-// -- select
-// -----------------------------------------------------------------------------------------
+// -- select ---------------------------------------------------------------------------------------
 Tensor select(const Tensor& x, int64_t dim, int64_t index) {
   check_index(x.dim() > 0, "select() cannot be applied to a 0-dim tensor.");
   dim = wrap_dim(dim, x.dim());
@@ -46,8 +45,7 @@ Tensor select_backward(const Tensor& grad, const Ints& sizes, int64_t dim, int64
   return scatter_view(base, select(base, dim, index), grad);
 }
 
-// -- slice, narrow
-// ------------------------------------------------------------------------------------
+// -- slice, narrow --------------------------------------------------------------------------------
 struct Range {
   int64_t start, length, step;
 };
@@ -149,8 +147,7 @@ FLAMBEAU_OPS{
      .doc = "A view of `length` positions from `start` along a dimension."},
 };
 
-// -- diagonal
-// -------------------------------------------------------------------------------------------
+// -- diagonal -------------------------------------------------------------------------------------
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
   int64_t a = wrap_dim(dim1, x.dim()), c = wrap_dim(dim2, x.dim());
   check(a != c, "diagonal(): diagonal dimensions cannot be identical ", dim1, ", ", dim2);
@@ -241,8 +238,7 @@ FLAMBEAU_OPS{
      .doc = "A matrix with all elements of input on its diagonal."},
 };
 
-// -- windows
-// ----------------------------------------------------------------------------------------------
+// -- windows --------------------------------------------------------------------------------------
 Tensor unfold(const Tensor& x, int64_t dimension, int64_t size, int64_t step) {
   int64_t d = wrap_dim(dimension, x.dim()), n = x.dim() ? x.sizes()[d] : 1;
   check(size >= 0, "unfold(): size is ", size, " but must be >= 0");
@@ -299,8 +295,7 @@ FLAMBEAU_OPS{
      .doc = "Windows added up where they lie."},
 };
 
-// -- as_strided
-// ---------------------------------------------------------------------------------------------
+// -- as_strided -----------------------------------------------------------------------------------
 void check_in_storage(const Tensor& x, const Ints& size, const Ints& stride, int64_t offset) {
   check(size.size() == stride.size(),
         "as_strided(): mismatch in length of strides and shape: ", stride, " and ", size);

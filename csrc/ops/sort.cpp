@@ -301,8 +301,7 @@ FLAMBEAU_OPS{
      .doc = "The most frequent value along a dimension, the least of equals."},
 };
 
-// -- running extremes
-// -------------------------------------------------------------------------------------
+// -- running extremes -----------------------------------------------------------------------------
 template <bool Least>
 Pair running(const Tensor& x, int64_t dim) {
   check_sortable(x, Least ? "cummin" : "cummax");

@@ -16,8 +16,7 @@ Options options_of(Backward& b, int count) {
   return {b.dtype(0), {}};
 }
 
-// -- unbind
-// -----------------------------------------------------------------------------------------
+// -- unbind ---------------------------------------------------------------------------------------
 TensorList unbind(const Tensor& x, int64_t dim) {
   check(x.dim() > 0, "unbind(): Dimension specified as ", dim, " but tensor has no dimensions");
   dim = wrap_dim(dim, x.dim());
@@ -38,8 +37,7 @@ void unbind_back(Backward& b) {
   b.set(0, stack(parts, dim));
 }
 
-// -- split
-// ------------------------------------------------------------------------------------------
+// -- split ----------------------------------------------------------------------------------------
 TensorList split_sizes(const Tensor& x, const Ints& lengths, int64_t dim) {
   check(x.dim() > 0, "split expects at least a 1-dimensional tensor");
   dim = wrap_dim(dim, x.dim());
@@ -108,8 +106,7 @@ TensorList chunk(const Tensor& x, int64_t chunks, int64_t dim) {
   return split_even.all(x, size, dim);
 }
 
-// -- tensor_split
-// -------------------------------------------------------------------------------------
+// -- tensor_split ---------------------------------------------------------------------------------
 TensorList split_at(const Tensor& x, const Ints& indices, int64_t dim) {
   static const OpCall slice("slice");
   int64_t d = wrap_dim(dim, x.dim()), start = 0;

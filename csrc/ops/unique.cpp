@@ -18,9 +18,9 @@ void need_data(const Tensor& t, const char* op) {
 
 using Three = std::tuple<Tensor, Tensor, Tensor>;
 
-// -- unique
-// ------------------------------------------------------------------------------------------- Runs
-// of equal neighbours of n items (each `width` bytes): their starts, and the run of every item.
+// -- unique ---------------------------------------------------------------------------------------
+// Runs of equal neighbours of n items (each `width` bytes): their starts, and the run of every
+// item.
 struct Runs {
   std::vector<int64_t> starts, run_of;
 };
@@ -234,8 +234,7 @@ Value unique_consecutive(const Tensor& x, bool inverse, bool counts, std::option
                 counts);
 }
 
-// -- searching
-// ----------------------------------------------------------------------------------------
+// -- searching ------------------------------------------------------------------------------------
 Tensor search(const Tensor& edges, const Tensor& values, bool out_int32, bool right,
               const Tensor& sorter) {
   DType t = promote(edges.dtype(), values.dtype());
@@ -306,8 +305,7 @@ Tensor bucketize_number(const Scalar& value, const Tensor& edges, bool out_int32
                    edges, out_int32, right);
 }
 
-// -- membership
-// ---------------------------------------------------------------------------------------
+// -- membership -----------------------------------------------------------------------------------
 Tensor isin(const Tensor& elements, const Tensor& tests, bool, bool invert) {
   check(!is_complex(elements.dtype()) && !is_complex(tests.dtype()),
         "isin(): Unsupported input type ", elements.dtype());
@@ -347,8 +345,7 @@ Tensor isin_numbers(const Scalar& element, const Tensor& tests, bool unique_give
               unique_given, invert);
 }
 
-// -- counting
-// -------------------------------------------------------------------------------------------
+// -- counting -------------------------------------------------------------------------------------
 Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
   need_data(x, "bincount");
   check(x.dim() == 1 && !is_inexact(x.dtype()),

@@ -235,8 +235,7 @@ FLAMBEAU_OPS{
      .doc = "One dimension made several; one of the sizes may be -1."},
 };
 
-// -- permutations
-// -----------------------------------------------------------------------------------
+// -- permutations ---------------------------------------------------------------------------------
 Tensor permute(const Tensor& x, const Ints& dims) {
   check(static_cast<int64_t>(dims.size()) == x.dim(),
         "permute(dims): number of dimensions in the "
@@ -342,9 +341,8 @@ FLAMBEAU_OPS{
      .alias = "movedim"},
 };
 
-// -- dimensions of size 1
-// ----------------------------------------------------------------------------- All of them when
-// dims is null.
+// -- dimensions of size 1 -------------------------------------------------------------------------
+// All of them when dims is null.
 void drop_ones(const Tensor& x, const Ints* dims) {
   Ints wanted = dims ? wrap_dims(*dims, x.dim(), "squeeze") : Ints();
   Ints sizes, strides;
@@ -405,8 +403,7 @@ FLAMBEAU_OPS{
      .doc = "A view with a dimension of size 1 put in."},
 };
 
-// -- expand
-// -----------------------------------------------------------------------------------------
+// -- expand ---------------------------------------------------------------------------------------
 Tensor expand(const Tensor& x, const Ints& size, bool) { return expand_raw(x, size); }
 Tensor expand_as(const Tensor& x, const Tensor& other) {
   static const OpCall call_expand("expand");

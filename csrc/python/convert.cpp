@@ -10,8 +10,7 @@ namespace flambeau {
 
 namespace {
 
-// -- nested sequences
-// ---------------------------------------------------------------------------------
+// -- nested sequences -----------------------------------------------------------------------------
 constexpr size_t kMaxDims = 64;
 
 bool is_number_array(PyObject* o) {  // an array without dimensions
@@ -200,8 +199,7 @@ Tensor placed(Tensor t, std::optional<DType> dtype, Device device) {
        " support");
 }
 
-// -- arguments
-// ----------------------------------------------------------------------------------------
+// -- arguments ------------------------------------------------------------------------------------
 struct Placement {
   std::optional<DType> dtype;
   std::optional<Device> device;
@@ -327,8 +325,7 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   });
 }
 
-// -- tolist
-// -------------------------------------------------------------------------------------------
+// -- tolist ---------------------------------------------------------------------------------------
 template <class T>
 PyObject* to_python(const T* p) {
   if constexpr (std::is_same_v<T, bool>)

@@ -8,8 +8,7 @@ namespace flambeau {
 
 namespace {
 
-// -- NumPy, once the program has imported it
-// ------------------------------------------------------------
+// -- NumPy, once the program has imported it ------------------------------------------------------
 PyObject* loaded_numpy(const char* name) {  // new reference; null: not imported
   PyObject* numpy = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy");
   PyObject* o = numpy ? PyObject_GetAttrString(numpy, name) : nullptr;
@@ -106,8 +105,7 @@ Tensor tensor_at(Ref<Storage> storage, DType dtype, IntSpan sizes, IntSpan strid
   return Tensor(Ref<TensorImpl>::adopt(p));
 }
 
-// -- the buffer protocol
-// ---------------------------------------------------------------------------------
+// -- the buffer protocol --------------------------------------------------------------------------
 struct Export {
   Ref<Storage> storage;  // the tensor may be given another one meanwhile
   std::vector<Py_ssize_t> shape, strides;
@@ -162,8 +160,7 @@ bool can_export(const Tensor& t, Py_buffer* view, int flags) {
   return true;
 }
 
-// -- NumPy's array interface
-// ---------------------------------------------------------------------------
+// -- NumPy's array interface ----------------------------------------------------------------------
 // https://numpy.org/doc/stable/reference/arrays.interface.html: NumPy reads it faster than a
 // buffer.
 struct ArrayInterface {
@@ -252,8 +249,7 @@ void make_source_type() {
   ArraySourceType = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));
 }
 
-// -- DLPack
-// ------------------------------------------------------------------------------------------------
+// -- DLPack ---------------------------------------------------------------------------------------
 // https://dmlc.github.io/dlpack/latest/c_api.html
 struct DLDevice {
   int32_t type, id;
@@ -409,8 +405,7 @@ PyObject* from_dlpack(PyObject*, PyObject* o) {
   });
 }
 
-// -- Arrow
-// ------------------------------------------------------------------------------------------------
+// -- Arrow ----------------------------------------------------------------------------------------
 // https://arrow.apache.org/docs/format/CDataInterface.html
 struct ArrowArray {
   int64_t length, null_count, offset, n_buffers, n_children;

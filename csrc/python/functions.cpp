@@ -19,8 +19,7 @@ struct OpFunction {
 PyTypeObject *FunctionType, *MethodType;
 PyObject* return_types;  // named-tuple classes by operator name
 
-// -- results
-// -----------------------------------------------------------------------------------------
+// -- results --------------------------------------------------------------------------------------
 // "torch.return_types.max(\nvalues=...,\nindices=...)": a line for each result, as they are long.
 PyObject* result_text(PyObject* self) {
   return guarded([&] {
@@ -126,8 +125,7 @@ PyObject* call_and_wrap(const Op& op, Value* args) {
   return wrap_results(op, results);
 }
 
-// -- __torch_function__
-// ------------------------------------------------------------------------------
+// -- __torch_function__ ---------------------------------------------------------------------------
 namespace {
 
 void collect_types(PyObject* o, std::vector<PyObject*>& found, PyObject* plain) {
@@ -207,8 +205,7 @@ PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, Py
        "__torch_function__");
 }
 
-// -- the entry
-// ---------------------------------------------------------------------------------------
+// -- the entry ------------------------------------------------------------------------------------
 namespace {
 
 PyObject* finish(ParsedCall& call, const Op& op, PyObject* out_object) {

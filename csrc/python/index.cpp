@@ -14,9 +14,8 @@ struct Taken {
   bool advanced = false;
 };
 
-// -- the shape of a view
-// ---------------------------------------------------------------------------------- Basic indices
-// move through the dimensions of `from`; sizes and strides of the result gather here.
+// -- the shape of a view --------------------------------------------------------------------------
+// Basic indices move through the dimensions of `from`; sizes and strides of the result gather here.
 struct View {
   const Tensor& from;
   Ints sizes, strides;
@@ -57,8 +56,7 @@ struct View {
   }
 };
 
-// -- reading an index
-// ------------------------------------------------------------------------------------
+// -- reading an index -----------------------------------------------------------------------------
 struct Bounds {
   int64_t start = 0, stop = INT64_MAX, step = 1;
 };
@@ -306,8 +304,7 @@ Taken take(const Tensor& self, const Parts& parts) {
   return out;
 }
 
-// -- reading and writing
-// -----------------------------------------------------------------------------------
+// -- reading and writing --------------------------------------------------------------------------
 bool all_basic(const Parts& parts) {
   for (Py_ssize_t i = 0; i < parts.n; ++i)
     if (!is_basic(parts.items[i])) return false;

@@ -30,8 +30,7 @@ PyObject* add_exception(PyObject* m, const char* full, const char* doc) {
   return e;
 }
 
-// -- settings
-// ---------------------------------------------------------------------------------------
+// -- settings -------------------------------------------------------------------------------------
 PyObject* get_default_dtype(PyObject*, PyObject*) { return wrap(default_dtype()); }
 
 PyObject* py_set_default_dtype(PyObject*, PyObject* o) {

@@ -259,8 +259,7 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
   return binary(map[op], a, b);
 }
 
-// -- conversions to Python's numbers
-// ------------------------------------------------------------------
+// -- conversions to Python's numbers --------------------------------------------------------------
 int truth(PyObject* self) {
   return guarded_int([&] {
     const Tensor& t = unwrap(self);

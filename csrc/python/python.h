@@ -7,7 +7,7 @@
 
 namespace flambeau {
 
-// -- an owned reference ------------------------------------------------------------------------
+// -- an owned reference ---------------------------------------------------------------------------
 class Py {
  public:
   Py() = default;
@@ -99,8 +99,7 @@ int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags);
 void tensor_releasebuffer(PyObject* self, Py_buffer* view);
 
-// -- small types (types.cpp)
-// ------------------------------------------------------------------------
+// -- small types (types.cpp) ----------------------------------------------------------------------
 extern PyTypeObject *DTypeType, *DeviceTypeObject, *SizeType, *LayoutType, *MemoryFormatType;
 inline bool is_small_type(const PyTypeObject* t) {
   return t == DTypeType || t == DeviceTypeObject || t == LayoutType || t == MemoryFormatType;
@@ -125,10 +124,9 @@ extern PyTypeObject* GeneratorType;
 Generator* generator_from(PyObject* o);  // null: not a Generator
 PyObject* wrap(Generator* g);
 
-// -- operators (functions.cpp, args.cpp)
-// ------------------------------------------------------------- A record (with its overloads) as a
-// Python callable: a function of a namespace, or a method. The module holds them all: _functions
-// and _internal by full name, _methods by method name.
+// -- operators (functions.cpp, args.cpp) ----------------------------------------------------------
+// A record (with its overloads) as a Python callable: a function of a namespace, or a method. The
+// module holds them all: _functions and _internal by full name, _methods by method name.
 PyObject* make_function(const Op* op, bool method, bool inplace);
 PyObject* wrap_results(const Op& op, Value* results);
 // Calls op with C++ values and wraps the result.

@@ -163,8 +163,7 @@ PyGetSetDef storage_getset[] = {{"device", get_device, nullptr, "Where it lives.
                                  "What tells one storage from another while both live.", nullptr},
                                 {}};
 
-// -- on Tensor
-// --------------------------------------------------------------------------------------
+// -- on Tensor ------------------------------------------------------------------------------------
 PyObject* untyped_storage(PyObject* self, PyObject*) {
   return guarded([&] { return wrap_storage(unwrap(self)->storage); });
 }

@@ -127,8 +127,7 @@ PyObject* adopt(PyTypeObject* cls, const Tensor& t) {  // a new object of cls fo
   return o;
 }
 
-// -- Tensor(...)
-// --------------------------------------------------------------------------------------
+// -- Tensor(...) ----------------------------------------------------------------------------------
 bool sizes_from(PyObject* args, Ints* sizes) {  // Tensor(2, 3), Tensor(Size)
   Py_ssize_t n = PyTuple_GET_SIZE(args);
   if (n == 1 && Py_TYPE(PyTuple_GET_ITEM(args, 0)) == SizeType)

@@ -10,7 +10,7 @@ PyTypeObject *DTypeType, *DeviceTypeObject, *LayoutType, *MemoryFormatType;
 
 namespace {
 
-// -- dtype, layout, memory_format: one object for each value, pickled by name --------------------
+// -- dtype, layout, memory_format: one object for each value, pickled by name ---------------------
 struct PyNamed {
   PyObject_HEAD uint8_t value;
   const char* name;
@@ -134,8 +134,7 @@ PyObject* make_named(PyTypeObject* type, int value, const char* name) {
   return reinterpret_cast<PyObject*>(o);
 }
 
-// -- device
-// -----------------------------------------------------------------------------------------
+// -- device ---------------------------------------------------------------------------------------
 struct PyDevice {
   PyObject_HEAD Device device;
 };
@@ -282,9 +281,8 @@ PyObject* make_device(Device d) {
   return reinterpret_cast<PyObject*>(o);
 }
 
-// -- NumPy's scalars
-// ---------------------------------------------------------------------------------- numpy.generic,
-// once the program has imported NumPy; null before: then no such object exists.
+// -- NumPy's scalars ------------------------------------------------------------------------------
+// numpy.generic, once the program has imported NumPy; null before: then no such object exists.
 PyTypeObject* numpy_generic() {
   static PyTypeObject* type = nullptr;
   if (type) return type;
