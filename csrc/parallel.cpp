@@ -199,10 +199,11 @@ std::exception_ptr Pool::run(int64_t begin, int64_t end, int64_t grain, const vo
   const int helpers = ensure_workers(int(std::min<int64_t>(threads, claims_)) - 1);
   const uint32_t task = ++task_;
   for (int64_t i = 0, first = 0; i <= helpers; ++i) {
-    const int64_t end = claims_ * (i + 1) / (helpers + 1);
-    shares[i].end = end;
-    shares[i].ticket.store(uint64_t(task) << 32 | uint64_t(end - first), std::memory_order_release);
-    first = end;
+    const int64_t last = claims_ * (i + 1) / (helpers + 1);
+    shares[i].end = last;
+    shares[i].ticket.store(uint64_t(task) << 32 | uint64_t(last - first),
+                           std::memory_order_release);
+    first = last;
   }
   shares_.store(helpers + 1, std::memory_order_release);
   for (int i = 0; i < helpers; ++i) {

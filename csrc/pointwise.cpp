@@ -211,6 +211,12 @@ void refuse_integers(const PointwiseOp& op, const Operands& o) {
   });
 }
 
+// Operators that do not promote their operands.
+[[gnu::cold]] void refuse_mixed(const PointwiseOp& op, const Operands& o) {
+  check(!o.tensors[1] || !o.tensors[2] || o.tensors[1]->dtype() == o.tensors[2]->dtype(), op.name,
+        " is not yet implemented for tensors with different dtypes.");
+}
+
 }  // namespace
 
 DType result_type(const Value* args, int n) {
@@ -226,12 +232,6 @@ DType result_type(const Value* args, int n) {
   if (!dims && !zero && !numbers) return default_dtype();
   if (!dims && !zero) return *numbers;
   return combine(dims || zero ? std::optional(combine(dims, zero)) : std::nullopt, numbers);
-}
-
-// Operators that do not promote their operands.
-[[gnu::cold]] void refuse_mixed(const PointwiseOp& op, const Operands& o) {
-  check(!o.tensors[1] || !o.tensors[2] || o.tensors[1]->dtype() == o.tensors[2]->dtype(), op.name,
-        " is not yet implemented for tensors with different dtypes.");
 }
 
 void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {

@@ -40,7 +40,7 @@ struct Storage {
   uint32_t refs = 1;
   uint32_t version = 0;  // counts in-place writes: views share it
   uint32_t writes = 0;   // the same, with those that autograd does not see: see home()
-  uint32_t lent = 0;  // arrays and buffers over this memory, which stays where it is meanwhile
+  uint32_t lent = 0;  // arrays and buffers over this memory, or a part: it stays where it is
   Device device;
   uint16_t joined = 0;  // 1 + bytes of data that follow this header in one block
   bool resizable = true;
@@ -66,7 +66,7 @@ struct Storage {
   void resize(size_t nbytes);
   Storage& home() { return whole ? *whole : *this; }  // where writes to the same bytes are counted
   // Nobody outside can write to it behind our back.
-  bool stands_still() { return !outside && !lent && !home().lent; }
+  bool stands_still() { return !outside && !home().lent; }
   void lend();  // its address is about to be known outside
   void take(Storage& other);  // other's foreign memory becomes this one's; other is left empty
   void destroy();

@@ -1,11 +1,13 @@
-"""The examples of the pages under docs/ run."""
+"""The examples of the pages under docs/ run, and the page of the layout names all parts."""
 
 import doctest
+import re
 from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parent.parent / "docs").glob("*.md"))
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
@@ -17,3 +19,11 @@ def test_page(page):
     report = []
     runner.run(test, out=report.append)
     assert runner.failures == 0, "".join(report)
+
+
+def test_layout_names_every_part():
+    named = set(re.findall(r"\w+", (ROOT / "docs" / "layout.md").read_text()))
+    packages = {p.parent.name for p in (ROOT / "flambeau").glob("[a-z]*/__init__.py")}
+    core = {p.stem for p in (ROOT / "csrc").glob("*.*")}
+    assert core - named == set()
+    assert packages - named == set()

@@ -1,7 +1,6 @@
 // Runs a pointwise loop over strided operands of any dtype; copies and fills.
 #include "move.h"
-#include "parallel.h"
-#include "runs.h"
+#include "rows.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -281,26 +280,13 @@ void copy_transposed(const Loop& loop, int64_t size) {
   });
 }
 
-template <class F>
-void each_row(const Loop& loop, const F& f) {
-  const int64_t grain = 64 * kRun;
-  parallel_for(0, loop.numel, grain, [&](int64_t b, int64_t e) {
-    Cursor c(loop, b);
-    for (int64_t i = b; i < e;) {
-      int64_t n = loop.sizes[0] - c.column;
-      if (n > e - i) n = e - i;
-      f(c, n);
-      c.advance(loop, n);
-      i += n;
-    }
-  });
-}
+constexpr int64_t kGrain = 64 * kRun;  // elements that are worth a thread
 
 template <class C>
 void copy_converted(const Loop& loop) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   constexpr int64_t size = sizeof(C);
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
     alignas(64) C buffer[kRun];
     char* dst = c.at(loop, 0);
     const char* src = c.at(loop, 1);
@@ -320,7 +306,7 @@ void copy_converted(const Loop& loop) {
 void copy_rows(const Loop& loop, int64_t bytes) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   const int64_t width = loop.sizes[0], rows = loop.numel / width;
-  parallel_for(0, rows, 64 * kRun / width, [&](int64_t b, int64_t e) {
+  parallel_for(0, rows, kGrain / width, [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e;) {
       const Cursor c(loop, i * width);
       int64_t n = loop.sizes[1] - c.index[1];
@@ -348,7 +334,7 @@ void copy(const Loop& loop) {
     const bool rows = d.strides[0] == size && s.strides[0] == size;
     if (rows && loop.ndim > 1 && loop.sizes[0] <= kRun && loop.sizes[1] >= 8)
       return copy_rows(loop, loop.sizes[0] * size);
-    each_row(loop, [&](const Cursor& c, int64_t n) {
+    each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
       move(c.at(loop, 0), d.strides[0], c.at(loop, 1), s.strides[0], n, size);
     });
     return;
@@ -370,7 +356,7 @@ void fill(const Loop& loop, const void* value) {
   const LoopOperand& d = loop.operands[0];
   int64_t size = item_size(d.dtype);
   const auto* src = static_cast<const char*>(value);
-  each_row(loop,
+  each_row(loop, kGrain,
            [&](const Cursor& c, int64_t n) { move(c.at(loop, 0), d.strides[0], src, 0, n, size); });
 }
 

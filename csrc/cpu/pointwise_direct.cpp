@@ -2,28 +2,15 @@
 // what only moves bits. The compiler makes vectors of them.
 #include "kernels/direct.h"
 #include "move.h"
-#include "parallel.h"
 #include "pointwise_math.h"
+#include "rows.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
-// f(row, cursor, length) for every row, or part of one, of the loop.
-template <class F>
-void each_row(const Loop& loop, const F& f) {
-  const int64_t grain = 262144 / (item_size(loop.operands[1].dtype) + 1);
-  parallel_for(0, loop.numel, grain, [&](int64_t b, int64_t e) {
-    Cursor c(loop, b);
-    for (int64_t i = b; i < e;) {
-      int64_t n = loop.sizes[0] - c.column;
-      if (n > e - i) n = e - i;
-      f(c, n);
-      c.advance(loop, n);
-      i += n;
-    }
-  });
-}
+// Elements that are worth a thread: fewer of larger ones.
+int64_t grain(const Loop& loop) { return 262144 / (item_size(loop.operands[1].dtype) + 1); }
 
 // An operand in a row: numbers side by side, or one for all of them.
 template <class T>
@@ -67,7 +54,7 @@ template <class T, class R, class F>
 bool unary(const Loop& loop, const F& f) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   if (!in_order<R>(d) || !in_order<T>(s) || s.constant) return false;
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     const T* x = reinterpret_cast<const T*>(c.at(loop, 1));
     R* y = reinterpret_cast<R*>(c.at(loop, 0));
 #pragma GCC ivdep
@@ -83,7 +70,7 @@ bool binary(const Loop& loop, const F& f) {
   T first{}, second{};
   if (s.constant && !constant_of(s, first)) return false;
   if (t.constant && !constant_of(t, second)) return false;
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     const T *x = reinterpret_cast<const T*>(c.at(loop, 1)),
             *z = reinterpret_cast<const T*>(c.at(loop, 2));
     R* y = reinterpret_cast<R*>(c.at(loop, 0));
@@ -115,7 +102,7 @@ bool choose(const Loop& loop) {
   };
   if (!in_order<T>(d) || m.dtype != DType::boolean || !fits(s) || !fits(t)) return false;
   if (m.strides[0] > 1) return false;
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     const auto* mask = reinterpret_cast<const uint8_t*>(c.at(loop, 1));
     const T *x = reinterpret_cast<const T*>(c.at(loop, 2)),
             *z = reinterpret_cast<const T*>(c.at(loop, 3));
@@ -307,7 +294,7 @@ bool complex_binary(const Loop& loop, const F& f, const S& exact) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1], &t = loop.operands[2];
   if (!in_order<X>(d) || !usable<X>(s) || !usable<X>(t)) return false;
   constexpr int kPair = kLanes / 2;
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     alignas(64) P one[2][kLanes], rest[2][kLanes], last[kLanes];
     for (P& p : rest[0]) p = 1;
     for (P& p : rest[1]) p = 1;
@@ -367,7 +354,7 @@ bool parts_binary(Loop loop, const F& f) {
   loop.sizes[0] *= 2;
   loop.numel *= 2;
   for (int k = 0; k < 3; ++k) loop.operands[k].strides[0] = sizeof(P);
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     const P *x = reinterpret_cast<const P*>(c.at(loop, 1)),
             *z = reinterpret_cast<const P*>(c.at(loop, 2));
     P* y = reinterpret_cast<P*>(c.at(loop, 0));
@@ -382,7 +369,7 @@ template <class P, class F>
 bool of_parts(const Loop& loop, const F& f) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   if (!in_order<P>(d) || !in_order<P[2]>(s)) return false;
-  each_row(loop, [&](const Cursor& c, int64_t n) {
+  each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     const P* x = reinterpret_cast<const P*>(c.at(loop, 1));
     P* y = reinterpret_cast<P*>(c.at(loop, 0));
     constexpr int W = Vec<P>::size;

@@ -339,10 +339,6 @@ FLAMBEAU_INLINE Vec<T> lgamma(Vec<T> a) {
   return map(a, [](T x) { return lgamma(x); });
 }
 
-// Plain numbers by the vector formula: the same bits as a lane.
-#define FLAMBEAU_PLAIN(name)                                               \
-  FLAMBEAU_INLINE float name(float x) { return name(Vec<float>(x)).v[0]; } \
-  FLAMBEAU_INLINE double name(double x) { return name(Vec<double>(x)).v[0]; }
 FLAMBEAU_PLAIN(exp)
 FLAMBEAU_PLAIN(exp2)
 FLAMBEAU_PLAIN(expm1)

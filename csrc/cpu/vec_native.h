@@ -207,15 +207,15 @@ FLAMBEAU_HALF_RUNS(bf16)
 FLAMBEAU_HALF_RUNS(f16)
 #undef FLAMBEAU_HALF_RUNS
 
-// Plain numbers by the vector instruction.
-#define FLAMBEAU_SCALAR(name)                                              \
-  FLAMBEAU_INLINE float name(float a) { return name(Vec<float>(a)).v[0]; } \
-  FLAMBEAU_INLINE double name(double a) { return name(Vec<double>(a)).v[0]; }
-FLAMBEAU_SCALAR(floor)
-FLAMBEAU_SCALAR(ceil)
-FLAMBEAU_SCALAR(round)
-FLAMBEAU_SCALAR(trunc)
-FLAMBEAU_SCALAR(sqrt)
+// Plain numbers by the vector formula: the same bits as a lane. Ends with vec_math.h.
+#define FLAMBEAU_PLAIN(name)                                               \
+  FLAMBEAU_INLINE float name(float x) { return name(Vec<float>(x)).v[0]; } \
+  FLAMBEAU_INLINE double name(double x) { return name(Vec<double>(x)).v[0]; }
+FLAMBEAU_PLAIN(floor)
+FLAMBEAU_PLAIN(ceil)
+FLAMBEAU_PLAIN(round)
+FLAMBEAU_PLAIN(trunc)
+FLAMBEAU_PLAIN(sqrt)
 FLAMBEAU_INLINE float fma(float a, float b, float c) {
   return fma(Vec<float>(a), Vec<float>(b), Vec<float>(c)).v[0];
 }

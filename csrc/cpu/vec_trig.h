@@ -84,9 +84,10 @@ FLAMBEAU_INLINE Doubles atan2_of(Doubles y, Doubles x) {
   return where((x != x) | (y != y), x + y, copysign(r, y));
 }
 
-// asin s for |s| <= 1/2, z = s^2.
+// asin a for 0 <= a <= 1/2; of a larger one asin sqrt((1 - a) / 2), half of what is left to 1/2 pi.
 template <bool Short>
-FLAMBEAU_INLINE Doubles asin_series(Doubles s, Doubles z) {
+FLAMBEAU_INLINE Doubles asin_part(Doubles a, Mask<double> large) {
+  const Doubles z = where(large, (1 - a) * 0.5, a * a), s = where(large, sqrt(z), a);
   if constexpr (Short) return fma(s * z, horner(z, TrigTable::k_asin_short), s);
   return fma(s * z, horner(z, TrigTable::k_asin), s);
 }
@@ -94,18 +95,16 @@ template <bool Short>
 FLAMBEAU_INLINE Doubles asin_of(Doubles x) {
   const Doubles a = abs(x);
   const Mask<double> large = a > 0.5;
-  const Doubles z = where(large, (1 - a) * 0.5, a * a), s = where(large, sqrt(z), a);
-  const Doubles r = asin_series<Short>(s, z);
+  const Doubles r = asin_part<Short>(a, large);
   return copysign(where(large, Doubles(kHalfTurn / 2) - (2 * r - Doubles(kHalfTurnLow / 2)), r), x);
 }
 template <bool Short>
 FLAMBEAU_INLINE Doubles acos_of(Doubles x) {
   const Doubles a = abs(x);
   const Mask<double> large = a > 0.5;
-  const Doubles z = where(large, (1 - a) * 0.5, a * a), s = where(large, sqrt(z), x);
-  const Doubles r = asin_series<Short>(s, z);
+  const Doubles r = asin_part<Short>(a, large);
   const Doubles end = where(x < 0, Doubles(kHalfTurn) - (2 * r - Doubles(kHalfTurnLow)), 2 * r);
-  return where(large, end, Doubles(kHalfTurn / 2) - (r - Doubles(kHalfTurnLow / 2)));
+  return where(large, end, Doubles(kHalfTurn / 2) - (copysign(r, x) - Doubles(kHalfTurnLow / 2)));
 }
 template <bool Short>
 FLAMBEAU_INLINE Doubles tan_of(Doubles x) {

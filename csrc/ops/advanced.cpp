@@ -228,15 +228,8 @@ Plan make_plan(const Tensor& x, const TensorList& given) {
   return plan;
 }
 
-Tensor permuted(const Tensor& x, const Ints& order) {
-  if (order.empty()) return x;
-  Tensor y = x.alias();
-  for (size_t d = 0; d < order.size(); ++d) {
-    y->sizes[d] = x.sizes()[order[d]];
-    y->strides[d] = x.strides()[order[d]];
-  }
-  y->refresh();
-  return y;
+Tensor permuted(const Tensor& x, const Plan& plan) {
+  return plan.order.empty() ? x : permute_raw(x, plan.order);
 }
 
 RowsArgs plan_args(const Plan& plan, const Tensor& x) {
@@ -259,7 +252,7 @@ Tensor index(const Tensor& x, const TensorList& indices) {
   Plan plan = make_plan(x, indices);
   Tensor y = empty(plan.result(), x.options());
   if (y.is_meta() || y.numel() == 0) return y;
-  Tensor from = permuted(x, plan.order).contiguous_raw();
+  Tensor from = permuted(x, plan).contiguous_raw();
   RowsArgs a = plan_args(plan, x);
   int64_t bad = 0;
   a.bad = &bad;
@@ -285,7 +278,7 @@ void index_put_(const Tensor& x, const TensorList& indices, const Tensor& values
   check(reached == shape, "shape mismatch: value tensor of shape ", values.sizes(),
         " cannot be broadcast to indexing result of shape ", shape);
   if (x.is_meta() || product(shape) == 0) return;
-  Tensor view = permuted(x, plan.order), whole = view.contiguous_raw();
+  Tensor view = permuted(x, plan), whole = view.contiguous_raw();
   Tensor from = expand_raw(values, shape).contiguous_raw();
   if (from->storage.get() == whole->storage.get()) from = from.clone_raw();
   RowsArgs a = plan_args(plan, x);

@@ -73,38 +73,40 @@ Ints result_sizes(Role role, const Tensor& a, const Tensor& b, IntSpan size, int
 
 // A bfloat16 convolution in pairs of channels. w is bfloat16, or float32 that autocast left to be
 // rounded while it is packed.
-bool runs_in_pairs(const Tensor& x, const Tensor& w, const Tensor& out, const Geometry& g,
-                   ConvPairsArgs& a, int64_t* packed_size) {
-  if (x.dtype() != DType::bfloat16 || x.device_type() != DeviceType::cpu) return false;
-  if (x.numel() == 0 || w.numel() == 0 || out.numel() == 0) return false;
-  set_sizes(a, x, w, out, g);
-  a.weight_is_float = w.dtype() == DType::float32;
-  a.bytes = packed_size;
-  conv_pairs_kernel(DeviceType::cpu, a);
-  return *packed_size > 0;
+struct Pairs {
+  ConvPairsArgs args;
+  int64_t packed = 0;  // bytes of the filters; 0: there is no such form
+};
+Pairs in_pairs(const Tensor& x, const Tensor& w, const Tensor& out, const Geometry& g) {
+  Pairs p;
+  if (x.dtype() != DType::bfloat16 || x.device_type() != DeviceType::cpu) return p;
+  if (x.numel() == 0 || w.numel() == 0 || out.numel() == 0) return p;
+  set_sizes(p.args, x, w, out, g);
+  p.args.weight_is_float = w.dtype() == DType::float32;
+  p.args.bytes = &p.packed;
+  conv_pairs_kernel(DeviceType::cpu, p.args);
+  p.args.bytes = nullptr;
+  return p;
 }
 
-// False where there is no such form.
-bool run_in_pairs(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& out,
-                  const Geometry& g, const Finish* finish = nullptr) {
-  ConvPairsArgs a;
-  int64_t bytes = 0;
-  if (!runs_in_pairs(x, w, out, g, a, &bytes)) return false;
+void run_in_pairs(const Pairs& form, const Tensor& x, const Tensor& w, const Tensor& bias,
+                  const Tensor& out, int64_t groups, const Finish* finish = nullptr) {
+  ConvPairsArgs a = form.args;
+  int64_t size = form.packed;
   const auto pack = [&](void* to) {
     const Tensor dense = w.contiguous_raw();
-    a.weight = dense.data(), a.pack = to;
+    a.weight = dense.data(), a.pack = to, a.bytes = &size;
     conv_pairs_kernel(DeviceType::cpu, a);
   };
-  const auto size_of_pack = static_cast<size_t>(bytes);
-  Ref<Storage> packed = kept_pack(Pack::filters, g.groups, w, size_of_pack, pack);
-  if (!packed) pack((packed = Storage::allocate(size_of_pack, Device{}))->data);
+  const auto bytes = static_cast<size_t>(size);
+  Ref<Storage> packed = kept_pack(Pack::filters, groups, w, bytes, pack);
+  if (!packed) pack((packed = Storage::allocate(bytes, Device{}))->data);
   const Tensor dx = x.contiguous_raw();
   const Tensor dense_bias = bias.defined() ? bias.contiguous_raw() : Tensor();
   if (bias.defined()) a.bias = dense_bias.data();
   a.bytes = nullptr;
   a.input = dx.data(), a.output = out.data(), a.packed = packed->data, a.finish = finish;
   conv_pairs_kernel(DeviceType::cpu, a);
-  return true;
 }
 
 // a and b are the two that are given, in the order input, output or either before the weight.
@@ -126,7 +128,10 @@ Tensor convolve(Role role, const Tensor& a, const Tensor& b, const Tensor& bias,
   const Ints sizes = result_sizes(role, a, b, size, g.groups);
   if (t == DType::bfloat16 && role == Role::output) {
     const Tensor out = empty(sizes, a.options());
-    if (run_in_pairs(a, b, bias, out, g)) return out;
+    if (const Pairs form = in_pairs(a, b, out, g); form.packed) {
+      run_in_pairs(form, a, b, bias, out, g.groups);
+      return out;
+    }
   }
   const DType work = t == DType::float32 || t == DType::float64 ? t
                      : is_floating(t)                           ? DType::float32
@@ -165,16 +170,13 @@ bool fuse_output(const Op& op, Value* args, Value* results) {
   if (reads[0].numel() == 0 || reads[1].numel() == 0) return false;
   const Ints sizes = result_sizes(Role::output, reads[0], reads[1], args[3].as_ints(), g.groups);
   const DType dtype = reads[0].dtype();
-  ConvPairsArgs pairs;
-  int64_t bytes = 0;
-  const bool in_pairs =
-      dtype == DType::bfloat16 &&
-      runs_in_pairs(reads[0], reads[1], empty_later(sizes, dtype), g, pairs, &bytes);
-  if (!in_pairs && (dtype != DType::float32 || reads[1].dtype() != dtype)) return false;
+  Pairs form;
+  if (dtype == DType::bfloat16) form = in_pairs(reads[0], reads[1], empty_later(sizes, dtype), g);
+  if (!form.packed && (dtype != DType::float32 || reads[1].dtype() != dtype)) return false;
   return begin_fused(op, args, results, reads, sizes, true,
-                     [g, in_pairs](const TensorList& in, const Tensor& out, const Finish* finish) {
-                       if (in_pairs)
-                         run_in_pairs(in[0], in[1], in[2], out, g, finish);
+                     [g, form](const TensorList& in, const Tensor& out, const Finish* finish) {
+                       if (form.packed)
+                         run_in_pairs(form, in[0], in[1], in[2], out, g.groups, finish);
                        else
                          run(Role::output, in[0], in[1], out, in[2], g, finish);
                      });

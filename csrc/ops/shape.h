@@ -16,6 +16,7 @@ Ints wrap_dims(IntSpan dims, int64_t ndim, const char* op);
 Tensor narrow_raw(const Tensor& t, int64_t dim, int64_t start, int64_t length);
 Tensor select_raw(const Tensor& t, int64_t dim, int64_t index);
 Tensor transpose_raw(const Tensor& t, int64_t a, int64_t b);
+Tensor permute_raw(const Tensor& t, const Ints& order);
 Tensor expand_raw(const Tensor& t, IntSpan sizes);
 Tensor empty_with_format(const Tensor& like, DType dtype, Device device,
                          std::optional<MemoryFormat> format);

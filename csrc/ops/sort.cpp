@@ -1,4 +1,4 @@
-// Order: sort, topk, kthvalue, median, mode, running extremes, unique.
+// Order: sort, topk, kthvalue, median, mode, running extremes.
 #include "../kernels/sort.h"
 
 #include <algorithm>

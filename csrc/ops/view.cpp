@@ -68,6 +68,16 @@ Ints wrap_dims(IntSpan dims, int64_t ndim, const char* op) {
   return out;
 }
 
+Tensor permute_raw(const Tensor& t, const Ints& order) {
+  Tensor y = t.alias();
+  for (size_t d = 0; d < order.size(); ++d) {
+    y->sizes[d] = t.sizes()[order[d]];
+    y->strides[d] = t.strides()[order[d]];
+  }
+  y->refresh();
+  return y;
+}
+
 Tensor transpose_raw(const Tensor& t, int64_t a, int64_t b) {
   a = wrap_dim(a, t.dim());
   b = wrap_dim(b, t.dim());
@@ -242,14 +252,7 @@ Tensor permute(const Tensor& x, const Ints& dims) {
         "tensor input does not match the length of the desired ordering of dimensions i.e. "
         "input.dim() = ",
         x.dim(), " is not equal to len(dims) = ", dims.size());
-  Ints order = wrap_dims(dims, x.dim(), "permute");
-  Tensor y = x.alias();
-  for (size_t d = 0; d < order.size(); ++d) {
-    y->sizes[d] = x.sizes()[order[d]];
-    y->strides[d] = x.strides()[order[d]];
-  }
-  y->refresh();
-  return y;
+  return permute_raw(x, wrap_dims(dims, x.dim(), "permute"));
 }
 
 void permute_back(Backward& b) {

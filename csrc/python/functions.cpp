@@ -342,8 +342,7 @@ PyObject* function_reduce(PyObject* self, PyObject*) {
   });
 }
 
-PyMethodDef function_methods[] = {{"__reduce__", function_reduce, METH_NOARGS, nullptr},
-                                  {nullptr, nullptr, 0, nullptr}};
+PyMethodDef function_methods[] = {{"__reduce__", function_reduce, METH_NOARGS, nullptr}, {}};
 PyGetSetDef function_getset[] = {
     {"__name__", get_name, nullptr, nullptr, nullptr},
     {"__qualname__", get_name, nullptr, nullptr, nullptr},
@@ -352,7 +351,7 @@ PyGetSetDef function_getset[] = {
     {"schemas", get_schemas, nullptr, "The record's schemas, one for each overload.", nullptr},
     {"kind", get_kind, nullptr, "pointwise, view, native or composed.", nullptr},
     {"differentiable", get_differentiable, nullptr, "Whether there is a gradient.", nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+    {}};
 PyMemberDef function_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
@@ -407,7 +406,7 @@ PyMethodDef module_methods[] = {
      "Whether subclasses are plain tensors now."},
     {"_disabled_torch_function_impl", disabled, METH_VARARGS,
      "Set as __torch_function__, this makes a Tensor subclass behave as a plain Tensor."},
-    {nullptr, nullptr, 0, nullptr}};
+    {}};
 
 }  // namespace
 

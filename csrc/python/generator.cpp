@@ -123,9 +123,8 @@ PyMethodDef methods[] = {
     {"graphsafe_get_state", clone_state, METH_NOARGS, "Another generator in the same state."},
     {"__reduce__", reduce, METH_NOARGS, nullptr},
     {"__setstate__", set_state, METH_O, nullptr},
-    {nullptr, nullptr, 0, nullptr}};
-PyGetSetDef getset[] = {{"device", get_device, nullptr, "The generator's device.", nullptr},
-                        {nullptr, nullptr, nullptr, nullptr, nullptr}};
+    {}};
+PyGetSetDef getset[] = {{"device", get_device, nullptr, "The generator's device.", nullptr}, {}};
 
 }  // namespace
 

@@ -92,7 +92,6 @@ extern PyType_Slot number_slots[], sequence_slots[];
 extern PyGetSetDef tensor_attributes[];
 extern PyMethodDef tensor_methods[];
 PyObject* tensor_item(const Tensor& t);  // the only element as a Python number
-void set_requires_grad(const Tensor& t, bool on);
 PyObject* wrap_node(const NodeRef& node);  // autograd.cpp: a grad_fn; None when null
 PyObject* tensor_getitem(PyObject* self, PyObject* index);
 int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
@@ -185,5 +184,6 @@ void init_generator(PyObject* m);
 void init_storage(PyObject* m);
 void init_autocast(PyObject* m);
 void init_transform(PyObject* m);
+void init_overridable(PyObject* m);
 
 }  // namespace flambeau

@@ -8,9 +8,6 @@
 #include "node.h"
 
 namespace flambeau {
-
-void init_overridable(PyObject* m);  // overridable.cpp
-
 namespace {
 
 PyObject *batch_rule, *dispatcher;  // Python callables
