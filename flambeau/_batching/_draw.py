@@ -5,7 +5,6 @@ from flambeau import _C, empty_like, ones_like, stack, where
 from . import _below, _front, _innermost, open_vmaps, padded, take_apart, wrap_up
 from ._inplace import _refuse as _refuse_larger
 
-_SHAPED = {"rand", "randn", "randint", "normal"}
 _LIKE = {"rand_like", "randn_like", "randint_like"}
 
 

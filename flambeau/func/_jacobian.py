@@ -42,6 +42,18 @@ def _outputs(output, name):
     return flat, spec
 
 
+def _of_chosen(func, args, kwargs, argnums, name):
+    """The tensors of the arguments to differentiate, how they nest, and func of them alone."""
+    numbers = _chosen(args, argnums)
+    flat, spec = _inputs(tuple(args[n] for n in numbers))
+    _refuse_complex(flat, name, "inputs")
+
+    def of_chosen(*leaves):
+        return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
+
+    return flat, spec, of_chosen
+
+
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
     """A function that gives the Jacobian, computed row by row: for results smaller than arguments.
 
@@ -60,14 +72,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
 
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
-        numbers = _chosen(args, argnums)
-        chosen = tuple(args[n] for n in numbers)
-        flat, spec = _inputs(chosen)
-        _refuse_complex(flat, "jacrev", "inputs")
-
-        def of_chosen(*leaves):
-            return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
-
+        flat, spec, of_chosen = _of_chosen(func, args, kwargs, argnums, "jacrev")
         output, pull, *aux = vjp(of_chosen, *flat, has_aux=has_aux)
         ys, out_spec = _outputs(output, "jacrev")
         _refuse_complex(ys, "jacrev", "outputs")
@@ -107,13 +112,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
 
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
-        numbers = _chosen(args, argnums)
-        chosen = tuple(args[n] for n in numbers)
-        flat, spec = _inputs(chosen)
-        _refuse_complex(flat, "jacfwd", "inputs")
-
-        def of_chosen(*leaves):
-            return func(*replaced(args, numbers, tree_unflatten(leaves, spec)), **kwargs)
+        flat, spec, of_chosen = _of_chosen(func, args, kwargs, argnums, "jacfwd")
 
         def column(*tangents):
             found = jvp(of_chosen, tuple(flat), tangents, has_aux=has_aux)

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from flambeau import Tensor
+from flambeau.nn.utils._named_member_accessor import swap
 
 
 def _owner(module, name):
@@ -51,29 +52,6 @@ def _spread_ties(module, values, tie_weights, strict):
     return out
 
 
-_MISSING = object()
-
-
-def _swap(owner, name, value):
-    """Puts a tensor in the place of an attribute of a module; returns what stood there."""
-    for table in (owner._parameters, owner._buffers):
-        if name in table:
-            before = table[name]
-            if value is _MISSING:
-                del table[name]
-            else:
-                table[name] = value
-            return before
-    before = getattr(owner, name, _MISSING)
-    if not (before is None or before is _MISSING or isinstance(before, Tensor)):
-        raise TypeError(f"attribute `{name}`: {before} is not an instance of torch.Tensor")
-    if value is _MISSING:
-        delattr(owner, name)
-    else:
-        setattr(owner, name, value)
-    return before
-
-
 @contextmanager
 def swapped(module, values):
     """Within the block, parameters, buffers and attributes of those names are other tensors.
@@ -86,11 +64,11 @@ def swapped(module, values):
             if not (value is None or isinstance(value, Tensor)):
                 raise TypeError(f"{value} is not an instance of torch.Tensor")
             owner, last = _owner(module, name)
-            saved.append((owner, last, name, _swap(owner, last, value)))
+            saved.append((owner, last, name, swap(owner, last, value)))
         yield
     finally:
         for owner, last, name, before in reversed(saved):
-            values[name] = _swap(owner, last, before)
+            values[name] = swap(owner, last, before)
 
 
 def functional_call(

@@ -4,7 +4,7 @@ from flambeau import Tensor
 from flambeau.nn.parameter import Parameter
 
 __all__ = []
-_MISSING = object()
+MISSING = object()
 
 
 def set_tensor(module, name, tensor):
@@ -19,6 +19,26 @@ def set_tensor(module, name, tensor):
         setattr(module, name, tensor)
 
 
+def swap(module, name, value):
+    """Puts a tensor, None or nothing (MISSING) in place of a tensor; returns what stood there."""
+    for held in (module._parameters, module._buffers):
+        if name in held:
+            before = held[name]
+            if value is MISSING:
+                del held[name]
+            else:
+                held[name] = value
+            return before
+    before = getattr(module, name, MISSING)
+    if not (before is None or before is MISSING or isinstance(before, Tensor)):
+        raise TypeError(f"attribute `{name}`: {before} is not an instance of torch.Tensor")
+    if value is not MISSING:
+        setattr(module, name, value)
+    elif before is not MISSING:
+        delattr(module, name)
+    return before
+
+
 def swap_tensor(module, name, tensor, allow_missing=False):
     """Puts a tensor in place of another and returns that; None takes it away.
 
@@ -28,23 +48,7 @@ def swap_tensor(module, name, tensor, allow_missing=False):
         raise TypeError(f"{tensor} is not an instance of torch.Tensor")
     if "." in name or not name:
         raise KeyError(f'tensor name can\'t be empty or contain ".": got {name!r}')
-    for held in (module._parameters, module._buffers):
-        if name in held:
-            before = held[name]
-            if tensor is None:
-                del held[name]
-            else:
-                held[name] = tensor
-            return before
-    before = getattr(module, name, _MISSING)
-    if before is _MISSING:
-        if not allow_missing:
-            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
-        before = None
-    elif not isinstance(before, Tensor):
-        raise TypeError(f"attribute `{name}`: {before} is not an instance of torch.Tensor")
-    if tensor is not None:
-        setattr(module, name, tensor)
-    elif before is not None:
-        delattr(module, name)
-    return before
+    if not (allow_missing or hasattr(module, name)):
+        raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+    before = swap(module, name, MISSING if tensor is None else tensor)
+    return None if before is MISSING else before

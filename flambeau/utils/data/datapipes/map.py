@@ -1,11 +1,10 @@
 """Steps over samples by number."""
 
 import copy
-import random
 
 from ..dataset import ConcatDataset
-from ..sampler import draw_seed
 from ._decorator import functional_datapipe
+from ._shuffling import Shuffling
 from .datapipe import DataChunk, IterDataPipe, MapDataPipe
 
 __all__ = ["Batcher", "Concater", "Mapper", "SequenceWrapper", "Shuffler", "Zipper"]
@@ -99,31 +98,18 @@ class ZipperMapDataPipe(MapDataPipe):
         return min(len(datapipe) for datapipe in self.datapipes)
 
 
-class ShufflerIterDataPipe(IterDataPipe):
+class ShufflerIterDataPipe(Shuffling, IterDataPipe):
     """The samples at `indices` (all of them) in random order: a stream."""
 
     def __init__(self, datapipe, *, indices=None):
         self.datapipe = datapipe
         self.indices = list(range(len(datapipe))) if indices is None else indices
-        self._enabled = True
-        self._seed = None
-        self._rng = random.Random()
+        super().__init__()
         self._order = self.indices
 
-    def set_shuffle(self, shuffle=True):
-        """Turns shuffling on or off."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed):
-        """The seed of the next pass."""
-        self._seed = seed
-        return self
-
     def reset(self):
+        super().reset()
         if self._enabled:
-            self._rng.seed(draw_seed(None) if self._seed is None else self._seed)
-            self._seed = None
             self._order = self._rng.sample(self.indices, len(self.indices))[::-1]
 
     def __iter__(self):

@@ -2,13 +2,13 @@
 
 import copy
 import os
-import random
 import warnings
 
 from ..._collate import default_collate
-from ...sampler import SequentialSampler, draw_seed
+from ...sampler import SequentialSampler
 from .._combine import Concater, Demultiplexer, Forker, Grouper, Multiplexer, Zipper
 from .._decorator import functional_datapipe
+from .._shuffling import Shuffling
 from ..datapipe import DataChunk, IterDataPipe
 from ..utils import apply, decoder, length_of
 
@@ -99,7 +99,7 @@ class FilterIterDataPipe(IterDataPipe):
 
 
 @functional_datapipe("shuffle")
-class ShufflerIterDataPipe(IterDataPipe):
+class ShufflerIterDataPipe(Shuffling, IterDataPipe):
     """Samples in random order, out of a buffer of `buffer_size`; PyTorch's order from a seed."""
 
     def __init__(self, datapipe, *, buffer_size=10000, unbatch_level=0):
@@ -107,24 +107,7 @@ class ShufflerIterDataPipe(IterDataPipe):
             raise ValueError("buffer_size should be larger than 0")
         self.datapipe = datapipe.unbatch(unbatch_level) if unbatch_level else datapipe
         self.buffer_size = buffer_size
-        self._enabled = True
-        self._seed = None
-        self._rng = random.Random()
-
-    def set_shuffle(self, shuffle=True):
-        """Turns shuffling on or off."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed):
-        """The seed of the next pass."""
-        self._seed = seed
-        return self
-
-    def reset(self):
-        if self._enabled:
-            self._rng.seed(draw_seed(None) if self._seed is None else self._seed)
-            self._seed = None
+        super().__init__()
 
     def __iter__(self):
         if not self._enabled:
