@@ -265,7 +265,7 @@ def debug_unwrap(tensor, *, recurse=True):
     >>> seen = []
     >>> _ = torch.vmap(lambda x: seen.append(torch.func.debug_unwrap(x).shape) or x)(torch.ones(3))
     >>> seen
-    [flambeau.Size([3])]
+    [torch.Size([3])]
     """
     found = _C._transformed(tensor)
     if found is None:

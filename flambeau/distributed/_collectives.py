@@ -19,6 +19,28 @@ def _check_tensor(tensor, name):
         raise RuntimeError(f"No backend type associated with device type {tensor.device.type}")
 
 
+def _root(group, in_world, in_group, name):
+    """The rank in a group of the process that gives or takes for all: by default the world's 0."""
+    return _peer(group, 0 if in_world is None and in_group is None else in_world, in_group, name)
+
+
+def _check_root_list(tensors, at_root, name, side):
+    """A list of tensors is given in the process at the root, and only there."""
+    if not at_root and tensors:
+        raise ValueError(f"Argument ``{name}`` must NOT be specified on non-{side} ranks.")
+    if at_root:
+        if not tensors:
+            raise ValueError(f"Argument ``{name}`` must be specified on {side} rank.")
+        _check_tensors(tensors, name)
+
+
+def _sources(group, src, group_src):
+    """The ranks in the world that a message may come from: of one process, or of all others."""
+    if src is None and group_src is None:
+        return [group.ranks[peer] for peer in group._others()]
+    return [group.ranks[_peer(group, src, group_src, "src")]]
+
+
 def _check_tensors(tensors, name):
     if not isinstance(tensors, (list, tuple)):
         raise TypeError(
@@ -39,10 +61,11 @@ def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
     """
     _check_tensor(tensor, "tensor")
     group = _member(group, "all_reduce")
-    if group is not None:
-        if tensor.is_complex() and not supports_complex(op):
-            raise ValueError(f"all_reduce does not support {op} on complex tensors")
-        return group.run(lambda tag: group.reduce_all(tensor, op, tag), [tensor], async_op)
+    if group is None:
+        return None
+    if tensor.is_complex() and not supports_complex(op):
+        raise ValueError(f"all_reduce does not support {op} on complex tensors")
+    return group.run(lambda tag: group.reduce_all(tensor, op, tag), [tensor], async_op)
 
 
 def all_reduce_coalesced(tensors, op=ReduceOp.SUM, group=None, async_op=False):
@@ -68,7 +91,7 @@ def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
     group = _member(group, "broadcast")
     if group is None:
         return None
-    root = _peer(group, 0 if src is None and group_src is None else src, group_src, "src")
+    root = _root(group, src, group_src, "src")
 
     def run(tag):
         data = group.spread(_bytes_of_any(tensor) if group.rank() == root else None, root, tag)
@@ -88,7 +111,7 @@ def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_
     group = _member(group, "reduce")
     if group is None:
         return None
-    root = _peer(group, 0 if dst is None and group_dst is None else dst, group_dst, "dst")
+    root = _root(group, dst, group_dst, "dst")
 
     def run(tag):
         parts = group.collect(_bytes_of_any(tensor), root, tag)
@@ -166,13 +189,8 @@ def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group
     group = _member(group, "gather")
     if group is None:
         return None
-    root = _peer(group, 0 if dst is None and group_dst is None else dst, group_dst, "dst")
-    if group.rank() != root and gather_list:
-        raise ValueError("Argument ``gather_list`` must NOT be specified on non-destination ranks.")
-    if group.rank() == root:
-        if not gather_list:
-            raise ValueError("Argument ``gather_list`` must be specified on destination rank.")
-        _check_tensors(gather_list, "gather_list")
+    root = _root(group, dst, group_dst, "dst")
+    _check_root_list(gather_list, group.rank() == root, "gather_list", "destination")
 
     def run(tag):
         parts = group.collect(_bytes_of_any(tensor), root, tag)
@@ -188,13 +206,8 @@ def scatter(tensor, scatter_list=None, src=None, group=None, async_op=False, gro
     group = _member(group, "scatter")
     if group is None:
         return None
-    root = _peer(group, 0 if src is None and group_src is None else src, group_src, "src")
-    if group.rank() != root and scatter_list:
-        raise ValueError("Argument ``scatter_list`` must NOT be specified on non-source ranks.")
-    if group.rank() == root:
-        if not scatter_list:
-            raise ValueError("Argument ``scatter_list`` must be specified on source rank.")
-        _check_tensors(scatter_list, "scatter_list")
+    root = _root(group, src, group_src, "src")
+    _check_root_list(scatter_list, group.rank() == root, "scatter_list", "source")
 
     def run(tag):
         if group.rank() == root:
@@ -230,9 +243,10 @@ def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=F
     _check_tensor(output, "output")
     _check_tensor(input, "input")
     group = _member(group, "reduce_scatter_tensor")
-    if group is not None:
-        rows = _rows(input, group, "input tensor size")
-        return reduce_scatter(output, rows, op, group, async_op)
+    if group is None:
+        return None
+    rows = _rows(input, group, "input tensor size")
+    return reduce_scatter(output, rows, op, group, async_op)
 
 
 _reduce_scatter_base = reduce_scatter_tensor
@@ -282,8 +296,9 @@ def all_to_all_single(
 def barrier(group=None, async_op=False, device_ids=None, timeout=None):
     """Returns once every process has come here."""
     group = _member(group, "barrier")
-    if group is not None:
-        return group.run(lambda tag: group.exchange([b""] * group.size(), tag), [], async_op)
+    if group is None:
+        return None
+    return group.run(lambda tag: group.exchange([b""] * group.size(), tag), [], async_op)
 
 
 def monitored_barrier(group=None, timeout=None, wait_all_ranks=False):
@@ -341,10 +356,7 @@ def irecv(tensor, src=None, group=None, tag=0, group_src=None):
     group = _member(group, "irecv")
     if group is None:
         return None
-    if src is None and group_src is None:
-        peers = [group.ranks[peer] for peer in group._others()]
-    else:
-        peers = [group.ranks[_peer(group, src, group_src, "src")]]
+    peers = _sources(group, src, group_src)
 
     def run():
         peer, data = group._mesh.receive(peers, group._channel, tag, seconds_of(group.timeout))
@@ -407,7 +419,7 @@ def gather_object(obj, object_gather_list=None, dst=None, group=None, group_dst=
     group = _member(group, "gather_object")
     if group is None:
         return
-    root = _peer(group, 0 if dst is None and group_dst is None else dst, group_dst, "dst")
+    root = _root(group, dst, group_dst, "dst")
     if (group.rank() == root) != bool(object_gather_list):
         raise ValueError(
             "Argument ``object_gather_list`` must be specified on destination rank, and only there."
@@ -422,7 +434,7 @@ def broadcast_object_list(object_list, src=None, group=None, device=None, group_
     group = _member(group, "broadcast_object_list")
     if group is None:
         return
-    root = _peer(group, 0 if src is None and group_src is None else src, group_src, "src")
+    root = _root(group, src, group_src, "src")
     data = pickle.dumps(list(object_list)) if group.rank() == root else None
     data = group.spread(data, root, group._tags())
     if group.rank() != root:
@@ -441,7 +453,7 @@ def scatter_object_list(
         raise ValueError(
             "Expected argument scatter_object_output_list to be a list of size at least 1."
         )
-    root = _peer(group, 0 if src is None and group_src is None else src, group_src, "src")
+    root = _root(group, src, group_src, "src")
     tag = group._tags()
     if group.rank() == root:
         for peer in group._others():
@@ -471,10 +483,7 @@ def recv_object_list(
     group = _member(group, "recv_object_list")
     if group is None:
         return -1
-    if src is None and group_src is None:
-        peers = [group.ranks[peer] for peer in group._others()]
-    else:
-        peers = [group.ranks[_peer(group, src, group_src, "src")]]
+    peers = _sources(group, src, group_src)
     seconds = seconds_of(group.timeout)
     peer, data = group._mesh.receive(peers, group._channel, _OBJECTS, seconds)
     object_list[:] = pickle.loads(data)

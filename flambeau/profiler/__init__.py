@@ -125,7 +125,15 @@ class profile:
 
     schedule: a function of the step number, as `schedule()` makes; call step() after each.
     on_trace_ready: called with the profiler when a recording ends. record_shapes, profile_memory
-    and with_stack add the inputs' shapes, the bytes allocated and the caller to each event.
+    and with_stack add the inputs' shapes, the bytes allocated and the caller to each event;
+    acc_events keeps those of earlier cycles. The other arguments are of PyTorch's own tracer, and
+    change nothing here.
+
+    >>> import flambeau as torch
+    >>> with torch.profiler.profile(record_shapes=True) as profile:
+    ...     _ = torch.ones(2, 3).sum()
+    >>> profile.events()[1].input_shapes
+    [[2, 3]]
     """
 
     def __init__(
@@ -291,7 +299,14 @@ class _Timed:
 
 
 class record_function:
-    """A named range in the trace, as context or decorator."""
+    """A named range in the trace, as context or decorator.
+
+    >>> import flambeau as torch
+    >>> with torch.profiler.profile() as profile, torch.profiler.record_function("mine"):
+    ...     _ = torch.ones(4)
+    >>> [event.key for event in profile.events()]
+    ['mine', 'ones']
+    """
 
     def __init__(self, name, args=None):
         self.name = name

@@ -12,6 +12,7 @@ class RemovableHandle:
     It may also stand in a ``with`` statement, which removes the hook at its end.
 
     >>> from collections import OrderedDict
+    >>> from flambeau.utils.hooks import RemovableHandle
     >>> hooks = OrderedDict()
     >>> with RemovableHandle(hooks) as handle:
     ...     hooks[handle.id] = print

@@ -150,8 +150,8 @@ def make_fx(
     >>> import flambeau as torch
     >>> from flambeau.fx.experimental.proxy_tensor import make_fx
     >>> graph = make_fx(torch.func.grad(lambda x: x.sin().sum()))(torch.zeros(3))
-    >>> graph(torch.zeros(2))
-    tensor([1., 1.])
+    >>> graph(torch.zeros(3))
+    tensor([1., 1., 1.])
     """
     if tracing_mode not in ("real", "fake", "symbolic"):
         raise AssertionError(f"Unexpected tracing type: {tracing_mode}")

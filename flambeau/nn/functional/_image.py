@@ -232,7 +232,7 @@ def affine_grid(theta, size, align_corners=None):
 
     >>> import flambeau as torch
     >>> theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-    >>> torch.nn.functional.affine_grid(theta, (1, 1, 2, 2))[0, 0]
+    >>> torch.nn.functional.affine_grid(theta, (1, 1, 2, 2), align_corners=False)[0, 0]
     tensor([[-0.5000, -0.5000],
             [ 0.5000, -0.5000]])
     """
@@ -275,7 +275,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
 
     >>> import flambeau as torch
     >>> image = torch.arange(4.0).view(1, 1, 2, 2)
-    >>> torch.nn.functional.grid_sample(image, torch.zeros(1, 1, 1, 2)).item()
+    >>> torch.nn.functional.grid_sample(image, torch.zeros(1, 1, 1, 2), align_corners=False).item()
     1.5
     """
     from ._sample import sample

@@ -222,9 +222,9 @@ class TransformerEncoder(Module):
     mask hides.
 
     >>> import flambeau as torch
-    >>> layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16)
-    >>> torch.nn.TransformerEncoder(layer, 2)(torch.ones(5, 3, 8)).shape
-    torch.Size([5, 3, 8])
+    >>> layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)
+    >>> torch.nn.TransformerEncoder(layer, 2)(torch.ones(3, 5, 8)).shape
+    torch.Size([3, 5, 8])
     """
 
     def __init__(
@@ -353,9 +353,9 @@ class Transformer(Module):
     Shapes: src (S, N, E), tgt (T, N, E), with N first where `batch_first`; output like tgt.
 
     >>> import flambeau as torch
-    >>> net = torch.nn.Transformer(8, 2, 1, 1, dim_feedforward=16)
-    >>> net(torch.ones(5, 3, 8), torch.ones(4, 3, 8)).shape
-    torch.Size([4, 3, 8])
+    >>> net = torch.nn.Transformer(8, 2, 1, 1, dim_feedforward=16, batch_first=True)
+    >>> net(torch.ones(3, 5, 8), torch.ones(3, 4, 8)).shape
+    torch.Size([3, 4, 8])
     """
 
     def __init__(
