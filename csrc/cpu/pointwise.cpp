@@ -1,6 +1,7 @@
 // Runs a pointwise loop over strided operands of any dtype; copies and fills.
 #include "move.h"
 #include "rows.h"
+#include "short_rows.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -48,59 +49,66 @@ struct Runner {
       }
       return;
     }
+    if (loop.sizes[0] < 256) return short_rows(begin, end);
     const bool out_direct = direct<R>(0);
     Cursor cursor(loop, begin);
     for (int64_t i = begin; i < end;) {
       int64_t m = end - i < kRun ? end - i : kRun;
-      int64_t in_row = loop.sizes[0] - cursor.column;
-      if (in_row >= m || in_row >= 256) {  // within one row
-        if (in_row < m) m = in_row;
-        for (int k = 0; k < n; ++k) {
-          if (constant[k]) continue;
-          const LoopOperand& o = loop.operands[k + 1];
-          if (in_order[k]) {
-            in[k] = cursor.at(loop, k + 1);
-          } else {
-            load_run<C>(in_buffer[k], cursor.at(loop, k + 1), o.dtype, o.strides[0], m);
-            in[k] = in_buffer[k];
-          }
-        }
-        if (out_direct) {
-          a.fn(in, cursor.at(loop, 0), m, a.numbers);
+      if (m > loop.sizes[0] - cursor.column) m = loop.sizes[0] - cursor.column;
+      for (int k = 0; k < n; ++k) {
+        if (constant[k]) continue;
+        const LoopOperand& o = loop.operands[k + 1];
+        if (in_order[k]) {
+          in[k] = cursor.at(loop, k + 1);
         } else {
-          a.fn(in, out_buffer, m, a.numbers);
-          const LoopOperand& o = loop.operands[0];
-          store_run<R>(cursor.at(loop, 0), o.dtype, o.strides[0], out_buffer, m);
+          load_run<C>(in_buffer[k], cursor.at(loop, k + 1), o.dtype, o.strides[0], m);
+          in[k] = in_buffer[k];
         }
-        cursor.advance(loop, m);
-      } else {  // several short rows at once
-        Cursor reading = cursor;
-        each_piece(reading, m, [&](const Cursor& c, int64_t done, int64_t piece) {
-          for (int k = 0; k < n; ++k) {
-            if (constant[k]) continue;
-            const LoopOperand& o = loop.operands[k + 1];
-            load_run<C>(in_buffer[k] + done, c.at(loop, k + 1), o.dtype, o.strides[0], piece);
-          }
-        });
-        for (int k = 0; k < n; ++k) in[k] = in_buffer[k];
-        a.fn(in, out_buffer, m, a.numbers);
-        each_piece(cursor, m, [&](const Cursor& c, int64_t done, int64_t piece) {
-          const LoopOperand& o = loop.operands[0];
-          store_run<R>(c.at(loop, 0), o.dtype, o.strides[0], out_buffer + done, piece);
-        });
       }
+      if (out_direct) {
+        a.fn(in, cursor.at(loop, 0), m, a.numbers);
+      } else {
+        a.fn(in, out_buffer, m, a.numbers);
+        const LoopOperand& o = loop.operands[0];
+        store_run<R>(cursor.at(loop, 0), o.dtype, o.strides[0], out_buffer, m);
+      }
+      cursor.advance(loop, m);
       i += m;
     }
   }
 
-  template <class F>
-  void each_piece(Cursor& c, int64_t m, const F& f) const {
-    for (int64_t done = 0; done < m;) {
-      int64_t piece = loop.sizes[0] - c.column;
-      if (piece > m - done) piece = m - done;
-      f(c, done, piece);
-      c.advance(loop, piece);
-      done += piece;
+  // Several rows at once: what does not lie in order is laid out in it first.
+  void short_rows(int64_t begin, int64_t end) const {
+    const int n = loop.noperands - 1;
+    alignas(64) char raw[kMaxOperands][kRun * sizeof(Cx) + ShortRows::kSlack];
+    alignas(64) C converted[kMaxOperands][kRun];
+    alignas(64) R result[kRun];
+    const void* in[kMaxOperands];
+    ShortRows rows[kMaxOperands];
+    const auto straight = [&](int k) { return loop.operands[k].contiguous; };
+    for (int k = 0; k <= n; ++k)
+      if (!straight(k)) rows[k].start(loop, k, begin);
+    // Whole rows, so that what repeats itself from row to row does so from run to run.
+    const int64_t run = kRun / loop.sizes[0] * loop.sizes[0];
+    for (int64_t i = begin; i < end; i += run) {
+      const int64_t m = end - i < run ? end - i : run;
+      for (int k = 0; k < n; ++k) {
+        const LoopOperand& o = loop.operands[k + 1];
+        const int64_t item = item_size(o.dtype);
+        const char* from = straight(k + 1) ? o.data + i * item : raw[k + 1];
+        if (!straight(k + 1)) rows[k + 1].read(raw[k + 1], m);
+        in[k] = from;
+        if (o.dtype == dtype_of<C>) continue;
+        load_run<C>(converted[k], from, o.dtype, item, m);
+        in[k] = converted[k];
+      }
+      const LoopOperand& o = loop.operands[0];
+      const int64_t item = item_size(o.dtype);
+      char* to = straight(0) ? o.data + i * item : raw[0];
+      void* out = o.dtype == dtype_of<R> ? static_cast<void*>(to) : result;
+      a.fn(in, out, m, a.numbers);
+      if (out == result) store_run<R>(to, o.dtype, item, result, m);
+      if (!straight(0)) rows[0].write(raw[0], m);
     }
   }
 };
@@ -282,10 +290,42 @@ void copy_transposed(const Loop& loop, int64_t size) {
 
 constexpr int64_t kGrain = 64 * kRun;  // elements that are worth a thread
 
+// Several short rows at once, by way of C where the types differ.
+template <class C>
+void copy_short(const Loop& loop) {
+  const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
+  const int64_t d_item = item_size(d.dtype), s_item = item_size(s.dtype);
+  parallel_for(0, loop.numel, kGrain, [&](int64_t begin, int64_t end) {
+    alignas(64) char in[kRun * sizeof(Cx) + ShortRows::kSlack], out[kRun * sizeof(Cx)];
+    alignas(64) C converted[kRun];
+    ShortRows reading, writing;
+    if (!s.contiguous) reading.start(loop, 1, begin);
+    if (!d.contiguous) writing.start(loop, 0, begin);
+    const int64_t run = kRun / loop.sizes[0] * loop.sizes[0];
+    for (int64_t i = begin; i < end; i += run) {
+      const int64_t m = end - i < run ? end - i : run;
+      const char* from = s.contiguous ? s.data + i * s_item : in;
+      char* to = d.contiguous ? d.data + i * d_item : out;
+      if (!s.contiguous) reading.read(in, m);
+      if (d.dtype != s.dtype) {
+        load_run<C>(converted, from, s.dtype, s_item, m);
+        store_run<C>(to, d.dtype, d_item, converted, m);
+        from = to;
+      }
+      if (!d.contiguous)
+        writing.write(from, m);
+      else if (from != to)
+        __builtin_memcpy(to, from, static_cast<size_t>(m * d_item));
+    }
+  });
+}
+bool has_short_rows(const Loop& loop) { return loop.ndim > 1 && loop.sizes[0] < 256; }
+
 template <class C>
 void copy_converted(const Loop& loop) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   constexpr int64_t size = sizeof(C);
+  if (has_short_rows(loop)) return copy_short<C>(loop);
   each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
     alignas(64) C buffer[kRun];
     char* dst = c.at(loop, 0);
@@ -332,8 +372,10 @@ void copy(const Loop& loop) {
         default: return copy_interleaved<uint64_t>(loop);
       }
     const bool rows = d.strides[0] == size && s.strides[0] == size;
-    if (rows && loop.ndim > 1 && loop.sizes[0] <= kRun && loop.sizes[1] >= 8)
+    if (rows && loop.ndim > 1 && loop.sizes[0] <= kRun && loop.sizes[0] * size > 16 &&
+        loop.sizes[1] >= 8)
       return copy_rows(loop, loop.sizes[0] * size);
+    if (has_short_rows(loop)) return copy_short<float>(loop);
     each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
       move(c.at(loop, 0), d.strides[0], c.at(loop, 1), s.strides[0], n, size);
     });
@@ -356,6 +398,15 @@ void fill(const Loop& loop, const void* value) {
   const LoopOperand& d = loop.operands[0];
   int64_t size = item_size(d.dtype);
   const auto* src = static_cast<const char*>(value);
+  if (has_short_rows(loop)) {
+    alignas(64) char run[kRun * sizeof(Cx)];
+    move(run, size, src, 0, kRun, size);
+    return parallel_for(0, loop.numel, kGrain, [&](int64_t begin, int64_t end) {
+      ShortRows rows;
+      rows.start(loop, 0, begin);
+      for (int64_t i = begin; i < end; i += kRun) rows.write(run, end - i < kRun ? end - i : kRun);
+    });
+  }
   each_row(loop, kGrain,
            [&](const Cursor& c, int64_t n) { move(c.at(loop, 0), d.strides[0], src, 0, n, size); });
 }
