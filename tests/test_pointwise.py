@@ -202,3 +202,42 @@ def test_copies_across():
     for n in (2, 3, 4):
         x = RNG.standard_normal((5, n, 37)).astype("float32")
         same(torch.from_numpy(x).mT.contiguous(), x.swapaxes(1, 2))
+
+
+# -- short rows: broadcast, strided and converted in every way -------------------------------------
+
+
+def laid_out(rng, shape, dtype):
+    """A tensor of this shape in some layout: parts, permuted dimensions, dimensions expanded."""
+    own = [1 if rng.random() < 0.3 else s for s in shape]
+    whole = [s + int(rng.integers(0, 3)) for s in own]
+    order = rng.permutation(len(own))
+    x = torch.from_numpy(rng.integers(0, 5, [whole[d] for d in order])).to(dtype)
+    x = x.permute([int(d) for d in np.argsort(order)])
+    return x[tuple(slice(w - s, w) for w, s in zip(whole, own))].expand(shape)
+
+
+def numbers(x):
+    return x.to(torch.complex128).numpy()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_short_rows(seed):
+    rng = np.random.default_rng(seed)
+    kinds = "float32 float64 bfloat16 int64 uint8 int16 bool complex64".split()
+    one, other, target = (getattr(torch, kinds[i]) for i in rng.integers(0, len(kinds), 3))
+    shape = [int(n) for n in rng.choice([1, 2, 3, 5, 8, 17, 40], rng.integers(1, 5))]
+    a, b = laid_out(rng, shape, one), laid_out(rng, shape, other)
+    total, either = a + b, one == other == torch.bool
+    wanted = numbers(a) + numbers(b)
+    np.testing.assert_array_equal(numbers(total), wanted != 0 if either else wanted)
+    np.testing.assert_array_equal((a == b).numpy(), numbers(a) == numbers(b))
+    out = torch.zeros([2 * n for n in shape], dtype=target)[(slice(0, None, 2),) * len(shape)]
+    out.copy_(a)
+    kept = numbers(a).real
+    np.testing.assert_array_equal(numbers(out).real, kept != 0 if target == torch.bool else kept)
+    assert (numbers(out.fill_(1)) == 1).all() and numbers(out._base).sum() == a.numel()
+    if len(shape) > 1:
+        at = torch.from_numpy(rng.integers(0, shape[-1], [*shape[:-1], 3]))
+        taken = np.take_along_axis(numbers(a), at.numpy(), -1)
+        np.testing.assert_array_equal(numbers(a.gather(-1, at)), taken)

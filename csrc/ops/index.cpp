@@ -224,6 +224,13 @@ LinesArgs lines_args(const Tensor& data, int64_t dim, const Tensor& index, const
     a.index_strides[d] = index.strides()[d] * 8;
     a.other_strides[d] = other.strides()[d] * a.item;
   }
+  // The kernels run along the last dimension: many short lines are read side by side.
+  if (const int last = a.ndim - 1;
+      a.dim == last && last > 0 && a.sizes[last] < 16 && a.sizes[last - 1] > a.sizes[last]) {
+    for (int64_t* of : {a.sizes, a.data_strides, a.index_strides, a.other_strides})
+      std::swap(of[last], of[last - 1]);
+    a.dim = last - 1;
+  }
   a.data = static_cast<char*>(data.data());
   a.other = static_cast<char*>(other.data());
   a.index = static_cast<const char*>(index.data());
