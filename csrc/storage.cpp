@@ -1,9 +1,11 @@
 // Storage and the caching allocator of CPU memory.
 #include "storage.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <ostream>
@@ -189,13 +191,16 @@ void cpu_empty_cache() {
 }
 
 // -- devices --------------------------------------------------------------------------------------
-const char* device_type_name(DeviceType t) {
-  switch (t) {
-    case DeviceType::cpu: return "cpu";
-    case DeviceType::meta: return "meta";
-    default: return "cuda";
-  }
-}
+// Beyond those of DeviceType there are only names, in the order of PyTorch's numbers (one more than
+// these, but for the first two); no tensor is ever on such a device.
+namespace {
+constexpr const char* kDeviceNames[] = {"cpu",   "meta", "cuda", "mkldnn",       "opengl", "opencl",
+                                        "ideep", "hip",  "fpga", "maia",         "xla",    "vulkan",
+                                        nullptr, "xpu",  "mps",  nullptr,        "hpu",    "ve",
+                                        "lazy",  "ipu",  "mtia", "privateuseone"};
+}  // namespace
+
+const char* device_type_name(DeviceType t) { return kDeviceNames[static_cast<int>(t)]; }
 
 std::ostream& operator<<(std::ostream& os, Device d) {
   os << device_type_name(d.type);
@@ -207,15 +212,15 @@ Device parse_device(const std::string& text) {
   Device d;
   size_t colon = text.find(':');
   std::string type = text.substr(0, colon);
-  if (type == "cpu")
-    d.type = DeviceType::cpu;
-  else if (type == "meta")
-    d.type = DeviceType::meta;
-  else if (type == "cuda")
-    d.type = DeviceType::cuda;
-  else
+  const auto* found = std::find_if(std::begin(kDeviceNames), std::end(kDeviceNames),
+                                   [&](const char* name) { return name && type == name; });
+  if (found == std::end(kDeviceNames))
     fail(ErrorKind::runtime,
-         "Expected one of cpu, cuda, meta device type at start of device string: ", text);
+         "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, "
+         "xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device "
+         "string: ",
+         text);
+  d.type = static_cast<DeviceType>(found - kDeviceNames);
   if (colon != std::string::npos) {
     std::string digits = text.substr(colon + 1);
     bool good = !digits.empty() && digits.size() < 4 &&
@@ -230,8 +235,13 @@ Device parse_device(const std::string& text) {
 // -- storage --------------------------------------------------------------------------------------
 namespace {
 void check_device(Device device) {
-  check(device.type != DeviceType::cuda, "flambeau was not built with CUDA: no memory on device ",
-        device);
+  if (device.type == DeviceType::cpu || device.type == DeviceType::meta) return;
+  const std::string_view name = device_type_name(device.type);
+  if (name == "cuda") fail(ErrorKind::runtime, "Torch not compiled with CUDA enabled");
+  if (name == "xpu") fail(ErrorKind::runtime, "Torch not compiled with XPU enabled");
+  if (name == "mtia") fail(ErrorKind::runtime, "Torch not compiled with MTIA enabled");
+  fail(ErrorKind::not_implemented, "flambeau was not built for this kind of device: no memory on ",
+       device);
 }
 
 // Small storages keep their header and their data in one block of the allocator.

@@ -72,7 +72,12 @@ def get_device_module(device=None):
     kind = "cpu" if device is None else flambeau.device(device).type
     if kind == "meta":
         raise RuntimeError("get_device_module(): the device 'meta' has no module")
-    return getattr(flambeau, kind)
+    module = getattr(flambeau, kind, None)
+    if module is None:
+        raise RuntimeError(
+            f"Device '{kind}' does not have a corresponding module registered as 'torch.{kind}'."
+        )
+    return module
 
 
 def prepare_multiprocessing_environment(path):

@@ -2,6 +2,7 @@
 
 from flambeau import _C
 
+_MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 _settings = {"deterministic": False, "warn_only": False, "precision": "highest", "interop": 1}
 
 
@@ -61,15 +62,32 @@ def compile(
     model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None,
     disable=False,
 ):  # fmt: skip
-    """Gives the function or module back as it is: there is nothing to compile yet.
+    """The function or module behind PyTorch's names for a compiled one: it runs as it is.
+
+    A `backend` that is a function gets the graph of what is called and gives a callable for it, for
+    each kind of arguments (shapes, dtypes, modes). With `fullgraph` it is an error if there is no
+    graph because Python needs a tensor's numbers; else the function runs as it is.
 
     >>> import flambeau as torch
-    >>> torch.compile(abs) is abs
-    True
+    >>> torch.compile(torch.nn.Linear(2, 1))._orig_mod
+    Linear(in_features=2, out_features=1, bias=True)
     """
+    if mode is not None and options is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
+    if mode is not None and mode not in _MODES:
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
     if model is None:
-        return lambda model: model
-    return model
+        return lambda model: compile(
+            model, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
+            options=options, disable=disable,
+        )  # fmt: skip
+    if disable:
+        return model
+    from ._dynamo import make
+
+    return make(model, backend, fullgraph, options)
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):

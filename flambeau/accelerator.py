@@ -3,8 +3,8 @@
 from collections import OrderedDict
 
 __all__ = """current_accelerator current_device_idx current_device_index current_stream
-device_count device_index empty_cache get_device_capability get_memory_info is_available
-max_memory_allocated max_memory_reserved memory_allocated memory_reserved memory_stats
+device_count device_index empty_cache empty_host_cache get_device_capability get_memory_info
+is_available max_memory_allocated max_memory_reserved memory_allocated memory_reserved memory_stats
 reset_accumulated_memory_stats reset_peak_memory_stats set_device_idx set_device_index set_stream
 synchronize""".split()
 
@@ -49,6 +49,9 @@ class device_index:
 
 def empty_cache():
     """Gives cached device memory back; there is none."""
+
+
+empty_host_cache = empty_cache
 
 
 def memory_stats(device_index=None, /):

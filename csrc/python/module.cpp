@@ -52,7 +52,6 @@ PyObject* set_default_device(PyObject*, PyObject* o) {
     check_type(o == Py_None || device_from(o, &d),
                "set_default_device(): argument 'device' must be flambeau.device, not ",
                Py_TYPE(o)->tp_name);
-    check(d.type != DeviceType::cuda, "set_default_device(): this build has no CUDA support");
     default_device() = d;
     Py_RETURN_NONE;
   });
@@ -155,7 +154,9 @@ void translate_exception() {
   } catch (const PythonError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error without an exception");
   } catch (const Error& e) {
-    PyErr_SetString(exception_for(e.kind), e.message.c_str());
+    // Of a device that this build lacks PyTorch's binding says so by an assertion.
+    const bool lacks = e.message.starts_with("Torch not compiled with ");
+    PyErr_SetString(lacks ? PyExc_AssertionError : exception_for(e.kind), e.message.c_str());
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& e) {

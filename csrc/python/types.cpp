@@ -140,7 +140,7 @@ struct PyDevice {
 };
 
 Device device_of(PyObject* o) { return reinterpret_cast<PyDevice*>(o)->device; }
-PyObject* plain_devices[3];  // those without an index
+PyObject* plain_devices[32];  // those without an index, each made at its first use
 
 std::string device_text(Device d) {
   std::string s = device_type_name(d.type);
@@ -216,7 +216,8 @@ PyObject* device_compare(PyObject* a, PyObject* b, int op) {
 }
 Py_hash_t device_hash(PyObject* self) {  // as PyTorch's device of that name has
   Device d = device_of(self);
-  Py_hash_t type = d.type == DeviceType::meta ? 14 : static_cast<Py_hash_t>(d.type);
+  Py_hash_t type = static_cast<Py_hash_t>(d.type);
+  if (type != 0) type = d.type == DeviceType::meta ? 14 : type - 1;
   return type << 16 | (d.index & 0xff);
 }
 PyObject* device_reduce(PyObject* self, PyObject*) {
@@ -347,8 +348,10 @@ PyObject* wrap(DType t) { return Py_NewRef(dtype_objects[static_cast<int>(t)]); 
 PyObject* wrap(Layout l) { return Py_NewRef(layout_objects[static_cast<int>(l)]); }
 PyObject* wrap(MemoryFormat f) { return Py_NewRef(format_objects[static_cast<int>(f)]); }
 PyObject* wrap(Device d) {
-  if (d.index < 0) return Py_NewRef(plain_devices[static_cast<int>(d.type)]);
-  return make_device(d);
+  if (d.index >= 0) return make_device(d);
+  PyObject*& plain = plain_devices[static_cast<int>(d.type)];
+  if (!plain) plain = make_device(d);
+  return Py_NewRef(plain);
 }
 PyObject* wrap(const Scalar& s) {
   switch (s.kind) {
@@ -470,8 +473,6 @@ void init_types(PyObject* m) {
     format_objects[i] = make_named(MemoryFormatType, i, kFormatNames[i]);
     add(kFormatNames[i], format_objects[i]);
   }
-  for (int i = 0; i < 3; ++i)
-    plain_devices[i] = make_device(Device{static_cast<DeviceType>(i), -1});
   constexpr std::pair<const char*, DType> aliases[] = {
       {"float", DType::float32},    {"double", DType::float64},     {"half", DType::float16},
       {"short", DType::int16},      {"int", DType::int32},          {"long", DType::int64},

@@ -1,4 +1,5 @@
-"""Settings of the compiler that programs set; nothing reads them, as nothing is compiled."""
+"""Settings of the compiler that programs set. `recompile_limit`: how many graphs are made of one
+function for a backend of the program's own; nothing reads the others."""
 
 suppress_errors = False
 cache_size_limit = recompile_limit = 8

@@ -2,7 +2,15 @@
 
 import types
 
-matmul = types.SimpleNamespace(allow_tf32=False)
+matmul = types.SimpleNamespace(
+    allow_tf32=False,
+    allow_fp16_reduced_precision_reduction=True,
+    allow_bf16_reduced_precision_reduction=True,
+    allow_fp16_accumulation=False,
+    fp32_precision="none",
+)
+cufft_plan_cache = types.SimpleNamespace(size=0, max_size=0, clear=lambda: None)
+_settings = {"math_reduction": False}
 
 
 def is_built():
@@ -99,6 +107,21 @@ def math_sdp_enabled():
 def cudnn_sdp_enabled():
     """Whether attention of cuDNN is allowed."""
     return _allows("CUDNN_ATTENTION")
+
+
+def allow_fp16_bf16_reduction_math_sdp(enabled):
+    """Keeps whether attention made of products may add up in half precision; it never does."""
+    _settings["math_reduction"] = bool(enabled)
+
+
+def fp16_bf16_reduction_math_sdp_allowed():
+    """What `allow_fp16_bf16_reduction_math_sdp` was told."""
+    return _settings["math_reduction"]
+
+
+def is_ck_sdpa_available():
+    """Whether attention of Composable Kernel is there: no."""
+    return False
 
 
 def is_flash_attention_available():

@@ -1,4 +1,4 @@
-"""torch.compiler's names. Nothing is compiled: what `compile` is given runs as it is.
+"""torch.compiler's names. Nothing is compiled but by backends of the program's own.
 
 >>> import flambeau as torch
 >>> torch.compiler.is_compiling()
@@ -43,8 +43,11 @@ def substitute_in_graph(
 
 
 def list_backends(exclude_tags=("debug", "experimental")):
-    """The back ends of `compile`: the one that runs the program as it is."""
-    return ["eager"]
+    """The names that `compile` takes for its backend: those of PyTorch, all of which run the
+    program as it is, and those that were registered."""
+    from .._dynamo import _NAMED
+
+    return sorted(set(_NAMED) - ({"eager", "aot_eager"} if exclude_tags else set()))
 
 
 def reset():

@@ -364,7 +364,7 @@ class Wishart(_OfMatrix, ExponentialFamily):
         diag = v.diagonal(dim1=-2, dim2=-1)
         return self._per_matrix(self.df) * (v.pow(2) + diag.unsqueeze(-1) * diag.unsqueeze(-2))
 
-    def _draw(self, sample_shape):
+    def _bartlett_sampling(self, sample_shape):
         p = self._event_shape[-1]
         noise = self._dist_chi2.rsample(sample_shape).sqrt().diag_embed(dim1=-2, dim2=-1)
         rows, columns = torch.tril_indices(p, p, offset=-1)
@@ -378,16 +378,16 @@ class Wishart(_OfMatrix, ExponentialFamily):
         if max_try_correction is None:
             max_try_correction = 3 if self._event_shape[-1] <= 4 else 10
         sample_shape = Size(sample_shape)
-        sample = self._draw(sample_shape)
+        sample = self._bartlett_sampling(sample_shape)
         if max_try_correction:
             # PyTorch always draws a second time; so the same seed gives the same matrices.
-            sample = self._draw(sample_shape)
+            sample = self._bartlett_sampling(sample_shape)
         # Rounding may leave a matrix that is not positive definite: draw such ones anew.
         for _ in range(max_try_correction - 1):
             bad = ~self.support.check(sample)
             if not bad.any():
                 break
-            fresh = self._draw(sample_shape)
+            fresh = self._bartlett_sampling(sample_shape)
             sample = torch.where(bad.unsqueeze(-1).unsqueeze(-1), fresh, sample)
         return sample
 

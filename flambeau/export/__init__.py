@@ -17,37 +17,11 @@ from flambeau import Tensor, nn
 
 from ..jit import _print, _trace
 from ._graph import build, leaves
+from .dynamic_shapes import AdditionalInputs, Dim, ShapesCollection, _Dim, dims
 from .graph_signature import ExportGraphSignature
 
-__all__ = """Dim ExportGraphSignature ExportedProgram dims export load register_dataclass
-save""".split()
-
-
-class _Dim:
-    """A size that may change, by name, from `min` to `max`."""
-
-    def __init__(self, name, min=None, max=None):
-        self.__name__, self.min, self.max = name, min or 0, max
-
-    def __repr__(self):
-        return f"Dim('{self.__name__}', min={self.min}, max={self.max})"
-
-
-class Dim(_Dim):
-    """A size that may change: `Dim("batch", min=1, max=64)`; Dim.AUTO and Dim.DYNAMIC without a
-    name, Dim.STATIC for one that may not."""
-
-    AUTO = _Dim("AUTO")
-    DYNAMIC = _Dim("DYNAMIC")
-    STATIC = None
-
-    def __init__(self, name, *, min=None, max=None):
-        super().__init__(name, min, max)
-
-
-def dims(*names, min=None, max=None):
-    """A Dim for each name."""
-    return tuple(Dim(name, min=min, max=max) for name in names)
+__all__ = """AdditionalInputs Dim ExportGraphSignature ExportedProgram ShapesCollection dims
+export load register_dataclass save""".split()
 
 
 def _flat(tree, path):
