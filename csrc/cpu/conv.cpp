@@ -116,12 +116,21 @@ void output_spans(const Conv<T>& c, const Filters<T>& f) {
 template <class T>
 void output_lines(const Conv<T>& c, const Filters<T>& f) {
   const DirectConv<T> direct(c);
-  const int64_t blocks = direct.blocks();
-  const double flops = c.flops() / static_cast<double>(blocks) + 1;
+  // Where there are few blocks of lines, some of the filters each: lines are laid out for each
+  // part.
+  const int64_t blocks = direct.blocks(), tasks = c.a.batch * c.a.groups * blocks;
+  int64_t parts = min(ceil_div(16, tasks), ceil_div(f.tiles, 2));
+  if (c.flops() < 8 * kParallelFlops * static_cast<double>(blocks)) parts = 1;
+  const int64_t part = ceil_div(f.tiles, parts);
+  parts = ceil_div(f.tiles, part);
+  const double flops = c.flops() / static_cast<double>(blocks * parts) + 1;
   const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / flops);
-  parallel_for(0, c.a.batch * c.a.groups * blocks, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      direct.run(f, i / blocks / c.a.groups, i / blocks % c.a.groups, i % blocks);
+  parallel_for(0, tasks * parts, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t task = i / parts, first = i % parts * part, image = task / blocks;
+      direct.run(f, image / c.a.groups, image % c.a.groups, task % blocks, first,
+                 min(first + part, f.tiles));
+    }
   });
 }
 

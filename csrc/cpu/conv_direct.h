@@ -113,7 +113,9 @@ class DirectConv {
   }
   int64_t blocks() const { return ceil_div(c_.lines, block_); }
 
-  void run(const Filters<T>& f, int64_t n, int64_t group, int64_t block) const {
+  // Tiles [t0, t1) of the filters.
+  void run(const Filters<T>& f, int64_t n, int64_t group, int64_t block, int64_t t0,
+           int64_t t1) const {
     constexpr int64_t W = Vec<T>::size;
     const ConvArgs& a = c_.a;
     const int64_t first = block * block_, last = min(first + block_, c_.lines);
@@ -129,7 +131,7 @@ class DirectConv {
     const int64_t chunk = max(int64_t{1}, kDepth / c_.taps) * c_.taps;
     T* out = c_.output(n, group * c_.filters);
     for (int64_t k = 0; k < c_.depth; k += chunk)
-      for (int64_t i = 0; i < f.tiles; ++i) {
+      for (int64_t i = t0; i < t1; ++i) {
         const int64_t filter = i * f.rows, rows = min(f.rows, c_.filters - filter);
         if (rows <= 0) break;
         LineTile<T> t;
@@ -154,7 +156,8 @@ class DirectConv {
             kLineTiles<T, 1>.by_rows[rows](t);
         }
       }
-    for (int64_t i = 0; a.finish && i < c_.filters; ++i)
+    const int64_t end = min(t1 * f.rows, c_.filters);
+    for (int64_t i = t0 * f.rows; a.finish && i < end; ++i)
       finish(c_, n, group * c_.filters + i, first * c_.width, (last - first) * c_.width);
   }
 
