@@ -10,7 +10,12 @@ synchronize""".split()
 
 
 def is_available():
-    """Whether there is one: no."""
+    """Whether there is one: no.
+
+    >>> import flambeau as torch
+    >>> torch.accelerator.is_available()
+    False
+    """
     return False
 
 

@@ -37,7 +37,15 @@ def get_dir():
 
 
 def set_dir(d):
-    """Chooses the cache folder."""
+    """Chooses the cache folder.
+
+    >>> import flambeau as torch
+    >>> before = torch.hub.get_dir()
+    >>> torch.hub.set_dir("models")
+    >>> torch.hub.get_dir()
+    'models'
+    >>> torch.hub.set_dir(before)
+    """
     global _chosen_dir
     _chosen_dir = os.path.expanduser(d)
 

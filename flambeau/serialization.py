@@ -134,7 +134,15 @@ def clear_safe_globals():
 
 
 class safe_globals:
-    """`add_safe_globals` for the length of a `with`."""
+    """`add_safe_globals` for the length of a `with`.
+
+    >>> import flambeau as torch
+    >>> class Settings:
+    ...     pass
+    >>> with torch.serialization.safe_globals([Settings]):
+    ...     len(torch.serialization.get_safe_globals())
+    1
+    """
 
     def __init__(self, safe_globals):
         self._added = list(safe_globals)
@@ -337,6 +345,14 @@ def load(
     for files you trust alone; `pickle_module` and further arguments are for it. `map_location` says
     where tensors go: a device, a dict from location to location, or a function of storage and
     location. `mmap=True` maps the file, which must be a path, instead of reading it.
+
+    >>> import flambeau as torch
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> torch.save({"weight": torch.ones(2)}, file)
+    >>> _ = file.seek(0)
+    >>> torch.load(file)
+    {'weight': tensor([1., 1.])}
     """
     from . import _loader
 

@@ -279,6 +279,13 @@ def parameters_in_parts(rank, size):
     want = alone[2](torch.ones(1, 8).tanh())
     assert torch.allclose(wrapped(batches[0])[:1], want, atol=1e-5)
     wrapped.clip_grad_norm_(1e-3)
+    torch.manual_seed(rank)
+    unlike = nn.Linear(2, 3)
+    with FullyShardedDataParallel.summon_full_params(
+        FullyShardedDataParallel(unlike, sync_module_states=True)
+    ):
+        torch.manual_seed(0)
+        assert torch.equal(unlike.weight, nn.Linear(2, 3).weight)
     half = FullyShardedDataParallel(_network(), mixed_precision=MixedPrecision(torch.bfloat16))
     assert half(batches[0]).dtype == torch.bfloat16
 

@@ -205,7 +205,23 @@ def custom_fwd(fwd=None, *, device_type, cast_inputs=None):
 
 
 def custom_bwd(bwd=None, *, device_type):
-    """Decorates the backward that goes with `custom_fwd`: it runs in the forward's region."""
+    """Decorates the backward that goes with `custom_fwd`: it runs in the forward's region.
+
+    >>> import flambeau as torch
+    >>> class Doubled(torch.autograd.Function):
+    ...     @staticmethod
+    ...     @torch.amp.custom_fwd(device_type="cpu")
+    ...     def forward(ctx, x):
+    ...         return 2 * x
+    ...     @staticmethod
+    ...     @torch.amp.custom_bwd(device_type="cpu")
+    ...     def backward(ctx, grad):
+    ...         return 2 * grad
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> Doubled.apply(x).backward()
+    >>> x.grad
+    tensor([2.])
+    """
     _check_device_type(device_type)
     if bwd is None:
         return functools.partial(custom_bwd, device_type=device_type)

@@ -58,6 +58,14 @@ def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
     """Replaces the tensor, in every process, by the reduction over all of them.
 
     With async_op=True gives a Work to wait for; the tensor must be left alone until then.
+
+    >>> import flambeau as torch, flambeau.distributed as dist
+    >>> dist.init_process_group(rank=0, world_size=1, store=dist.HashStore())
+    >>> x = torch.ones(2)
+    >>> dist.all_reduce(x)
+    >>> x
+    tensor([1., 1.])
+    >>> dist.destroy_process_group()
     """
     _check_tensor(tensor, "tensor")
     group = _member(group, "all_reduce")
@@ -86,7 +94,14 @@ def all_reduce_coalesced(tensors, op=ReduceOp.SUM, group=None, async_op=False):
 
 
 def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
-    """Gives everybody the tensor of the process `src`."""
+    """Gives everybody the tensor of the process `src`.
+
+    >>> import flambeau as torch, flambeau.distributed as dist
+    >>> dist.init_process_group(rank=0, world_size=1, store=dist.HashStore())
+    >>> x = torch.ones(2)
+    >>> dist.broadcast(x, src=0)
+    >>> dist.destroy_process_group()
+    """
     _check_tensor(tensor, "tensor")
     group = _member(group, "broadcast")
     if group is None:
@@ -123,7 +138,16 @@ def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_
 
 
 def all_gather(tensor_list, tensor, group=None, async_op=False):
-    """Fills a list with the tensors of all processes, by rank."""
+    """Fills a list with the tensors of all processes, by rank.
+
+    >>> import flambeau as torch, flambeau.distributed as dist
+    >>> dist.init_process_group(rank=0, world_size=1, store=dist.HashStore())
+    >>> parts = [torch.empty(2)]
+    >>> dist.all_gather(parts, torch.ones(2))
+    >>> parts
+    [tensor([1., 1.])]
+    >>> dist.destroy_process_group()
+    """
     _check_tensors(tensor_list, "tensor_list")
     _check_tensor(tensor, "tensor")
     group = _member(group, "all_gather")
@@ -239,7 +263,14 @@ def reduce_scatter(output, input_list, op=ReduceOp.SUM, group=None, async_op=Fal
 
 
 def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=False):
-    """reduce_scatter() of one tensor that holds the parts one after the other."""
+    """reduce_scatter() of one tensor that holds the parts one after the other.
+
+    >>> import flambeau as torch, flambeau.distributed as dist
+    >>> dist.init_process_group(rank=0, world_size=1, store=dist.HashStore())
+    >>> out = torch.empty(2)
+    >>> dist.reduce_scatter_tensor(out, torch.ones(2))
+    >>> dist.destroy_process_group()
+    """
     _check_tensor(output, "output")
     _check_tensor(input, "input")
     group = _member(group, "reduce_scatter_tensor")
@@ -408,7 +439,16 @@ def batch_isend_irecv(p2p_op_list):
 
 
 def all_gather_object(object_list, obj, group=None):
-    """Fills a list with the objects of all processes, which are pickled on the way."""
+    """Fills a list with the objects of all processes, which are pickled on the way.
+
+    >>> import flambeau.distributed as dist
+    >>> dist.init_process_group(rank=0, world_size=1, store=dist.HashStore())
+    >>> found = [None]
+    >>> dist.all_gather_object(found, {"loss": 0.5})
+    >>> found
+    [{'loss': 0.5}]
+    >>> dist.destroy_process_group()
+    """
     group = _member(group, "all_gather_object")
     if group is not None:
         object_list[:] = group.objects(obj, group._tags())

@@ -62,26 +62,32 @@ def _backend_of(name):
 
 
 def is_backend_available(backend):
+    """Whether this build has a backend: "gloo"."""
     return backend.lower() == "gloo"
 
 
 def is_gloo_available():
+    """Whether the backend "gloo" is there: it is."""
     return True
 
 
 def is_mpi_available():
+    """Whether MPI is there: no."""
     return False
 
 
 def is_nccl_available():
+    """Whether NCCL is there: no."""
     return False
 
 
 def is_ucc_available():
+    """Whether UCC is there: no."""
     return False
 
 
 def is_xccl_available():
+    """Whether XCCL is there: no."""
     return False
 
 
@@ -197,7 +203,14 @@ def _rank_not_in_group(group):
 
 
 def get_rank(group=None):
-    """This process's rank in the group, -1 if it is not in it."""
+    """This process's rank in the group, -1 if it is not in it.
+
+    >>> import flambeau.distributed as dist
+    >>> dist.init_process_group(rank=0, world_size=1, store=dist.HashStore())
+    >>> dist.get_rank()
+    0
+    >>> dist.destroy_process_group()
+    """
     default = _default()
     if _rank_not_in_group(group):
         return -1
@@ -222,23 +235,28 @@ def get_node_local_rank(fallback_rank=None):
 
 
 def get_backend(group=None):
+    """The name of a group's backend."""
     default = _default()
     return Backend((default if group is None else group).backend)
 
 
 def get_backend_config(group=None):
+    """The backend of each device type, as text."""
     return f"cpu:{get_backend(group)}"
 
 
 def get_default_backend_for_device(device):
+    """The name of the backend that PyTorch takes for a device type."""
     return {"cpu": "gloo", "cuda": "nccl", "xpu": "xccl"}[flambeau.device(device).type]
 
 
 def get_process_group_ranks(group):
+    """The ranks in the world of the processes of a group."""
     return list((_default() if group is None else group).ranks)
 
 
 def get_pg_count():
+    """How many groups have been made."""
     return _world["made"]
 
 
@@ -259,6 +277,7 @@ def get_group_rank(group, global_rank):
 
 
 def supports_complex(reduceOp):
+    """Whether a reduction goes with complex numbers."""
     return reduceOp not in (
         RedOpType.MAX, RedOpType.MIN, RedOpType.PRODUCT, RedOpType.BAND, RedOpType.BOR,
         RedOpType.BXOR,

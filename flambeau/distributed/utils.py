@@ -6,7 +6,8 @@ from . import distributed_c10d as c10d
 
 
 def _sync_module_states(module, process_group, broadcast_bucket_size, src, names=(), buffers=True):
-    """Gives all processes the parameters and buffers of the process `src`."""
+    """Gives all processes the parameters and buffers of the process `src`, one after the other:
+    there are no buckets."""
     states = [p.detach() for n, p in module.named_parameters() if n not in names]
     if buffers:
         states += [b.detach() for n, b in module.named_buffers() if n not in names]

@@ -46,7 +46,12 @@ class _Rising(_Map):
 
 
 class ExpTransform(_Rising):
-    """y = exp(x)"""
+    """y = exp(x).
+
+    >>> import flambeau as torch
+    >>> torch.distributions.ExpTransform().inv(torch.ones(2))
+    tensor([0., 0.])
+    """
 
     def _call(self, x):
         return x.exp()
@@ -59,7 +64,12 @@ class ExpTransform(_Rising):
 
 
 class SigmoidTransform(_Rising):
-    """y = 1 / (1 + exp(-x)), kept off 0 and 1"""
+    """y = 1 / (1 + exp(-x)), kept off 0 and 1.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.SigmoidTransform()(torch.zeros(1))
+    tensor([0.5000])
+    """
 
     codomain = constraints.unit_interval
 
@@ -79,7 +89,12 @@ def _inside(p):
 
 
 class SoftplusTransform(_Rising):
-    """y = log(1 + exp(x))"""
+    """y = log(1 + exp(x)).
+
+    >>> import flambeau as torch
+    >>> torch.distributions.SoftplusTransform()(torch.zeros(1))
+    tensor([0.6931])
+    """
 
     def _call(self, x):
         return softplus(x)
@@ -92,7 +107,12 @@ class SoftplusTransform(_Rising):
 
 
 class TanhTransform(_Rising):
-    """y = tanh(x)"""
+    """y = tanh(x).
+
+    >>> import flambeau as torch
+    >>> torch.distributions.TanhTransform()(torch.zeros(1))
+    tensor([0.])
+    """
 
     codomain = constraints.interval(-1.0, 1.0)
 
@@ -107,7 +127,12 @@ class TanhTransform(_Rising):
 
 
 class AbsTransform(_Map):
-    """y = |x|, whose inverse gives the positive x"""
+    """y = |x|, whose inverse gives the positive x.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.AbsTransform()(torch.tensor([-2.0, 3.0]))
+    tensor([2., 3.])
+    """
 
     domain = constraints.real
     codomain = constraints.positive
@@ -120,7 +145,12 @@ class AbsTransform(_Map):
 
 
 class PowerTransform(Transform):
-    """y = x ** exponent, for positive x"""
+    """y = x ** exponent, for positive x.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.PowerTransform(torch.tensor(2.0))(torch.tensor([3.0]))
+    tensor([9.])
+    """
 
     domain = constraints.positive
     codomain = constraints.positive
@@ -160,7 +190,12 @@ class PowerTransform(Transform):
 
 
 class AffineTransform(Transform):
-    """y = loc + scale * x; `event_dim` dimensions make one event."""
+    """y = loc + scale * x; `event_dim` dimensions make one event.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.AffineTransform(1.0, 2.0)(torch.tensor([0.0, 3.0]))
+    tensor([1., 7.])
+    """
 
     bijective = True
 
@@ -230,7 +265,12 @@ class AffineTransform(Transform):
 
 
 class SoftmaxTransform(_Map):
-    """Vectors to the simplex by softmax; its inverse is the logarithm, so it is not bijective."""
+    """Vectors to the simplex by softmax; its inverse is the logarithm, so it is not bijective.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.SoftmaxTransform()(torch.zeros(4))
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
 
     domain = constraints.real_vector
     codomain = constraints.simplex
@@ -255,7 +295,13 @@ def _at_least(shape, dims):
 
 
 class StickBreakingTransform(_Map):
-    """Vectors of K - 1 numbers to the simplex of K: each breaks off a part of what is left."""
+    """Vectors of K - 1 numbers to the simplex of K: each breaks off a part of what is left.
+
+    >>> import flambeau as torch
+    >>> made = torch.distributions.StickBreakingTransform()(torch.zeros(3))
+    >>> made.shape, made.sum()
+    (torch.Size([4]), tensor(1.))
+    """
 
     domain = constraints.real_vector
     codomain = constraints.simplex
@@ -293,7 +339,13 @@ class StickBreakingTransform(_Map):
 
 
 class LowerCholeskyTransform(_Map):
-    """Square matrices to lower triangular ones with a positive diagonal."""
+    """Square matrices to lower triangular ones with a positive diagonal.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.LowerCholeskyTransform()(torch.tensor([[0.0, 5.0], [2.0, 0.0]]))
+    tensor([[1., 0.],
+            [2., 1.]])
+    """
 
     domain = constraints.independent(constraints.real, 2)
     codomain = constraints.lower_cholesky
@@ -306,7 +358,13 @@ class LowerCholeskyTransform(_Map):
 
 
 class PositiveDefiniteTransform(_Map):
-    """Square matrices to positive definite ones."""
+    """Square matrices to positive definite ones.
+
+    >>> import flambeau as torch
+    >>> made = torch.distributions.PositiveDefiniteTransform()(torch.eye(2))
+    >>> bool((torch.linalg.eigvalsh(made) > 0).all())
+    True
+    """
 
     domain = constraints.independent(constraints.real, 2)
     codomain = constraints.positive_definite
@@ -324,6 +382,11 @@ class CorrCholeskyTransform(Transform):
 
     tanh of the vector fills the triangle below the diagonal; each row is made of length 1 by
     breaking a stick of squares.
+
+    >>> import flambeau as torch
+    >>> made = torch.distributions.CorrCholeskyTransform()(torch.zeros(3))
+    >>> torch.equal(made, torch.eye(3))
+    True
     """
 
     domain = constraints.real_vector
@@ -363,7 +426,13 @@ class CorrCholeskyTransform(Transform):
 
 
 class CumulativeDistributionTransform(Transform):
-    """y = the cumulative distribution function of a distribution"""
+    """y = the cumulative distribution function of a distribution.
+
+    >>> import flambeau as torch
+    >>> normal = torch.distributions.Normal(0.0, 1.0)
+    >>> torch.distributions.CumulativeDistributionTransform(normal)(torch.zeros(1))
+    tensor([0.5000])
+    """
 
     bijective = True
     codomain = constraints.unit_interval

@@ -170,7 +170,14 @@ class _InverseTransform(Transform):
 
 
 class ComposeTransform(Transform):
-    """Several transforms, one after the other."""
+    """Several transforms, one after the other.
+
+    >>> import flambeau as torch
+    >>> T = torch.distributions.transforms
+    >>> both = T.ComposeTransform([T.ExpTransform(), T.AffineTransform(1.0, 2.0)])
+    >>> both(torch.zeros(1)), both.inv(torch.tensor([3.0]))
+    (tensor([3.]), tensor([0.]))
+    """
 
     def __init__(self, parts, cache_size=0):
         if cache_size:
@@ -271,7 +278,13 @@ identity_transform = ComposeTransform([])
 
 
 class IndependentTransform(Transform):
-    """A transform whose Jacobian is summed over further dimensions."""
+    """A transform whose Jacobian is summed over further dimensions.
+
+    >>> import flambeau as torch
+    >>> whole = torch.distributions.IndependentTransform(torch.distributions.ExpTransform(), 1)
+    >>> whole.log_abs_det_jacobian(torch.ones(2, 3), torch.ones(2, 3))
+    tensor([3., 3.])
+    """
 
     def __init__(self, base_transform, reinterpreted_batch_ndims, cache_size=0):
         super().__init__(cache_size=cache_size)
@@ -356,7 +369,14 @@ class _PiecesTransform(Transform):
 
 
 class CatTransform(_PiecesTransform):
-    """Transforms of parts of `lengths` along a dimension."""
+    """Transforms of parts of `lengths` along a dimension.
+
+    >>> import flambeau as torch
+    >>> T = torch.distributions.transforms
+    >>> joined = T.CatTransform([T.ExpTransform(), T.AbsTransform()], lengths=[1, 2])
+    >>> joined(torch.tensor([0.0, -3.0, 4.0]))
+    tensor([1., 3., 4.])
+    """
 
     def __init__(self, tseq, dim=0, lengths=None, cache_size=0):
         super().__init__(tseq, dim, cache_size)
@@ -413,7 +433,13 @@ class CatTransform(_PiecesTransform):
 
 
 class StackTransform(_PiecesTransform):
-    """One transform for each position along a dimension."""
+    """One transform for each position along a dimension.
+
+    >>> import flambeau as torch
+    >>> T = torch.distributions.transforms
+    >>> T.StackTransform([T.ExpTransform(), T.AbsTransform()])(torch.tensor([0.0, -3.0]))
+    tensor([1., 3.])
+    """
 
     def with_cache(self, cache_size=1):
         if self._cache_size == cache_size:
@@ -450,7 +476,12 @@ class StackTransform(_PiecesTransform):
 
 
 class ReshapeTransform(Transform):
-    """Events of one shape as events of another."""
+    """Events of one shape as events of another.
+
+    >>> import flambeau as torch
+    >>> torch.distributions.ReshapeTransform((4,), (2, 2))(torch.arange(4)).shape
+    torch.Size([2, 2])
+    """
 
     bijective = True
 

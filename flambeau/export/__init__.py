@@ -185,6 +185,12 @@ def export(
     Branches are those of the example. dynamic_shapes: for each argument, by name or in order, a
     dictionary or a sequence of a Dim (or None) for each dimension; the other sizes are fixed.
     Signatures of submodules are not kept.
+
+    >>> import flambeau as torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+    >>> program = torch.export.export(net, (torch.ones(1, 2),))
+    >>> program.module()(torch.ones(1, 2)).shape
+    torch.Size([1, 3])
     """
     if not isinstance(mod, nn.Module):
         raise ValueError(f"Expected `mod` to be an instance of nn.Module, got {type(mod)}.")

@@ -173,7 +173,13 @@ def trace_module(mod, inputs, **options):
 
 
 def freeze(mod, preserved_attrs=None, optimize_numerics=True):
-    """mod itself, which must be in eval mode."""
+    """mod itself, which must be in eval mode.
+
+    >>> import flambeau as torch
+    >>> net = torch.nn.Linear(2, 2).eval()
+    >>> torch.jit.freeze(net) is net
+    True
+    """
     if mod.training:
         raise RuntimeError("Freezing is currently only implemented for modules in eval mode.")
     return mod
@@ -185,7 +191,13 @@ def optimize_for_inference(mod, other_methods=None):
 
 
 def fork(func, *args, **kwargs):
-    """A Future that holds func(*args, **kwargs), which has run by then."""
+    """A Future that holds func(*args, **kwargs), which has run by then.
+
+    >>> import flambeau as torch
+    >>> future = torch.jit.fork(torch.add, torch.ones(1), 1)
+    >>> torch.jit.wait(future)
+    tensor([2.])
+    """
     made = Future()
     try:
         made.set_result(func(*args, **kwargs))

@@ -46,7 +46,15 @@ def nested_tensor(
 
 
 def as_nested_tensor(ts, dtype=None, device=None, layout=None):
-    """A nested tensor of tensors, through which gradients reach them."""
+    """A nested tensor of tensors, through which gradients reach them.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> nested = torch.nested.as_nested_tensor([x, torch.zeros(3)], layout=torch.jagged)
+    >>> nested.values().sum().backward()
+    >>> x.grad
+    tensor([1., 1.])
+    """
     if isinstance(ts, NestedTensor):
         return ts if layout in (None, ts.layout) else of_parts(ts.unbind(), layout)
     if not isinstance(ts, (flambeau.Tensor, list, tuple)):
@@ -95,7 +103,14 @@ def nested_tensor_from_jagged(
 
 
 def narrow(tensor, dim, start, length, layout=flambeau.strided):
-    """Of each row of a batch a piece of its own: from start[i], length[i] long."""
+    """Of each row of a batch a piece of its own: from start[i], length[i] long.
+
+    >>> import flambeau as torch
+    >>> rows = torch.arange(6).view(2, 3)
+    >>> start, length = torch.tensor([0, 1]), torch.tensor([1, 2])
+    >>> torch.nested.narrow(rows, 1, start, length, layout=torch.jagged).unbind()
+    (tensor([0]), tensor([4, 5]))
+    """
     if not isinstance(start, (int, flambeau.Tensor)) or not isinstance(
         length, (int, flambeau.Tensor)
     ):
@@ -110,7 +125,13 @@ def narrow(tensor, dim, start, length, layout=flambeau.strided):
 
 
 def masked_select(tensor, mask):
-    """Of each row of a batch the elements where the mask is true, as a jagged tensor."""
+    """Of each row of a batch the elements where the mask is true, as a jagged tensor.
+
+    >>> import flambeau as torch
+    >>> mask = torch.tensor([[True, False], [True, True]])
+    >>> torch.nested.masked_select(torch.tensor([[1, 2], [3, 4]]), mask).unbind()
+    (tensor([1]), tensor([3, 4]))
+    """
     mask = mask.broadcast_to(tensor.shape)
     if tensor.dim() != 2:
         raise RuntimeError("masked_select(): expected a tensor with two dimensions")

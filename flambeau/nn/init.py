@@ -73,7 +73,13 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
 
 
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
-    """Fills with draws from a normal distribution."""
+    """Fills with draws from a normal distribution.
+
+    >>> import flambeau as torch
+    >>> torch.nn.init.normal_(torch.empty(2, 3), mean=1.0, std=0.0)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
     with torch.no_grad():
         return tensor.normal_(mean, std, generator=generator)
 
@@ -135,12 +141,22 @@ def constant_(tensor, val):
 
 
 def ones_(tensor):
-    """Fills with one."""
+    """Fills with one.
+
+    >>> import flambeau as torch
+    >>> torch.nn.init.ones_(torch.empty(2))
+    tensor([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor):
-    """Fills with zero."""
+    """Fills with zero.
+
+    >>> import flambeau as torch
+    >>> torch.nn.init.zeros_(torch.empty(2))
+    tensor([0., 0.])
+    """
     return constant_(tensor, 0.0)
 
 
@@ -202,7 +218,13 @@ def xavier_uniform_(tensor, gain=1.0, generator=None):
 
 
 def xavier_normal_(tensor, gain=1.0, generator=None):
-    """Fills normally so that variances keep their size forwards and backwards (Glorot)."""
+    """Fills normally so that variances keep their size forwards and backwards (Glorot).
+
+    >>> import flambeau as torch
+    >>> _ = torch.manual_seed(0)
+    >>> round(torch.nn.init.xavier_normal_(torch.empty(256, 256)).std().item(), 3)
+    0.062
+    """
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), generator)
 
@@ -243,7 +265,14 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
 
 
 def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
-    """Fills normally so that variances keep their size through rectifiers (He)."""
+    """Fills normally so that variances keep their size through rectifiers (He).
+
+    >>> import flambeau as torch
+    >>> _ = torch.manual_seed(0)
+    >>> weight = torch.nn.init.kaiming_normal_(torch.empty(256, 128))
+    >>> round(weight.std().item(), 3)
+    0.125
+    """
     if _has_no_elements(tensor):
         return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)

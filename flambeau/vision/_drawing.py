@@ -68,7 +68,15 @@ def draw_bounding_boxes(
     label_background_colors=None,
     fill_labels=False,
 ):
-    """The image [C, H, W] with boxes [N, 4] (corners; [N, 8] turned) and their labels."""
+    """The image [C, H, W] with boxes [N, 4] (corners; [N, 8] turned) and their labels.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import utils
+    >>> image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    >>> drawn = utils.draw_bounding_boxes(image, torch.tensor([[1, 1, 6, 6]]), colors="red")
+    >>> drawn[0].count_nonzero()
+    tensor(20)
+    """
     _check_image(image, gray=True)
     count = boxes.size(0)
     if boxes.dim() == 2 and boxes.shape[1] == 4 and count:
@@ -137,7 +145,15 @@ def _draw_label(pen, at, label, letters, color, back):
 
 
 def draw_segmentation_masks(image, masks, alpha=0.8, colors=None):
-    """The image [3, H, W] with boolean masks [N, H, W] painted over it."""
+    """The image [3, H, W] with boolean masks [N, H, W] painted over it.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import utils
+    >>> image, mask = torch.zeros(3, 2, 2, dtype=torch.uint8), torch.eye(2, dtype=torch.bool)
+    >>> utils.draw_segmentation_masks(image, mask, alpha=1.0, colors="red")[0]
+    tensor([[255,   0],
+            [  0, 255]], dtype=torch.uint8)
+    """
     _check_image(image)
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.ndim != 3:

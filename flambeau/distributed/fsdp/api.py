@@ -5,6 +5,8 @@ import enum
 
 
 class ShardingStrategy(enum.Enum):
+    """What PyTorch would cut over the processes; here it is always all."""
+
     FULL_SHARD = enum.auto()
     SHARD_GRAD_OP = enum.auto()
     NO_SHARD = enum.auto()
@@ -13,17 +15,23 @@ class ShardingStrategy(enum.Enum):
 
 
 class BackwardPrefetch(enum.Enum):
+    """When PyTorch would gather the next parameters in backward."""
+
     BACKWARD_PRE = enum.auto()
     BACKWARD_POST = enum.auto()
 
 
 class StateDictType(enum.Enum):
+    """Whole parameters in a state, or parts."""
+
     FULL_STATE_DICT = enum.auto()
     LOCAL_STATE_DICT = enum.auto()
     SHARDED_STATE_DICT = enum.auto()
 
 
 class OptimStateKeyType(enum.Enum):
+    """What names parameters in an optimizer's state."""
+
     PARAM_NAME = enum.auto()
     PARAM_ID = enum.auto()
 
@@ -43,46 +51,62 @@ class MixedPrecision:
 
 @dataclasses.dataclass
 class CPUOffload:
+    """Whether parameters wait in the memory of the CPU, where they are anyway."""
+
     offload_params: bool = False
 
 
 @dataclasses.dataclass
 class StateDictConfig:
+    """How states of a module are made."""
+
     offload_to_cpu: bool = False
 
 
 @dataclasses.dataclass
 class FullStateDictConfig(StateDictConfig):
+    """How states with whole parameters are made."""
+
     rank0_only: bool = False
 
 
 @dataclasses.dataclass
 class LocalStateDictConfig(StateDictConfig):
-    pass
+    """How states with a process's own parts are made."""
 
 
 @dataclasses.dataclass
 class ShardedStateDictConfig(StateDictConfig):
+    """How states with parts are made."""
+
     _use_dtensor: bool = False
 
 
 @dataclasses.dataclass
 class OptimStateDictConfig:
+    """How states of an optimizer are made."""
+
     offload_to_cpu: bool = True
 
 
 @dataclasses.dataclass
 class FullOptimStateDictConfig(OptimStateDictConfig):
+    """How an optimizer's states with whole tensors are made."""
+
     rank0_only: bool = False
 
 
 @dataclasses.dataclass
 class LocalOptimStateDictConfig(OptimStateDictConfig):
+    """How an optimizer's states with a process's own parts are made."""
+
     offload_to_cpu: bool = False
 
 
 @dataclasses.dataclass
 class ShardedOptimStateDictConfig(OptimStateDictConfig):
+    """How an optimizer's states with parts are made."""
+
     _use_dtensor: bool = False
 
 

@@ -5,8 +5,10 @@ import contextlib
 import flambeau
 from flambeau.nn import Module
 
+from ..utils import _sync_module_states
 from ._fully_shard import (
     MixedPrecisionPolicy,
+    _group_of,
     clip_norm,
     full_state_dict,
     fully_shard,
@@ -53,9 +55,12 @@ __all__ = [
 class FullyShardedDataParallel(Module):
     """Trains a module whose parameters are spread over the processes.
 
-    `auto_wrap_policy` picks the modules inside that are gathered by themselves. All strategies
-    but NO_SHARD spread parameters, gradients and optimizer states. `state_dict()` has the whole
-    parameters under the module's own names.
+    `auto_wrap_policy` picks the modules inside that are gathered by themselves;
+    `sync_module_states` gives all processes the first one's values before they are cut. Parameters,
+    gradients and optimizer states are spread whatever the `sharding_strategy`. `state_dict()` has
+    the whole parameters under the module's own names. All happens on the CPU, one gathering after
+    the other: `cpu_offload`, `backward_prefetch`, `forward_prefetch`, `limit_all_gathers`,
+    `device_id` and `use_orig_params` change nothing.
 
     >>> import flambeau as torch, flambeau.distributed as dist
     >>> from flambeau.distributed.fsdp import FullyShardedDataParallel
@@ -105,6 +110,9 @@ class FullyShardedDataParallel(Module):
             ),
             "ignored_params": ignored,
         }
+        if sync_module_states:
+            group = _group_of(options["mesh"])
+            _sync_module_states(module, group, 0, group.ranks[0])
         for inner in chosen(module, auto_wrap_policy):
             if not hasattr(inner, "_fsdp_unit"):
                 fully_shard(inner, **options)
@@ -147,7 +155,8 @@ class FullyShardedDataParallel(Module):
         module, recurse=True, writeback=True, rank0_only=False, offload_to_cpu=False,
         with_grads=False,
     ):  # fmt: skip
-        """Within it the parameters are whole; changes are kept if `writeback`."""
+        """Within it the parameters of all modules are whole, in every process; changes are kept if
+        `writeback`. Gradients stay in parts."""
         whole = []
         with flambeau.no_grad():
             for unit in units(module):

@@ -67,7 +67,12 @@ class ReLU(_InPlace):
 
 
 class SELU(_InPlace):
-    """The exponential linear unit with the scale that keeps mean and variance."""
+    """The exponential linear unit with the scale that keeps mean and variance.
+
+    >>> import flambeau as torch
+    >>> torch.nn.SELU()(torch.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
 
     def forward(self, input):
         return F.selu(input, self.inplace)
@@ -86,14 +91,24 @@ class SiLU(_InPlace):
 
 
 class Mish(_InPlace):
-    """``x * tanh(softplus(x))``."""
+    """``x * tanh(softplus(x))``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Mish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+    """
 
     def forward(self, input):
         return F.mish(input, self.inplace)
 
 
 class Hardswish(Module):
-    """``x * relu6(x + 3) / 6``."""
+    """``x * relu6(x + 3) / 6``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Hardswish()(torch.tensor([-4.0, 1.0, 4.0]))
+    tensor([-0.0000, 0.6667, 4.0000])
+    """
 
     def __init__(self, inplace=False):
         super().__init__()
@@ -104,7 +119,12 @@ class Hardswish(Module):
 
 
 class Hardsigmoid(Module):
-    """``relu6(x + 3) / 6``."""
+    """``relu6(x + 3) / 6``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Hardsigmoid()(torch.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
 
     def __init__(self, inplace=False):
         super().__init__()
@@ -136,7 +156,12 @@ class Threshold(Module):
 
 
 class RReLU(Module):
-    """A leaky rectifier whose slope is drawn anew for each element in training."""
+    """A leaky rectifier whose slope is drawn anew for each element in training.
+
+    >>> import flambeau as torch
+    >>> torch.nn.RReLU(0.1, 0.3).eval()(torch.tensor([-1.0, 1.0]))
+    tensor([-0.2000,  1.0000])
+    """
 
     def __init__(self, lower=1.0 / 8, upper=1.0 / 3, inplace=False):
         super().__init__()
@@ -189,7 +214,12 @@ class Hardtanh(Module):
 
 
 class ReLU6(Hardtanh):
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReLU6()(torch.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+    """
 
     def __init__(self, inplace=False):
         super().__init__(0.0, 6.0, inplace)
@@ -211,14 +241,24 @@ class Sigmoid(Module):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Tanh()(torch.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
 
     def forward(self, input):
         return torch.tanh(input)
 
 
 class ELU(Module):
-    """``x`` above zero and ``alpha * (exp(x) - 1)`` below."""
+    """``x`` above zero and ``alpha * (exp(x) - 1)`` below.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
+    """
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
@@ -233,7 +273,12 @@ class ELU(Module):
 
 
 class CELU(Module):
-    """``max(0, x) + min(0, alpha * (exp(x / alpha) - 1))``."""
+    """``max(0, x) + min(0, alpha * (exp(x / alpha) - 1))``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.CELU(2.0)(torch.tensor([-2.0, 0.0, 1.0]))
+    tensor([-1.2642,  0.0000,  1.0000])
+    """
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
@@ -267,7 +312,12 @@ class GLU(Module):
 
 
 class GELU(Module):
-    """``x`` times the normal distribution function of ``x``; ``"tanh"`` approximates it."""
+    """``x`` times the normal distribution function of ``x``; ``"tanh"`` approximates it.
+
+    >>> import flambeau as torch
+    >>> torch.nn.GELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
 
     def __init__(self, approximate="none"):
         super().__init__()
@@ -281,7 +331,12 @@ class GELU(Module):
 
 
 class Hardshrink(Module):
-    """Puts zero in the place of values between ``-lambd`` and ``lambd``."""
+    """Puts zero in the place of values between ``-lambd`` and ``lambd``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Hardshrink(0.5)(torch.tensor([-1.0, 0.3, 0.7]))
+    tensor([-1.0000,  0.0000,  0.7000])
+    """
 
     def __init__(self, lambd=0.5):
         super().__init__()
@@ -295,7 +350,12 @@ class Hardshrink(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` above zero and ``negative_slope * x`` below."""
+    """``x`` above zero and ``negative_slope * x`` below.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LeakyReLU(0.1)(torch.tensor([-2.0, 3.0]))
+    tensor([-0.2000,  3.0000])
+    """
 
     def __init__(self, negative_slope=1e-2, inplace=False):
         super().__init__()
@@ -310,14 +370,24 @@ class LeakyReLU(Module):
 
 
 class LogSigmoid(Module):
-    """The logarithm of the sigmoid."""
+    """The logarithm of the sigmoid.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LogSigmoid()(torch.zeros(1))
+    tensor([-0.6931])
+    """
 
     def forward(self, input):
         return F.logsigmoid(input)
 
 
 class Softplus(Module):
-    """``log(1 + exp(beta * x)) / beta``, and ``x`` itself above the threshold."""
+    """``log(1 + exp(beta * x)) / beta``, and ``x`` itself above the threshold.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Softplus()(torch.zeros(1))
+    tensor([0.6931])
+    """
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
@@ -332,7 +402,12 @@ class Softplus(Module):
 
 
 class Softshrink(Module):
-    """Moves values towards zero by ``lambd``, not beyond."""
+    """Moves values towards zero by ``lambd``, not beyond.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Softshrink(0.5)(torch.tensor([-1.0, 0.3, 0.7]))
+    tensor([-0.5000,  0.0000,  0.2000])
+    """
 
     def __init__(self, lambd=0.5):
         super().__init__()
@@ -372,14 +447,24 @@ class PReLU(Module):
 
 
 class Softsign(Module):
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Softsign()(torch.tensor([-1.0, 3.0]))
+    tensor([-0.5000,  0.7500])
+    """
 
     def forward(self, input):
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """``x - tanh(x)``."""
+    """``x - tanh(x)``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Tanhshrink()(torch.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.2384])
+    """
 
     def forward(self, input):
         return F.tanhshrink(input)
@@ -395,7 +480,12 @@ class _AlongDim(Module):
 
 
 class Softmin(_AlongDim):
-    """The softmax of ``-x``."""
+    """The softmax of ``-x``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.Softmin(dim=0)(torch.tensor([0.0, 0.0]))
+    tensor([0.5000, 0.5000])
+    """
 
     def forward(self, input):
         return F.softmin(input, self.dim)
@@ -414,14 +504,24 @@ class Softmax(_AlongDim):
 
 
 class LogSoftmax(_AlongDim):
-    """The logarithm of the softmax."""
+    """The logarithm of the softmax.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LogSoftmax(dim=1)(torch.zeros(1, 4))
+    tensor([[-1.3863, -1.3863, -1.3863, -1.3863]])
+    """
 
     def forward(self, input):
         return F.log_softmax(input, self.dim)
 
 
 class Softmax2d(Module):
-    """The softmax over the channels at each place. Shapes: (N, C, H, W) or (C, H, W)."""
+    """The softmax over the channels at each place. Shapes: (N, C, H, W) or (C, H, W).
+
+    >>> import flambeau as torch
+    >>> torch.nn.Softmax2d()(torch.zeros(1, 2, 1, 1)).flatten()
+    tensor([0.5000, 0.5000])
+    """
 
     def forward(self, input):
         if input.dim() not in (3, 4):

@@ -157,6 +157,10 @@ class BatchNorm3d(_BatchNorm):
     """Normalizes each channel over the batch and all three spatial dimensions.
 
     Shapes: input (N, C, D, H, W), output the same.
+
+    >>> import flambeau as torch
+    >>> torch.nn.BatchNorm3d(2)(torch.ones(3, 2, 4, 4, 4)).shape
+    torch.Size([3, 2, 4, 4, 4])
     """
 
     def _check_input_dim(self, input):
@@ -275,14 +279,24 @@ class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):
 
 
 class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
-    """A BatchNorm2d whose `num_features` is taken from the first input."""
+    """A BatchNorm2d whose `num_features` is taken from the first input.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LazyBatchNorm2d()(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
+    """
 
     cls_to_become = BatchNorm2d
     _check_input_dim = BatchNorm2d._check_input_dim
 
 
 class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
-    """A BatchNorm3d whose `num_features` is taken from the first input."""
+    """A BatchNorm3d whose `num_features` is taken from the first input.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LazyBatchNorm3d()(torch.ones(2, 3, 4, 4, 4)).shape
+    torch.Size([2, 3, 4, 4, 4])
+    """
 
     cls_to_become = BatchNorm3d
     _check_input_dim = BatchNorm3d._check_input_dim

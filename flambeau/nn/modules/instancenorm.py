@@ -83,6 +83,10 @@ class InstanceNorm2d(_InstanceNorm):
     """Normalizes each channel of each sample over both spatial dimensions.
 
     Shapes: input (N, C, H, W) or (C, H, W), output the same.
+
+    >>> import flambeau as torch
+    >>> torch.nn.InstanceNorm2d(2)(torch.arange(4.0).view(1, 2, 1, 2)).flatten()
+    tensor([-1.0000,  1.0000, -1.0000,  1.0000])
     """
 
     _dims = 2
@@ -92,6 +96,10 @@ class InstanceNorm3d(_InstanceNorm):
     """Normalizes each channel of each sample over all three spatial dimensions.
 
     Shapes: input (N, C, D, H, W) or (C, D, H, W), output the same.
+
+    >>> import flambeau as torch
+    >>> torch.nn.InstanceNorm3d(2)(torch.ones(1, 2, 2, 2, 2)).shape
+    torch.Size([1, 2, 2, 2, 2])
     """
 
     _dims = 3
@@ -118,14 +126,24 @@ class LazyInstanceNorm1d(_LazyInstanceNorm):
 
 
 class LazyInstanceNorm2d(_LazyInstanceNorm):
-    """An InstanceNorm2d whose `num_features` is taken from the first input."""
+    """An InstanceNorm2d whose `num_features` is taken from the first input.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LazyInstanceNorm2d()(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
+    """
 
     cls_to_become = InstanceNorm2d
     _dims = 2
 
 
 class LazyInstanceNorm3d(_LazyInstanceNorm):
-    """An InstanceNorm3d whose `num_features` is taken from the first input."""
+    """An InstanceNorm3d whose `num_features` is taken from the first input.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LazyInstanceNorm3d()(torch.ones(2, 3, 4, 4, 4)).shape
+    torch.Size([2, 3, 4, 4, 4])
+    """
 
     cls_to_become = InstanceNorm3d
     _dims = 3

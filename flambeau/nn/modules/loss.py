@@ -75,7 +75,12 @@ class MSELoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """Squared where the error is below `beta`, absolute beyond."""
+    """Squared where the error is below `beta`, absolute beyond.
+
+    >>> import flambeau as torch
+    >>> torch.nn.SmoothL1Loss()(torch.tensor([0.5, 3.0]), torch.zeros(2))
+    tensor(1.3125)
+    """
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", beta=1.0):
         super().__init__(size_average, reduce, reduction)
@@ -86,7 +91,12 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Squared where the error is below `delta`, absolute times delta beyond."""
+    """Squared where the error is below `delta`, absolute times delta beyond.
+
+    >>> import flambeau as torch
+    >>> torch.nn.HuberLoss()(torch.tensor([0.5, 3.0]), torch.zeros(2))
+    tensor(1.3125)
+    """
 
     def __init__(self, reduction="mean", delta=1.0):
         super().__init__(reduction=reduction)
@@ -249,7 +259,12 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 
 
 class PoissonNLLLoss(_Loss):
-    """The negative log-likelihood of counts from a Poisson distribution."""
+    """The negative log-likelihood of counts from a Poisson distribution.
+
+    >>> import flambeau as torch
+    >>> torch.nn.PoissonNLLLoss()(torch.zeros(2), torch.tensor([1.0, 2.0]))
+    tensor(1.)
+    """
 
     def __init__(
         self,
@@ -277,7 +292,12 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """The negative log-likelihood of targets from normal distributions of given variance."""
+    """The negative log-likelihood of targets from normal distributions of given variance.
+
+    >>> import flambeau as torch
+    >>> torch.nn.GaussianNLLLoss()(torch.zeros(2), torch.ones(2), torch.ones(2))
+    tensor(0.5000)
+    """
 
     def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
         super().__init__(reduction=reduction)
@@ -291,7 +311,13 @@ class GaussianNLLLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """The Kullback-Leibler divergence of log-probabilities from target probabilities."""
+    """The Kullback-Leibler divergence of log-probabilities from target probabilities.
+
+    >>> import flambeau as torch
+    >>> p, q = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
+    >>> torch.nn.KLDivLoss(reduction="batchmean")(q.log(), p)
+    tensor(0.1438)
+    """
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
         super().__init__(size_average, reduce, reduction)
@@ -339,7 +365,12 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """``x`` where the target is 1 and ``max(0, margin - x)`` where it is -1."""
+    """``x`` where the target is 1 and ``max(0, margin - x)`` where it is -1.
+
+    >>> import flambeau as torch
+    >>> torch.nn.HingeEmbeddingLoss()(torch.tensor([0.5, 0.25]), torch.tensor([1.0, -1.0]))
+    tensor(0.6250)
+    """
 
     def __init__(self, margin=1.0, size_average=None, reduce=None, reduction="mean"):
         super().__init__(size_average, reduce, reduction)
@@ -350,21 +381,36 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """The hinge of every wrong class against every right one; targets end at the first -1."""
+    """The hinge of every wrong class against every right one; targets end at the first -1.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MultiLabelMarginLoss()(torch.tensor([[0.1, 0.8]]), torch.tensor([[1, -1]]))
+    tensor(0.1500)
+    """
 
     def forward(self, input, target):
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class SoftMarginLoss(_Loss):
-    """``log(1 + exp(-target * input))`` for targets of 1 and -1."""
+    """``log(1 + exp(-target * input))`` for targets of 1 and -1.
+
+    >>> import flambeau as torch
+    >>> torch.nn.SoftMarginLoss()(torch.zeros(2), torch.tensor([1.0, -1.0]))
+    tensor(0.6931)
+    """
 
     def forward(self, input, target):
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """The binary cross entropy of logits, averaged over the classes."""
+    """The binary cross entropy of logits, averaged over the classes.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MultiLabelSoftMarginLoss()(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
 
     def forward(self, input, target):
         return F.multilabel_soft_margin_loss(
@@ -373,7 +419,13 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """One minus the cosine where the target is 1; the cosine beyond the margin where -1."""
+    """One minus the cosine where the target is 1; the cosine beyond the margin where -1.
+
+    >>> import flambeau as torch
+    >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    >>> torch.nn.CosineEmbeddingLoss()(a, b, torch.tensor([1]))
+    tensor(1.)
+    """
 
     def __init__(self, margin=0.0, size_average=None, reduce=None, reduction="mean"):
         super().__init__(size_average, reduce, reduction)
@@ -386,7 +438,12 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """``max(0, -target * (input1 - input2) + margin)``."""
+    """``max(0, -target * (input1 - input2) + margin)``.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MarginRankingLoss()(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([1.0]))
+    tensor(2.)
+    """
 
     def __init__(self, margin=0.0, size_average=None, reduce=None, reduction="mean"):
         super().__init__(size_average, reduce, reduction)
@@ -399,7 +456,12 @@ class MarginRankingLoss(_Loss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """The hinge, to the power `p`, of every other class against the target's."""
+    """The hinge, to the power `p`, of every other class against the target's.
+
+    >>> import flambeau as torch
+    >>> torch.nn.MultiMarginLoss()(torch.tensor([[0.1, 0.8]]), torch.tensor([1]))
+    tensor(0.1500)
+    """
 
     def __init__(
         self, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
@@ -466,7 +528,13 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """The triplet loss with a distance of one's own."""
+    """The triplet loss with a distance of one's own.
+
+    >>> import flambeau as torch
+    >>> loss = torch.nn.TripletMarginWithDistanceLoss(distance_function=torch.nn.PairwiseDistance())
+    >>> loss(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2) + 0.1)
+    tensor(0.8586)
+    """
 
     def __init__(self, *, distance_function=None, margin=1.0, swap=False, reduction="mean"):
         super().__init__(reduction=reduction)

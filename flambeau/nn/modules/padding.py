@@ -62,13 +62,23 @@ class ConstantPad1d(_ConstantPadNd):
 
 
 class ConstantPad2d(_ConstantPadNd):
-    """Pads the last two dimensions with a value."""
+    """Pads the last two dimensions with a value.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ConstantPad2d((1, 0, 0, 0), 7.0)(torch.tensor([[[1.0, 2.0]]]))
+    tensor([[[7., 1., 2.]]])
+    """
 
     _dims = 2
 
 
 class ConstantPad3d(_ConstantPadNd):
-    """Pads the last three dimensions with a value."""
+    """Pads the last three dimensions with a value.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ConstantPad3d(1, 0.5)(torch.ones(1, 2, 2, 2)).shape
+    torch.Size([1, 4, 4, 4])
+    """
 
     _dims = 3
 
@@ -93,13 +103,23 @@ class ZeroPad1d(_ZeroPadNd):
 
 
 class ZeroPad2d(_ZeroPadNd):
-    """Pads the last two dimensions with zeros."""
+    """Pads the last two dimensions with zeros.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ZeroPad2d((1, 1, 0, 0))(torch.tensor([[[1.0, 2.0]]]))
+    tensor([[[0., 1., 2., 0.]]])
+    """
 
     _dims = 2
 
 
 class ZeroPad3d(_ZeroPadNd):
-    """Pads the last three dimensions with zeros."""
+    """Pads the last three dimensions with zeros.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ZeroPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+    torch.Size([1, 4, 4, 4])
+    """
 
     _dims = 3
 
@@ -120,13 +140,23 @@ class ReflectionPad1d(_ReflectionPadNd):
 
 
 class ReflectionPad2d(_ReflectionPadNd):
-    """Pads the last two dimensions with their mirror image."""
+    """Pads the last two dimensions with their mirror image.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReflectionPad2d((1, 1, 0, 0))(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[2., 1., 2., 3., 2.]]])
+    """
 
     _dims = 2
 
 
 class ReflectionPad3d(_ReflectionPadNd):
-    """Pads the last three dimensions with their mirror image."""
+    """Pads the last three dimensions with their mirror image.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReflectionPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+    torch.Size([1, 4, 4, 4])
+    """
 
     _dims = 3
 
@@ -147,13 +177,23 @@ class ReplicationPad1d(_ReplicationPadNd):
 
 
 class ReplicationPad2d(_ReplicationPadNd):
-    """Pads the last two dimensions with the values at the border."""
+    """Pads the last two dimensions with the values at the border.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReplicationPad2d((2, 0, 0, 0))(torch.tensor([[[1.0, 2.0]]]))
+    tensor([[[1., 1., 1., 2.]]])
+    """
 
     _dims = 2
 
 
 class ReplicationPad3d(_ReplicationPadNd):
-    """Pads the last three dimensions with the values at the border."""
+    """Pads the last three dimensions with the values at the border.
+
+    >>> import flambeau as torch
+    >>> torch.nn.ReplicationPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+    torch.Size([1, 4, 4, 4])
+    """
 
     _dims = 3
 
@@ -174,12 +214,22 @@ class CircularPad1d(_CircularPadNd):
 
 
 class CircularPad2d(_CircularPadNd):
-    """Pads the last two dimensions with what stands at their other ends."""
+    """Pads the last two dimensions with what stands at their other ends.
+
+    >>> import flambeau as torch
+    >>> torch.nn.CircularPad2d((1, 0, 0, 0))(torch.tensor([[[1.0, 2.0]]]))
+    tensor([[[2., 1., 2.]]])
+    """
 
     _dims = 2
 
 
 class CircularPad3d(_CircularPadNd):
-    """Pads the last three dimensions with what stands at their other ends."""
+    """Pads the last three dimensions with what stands at their other ends.
+
+    >>> import flambeau as torch
+    >>> torch.nn.CircularPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+    torch.Size([1, 4, 4, 4])
+    """
 
     _dims = 3

@@ -131,13 +131,26 @@ class MaxUnpool1d(_MaxUnpoolNd):
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
-    """Puts values back where MaxPool2d found them, and zeros elsewhere."""
+    """Puts values back where MaxPool2d found them, and zeros elsewhere.
+
+    >>> import flambeau as torch
+    >>> pooled, places = torch.nn.MaxPool2d(2, return_indices=True)(torch.arange(4.0).view(1, 2, 2))
+    >>> torch.nn.MaxUnpool2d(2)(pooled, places)
+    tensor([[[0., 0.],
+             [0., 3.]]])
+    """
 
     _dims = 2
 
 
 class MaxUnpool3d(_MaxUnpoolNd):
-    """Puts values back where MaxPool3d found them, and zeros elsewhere."""
+    """Puts values back where MaxPool3d found them, and zeros elsewhere.
+
+    >>> import flambeau as torch
+    >>> pool = torch.nn.MaxPool3d(2, return_indices=True)
+    >>> torch.nn.MaxUnpool3d(2)(*pool(torch.ones(1, 4, 4, 4))).shape
+    torch.Size([1, 4, 4, 4])
+    """
 
     _dims = 3
 
@@ -220,7 +233,12 @@ class AvgPool2d(_AvgPoolNd):
 
 
 class AvgPool3d(_AvgPoolNd):
-    """The mean of each window over the last three dimensions."""
+    """The mean of each window over the last three dimensions.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AvgPool3d(2)(torch.ones(1, 2, 4, 4, 4)).shape
+    torch.Size([1, 2, 2, 2, 2])
+    """
 
     def forward(self, input):
         return self._pool(F.avg_pool3d, input)
@@ -277,7 +295,12 @@ class FractionalMaxPool2d(_FractionalMaxPoolNd):
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
-    """Max pooling over blocks at random places that give any output size (Graham, 2014)."""
+    """Max pooling over blocks at random places that give any output size (Graham, 2014).
+
+    >>> import flambeau as torch
+    >>> torch.nn.FractionalMaxPool3d(2, output_size=3)(torch.ones(1, 1, 6, 6, 6)).shape
+    torch.Size([1, 1, 3, 3, 3])
+    """
 
     _dims = 3
 
@@ -315,13 +338,23 @@ class LPPool1d(_LPPoolNd):
 
 
 class LPPool2d(_LPPoolNd):
-    """The p-norm of each window over the last two dimensions."""
+    """The p-norm of each window over the last two dimensions.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LPPool2d(2, 2)(torch.ones(1, 1, 2, 2)).item()
+    2.0
+    """
 
     _dims = 2
 
 
 class LPPool3d(_LPPoolNd):
-    """The p-norm of each window over the last three dimensions."""
+    """The p-norm of each window over the last three dimensions.
+
+    >>> import flambeau as torch
+    >>> torch.nn.LPPool3d(1, 2)(torch.ones(1, 1, 2, 2, 2)).item()
+    8.0
+    """
 
     _dims = 3
 
@@ -360,7 +393,12 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
-    """The mean of as many blocks as the output is to have; None keeps a dimension."""
+    """The mean of as many blocks as the output is to have; None keeps a dimension.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AdaptiveAvgPool3d(1)(torch.ones(1, 2, 3, 4, 5)).shape
+    torch.Size([1, 2, 1, 1, 1])
+    """
 
     def forward(self, input):
         return F.adaptive_avg_pool3d(input, self.output_size)
@@ -389,14 +427,24 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    """The largest value of as many windows as the output is to have; None keeps a dimension."""
+    """The largest value of as many windows as the output is to have; None keeps a dimension.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AdaptiveMaxPool2d((1, 2))(torch.arange(8.0).view(1, 2, 4))
+    tensor([[[5., 7.]]])
+    """
 
     def forward(self, input):
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    """The largest value of as many blocks as the output is to have; None keeps a dimension."""
+    """The largest value of as many blocks as the output is to have; None keeps a dimension.
+
+    >>> import flambeau as torch
+    >>> torch.nn.AdaptiveMaxPool3d(2)(torch.ones(1, 2, 4, 4, 4)).shape
+    torch.Size([1, 2, 2, 2, 2])
+    """
 
     def forward(self, input):
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

@@ -200,7 +200,14 @@ def remove_weight_norm(module, name="weight"):
 
 
 def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=None):
-    """Divides a weight by its spectral norm; `parametrizations.spectral_norm` is newer."""
+    """Divides a weight by its spectral norm; `parametrizations.spectral_norm` is newer.
+
+    >>> import flambeau as torch
+    >>> layer = torch.nn.utils.spectral_norm(torch.nn.Linear(2, 2), n_power_iterations=50)
+    >>> _ = layer(torch.ones(1, 2))
+    >>> round(torch.linalg.matrix_norm(layer.weight, 2).item(), 3)
+    1.0
+    """
     if dim is None:
         transposed = (conv.ConvTranspose1d, conv.ConvTranspose2d, conv.ConvTranspose3d)
         dim = 1 if isinstance(module, transposed) else 0

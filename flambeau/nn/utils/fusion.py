@@ -70,5 +70,12 @@ def fuse_conv_bn_eval(conv, bn, transpose=False):
 
 
 def fuse_linear_bn_eval(linear, bn):
-    """One linear layer that computes what a linear layer and a batch normalization do."""
+    """One linear layer that computes what a linear layer and a batch normalization do.
+
+    >>> import flambeau as torch
+    >>> linear, norm = torch.nn.Linear(2, 3).eval(), torch.nn.BatchNorm1d(3).eval()
+    >>> one = torch.nn.utils.fuse_linear_bn_eval(linear, norm)
+    >>> torch.allclose(one(torch.ones(1, 2)), norm(linear(torch.ones(1, 2))))
+    True
+    """
     return _fused_copy(linear, bn, fuse_linear_bn_weights)

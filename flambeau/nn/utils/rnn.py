@@ -231,12 +231,25 @@ def unpad_sequence(padded_sequences, lengths, batch_first=False):
 
 
 def pack_sequence(sequences, enforce_sorted=True):
-    """Packs sequences of different lengths."""
+    """Packs sequences of different lengths.
+
+    >>> import flambeau as torch
+    >>> packed = torch.nn.utils.rnn.pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
+    >>> packed.data, packed.batch_sizes
+    (tensor([1, 3, 2]), tensor([2, 1]))
+    """
     lengths = torch.tensor([len(part) for part in sequences])
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
 def unpack_sequence(packed_sequences):
-    """Undoes `pack_sequence`."""
+    """Undoes `pack_sequence`.
+
+    >>> import flambeau as torch
+    >>> both = [torch.tensor([1, 2]), torch.tensor([3])]
+    >>> packed = torch.nn.utils.rnn.pack_sequence(both)
+    >>> torch.nn.utils.rnn.unpack_sequence(packed)
+    [tensor([1, 2]), tensor([3])]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)

@@ -47,6 +47,13 @@ class IterableDataset(Dataset):
     """Something that yields its samples in its own order: define `__iter__`.
 
     In worker processes each worker has a copy; share the work out with `get_worker_info`.
+
+    >>> from flambeau.utils.data import DataLoader, IterableDataset
+    >>> class Count(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(4))
+    >>> list(DataLoader(Count(), batch_size=2))
+    [tensor([0, 1]), tensor([2, 3])]
     """
 
     def __getitem__(self, index):
@@ -144,7 +151,13 @@ class StackDataset(Dataset):
 
 
 class ConcatDataset(Dataset):
-    """Datasets one after the other."""
+    """Datasets one after the other.
+
+    >>> from flambeau.utils.data import ConcatDataset
+    >>> both = ConcatDataset([[1, 2], [3]])
+    >>> len(both), both[2]
+    (3, 3)
+    """
 
     @staticmethod
     def cumsum(sequence):
@@ -176,7 +189,15 @@ class ConcatDataset(Dataset):
 
 
 class ChainDataset(IterableDataset):
-    """Iterable datasets one after the other."""
+    """Iterable datasets one after the other.
+
+    >>> from flambeau.utils.data import ChainDataset, IterableDataset
+    >>> class Count(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(2))
+    >>> list(ChainDataset([Count(), Count()]))
+    [0, 1, 0, 1]
+    """
 
     def __init__(self, datasets):
         self.datasets = datasets

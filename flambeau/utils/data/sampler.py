@@ -27,7 +27,12 @@ class Sampler:
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, ... in order."""
+    """0, 1, 2, ... in order.
+
+    >>> from flambeau.utils.data import SequentialSampler
+    >>> list(SequentialSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source):
         self.data_source = data_source
@@ -96,7 +101,12 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """The given indices in random order."""
+    """The given indices in random order.
+
+    >>> from flambeau.utils.data import SubsetRandomSampler
+    >>> sorted(SubsetRandomSampler([3, 5]))
+    [3, 5]
+    """
 
     def __init__(self, indices, generator=None):
         self.indices = indices

@@ -33,7 +33,15 @@ def nms(boxes, scores, iou_threshold):
 
 
 def batched_nms(boxes, scores, idxs, iou_threshold):
-    """`nms` among boxes of the same group `idxs`."""
+    """`nms` among boxes of the same group `idxs`.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.9], [0.0, 0.0, 2.0, 2.0]])
+    >>> scores, classes = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 0, 1])
+    >>> ops.batched_nms(boxes, scores, classes, iou_threshold=0.5)
+    tensor([0, 2])
+    """
     if boxes.numel() == 0:
         return flambeau.empty((0,), dtype=flambeau.int64, device=boxes.device)
     if boxes.numel() > _MANY:
@@ -56,13 +64,25 @@ def _nms_by_group(boxes, scores, idxs, iou_threshold):
 
 
 def remove_small_boxes(boxes, min_size):
-    """Indices of the boxes with both sides of min_size at least."""
+    """Indices of the boxes with both sides of min_size at least.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.remove_small_boxes(torch.tensor([[0.0, 0.0, 0.5, 9.0], [0.0, 0.0, 2.0, 2.0]]), 1.0)
+    tensor([1])
+    """
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return flambeau.where((width >= min_size) & (height >= min_size))[0]
 
 
 def clip_boxes_to_image(boxes, size):
-    """Boxes within an image of size (height, width)."""
+    """Boxes within an image of size (height, width).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.clip_boxes_to_image(torch.tensor([[-1.0, 0.0, 9.0, 3.0]]), (4, 4))
+    tensor([[0., 0., 4., 3.]])
+    """
     height, width = size
     x = boxes[..., 0::2].clamp(min=0, max=width)
     y = boxes[..., 1::2].clamp(min=0, max=height)
@@ -159,7 +179,13 @@ def box_convert(boxes, in_fmt, out_fmt):
 
 
 def box_area(boxes, fmt="xyxy"):
-    """[N]"""
+    """The areas [N] of boxes [N, 4].
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.box_area(torch.tensor([[0.0, 0.0, 2.0, 3.0]]))
+    tensor([6.])
+    """
     boxes = upcast(boxes)
     if fmt == "xyxy":
         return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
@@ -182,6 +208,11 @@ def box_iou(boxes1, boxes2, fmt="xyxy"):
     """[N, M]: intersection over union of each pair (Jaccard's index).
 
     Boxes of format "xywhr", "cxcywhr" or "xyxyxyxy" may be turned.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.box_iou(torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 3.0, 2.0]]))
+    tensor([[0.3333]])
     """
     if fmt in _TURNED:
         return _turned_iou(boxes1, boxes2, fmt)
@@ -265,7 +296,15 @@ def _hull(boxes1, boxes2):
 
 
 def generalized_box_iou(boxes1, boxes2):
-    """[N, M], by Rezatofighi et al. (arXiv 1902.09630)."""
+    """[N, M]: generalized intersection over union (Rezatofighi et al., arXiv 1902.09630).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [2.0, 0.0, 4.0, 2.0]])
+    >>> ops.generalized_box_iou(boxes, boxes)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     both, union = _overlap(boxes1, boxes2)
     sides = _hull(boxes1, boxes2)
     area = sides[..., 0] * sides[..., 1]
@@ -283,7 +322,7 @@ def _distance_iou(boxes1, boxes2, eps):
 
 
 def distance_box_iou(boxes1, boxes2, eps=1e-7):
-    """[N, M], by Zheng et al. (arXiv 1911.08287)."""
+    """[N, M]: the IoU less the centres' distance (Zheng et al., arXiv 1911.08287)."""
     return _distance_iou(upcast(boxes1), upcast(boxes2), eps)[0]
 
 
@@ -301,7 +340,15 @@ def complete_box_iou(boxes1, boxes2, eps=1e-7):
 
 
 def masks_to_boxes(masks):
-    """[N, 4]: the smallest boxes around the pixels of masks [N, H, W]."""
+    """[N, 4]: the smallest boxes around the pixels of masks [N, H, W].
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> mask = torch.zeros(1, 5, 5)
+    >>> mask[0, 1:3, 2:5] = 1
+    >>> ops.masks_to_boxes(mask)
+    tensor([[2., 1., 4., 2.]])
+    """
     if masks.numel() == 0:
         return flambeau.zeros((0, 4), device=masks.device, dtype=flambeau.float)
     boxes = flambeau.zeros((masks.shape[0], 4), device=masks.device, dtype=flambeau.float)

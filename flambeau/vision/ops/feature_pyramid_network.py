@@ -18,7 +18,15 @@ class ExtraFPNBlock(nn.Module):
 
 
 class FeaturePyramidNetwork(nn.Module):
-    """Maps by name, finest first, to maps of `out_channels`, each knowing the coarser ones."""
+    """Maps by name, finest first, to maps of `out_channels`, each knowing the coarser ones.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> levels = {"a": torch.ones(1, 4, 8, 8), "b": torch.ones(1, 8, 4, 4)}
+    >>> made = ops.FeaturePyramidNetwork([4, 8], 16)(levels)
+    >>> [tuple(level.shape) for level in made.values()]
+    [(1, 16, 8, 8), (1, 16, 4, 4)]
+    """
 
     def __init__(self, in_channels_list, out_channels, extra_blocks=None, norm_layer=None):
         super().__init__()

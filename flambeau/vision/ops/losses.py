@@ -14,7 +14,13 @@ __all__ = [
 
 
 def sigmoid_focal_loss(inputs, targets, alpha=0.25, gamma=2, reduction="none"):
-    """Cross-entropy less the easy examples (Lin et al., arXiv 1708.02002); inputs are logits."""
+    """Cross-entropy less the easy examples (Lin et al., arXiv 1708.02002); inputs are logits.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.sigmoid_focal_loss(torch.zeros(1), torch.ones(1))
+    tensor([0.0433])
+    """
     if not 0 <= alpha <= 1 and alpha != -1:
         raise ValueError(
             f"Invalid alpha value: {alpha}. alpha must be in the range [0,1] or -1 for ignore."

@@ -116,7 +116,13 @@ class Conv3dNormActivation(_ConvNormActivation):
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels scaled by what their means say (Hu et al., arXiv 1709.01507, figure 1)."""
+    """Channels scaled by what their means say (Hu et al., arXiv 1709.01507, figure 1).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.SqueezeExcitation(8, 2)(torch.ones(1, 8, 4, 4)).shape
+    torch.Size([1, 8, 4, 4])
+    """
 
     def __init__(
         self,
@@ -138,7 +144,13 @@ class SqueezeExcitation(nn.Module):
 
 
 class MLP(nn.Sequential):
-    """Linear layers of the given widths with activations and dropout in between."""
+    """Linear layers of the given widths with activations and dropout in between.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.MLP(4, [8, 2])(torch.ones(1, 4)).shape
+    torch.Size([1, 2])
+    """
 
     def __init__(
         self,
@@ -164,7 +176,13 @@ class MLP(nn.Sequential):
 
 
 class Permute(nn.Module):
-    """`permute` as a layer."""
+    """`permute` as a layer.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.Permute([0, 2, 1])(torch.ones(1, 2, 3)).shape
+    torch.Size([1, 3, 2])
+    """
 
     def __init__(self, dims):
         super().__init__()
@@ -175,7 +193,12 @@ class Permute(nn.Module):
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalization whose statistics and scales are constants."""
+    """Batch normalization whose statistics and scales are constants.
+
+    >>> from flambeau.vision import ops
+    >>> len(list(ops.FrozenBatchNorm2d(4).parameters()))
+    0
+    """
 
     def __init__(self, num_features, eps=1e-5):
         super().__init__()

@@ -12,7 +12,15 @@ __all__ = ["MultiScaleRoIAlign"]
 
 
 class MultiScaleRoIAlign(nn.Module):
-    """`roi_align` on one map for each region (Lin et al., arXiv 1612.03144, equation 1)."""
+    """`roi_align` on one map for each region (Lin et al., arXiv 1612.03144, equation 1).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> pool = ops.MultiScaleRoIAlign(["0"], output_size=2, sampling_ratio=1)
+    >>> boxes = [torch.tensor([[0.0, 0.0, 4.0, 4.0]])]
+    >>> pool({"0": torch.ones(1, 3, 8, 8)}, boxes, [(8, 8)]).shape
+    torch.Size([1, 3, 2, 2])
+    """
 
     def __init__(
         self, featmap_names, output_size, sampling_ratio, *, canonical_scale=224, canonical_level=4

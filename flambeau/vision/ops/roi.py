@@ -83,7 +83,14 @@ class _Pooling(nn.Module):
 
 
 class RoIAlign(_Pooling):
-    """`roi_align` as a layer."""
+    """`roi_align` as a layer.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> boxes = [torch.tensor([[0.0, 0.0, 4.0, 4.0]])]
+    >>> ops.RoIAlign(2, spatial_scale=1.0, sampling_ratio=1)(torch.ones(1, 3, 8, 8), boxes).shape
+    torch.Size([1, 3, 2, 2])
+    """
 
     def __init__(self, output_size, spatial_scale, sampling_ratio, aligned=False):
         super().__init__(output_size, spatial_scale)

@@ -8,6 +8,11 @@ def stochastic_depth(input, p, mode, training=True):
     """Zeroes the whole input ("batch") or whole samples of it ("row") with probability p.
 
     What stays is divided by 1 - p.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import ops
+    >>> ops.stochastic_depth(torch.ones(2), p=0.5, mode="row", training=False)
+    tensor([1., 1.])
     """
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"drop probability has to be between 0 and 1, but got {p}")

@@ -33,14 +33,26 @@ class _Flip(nn.Module):
 
 
 class RandomHorizontalFlip(_Flip):
-    """Left and right swapped, with probability p."""
+    """Left and right swapped, with probability p.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.RandomHorizontalFlip(p=1.0)(torch.arange(3).view(1, 1, 3))
+    tensor([[[2, 1, 0]]])
+    """
 
     def forward(self, img):
         return F.hflip(img) if _chance(self.p) else img
 
 
 class RandomVerticalFlip(_Flip):
-    """Top and bottom swapped, with probability p."""
+    """Top and bottom swapped, with probability p.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.RandomVerticalFlip(p=1.0)(torch.arange(3).view(1, 3, 1)).flatten()
+    tensor([2, 1, 0])
+    """
 
     def forward(self, img):
         return F.vflip(img) if _chance(self.p) else img
@@ -58,7 +70,13 @@ class RandomGrayscale(_Flip):
 
 
 class RandomCrop(nn.Module):
-    """A rectangle of the given size at a random place, after padding if asked for."""
+    """A rectangle of the given size at a random place, after padding if asked for.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.RandomCrop(4, padding=1)(torch.ones(3, 4, 4)).shape
+    torch.Size([3, 4, 4])
+    """
 
     @staticmethod
     def get_params(img, output_size):
@@ -96,7 +114,13 @@ class RandomCrop(nn.Module):
 
 
 class RandomResizedCrop(nn.Module):
-    """A rectangle of random area and shape, resized to the given size."""
+    """A rectangle of random area and shape, resized to the given size.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.RandomResizedCrop(4)(torch.ones(3, 8, 8)).shape
+    torch.Size([3, 4, 4])
+    """
 
     def __init__(
         self,
@@ -152,7 +176,14 @@ def _rectangle(area, scale, ratio, tall=False):
 
 
 class RandomErasing(nn.Module):
-    """With probability p, a rectangle is set to `value`: a number, one per channel or 'random'."""
+    """With probability p, a rectangle is set to `value`: a number, one per channel or 'random'.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> made = transforms.RandomErasing(p=1.0)(torch.ones(3, 8, 8))
+    >>> bool((made == 0).any())
+    True
+    """
 
     def __init__(self, p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=0, inplace=False):
         super().__init__()

@@ -42,7 +42,13 @@ class Compose:
 
 
 class ToTensor:
-    """A PIL image or [H, W, C] array to a [C, H, W] tensor; uint8 becomes float from 0 to 1."""
+    """A PIL image or [H, W, C] array to a [C, H, W] tensor; uint8 becomes float from 0 to 1.
+
+    >>> from flambeau.vision import transforms
+    >>> import numpy
+    >>> transforms.ToTensor()(numpy.full((1, 2, 3), 255, numpy.uint8)).shape
+    torch.Size([3, 1, 2])
+    """
 
     def __call__(self, pic):
         return F.to_tensor(pic)
@@ -67,7 +73,13 @@ class PILToTensor(ToTensor):
 
 
 class ConvertImageDtype(nn.Module):
-    """A tensor image in another dtype, black to black and white to white."""
+    """A tensor image in another dtype, black to black and white to white.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.ConvertImageDtype(torch.float32)(torch.tensor([[[255]]], dtype=torch.uint8))
+    tensor([[[1.]]])
+    """
 
     def __init__(self, dtype):
         super().__init__()
@@ -91,7 +103,13 @@ class ToPILImage:
 
 
 class Normalize(nn.Module):
-    """`(image - mean) / std`, channel by channel."""
+    """`(image - mean) / std`, channel by channel.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.Normalize([0.5], [0.25])(torch.ones(1, 1, 2))
+    tensor([[[2., 2.]]])
+    """
 
     def __init__(self, mean, std, inplace=False):
         super().__init__()
@@ -110,7 +128,13 @@ class Normalize(nn.Module):
 
 
 class Lambda:
-    """A function of one's own."""
+    """A function of one's own.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.Lambda(lambda x: x + 1)(torch.zeros(2))
+    tensor([1., 1.])
+    """
 
     def __init__(self, lambd):
         if not callable(lambd):
@@ -126,7 +150,13 @@ class Lambda:
 
 # -- sizes -----------------------------------------------------------------------------------------
 class Resize(nn.Module):
-    """The image in another size; one number is the length of the shorter side."""
+    """The image in another size; one number is the length of the shorter side.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.Resize(4)(torch.ones(3, 8, 16)).shape
+    torch.Size([3, 4, 8])
+    """
 
     def __init__(
         self, size, interpolation=InterpolationMode.BILINEAR, max_size=None, antialias=True
@@ -150,7 +180,13 @@ class Resize(nn.Module):
 
 
 class CenterCrop(nn.Module):
-    """The middle of the image."""
+    """The middle of the image.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.CenterCrop(2)(torch.ones(3, 8, 8)).shape
+    torch.Size([3, 2, 2])
+    """
 
     def __init__(self, size):
         super().__init__()
@@ -164,7 +200,13 @@ class CenterCrop(nn.Module):
 
 
 class FiveCrop(nn.Module):
-    """The four corners and the middle, as a tuple."""
+    """The four corners and the middle, as a tuple.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> len(transforms.FiveCrop(2)(torch.ones(3, 8, 8)))
+    5
+    """
 
     def __init__(self, size):
         super().__init__()
@@ -193,7 +235,13 @@ class TenCrop(nn.Module):
 
 
 class Pad(nn.Module):
-    """Borders: one width, (horizontal, vertical) or (left, top, right, bottom)."""
+    """Borders: one width, (horizontal, vertical) or (left, top, right, bottom).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.Pad(1)(torch.ones(1, 2, 2)).shape
+    torch.Size([1, 4, 4])
+    """
 
     def __init__(self, padding, fill=0, padding_mode="constant"):
         super().__init__()
@@ -217,7 +265,13 @@ class Pad(nn.Module):
 
 
 class Grayscale(nn.Module):
-    """The image in grey, in 1 or 3 equal channels."""
+    """The image in grey, in 1 or 3 equal channels.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision import transforms
+    >>> transforms.Grayscale()(torch.ones(3, 4, 4)).shape
+    torch.Size([1, 4, 4])
+    """
 
     def __init__(self, num_output_channels=1):
         super().__init__()

@@ -286,7 +286,13 @@ class LinearTransformation(Transform):
 
 
 class ToDtype(Transform):
-    """Another dtype: one for images and videos, or a dictionary by type ("others" for the rest)."""
+    """Another dtype: one for images and videos, or a dictionary by type ("others" for the rest).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.transforms import v2
+    >>> v2.ToDtype(torch.float32, scale=True)(torch.tensor([[[255]]], dtype=torch.uint8))
+    tensor([[[1.]]])
+    """
 
     _transformed_types = (flambeau.Tensor,)
 

@@ -71,7 +71,13 @@ class _Resizing(Transform):
 
 
 class Resize(_Resizing):
-    """Another size; one number is the length of the shorter side."""
+    """Another size; one number is the length of the shorter side.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.transforms import v2
+    >>> v2.Resize((4, 6))(torch.ones(3, 8, 8)).shape
+    torch.Size([3, 4, 6])
+    """
 
     def __init__(self, size, interpolation="bilinear", max_size=None, antialias=True):
         super().__init__(interpolation, antialias)

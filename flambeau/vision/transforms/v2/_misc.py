@@ -30,7 +30,14 @@ class Lambda(Transform):
 
 
 class Compose(Transform):
-    """One transform after the other, on whole samples."""
+    """One transform after the other, on whole samples.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.transforms import v2
+    >>> both = v2.Compose([v2.CenterCrop(4), v2.ToDtype(torch.float32, scale=True)])
+    >>> both(torch.full((3, 8, 8), 255, dtype=torch.uint8)).sum()
+    tensor(48.)
+    """
 
     def __init__(self, transforms):
         super().__init__()
@@ -49,7 +56,13 @@ class Compose(Transform):
 
 
 class RandomApply(Transform):
-    """All of a list of transforms, with probability p."""
+    """All of a list of transforms, with probability p.
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.transforms import v2
+    >>> v2.RandomApply([v2.Grayscale()], p=1.0)(torch.ones(3, 2, 2)).shape
+    torch.Size([1, 2, 2])
+    """
 
     def __init__(self, transforms, p=0.5):
         super().__init__()
@@ -280,7 +293,14 @@ class _Mixing(Transform):
 
 
 class MixUp(_Mixing):
-    """Pairs of samples and labels averaged (Zhang et al., arXiv 1710.09412)."""
+    """Pairs of samples and labels averaged (Zhang et al., arXiv 1710.09412).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.transforms import v2
+    >>> images, labels = v2.MixUp(num_classes=3)(torch.ones(4, 3, 8, 8), torch.arange(4) % 3)
+    >>> images.shape, labels.shape
+    (torch.Size([4, 3, 8, 8]), torch.Size([4, 3]))
+    """
 
     def make_params(self, flat_inputs):
         return {"lam": self._draw()}
@@ -291,7 +311,14 @@ class MixUp(_Mixing):
 
 
 class CutMix(_Mixing):
-    """A rectangle of each image from another (Yun et al., arXiv 1905.04899)."""
+    """A rectangle of each image from another (Yun et al., arXiv 1905.04899).
+
+    >>> import flambeau as torch
+    >>> from flambeau.vision.transforms import v2
+    >>> images, labels = v2.CutMix(num_classes=3)(torch.ones(4, 3, 8, 8), torch.arange(4) % 3)
+    >>> labels.sum(1)
+    tensor([1., 1., 1., 1.])
+    """
 
     def make_params(self, flat_inputs):
         lam = self._draw()
