@@ -100,7 +100,11 @@ void retain_grad(const Tensor& t) {
 void detach_in_place(const Tensor& t) {
   AutogradMeta* m = t->autograd;
   if (!m) return;
-  check(!m->view, "Can't detach views in-place: use detach() instead");
+  if (m->transformed && !m->transformed->batch) {  // it is a view of the number without derivative
+    m->transformed.reset();
+    m->view = {};
+  }
+  check(!m->view, "Can't detach views in-place. Use detach() instead.");
   assign_history(*m, nullptr, 0);
   m->requires_grad = m->retains_grad = false;
 }

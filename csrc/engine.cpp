@@ -298,10 +298,10 @@ WalkState* Walk::take() {
 
 void Walk::run_tensor_hooks(Node& n, TensorList& grads) {
   auto run = [&](TensorHook& hook, Tensor& g) {
-    if (!g.defined()) return;
     if (Tensor changed = hook(g); changed.defined()) g = std::move(changed);
   };
-  // Hooks may be removed while they run: the lists are copied.
+  // Hooks may be removed while they run: the lists are copied. Those of results that had no part in
+  // the loss are told so.
   if (n.accumulates) {
     AutogradMeta* m = static_cast<AccumulateGrad&>(n).owner->autograd;
     if (m && m->hooks) {

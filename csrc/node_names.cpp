@@ -44,7 +44,7 @@ const char* padding(const OpNode& n) {
       {"ReflectionPad1DBackward0", "ReflectionPad2DBackward0", "ReflectionPad3DBackward0"},
       {"ReplicationPad1DBackward0", "ReplicationPad2DBackward0", "ReplicationPad3DBackward0"}};
   const int64_t mode = n.args[2].as_int(), dims = length(n, 1) / 2;
-  return mode > 1 || dims < 1 || dims > 3 ? "CopySlices" : names[mode][dims - 1];
+  return mode > 1 || dims < 1 || dims > 3 ? "torch::autograd::CopySlices" : names[mode][dims - 1];
 }
 
 using Namer = const char* (*)(const OpNode& n);

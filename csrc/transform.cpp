@@ -67,6 +67,8 @@ void check_readable(const Tensor& t, const char* what) {
   check(!modes().vmaps || !batch_of(t), "vmap: It looks like you're ", what);
 }
 
+thread_local bool forward_enabled = true;
+
 // -- what a call is about -------------------------------------------------------------------------
 namespace {
 
@@ -78,7 +80,7 @@ struct Scan {
     const Transformed* x = transformed_of(t);
     if (!x) return;
     batch |= x->batch;
-    if (!x->batch) level = std::max(level, x->level);
+    if (!x->batch && forward_enabled) level = std::max(level, x->level);
   }
   Scan(const Op& op, const Value* args) {
     for (uint64_t m = op.tensor_args; m; m &= m - 1) {

@@ -63,6 +63,9 @@ inline bool is_dispatching(const Tensor& t) {
   return dispatching_classes && transform_binding.dispatches(t);
 }
 
+// Whether calls pass derivatives of forward mode on; of this thread.
+extern thread_local bool forward_enabled;
+
 // op.cpp: the gradient formula of a call as a node by itself.
 Ref<OpNode> gradient_formula(const Op& op, const Value* args, const TensorList& results);
 // engine.cpp

@@ -181,6 +181,18 @@ def unpack_dual(tensor, level):
     return first, above if below is None else _C._make_dual(above, below, own)
 
 
+def any_dual(tensors):
+    """Whether one of several tensors (or edges of the graph, or None) has a derivative."""
+    return any(isinstance(t, _C.Tensor) and dual_levels(t) for t in tensors)
+
+
+def innermost(tensor):
+    """The plain tensor whose graph a dual number's value is part of."""
+    while (found := dual_of(tensor)) is not None:
+        tensor = found[1]
+    return tensor
+
+
 def dual_levels(tensor):
     """The levels at which a tensor has derivatives, as a set."""
     while (found := batch_of(tensor)) is not None:

@@ -48,6 +48,18 @@ class _Functions(dict):
         leaf = _C.tensor(1.0, requires_grad=True)
         return type(leaf.view_as(leaf).grad_fn.next_functions[0][0])
 
+    @property
+    def UndefinedGrad(self):
+        from .autograd.function import UndefinedGrad
+
+        return UndefinedGrad
+
+    @property
+    def DelayedError(self):
+        from .autograd.function import DelayedError
+
+        return DelayedError
+
 
 class _WeakTensorRef:
     """Whether a tensor is still there."""
@@ -67,6 +79,10 @@ def _submodule(name):
         from ._functorch import _native
 
         return _native
+    if name == "_autograd":
+        from .autograd import graph
+
+        return graph._native
     from . import _operators
 
     if name in _operators.NAMESPACES:

@@ -112,3 +112,59 @@ def test_checkpoint_notices_another_second_run():
 
     with pytest.raises(CheckpointError, match="more tensors"):
         checkpoint(f, x, use_reentrant=False, early_stop=False).sum().backward()
+
+
+def test_second_derivatives_where_a_part_has_none():
+    """Running sums of exponentials: parts without a gradient are not nan the second time."""
+    x = double(0.3, -1.0, 2.0)
+    (g,) = torch.autograd.grad(x.logcumsumexp(0).sum(), x, create_graph=True)
+    want = torch.func.hessian(lambda x: torch.stack(
+        [x[: i + 1].logsumexp(0) for i in range(3)]).sum())(x.detach())  # fmt: skip
+    for i in range(3):
+        assert close(torch.autograd.grad(g[i], x, retain_graph=True)[0], want[i])
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_gradcheck_is_strict(fast):
+    class Draws(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * (1 + torch.rand_like(grad) * 1e-6)
+
+    def steps(x):
+        return torch.cat([x, x]) if (x >= 1).all() else x
+
+    def there(grad):
+        if grad is None:
+            raise RuntimeError("no gradient")
+
+    def fails(x):
+        y = x.clone()
+        y.register_hook(there)
+        return y
+
+    def wrong(x):
+        y = x.clone()
+        y.register_hook(lambda g: g + 0.01j)
+        return y
+
+    gradcheck = torch.autograd.gradcheck
+    x = double(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="Backward is not reentrant"):
+        gradcheck(Draws.apply, x, fast_mode=fast)
+    assert gradcheck(Draws.apply, x, nondet_tol=1e-5, fast_mode=fast)
+    with pytest.raises(AssertionError, match="same shape when inputs are perturbed"):
+        gradcheck(steps, double(1.0), fast_mode=fast)
+    with pytest.raises(RuntimeError, match="expected to be zero"):
+        gradcheck(lambda x: x.detach() * 2, x, fast_mode=fast)
+    assert gradcheck(lambda x: (), x, fast_mode=fast)
+    with pytest.warns(UserWarning), pytest.raises(RuntimeError, match="undefined output grads"):
+        gradcheck(fails, x, fast_mode=fast)
+    with pytest.raises(RuntimeError, match="imaginary part of complex outputs only, Jacobian"):
+        gradcheck(wrong, torch.ones(1, dtype=torch.complex128, requires_grad=True))
+    with pytest.raises(AssertionError, match="at least one of"):
+        gradcheck(steps, x, check_backward_ad=False)

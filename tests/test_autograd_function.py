@@ -1,5 +1,8 @@
 """autograd.Function in both styles, its context, its errors."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -321,3 +324,52 @@ def test_two_gradients_are_ambiguous():
 
     with pytest.raises(RuntimeError, match="both 'backward' and 'vjp'"):
         Both.apply(leaf(1.0)).sum().backward()
+
+
+def test_a_context_that_holds_its_result_is_collected():
+    class Mark:
+        pass
+
+    class Keeps(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.y = y = x * 2
+            ctx.mark = Mark()
+            marks.append(weakref.ref(ctx.mark))
+            return y
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2
+
+    marks = []
+    x = torch.ones(2, requires_grad=True)
+    loss = (Keeps.apply(x * 1) * 3).sum()
+    gc.collect()
+    assert marks[0]() is not None
+    loss.backward()
+    del loss
+    gc.collect()
+    assert marks[0]() is None and x.grad.tolist() == [6, 6]
+
+
+def test_hooks_on_what_a_function_saved():
+    x = torch.tensor([2.0], requires_grad=True)
+    y = Cube.apply(x, 1)
+    (saved,) = y.grad_fn._raw_saved_tensors
+    saved.register_hooks(lambda t: t.item(), lambda number: torch.tensor([number + 1]))
+    y.backward()
+    assert x.grad.item() == 27
+    with pytest.raises(RuntimeError, match="forbidden"):
+        torch.autograd.SavedTensor()
+    y = Cube.apply(x, 1)
+    with pytest.warns(DeprecationWarning):
+        assert y.grad_fn.saved_variables[0] is x
+
+
+def test_gradients_that_are_undefined_or_errors():
+    x = torch.ones(2, requires_grad=True)
+    torch._C._functions.UndefinedGrad()(x).sum().backward()
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match="too late"):
+        torch._C._functions.DelayedError("too late", 1)(x).sum().backward()

@@ -83,15 +83,48 @@ def test_mutation_of_saved_tensors():
     x = torch.tensor([0.5, 1.0], requires_grad=True)
     with graph.allow_mutation_on_saved_tensors() as state:
         y = x * 2
-        z = y.sin().sum()
-        y.mul_(0)
+        z, again = y.sin().sum(), y.sin().sum()
+        assert len(state.cloned) == 0  # copied when they are written, once
+        y.view(1, 2).mul_(0)
+        assert len(state.cloned) == 1
         with pytest.raises(RuntimeError, match="nested"), graph.allow_mutation_on_saved_tensors():
             pass
-    z.backward(retain_graph=True)
-    assert torch.allclose(x.grad, 2 * (2 * x.detach()).cos())
-    state.clear()
-    with pytest.raises(RuntimeError, match="context"):
         z.backward()
+        del again
+        assert len(state.cloned) == 0
+        late = (x * 2).sin().sum()
+    assert torch.allclose(x.grad, 2 * (2 * x.detach()).cos())
+    with pytest.raises(AssertionError, match="context"):
+        late.backward()
+
+
+def test_nodes_can_be_called():
+    x, y = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
+    assert [g.item() for g in (x * y).grad_fn(torch.ones(()))] == [3, 2]
+    assert x.sin().grad_fn(torch.ones(())).item() == x.cos().item()
+    with pytest.raises(TypeError, match="expected 1 arguments, got 2 instead"):
+        x.sin().grad_fn(1, 2)
+
+
+def test_hooks_hear_of_gradients_that_are_not_there():
+    first, second = torch.ones(2, requires_grad=True).mul(1).unbind()
+    seen, together = [], []
+    first.register_hook(seen.append)
+    graph.register_multi_grad_hook([first, second], together.append)
+    second.backward()
+    assert seen == [None] and together[0][0] is None and together[0][1] == 1
+
+
+def test_whether_a_node_will_run():
+    x = torch.ones(2, requires_grad=True)
+    y, z = x * 2, x * 3
+    seen = []
+    y.register_hook(lambda g: seen.extend(
+        torch._C._will_engine_execute_node(t.grad_fn) for t in (y, z)))  # fmt: skip
+    y.sum().backward()
+    assert seen == [True, False]
+    with pytest.raises(RuntimeError, match="backward"):
+        torch._C._will_engine_execute_node(y.grad_fn)
 
 
 def test_switches_for_devices_that_are_not_there():

@@ -222,3 +222,40 @@ def test_function_in_place():
         Double.good = False
         with pytest.raises(RuntimeError, match="modify the corresponding gradient inplace"):
             Double.apply(x)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_gradients_of_dual_numbers(name):
+    """grad() of a dual number is one itself: its tangent is the Hessian along the tangent."""
+    f, x, t = FUNCTIONS[name], tensor(), tensor([0.7, -0.2, 1.1])
+    loss = lambda x: (f(x) ** 2).sum()  # noqa: E731
+    with fwAD.dual_level():
+        leaf = x.clone().requires_grad_()
+        dual = fwAD.make_dual(leaf, t)
+        (found,) = torch.autograd.grad(loss(dual), dual)
+        (of_leaf,) = torch.autograd.grad(loss(dual), leaf)
+        out, of_leaf = fwAD.unpack_dual(found), fwAD.unpack_dual(of_leaf)
+    _, want = jvp(grad(loss), (x,), (t,))
+    assert close(out.tangent, want) and close(of_leaf.tangent, want)
+    assert close(out.primal, grad(loss)(x)) and not found.requires_grad
+
+
+def test_tangents_can_be_switched_off():
+    def f(x):
+        with fwAD._set_fwd_grad_enabled(False):
+            shift = x**2
+        assert fwAD._is_fwd_grad_enabled()
+        return x**2 - shift
+
+    x, one = torch.tensor(3.0), torch.tensor(1.0)
+    assert jvp(f, (x,), (one,))[1].item() == 6
+    with fwAD._set_fwd_grad_enabled(False):
+        assert jvp(torch.square, (x,), (one,))[1].item() == 6
+    assert jvp(lambda x: jvp(f, (x,), (one,))[1], (x,), (one,))[1].item() == 2
+
+
+def test_a_dual_number_is_detached_in_place():
+    with fwAD.dual_level():
+        dual = fwAD.make_dual(tensor(), tensor()).clone()
+        dual.detach_()
+        assert fwAD.unpack_dual(dual * 2).tangent is None

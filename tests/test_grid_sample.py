@@ -38,6 +38,7 @@ def test_gradients(padding):
     grid = torch.rand(1, 3, 3, 2, dtype=torch.float64).mul(2.6).sub(1.3).requires_grad_()
     f = lambda x, g: F.grid_sample(x, g, "bilinear", padding, False)  # noqa: E731
     assert torch.autograd.gradcheck(f, (image, grid))
+    assert torch.autograd.gradgradcheck(f, (image, grid))
 
 
 def test_bits_do_not_depend_on_threads():

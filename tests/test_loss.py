@@ -226,3 +226,13 @@ def test_errors_of_nll_loss():
         F.nll_loss(x, torch.tensor([0, 1]), reduction="all")
     with pytest.raises(RuntimeError):
         F.nll_loss(x, torch.tensor([0.0, 1.0]))
+
+
+def test_reductions_have_numbers():
+    names = torch.nn.functional._Reduction
+    assert names is torch.nn._reduction
+    assert [names.get_enum(r) for r in ("none", "mean", "sum", "elementwise_mean")] == [0, 1, 2, 1]
+    assert names.legacy_get_string(False, None, emit_warning=False) == "sum"
+    assert names.legacy_get_enum(None, False, emit_warning=False) == 0
+    with pytest.raises(ValueError):
+        names.get_enum("median")

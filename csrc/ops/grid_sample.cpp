@@ -1,9 +1,13 @@
 // Sampling of images, nearest or bilinear; nn.functional.grid_sample has the general form.
 #include "../kernels/grid_sample.h"
+#include "../rare.h"
 
 #include "../op.h"
 
 namespace flambeau {
+
+RareGradients rare_gradients;
+
 namespace {
 
 constexpr int64_t kInPixels = 3;  // a padding mode: zeros, and the grid counts pixels
@@ -49,8 +53,7 @@ Tensor grid_sample(const Tensor& input, const Tensor& grid, bool nearest, int64_
   return out;
 }
 
-// The gradients of the image and of the grid. They are not recorded: as in PyTorch there is no
-// second gradient.
+// The gradients of the image and of the grid.
 std::tuple<Tensor, Tensor> grid_sample_backward(const Tensor& grad, const Tensor& input,
                                                 const Tensor& grid, bool nearest,
                                                 int64_t padding_mode, bool align_corners,
@@ -75,6 +78,14 @@ void back(Backward& b) {
   if (b.needs(1)) b.set(1, both[1]);
 }
 
+void back_again(Backward& b) {
+  const TensorList found =
+      rare_gradients.grid_sample({b.in(0), b.in(1), b.in(2)}, {b.grad(0), b.grad(1)},
+                                 b.arg(3).as_bool(), b.arg(4).as_int(), b.arg(5).as_bool());
+  for (int i = 0; i < 3; ++i)
+    if (b.needs(i)) b.set(i, found[static_cast<size_t>(i)]);
+}
+
 FLAMBEAU_OPS{
     {.schema = "_grid_sample(Tensor input, Tensor grid, bool nearest, int padding_mode, bool "
                "align_corners) -> Tensor",
@@ -88,7 +99,10 @@ FLAMBEAU_OPS{
                "int padding_mode, bool align_corners, bool wants_image, bool wants_grid) -> "
                "(Tensor, Tensor)",
      .forward = native<grid_sample_backward>,
+     .backward = back_again,
+     .saves = "grad, input, grid",
      .flags = kInternal,
+     .node = "GridSampler2DBackwardBackward0",
      .doc = "The gradients of an image and of the grid that it is sampled at."},
 };
 

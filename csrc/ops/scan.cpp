@@ -1,4 +1,6 @@
 // Running sums along a dimension: cumsum, cumprod, logcumsumexp.
+#include <limits>
+
 #include "expression.h"
 #include "reduce.h"
 
@@ -67,17 +69,16 @@ void logcumsumexp_backward(Backward& b) {
   Tensor x = b.in(0), y = b.out(), g = b.grad();
   if (x.dim() == 0) return b.set(0, g);
   int64_t dim = b.arg(1).as_int();
-  static const OpCall lcse("logcumsumexp"), inf("isinf");
-  if (is_complex(x.dtype())) {
-    Tensor l = call_flip(log(g) - conj(y), Ints{dim});
-    return b.set(0, exp(call_flip(lcse(l, dim), Ints{dim}) + conj(x)));
-  }
-  // Positive and negative parts of g apart, each in logarithms: no overflow.
-  auto part = [&](const Tensor& h) {
-    Tensor l = log(h) - y;
-    return exp(call_flip(lcse(call_flip(l, Ints{dim}), dim), Ints{dim}) + x);
+  static const OpCall lcse("logcumsumexp");
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  // What has no gradient adds exp(-inf), and nothing to a second derivative.
+  auto part = [&](const Tensor& h, const Tensor& absent) {
+    Tensor l = where(absent, none, log(where(absent, 1.0, h)) - conj(y));
+    return exp(call_flip(lcse(call_flip(l, Ints{dim}), dim), Ints{dim}) + conj(x));
   };
-  Tensor up = part(where(g > 0.0, g, 0.0)), down = part(where(g < 0.0, -g, 0.0));
+  if (is_complex(x.dtype())) return b.set(0, part(g, g == 0.0));
+  // Positive and negative parts of g apart, each in logarithms: no overflow.
+  Tensor up = part(g, g <= 0.0), down = part(-g, g >= 0.0);
   b.set(0, up - down);
 }
 

@@ -1,6 +1,7 @@
 // Autograd's entries from Python: backward, modes, hooks of tensors and saved tensors, anomaly
 // mode.
 #include "../node_names.h"
+#include "../rare.h"
 #include "../sparse.h"
 #include "../walk.h"
 #include "node.h"
@@ -224,11 +225,29 @@ PyObject* register_saved_hooks(PyObject*, PyObject* args) {
   Py_ssize_t at;
   if (!PyArg_ParseTuple(args, "OnOO", &o, &at, &pack, &unpack)) return nullptr;
   return guarded([&]() -> PyObject* {
-    auto* n = dynamic_cast<OpNode*>(node_from(o));
-    check(n && at >= 0 && at < static_cast<Py_ssize_t>(n->saved.size()),
-          "register_hooks(): the node keeps no such tensor");
-    n->saved[static_cast<size_t>(at)].register_hooks(std::make_shared<PySavedHooks>(pack, unpack));
+    Node* node = node_from(o);
+    const auto attach = [&](auto& saved) {
+      check(at >= 0 && at < static_cast<Py_ssize_t>(saved.size()),
+            "register_hooks(): the node keeps no such tensor");
+      saved[static_cast<uint32_t>(at)].register_hooks(std::make_shared<PySavedHooks>(pack, unpack));
+    };
+    if (auto* of_op = dynamic_cast<OpNode*>(node))
+      attach(of_op->saved);
+    else if (auto* of_function = dynamic_cast<FunctionNode*>(node))
+      attach(of_function->saved);
+    else
+      check(false, "register_hooks(): the graph that kept the tensor is gone");
     Py_RETURN_NONE;
+  });
+}
+
+PyObject* py_will_execute(PyObject*, PyObject* o) {
+  return guarded([&] {
+    Node* n = node_from(o);
+    check_type(n != nullptr, "expected a Node, got ", Py_TYPE(o)->tp_name);
+    check(current_walk() >= 0,
+          "_will_engine_execute_node: expected to be called while backward runs");
+    return PyBool_FromLong(is_reached(n));
   });
 }
 
@@ -346,9 +365,13 @@ PyMethodDef functions[] = {
     {"_exchange_anomaly_check_nan", exchange_mode<&Modes::anomaly_check_nan>, METH_O,
      "Sets it; gives what it was."},
     {"_push_saved_hooks", push_saved_hooks, METH_VARARGS, "_push_saved_hooks(pack, unpack)."},
+    {"_has_saved_hooks", get_mode<&Modes::saved_hooks>, METH_NOARGS,
+     "Whether hooks on saved tensors are on."},
     {"_register_saved_hooks", register_saved_hooks, METH_VARARGS,
      "_register_saved_hooks(node, at, pack, unpack)."},
     {"_is_reached", py_is_reached, METH_O, "Whether the backward under way reaches a tensor."},
+    {"_will_engine_execute_node", py_will_execute, METH_O,
+     "Whether the backward under way reaches a node."},
     {"_pop_saved_hooks", pop_saved_hooks, METH_NOARGS, "Ends the innermost _push_saved_hooks."},
     {}};
 
@@ -382,7 +405,18 @@ Tensor sparse_from_rows(const Tensor& values, const Tensor& indices, int64_t row
 
 }  // namespace
 
+static TensorList second_of_grid_sample(const TensorList& inputs, const TensorList& directions,
+                                        bool nearest, int64_t padding_mode, bool align_corners) {
+  Py second = Py::steal(imported("flambeau.nn.functional._sample", "second"));
+  Py x = wrap_all(inputs), v = wrap_all(directions);
+  Py found = Py::steal(checked(PyObject_CallFunction(
+      second.get(), "OOiLi", x.get(), v.get(), static_cast<int>(nearest),
+      static_cast<long long>(padding_mode), static_cast<int>(align_corners))));
+  return tensors_from(found.get(), "gradients");
+}
+
 void init_autograd(PyObject* m) {
+  rare_gradients = {second_of_grid_sample};
   sparse_binding = {sparse_add, sparse_to_dense, sparse_from_rows};
   init_node(m);
   init_function(m);

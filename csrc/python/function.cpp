@@ -58,6 +58,10 @@ void FunctionNode::release_saved() {
 }
 
 PyObject* context_object(const FunctionNode& n) { return cast(n.context); }
+PyObject* context_behind(const Node& n) {
+  const auto* f = dynamic_cast<const FunctionNode*>(&n);
+  return f ? cast(f->context) : nullptr;
+}
 
 namespace {
 
@@ -217,7 +221,9 @@ Py Application::record(PyObject* o, uint32_t number, Py_ssize_t count) {
   }
   results.emplace_back(t.impl(), number);
   set_history(t, node, number);
-  return Py::steal(checked(wrap(t)));
+  Py result = Py::steal(checked(wrap(t)));
+  track_result(result.get());  // the context may get hold of it
+  return result;
 }
 
 void Application::save() {

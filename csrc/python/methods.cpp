@@ -75,12 +75,7 @@ PyObject* requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
 PyObject* detach_(PyObject* self, PyObject*) {
   return guarded([&] {
     const Tensor& t = unwrap(self);
-    if (!t->autograd) return Py_NewRef(self);
-    check(!t->autograd->view, "Can't detach views in-place. Use detach() instead.");
-    AutogradMeta& m = *t->autograd;
-    m.grad_fn = {};
-    m.result_number = 0;
-    m.requires_grad = m.retains_grad = false;
+    detach_in_place(t);
     return Py_NewRef(self);
   });
 }

@@ -97,12 +97,16 @@ struct PyPostAccumulateHook final : TensorHook, HookTable {
   }
 };
 
+}  // namespace
+
 Py wrap_all(const TensorList& list) {
   Py tuple = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(list.size()))));
   for (size_t i = 0; i < list.size(); ++i)
     PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), checked(wrap(list[i])));
   return tuple;
 }
+
+namespace {
 
 // Takes what a node's hook returned in place of `grads`: None, a tuple, or a single gradient.
 void replace_all(PyObject* result, TensorList& grads, PyObject* hook) {
@@ -319,8 +323,8 @@ PyObject* saved_attribute(OpNode& n, const std::string& name) {
 PyObject* raw_saved_attribute(PyObject* self, const OpNode& n, const std::string& name) {
   Kept k = find_kept(n, name);
   if (k.name.empty() || k.arg >= 0 || k.list) return nullptr;
-  static PyObject* saved_class = imported("flambeau.autograd.graph", "_SavedTensor");
-  return PyObject_CallFunction(saved_class, "Osn", self, k.name.c_str(),
+  static PyObject* saved_class = imported("flambeau.autograd.graph", "SavedTensor");
+  return PyObject_CallMethod(saved_class, "_of", "Osn", self, k.name.c_str(),
                                static_cast<Py_ssize_t>(k.at));
 }
 
@@ -356,6 +360,28 @@ PyObject* get(PyObject* self, void*) {
 PyObject* node_repr(PyObject* self) {
   const char* name = std::strrchr(Py_TYPE(self)->tp_name, '.') + 1;
   return PyUnicode_FromFormat("<%s object at %p>", name, self);
+}
+
+// node(*gradients): those of the arguments, as backward would get them.
+PyObject* node_call(PyObject* self, PyObject* args, PyObject* kwargs) {
+  return guarded([&]() -> PyObject* {
+    check_type(!kwargs || PyDict_GET_SIZE(kwargs) == 0, "a node takes no keywords");
+    Node& n = *cast(self)->node;
+    const auto given = static_cast<size_t>(PyTuple_GET_SIZE(args));
+    check_type(given == n.results.size(), "expected ", n.results.size(), " arguments, got ", given,
+               " instead");
+    TensorList grads;
+    for (size_t i = 0; i < given; ++i) {
+      PyObject* g = PyTuple_GET_ITEM(args, static_cast<Py_ssize_t>(i));
+      check_type(g == Py_None || is_tensor(g), "expected a Tensor or None at position ", i, ", got ",
+                 Py_TYPE(g)->tp_name);
+      grads.push_back(g == Py_None ? Tensor() : unwrap(g));
+    }
+    TensorList out = n.apply(std::move(grads));
+    out.resize(n.next.size());
+    if (out.size() == 1) return wrap(out[0]);
+    return wrap_all(out).release();
+  });
 }
 
 PyObject* sequence_number(Node& n) { return PyLong_FromUnsignedLongLong(n.sequence); }
@@ -426,6 +452,7 @@ void init_node(PyObject* m) {
                                 {Py_tp_doc, const_cast<char*>("A node of the graph of gradients.")},
                                 {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                                 {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+                                {Py_tp_call, reinterpret_cast<void*>(node_call)},
                                 {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
                                 {Py_tp_methods, node_methods},
                                 {Py_tp_getset, node_attributes},

@@ -24,6 +24,8 @@ PyObject* node_register_prehook(Node& n, PyObject* hook);
 bool has_torch_dispatch(PyTypeObject* cls);
 void expect_torch_dispatch();  // from here on calls look for tensors of such classes
 
+Py wrap_all(const TensorList& list);  // a tuple
+
 // Tensor.register_hook, register_post_accumulate_grad_hook.
 PyObject* tensor_register_hook(const Tensor& t, PyObject* hook);
 PyObject* tensor_register_post_accumulate_grad_hook(const Tensor& t, PyObject* hook);
@@ -41,6 +43,8 @@ struct FunctionNode final : Node {
   void release_saved() override;
 };
 PyObject* context_object(const FunctionNode& n);  // borrowed
+PyObject* context_behind(const Node& n);  // of a Function's node, borrowed; null for others
+void track_result(PyObject* tensor);  // shows it to the collector of cycles, which may know it
 
 void init_node(PyObject* m);
 void init_function(PyObject* m);

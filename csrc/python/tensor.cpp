@@ -103,7 +103,11 @@ int tensor_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   // While a graph or another tensor's gradient holds it, what it refers to is no garbage.
   const TensorImpl* impl = cast(self)->impl;
-  if (!impl || impl->refs == 1) Py_VISIT(cast(self)->dict);
+  if (impl && impl->refs > 1) return 0;
+  Py_VISIT(cast(self)->dict);
+  // A Function's context may hold the result that alone keeps it.
+  const AutogradMeta* m = impl ? impl->autograd : nullptr;
+  if (m && m->grad_fn && m->grad_fn->refs == 1) Py_VISIT(context_behind(*m->grad_fn));
   return 0;
 }
 int tensor_clear(PyObject* self) {
@@ -281,6 +285,10 @@ PyObject* as_subclass(PyObject* self, PyObject* cls) {
 }
 
 }  // namespace
+
+void track_result(PyObject* tensor) {
+  if (!PyObject_GC_IsTracked(tensor)) PyObject_GC_Track(tensor);
+}
 
 // The default of __torch_function__: the call as on plain tensors, its results made objects of cls.
 PyObject* convert_results(PyObject* result, PyTypeObject* cls) {

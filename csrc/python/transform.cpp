@@ -210,7 +210,7 @@ PyObject* open_levels(PyObject*, PyObject* args) {
     modes().transforms += static_cast<uint32_t>(now) - static_cast<uint32_t>(left);
     left = now;
   }
-  Py_RETURN_NONE;
+  return PyLong_FromUnsignedLong(modes().transforms);
 }
 
 const Tensor& tensor_argument(PyObject* o) {
@@ -291,9 +291,18 @@ PyObject* same_storage_geometry(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* set_forward_enabled(PyObject*, PyObject* on) {
+  const int value = PyObject_IsTrue(on);
+  return value < 0 ? nullptr : PyBool_FromLong(std::exchange(forward_enabled, value != 0));
+}
+PyObject* is_forward_enabled(PyObject*, PyObject*) { return PyBool_FromLong(forward_enabled); }
+
 PyMethodDef functions[] = {
+    {"_set_fwd_grad_enabled", set_forward_enabled, METH_O,
+     "Whether operators pass tangents of forward mode on; gives what it was."},
+    {"_is_fwd_grad_enabled", is_forward_enabled, METH_NOARGS, "Whether they do."},
     {"_open_levels", open_levels, METH_VARARGS,
-     "_open_levels(transforms, vmaps): counts levels up or down."},
+     "_open_levels(transforms, vmaps): counts levels up or down; gives how many are open."},
     {"_make_batch", py_make_batch, METH_VARARGS, "_make_batch(value, dim, level): an example."},
     {"_make_dual", py_make_dual, METH_VARARGS, "_make_dual(primal, tangent, level)."},
     {"_transformed", transformed, METH_O, "What a tensor stands for in a transform, or None."},

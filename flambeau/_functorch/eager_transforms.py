@@ -2,6 +2,8 @@
 
 from ..func import functionalize, grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 
+from ..func._grad import _chosen
+
 __all__ = [
     "functionalize",
     "grad",
@@ -13,3 +15,9 @@ __all__ = [
     "linearize",
     "vjp",
 ]
+
+
+def _slice_argnums(args, argnums, as_tuple=True):
+    """The arguments of those numbers; a single one by itself unless `as_tuple`."""
+    found = tuple(args[n] for n in _chosen(args, argnums))
+    return found[0] if isinstance(argnums, int) and not as_tuple else found

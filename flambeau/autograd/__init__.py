@@ -36,6 +36,8 @@ def __getattr__(name):
 
     if name == "Variable":
         return import_module(".variable", __name__).Variable
+    if name == "SavedTensor":
+        return import_module(".graph", __name__).SavedTensor
     if name in ("forward_ad", "functional", "graph", "profiler", "variable"):
         return import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -127,6 +129,21 @@ def _batched(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
     return out if create_graph else tuple(g if g is None else _levels.cut(g) for g in out)
 
 
+def _of_duals(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
+    """Gradients with their tangents, where tensors have derivatives in forward mode."""
+    from ..func._grad import backward_of_duals
+
+    grads = [y.detach().new_ones(y.shape) if g is None else g for y, g in zip(outputs, grads)]
+    leaves = tuple(_levels.innermost(x) for x in inputs)
+    found = backward_of_duals(outputs, grads, leaves, create_graph, retain_graph)
+    if not allow_unused and any(g is None for g in found):
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. Set "
+            "allow_unused=True if this is the desired behavior."
+        )
+    return tuple(found)
+
+
 def grad(
     outputs,
     inputs,
@@ -162,6 +179,8 @@ def grad(
     unused = bool(allow_unused) or materialize_grads
     if is_grads_batched:
         found = _batched(outputs, grads, retain_graph, create_graph, inputs, unused)
+    elif _C._open_levels(0, 0) and _levels.any_dual((*outputs, *inputs, *grads)):
+        found = _of_duals(outputs, grads, retain_graph, create_graph, inputs, unused)
     else:
         found = _C._run_backward(outputs, grads, retain_graph, create_graph, inputs, False, unused)
     if materialize_grads:

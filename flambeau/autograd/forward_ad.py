@@ -26,6 +26,22 @@ class UnpackedDualTensor(namedtuple("UnpackedDualTensor", ("primal", "tangent"))
     """What unpack_dual gives: a view of the tensor, and its tangent or None."""
 
 
+class _set_fwd_grad_enabled:
+    """A block in which operators pass tangents on, or not, as `mode` says; also as a call."""
+
+    def __init__(self, mode):
+        self.before = _C._set_fwd_grad_enabled(mode)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc):
+        _C._set_fwd_grad_enabled(self.before)
+
+
+_is_fwd_grad_enabled = _C._is_fwd_grad_enabled
+
+
 def enter_dual_level():
     """Begins a level by hand; `dual_level` is the safer way."""
     if _state.level:
@@ -122,5 +138,7 @@ def unpack_dual(tensor, *, level=None):
     """(a view of the tensor without its derivative, the derivative or None)."""
     if not _state.level:
         return UnpackedDualTensor(tensor, None)
+    if _levels.dual_of(tensor) is None and _levels.batch_of(tensor) is None:
+        return UnpackedDualTensor(tensor.view_as(tensor), None)
     primal, tangent = _levels.unpack_dual(tensor, _state.level)
-    return UnpackedDualTensor(primal, tangent)
+    return UnpackedDualTensor(primal.view_as(primal), tangent)

@@ -28,6 +28,22 @@ def _bound(cls, *args, **kwargs):
 class BackwardCFunction(FunctionCtx):
     """What ctx and the grad_fn of a Function's results are."""
 
+    @property
+    def saved_variables(self):
+        """An older name of saved_tensors."""
+        from warnings import warn
+
+        warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, 2)
+        return self.saved_tensors
+
+    @property
+    def _raw_saved_tensors(self):
+        """Each of saved_tensors as an object that takes hooks of its own."""
+        from .graph import SavedTensor
+
+        count = len(self.saved_tensors)
+        return tuple(SavedTensor._of(self, "saved_tensors", i) for i in range(count))
+
 
 class FunctionMeta(type):
     """Gives every Function a class of its own for its contexts: grad_fn is a FooBackward."""
@@ -176,18 +192,44 @@ class NestedIOFunction(Function):
         return tree_unflatten(Flat.apply(*leaves), shapes["out"])
 
 
-class _Once(Function):
-    """Passes gradients on that cannot be differentiated again."""
+class _Same(Function):
+    """Passes tensors on; what happens to their gradients is to be said."""
 
     @staticmethod
-    def forward(ctx, *tensors):
+    def forward(ctx, owner, *tensors):
+        ctx.owner = owner
+        ctx.set_materialize_grads(False)
         return tuple(t.detach() for t in tensors)
 
     @staticmethod
     def backward(ctx, *grads):
-        raise RuntimeError(
-            "trying to differentiate twice a function that was marked with @once_differentiable"
-        )
+        return None, *ctx.owner.backward(grads)
+
+
+class UndefinedGrad:
+    """`UndefinedGrad()(*tensors)` gives them with no gradient flowing back: None, not zeros."""
+
+    def __call__(self, *tensors):
+        found = _Same.apply(self, *tensors)
+        return found[0] if len(found) == 1 else found
+
+    def backward(self, grads):
+        return [None] * len(grads)
+
+
+class DelayedError(UndefinedGrad):
+    """`DelayedError(message, count)(*tensors)` gives tensors whose backward raises an error."""
+
+    def __init__(self, message, count):
+        self.message = message
+
+    def backward(self, grads):
+        raise RuntimeError(self.message)
+
+
+_once = DelayedError(
+    "trying to differentiate twice a function that was marked with @once_differentiable", 1
+)
 
 
 def once_differentiable(fn):
@@ -220,7 +262,7 @@ def once_differentiable(fn):
         single = not isinstance(outputs, tuple)
         items = (outputs,) if single else outputs
         found = [o.detach().requires_grad_() for o in items if o is not None]
-        passed = iter(_Once.apply(*found))
+        passed = iter(_Same.apply(_once, *found))
         items = tuple(None if o is None else next(passed) for o in items)
         return items[0] if single else items
 

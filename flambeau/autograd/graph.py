@@ -45,23 +45,31 @@ class Node(metaclass=_NodeMeta):
 _InputMetadata = namedtuple("InputMetadata", ("shape", "dtype", "device"))
 
 
-class _SavedTensor:
+class SavedTensor:
     """A tensor that a node keeps, as `grad_fn._raw_saved_self` gives it."""
 
-    def __init__(self, node, name, at):
-        self._node, self._name, self._at = node, name, at
+    def __init__(self):
+        raise RuntimeError(
+            "Trying to create a SavedTensor object from Python is forbidden: nodes make them"
+        )
+
+    @classmethod
+    def _of(cls, node, name, at):
+        made = object.__new__(cls)
+        made._node, made._name, made._at = node, name, at
+        return made
 
     @property
     def data(self):
         """The tensor itself."""
+        if self._name == "saved_tensors":
+            return self._node.saved_tensors[self._at]
         return getattr(self._node, "_saved_" + self._name)
 
     def register_hooks(self, pack_hook, unpack_hook):
         """Packs this tensor now; unpack_hook gives it back to the backward."""
         _C._register_saved_hooks(self._node, self._at, pack_hook, unpack_hook)
 
-
-_SavedTensor.__name__ = _SavedTensor.__qualname__ = "SavedTensor"
 
 GradientEdge = namedtuple(
     "GradientEdge", ("node", "output_nr", "ownership_token"), defaults=(None,)
@@ -87,6 +95,20 @@ def increment_version(tensor):
 
 
 _disabled = []  # the messages of disable_saved_tensors_hooks, the innermost last
+
+
+class _native:
+    """What libraries reach for as torch._C._autograd."""
+
+    SavedTensor = SavedTensor
+
+    @staticmethod
+    def _saved_tensors_hooks_is_enabled():
+        return not _disabled
+
+    @staticmethod
+    def _saved_tensors_hooks_get_disabled_error_message():
+        return _disabled[-1] if _disabled else None
 
 
 class saved_tensors_hooks:
@@ -133,15 +155,76 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(pack, unpack)
 
 
+class _Kept:
+    """What a node has of a tensor that it saved in allow_mutation_on_saved_tensors()."""
+
+    def __init__(self, version):
+        self.version = version
+
+
 class _Mutations:
-    """What allow_mutation_on_saved_tensors() gives: the copies of the block."""
+    """What allow_mutation_on_saved_tensors() gives: the tensors saved in the block, by the part of
+    memory and the version of it that they are, and copies of those that were written since."""
 
     def __init__(self):
-        self.copies = []
+        from weakref import WeakKeyDictionary, WeakValueDictionary
+
+        self.cloned, self.original = WeakKeyDictionary(), WeakKeyDictionary()
+        self.tid_to_weakhandle = WeakValueDictionary()
+        self.by_memory = {}  # storage: the saved parts of it
+
+    def pack(self, tensor):
+        """A handle for the tensor, one for each part of memory in each version."""
+        from weakref import WeakSet
+
+        memory = tensor.untyped_storage()._cdata
+        part = memory, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor._version
+        handle = self.tid_to_weakhandle.get(part)
+        if handle is None:
+            handle = self.tid_to_weakhandle[part] = _Kept(tensor._version)
+            self.original[handle] = tensor
+            self.by_memory.setdefault(memory, WeakSet()).add(handle)
+        return handle
+
+    def unpack(self, handle):
+        """The tensor as it was saved."""
+        if not (_mutations and _mutations[-1] is self):
+            raise AssertionError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context in "
+                "which the graph was originally recorded."
+            )
+        if handle in self.cloned:
+            return self.cloned[handle]
+        if self.original[handle]._version != handle.version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an "
+                "inplace operation that allow_mutation_on_saved_tensors() does not see: out="
+            )
+        return self.original[handle]
+
+    def before_write(self, tensor):
+        """Copies what is saved of the memory that is about to be written."""
+        for handle in list(self.by_memory.get(tensor.untyped_storage()._cdata, ())):
+            if handle in self.original:
+                self.cloned[handle] = self.original.pop(handle).clone()
 
     def clear(self):
         """Forgets the copies; backward through what was recorded in the block is over then."""
-        self.copies.clear()
+        for table in (self.cloned, self.original, self.tid_to_weakhandle, self.by_memory):
+            table.clear()
+
+
+def _watching(state):
+    """A mode that tells `state` of tensors that an operator is about to write."""
+    from ..utils._python_dispatch import TorchDispatchMode
+
+    class Watching(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func._opname.endswith("_") and isinstance(args[0], _C.Tensor):
+                state.before_write(args[0])
+            return func(*args, **(kwargs or {}))
+
+    return Watching()
 
 
 @contextmanager
@@ -154,31 +237,18 @@ def allow_mutation_on_saved_tensors():
     ...     y = x * 2
     ...     z = y.sin().sum()
     ...     _ = y.mul_(0)
-    >>> z.backward()
+    ...     z.backward()
     """
     if _mutations:
         raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
     state = _Mutations()
-
-    def pack(tensor):
-        state.copies.append(tensor.detach().clone())
-        return len(state.copies) - 1, state.copies
-
-    def unpack(packed):
-        at, copies = packed
-        if at >= len(copies):
-            raise RuntimeError(
-                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context in "
-                "which the graph was originally recorded."
-            )
-        return copies[at]
-
     _mutations.append(state)
     try:
-        with saved_tensors_hooks(pack, unpack):
+        with _watching(state), saved_tensors_hooks(state.pack, state.unpack):
             yield state
     finally:
         _mutations.pop()
+        state.clear()
 
 
 _mutations = []
@@ -241,6 +311,8 @@ def draw(outputs, file=None, *, names=None):
 @contextmanager
 def disable_saved_tensors_hooks(error_message):
     """Within the block, saved_tensors_hooks raises RuntimeError(error_message)."""
+    if _C._has_saved_hooks():
+        raise RuntimeError(error_message)
     _disabled.append(error_message)
     try:
         yield

@@ -86,7 +86,7 @@ class _Tape:
         create = _C.is_grad_enabled() and self._leads_elsewhere(*outputs, *cotangents)
         ys = [_strip(y, self.levels) for y in outputs]
         gs = [_strip(g, self.levels) for g in cotangents]
-        found = _backward(ys, gs, tuple(self.leaves), create, retain)
+        found = backward_of_duals(ys, gs, tuple(self.leaves), create, retain)
         out = []
         for g, x in zip(found, self.inputs, strict=True):
             if g is None:
@@ -97,17 +97,18 @@ class _Tape:
         return out
 
 
-def _backward(ys, gs, leaves, create, retain):
+def backward_of_duals(ys, gs, leaves, create, retain):
+    """Gradients of plain leaves, each a dual number where outputs or their gradients are."""
     levels = set().union(*(_levels.dual_levels(t) for t in (*ys, *gs))) if ys else set()
     if levels:
         level = max(levels)
         y, dy = zip(*(_levels.unpack_dual(t, level) for t in ys), strict=True)
         g, dg = zip(*(_levels.unpack_dual(t, level) for t in gs), strict=True)
-        value = _backward(y, g, leaves, create, True)
+        value = backward_of_duals(y, g, leaves, create, True)
         pairs = [(a, b) for a, b in zip((*dy, *y), (*g, *dg), strict=True)
                  if a is not None and b is not None]  # fmt: skip
         change = (
-            _backward(*zip(*pairs, strict=True), leaves, create, retain)
+            backward_of_duals(*zip(*pairs, strict=True), leaves, create, retain)
             if pairs
             else ((None,) * len(leaves))
         )
@@ -173,11 +174,11 @@ def vjp(func, *primals, has_aux=False):
     output, aux = tape.run(func, *tree_unflatten(tape.tracked, spec)), None
     if has_aux:
         output, aux = _with_aux(output, "vjp(f, *primals)")
-    ys, out_spec = _tensors(output, "vjp(f, *primals): Expected f(*primals) to return only tensors")
-    if not ys:
+    if output is None or not tree_flatten(output)[0]:
         raise RuntimeError(
             "vjp(f, *primals): Expected f to be a function that has non-empty output"
         )
+    ys, out_spec = _tensors(output, "vjp(f, *primals): expected f(*primals) to return only tensors")
 
     def pull(cotangents, retain_graph=True, create_graph=None):
         gs, g_spec = tree_flatten(cotangents)

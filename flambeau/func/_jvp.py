@@ -8,17 +8,13 @@ _HERE = "jvp(f, primals, tangents): "
 
 
 def _flatten(tree, what):
-    if not isinstance(tree, tuple):
-        raise RuntimeError(
-            f"{_HERE}Expected {what} to be a tuple. E.g. it should be valid to call f(*primals)."
-        )
-    flat, spec = tree_flatten(tree)
+    flat = tree_flatten(tree)[0]
     for x in flat:
         if not isinstance(x, _C.Tensor):
-            raise RuntimeError(f"{_HERE}Expected {what} to contain only Tensors, got {type(x)}")
+            raise RuntimeError(f"{_HERE}Expected {what} to only contain Tensors, got {type(x)}")
     if not flat:
         raise RuntimeError(f"{_HERE}Expected {what} to contain at least one Tensor.")
-    return flat, spec
+    return flat
 
 
 def _outside(tensor, level):
@@ -34,20 +30,25 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     >>> torch.func.jvp(torch.sin, (torch.tensor(0.),), (torch.tensor(2.),))
     (tensor(0.), tensor(2.))
     """
-    flat, spec = _flatten(primals, "primals")
-    directions, t_spec = _flatten(tangents, "tangents")
+    if not isinstance(primals, tuple):
+        raise RuntimeError(
+            f"{_HERE}Expected primals to be a tuple. E.g. it should be valid to call f(*primals)."
+        )
+    spec, t_spec = tree_flatten(primals)[1], tree_flatten(tangents)[1]
     if spec != t_spec:
         raise RuntimeError(
             f"{_HERE}Expected primals and tangents to have the same python structure. For example, "
             "if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure "
             f"{spec} and tangents with structure {t_spec}"
         )
+    flat, directions = _flatten(primals, "primals"), _flatten(tangents, "tangents")
     from ..autograd.forward_ad import _check_pair
 
     for x, t in zip(flat, directions, strict=True):
         _check_pair(x, t)
     level = _levels.new_level()
     _C._open_levels(1, 0)
+    enabled = _C._set_fwd_grad_enabled(True)
     try:
         duals = [_levels.make_dual(x, t, level) for x, t in zip(flat, directions, strict=True)]
         output, aux = func(*tree_unflatten(duals, spec)), None
@@ -55,13 +56,13 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
             output, aux = _with_aux(output, _HERE[:-2])
             aux = tree_map(lambda x: _outside(x, level), aux)
         ys, out_spec = tree_flatten(output)
-        if not ys:
+        if not ys or output is None:
             raise RuntimeError(f"{_HERE}Expected f to be a function that has non-empty output.")
         values, changes = [], []
         for y in ys:
             if not isinstance(y, _C.Tensor):
                 raise RuntimeError(
-                    f"{_HERE}Expected f(*primals) to return only tensors, got unsupported type "
+                    f"{_HERE}expected f(*primals) to return only tensors, got unsupported type "
                     f"{type(y)}"
                 )
             value, change = _levels.unpack_dual(y, level)
@@ -75,6 +76,7 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
             values.append(value)
             changes.append(change)
     finally:
+        _C._set_fwd_grad_enabled(enabled)
         _C._open_levels(-1, 0)
     found = tree_unflatten(values, out_spec), tree_unflatten(changes, out_spec)
     return (*found, aux) if has_aux else found

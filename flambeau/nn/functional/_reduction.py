@@ -5,11 +5,16 @@ __all__ = ["REDUCTIONS", "reduce_loss", "reduction_name"]
 REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}  # as operators number them
 
 
+def name_of_flags(size_average, reduce):
+    """The reduction that the two older flags say."""
+    return "none" if reduce is False else "sum" if size_average is False else "mean"
+
+
 def reduction_name(size_average, reduce, reduction):
     """The reduction, where the two older flags that say the same are given too."""
     if size_average is None and reduce is None:
         return reduction
-    name = "none" if reduce is False else "sum" if size_average is False else "mean"
+    name = name_of_flags(size_average, reduce)
     import warnings
 
     warnings.warn(

@@ -17,18 +17,43 @@ def sample(input, grid, mode, padding_mode, align_corners):
         return internal["_grid_sample"](
             input, grid, mode == "nearest", padding, bool(align_corners)
         )
+    return _composed(input, grid, mode, padding_mode, align_corners)
+
+
+def second(inputs, directions, nearest, padding, align_corners):
+    """The gradients of the kernel's gradients with respect to (gradient, image, grid)."""
+    create = torch.is_grad_enabled()
+    with torch.enable_grad():
+        own = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in inputs]
+        grad, image, grid = own
+        if padding < len(_PADDINGS):
+            mode = "nearest" if nearest else "bilinear"
+            out = _composed(image, grid, mode, _PADDINGS[padding], align_corners)
+        else:  # the grid is in pixels
+            taps = [_linear_taps(grid[..., 1]), _linear_taps(grid[..., 0])]
+            out = _combine(image, taps)
+        first = torch.autograd.grad(out, (image, grid), grad, create_graph=True, allow_unused=True)
+        live = [
+            (f, d) for f, d in zip(first, directions) if f is not None and d is not None
+        ]
+        if not live:
+            return None, None, None
+        ys, gs = zip(*live)
+        return torch.autograd.grad(ys, own, gs, create_graph=create, allow_unused=True)
+
+
+def _composed(input, grid, mode, padding_mode, align_corners):
+    """The same, of operators that have every derivative."""
     dims = input.dim() - 2
     size = input.shape[2:]
     # One tensor of positions in pixels for each spatial dimension, in the image's order.
     places = [_to_pixels(grid[..., dims - 1 - i], size[i], align_corners) for i in range(dims)]
     if mode == "bicubic":
-        return _combine(
-            input, places, [_cubic_taps(p) for p in places], padding_mode, align_corners
-        )
+        return _combine(input, [_cubic_taps(p) for p in places], padding_mode, align_corners)
     places = [_clip(p, n, padding_mode, align_corners) for p, n in zip(places, size)]
     if mode == "nearest":
         return _pick(input, [p.round() for p in places])
-    return _combine(input, places, [_linear_taps(p) for p in places], None, align_corners)
+    return _combine(input, [_linear_taps(p) for p in places])
 
 
 def _has_kernel(input, grid, mode):
@@ -144,7 +169,7 @@ def _pick(input, positions):
     return values.masked_fill(~inside.unsqueeze(1), 0)
 
 
-def _combine(input, places, taps, padding_mode, align_corners):
+def _combine(input, taps, padding_mode=None, align_corners=None):
     """The weighted sum over every combination of neighbours."""
     size = input.shape[2:]
     total = None
