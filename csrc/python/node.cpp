@@ -325,7 +325,7 @@ PyObject* raw_saved_attribute(PyObject* self, const OpNode& n, const std::string
   if (k.name.empty() || k.arg >= 0 || k.list) return nullptr;
   static PyObject* saved_class = imported("flambeau.autograd.graph", "SavedTensor");
   return PyObject_CallMethod(saved_class, "_of", "Osn", self, k.name.c_str(),
-                               static_cast<Py_ssize_t>(k.at));
+                             static_cast<Py_ssize_t>(k.at));
 }
 
 PyObject* node_getattro(PyObject* self, PyObject* name) {
@@ -373,8 +373,8 @@ PyObject* node_call(PyObject* self, PyObject* args, PyObject* kwargs) {
     TensorList grads;
     for (size_t i = 0; i < given; ++i) {
       PyObject* g = PyTuple_GET_ITEM(args, static_cast<Py_ssize_t>(i));
-      check_type(g == Py_None || is_tensor(g), "expected a Tensor or None at position ", i, ", got ",
-                 Py_TYPE(g)->tp_name);
+      check_type(g == Py_None || is_tensor(g), "expected a Tensor or None at position ", i,
+                 ", got ", Py_TYPE(g)->tp_name);
       grads.push_back(g == Py_None ? Tensor() : unwrap(g));
     }
     TensorList out = n.apply(std::move(grads));

@@ -1,7 +1,6 @@
 """The transforms of gradients where libraries look for them."""
 
 from ..func import functionalize, grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
-
 from ..func._grad import _chosen
 
 __all__ = [

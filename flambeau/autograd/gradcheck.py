@@ -176,7 +176,11 @@ class _Check:
 
         def run():
             found = _tensors(self.func(*self.inputs))
-            return [o for o in found if isinstance(o, _C.Tensor) and (o.is_floating_point() or o.is_complex())]
+            return [
+                o
+                for o in found
+                if isinstance(o, _C.Tensor) and (o.is_floating_point() or o.is_complex())
+            ]
 
         for x in self.found if run() else ():
             for v in [_direction(x)] if fast else _units(x):
@@ -264,7 +268,7 @@ class _Check:
 
         numerical = None if fast else self.jacobians()
         for i, x in enumerate(self.found):
-            for o, (got, want) in enumerate(self._fast_pairs(x) if fast else ()):
+            for got, want in self._fast_pairs(x) if fast else ():
                 if not self.close(got, want):
                     return self.forward(False)  # which tells the elements
             if fast:
@@ -449,7 +453,9 @@ def gradcheck(
     True
     """
     if not (check_backward_ad or check_forward_ad):
-        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
+        raise AssertionError(
+            "Expected at least one of check_forward_ad or check_backward_ad to be True"
+        )
     for name, on, mode, there in (
         ("check_batched_grad", check_batched_grad, "check_backward_ad", check_backward_ad),
         ("check_batched_forward_grad", check_batched_forward_grad, "check_forward_ad",

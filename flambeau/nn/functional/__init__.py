@@ -34,7 +34,7 @@ for _name, _value in list(globals().items()):
         globals()[_name] = _C._overridable(_value)
 globals().update(_ops.namespace("nn.functional"))
 
-from .. import _reduction as _Reduction  # noqa: E402, F401 (libraries number reductions by it)
+from .. import _reduction as _Reduction  # noqa: E402 (libraries number reductions by it)
 from . import _checked  # noqa: E402 (in front of native operators)
 
 for _name in _checked.__all__:

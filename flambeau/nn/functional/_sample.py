@@ -33,9 +33,7 @@ def second(inputs, directions, nearest, padding, align_corners):
             taps = [_linear_taps(grid[..., 1]), _linear_taps(grid[..., 0])]
             out = _combine(image, taps)
         first = torch.autograd.grad(out, (image, grid), grad, create_graph=True, allow_unused=True)
-        live = [
-            (f, d) for f, d in zip(first, directions) if f is not None and d is not None
-        ]
+        live = [(f, d) for f, d in zip(first, directions) if f is not None and d is not None]
         if not live:
             return None, None, None
         ys, gs = zip(*live)
