@@ -189,6 +189,9 @@ class Loader:
             raise pickle.UnpicklingError(f"BUILD on an object of type {type(value).__name__}")
 
     # -- rebuilding ------------------------------------------------------------------------------
+    def _rebuild_v1(self, stored, offset, size, stride):  # of before 0.4
+        return self._rebuild_v2(stored, offset, size, stride, False)
+
     def _rebuild_v2(self, stored, offset, size, stride, requires_grad, hooks=None, metadata=None):
         if not isinstance(stored, TypedStorage):
             raise pickle.UnpicklingError("a tensor that is not on a storage of the file")

@@ -162,6 +162,7 @@ def _layout(name):
 
 
 REBUILD = {
+    ("torch._utils", "_rebuild_tensor"): "_rebuild_v1",
     ("torch._utils", "_rebuild_tensor_v2"): "_rebuild_v2",
     ("torch._utils", "_rebuild_tensor_v3"): "_rebuild_v3",
     ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",

@@ -136,6 +136,17 @@ def test_functions(name):
     np.testing.assert_allclose(got, [f(v) for v in x.tolist()], rtol=2e-7, atol=1e-44)
 
 
+def test_nothing_is_lost_near_one():
+    """1 - tanh(x)^2 and the like are taken of results next to 1."""
+    for name, x in {"tanh": RNG.uniform(1.5, 9, 3000), "erf": RNG.uniform(0.01, 4, 3000)}.items():
+        x = x.astype("float32")
+        wanted = np.array([getattr(math, name)(v) for v in x.tolist()])
+        for sign in (1, -1):
+            got = getattr(torch, name)(torch.from_numpy(sign * x)).double().numpy()
+            ulp = np.spacing(wanted.astype("float32")).astype(float)
+            assert (np.abs(got - sign * wanted) / ulp).max() <= 1
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_edges_of_functions(dtype):
     inf, nan = math.inf, math.nan

@@ -610,6 +610,13 @@ def test_old_files():
         torch.load(io.BytesIO(pickle.dumps(3)))
 
 
+def test_files_of_before_0_4():
+    file = old_file().getvalue().replace(b"_rebuild_tensor_v2", b"_rebuild_tensor")
+    file = file.replace(b"K\1\x85\x89}tR.", b"K\1\x85tR.")
+    for only in (True, False):
+        assert torch.load(io.BytesIO(file), weights_only=only).tolist() == [1, 2, 3, 4]
+
+
 def test_old_files_are_written_too():
     base = torch.arange(6.0)
     values = {

@@ -88,7 +88,7 @@ V scaled_tail(V a) {
   const V near = horner((a - 2) / (a + 2), MathTable<double>::k_erf_large);
   return where(a > 6, far, near);
 }
-V small_erfc(V x) { return 1 - x * horner(x * x, MathTable<double>::k_erf_small); }
+V small_erfc(V x) { return 1 - fma(x, horner(x * x, MathTable<double>::k_erf_small), x); }
 
 V complement(V x) {  // erfc
   const V a = where(abs(x) > 30, V(30), abs(x));

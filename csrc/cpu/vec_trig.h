@@ -153,7 +153,7 @@ FLAMBEAU_INLINE Doubles erfc_of(Doubles x) {
   if constexpr (!Short) return map(x, [](double a) { return __builtin_erfc(a); });
   using M = MathTable<double>;
   const Doubles a = where(abs(x) > 12, Doubles(12), abs(x));
-  const Doubles small = 1 - x * horner(x * x, M::k_erf_small);
+  const Doubles small = 1 - fma(x, horner(x * x, M::k_erf_small), x);
   const Doubles tail = exp(-(a * a)) * horner((a - 2) / (a + 2), M::k_erf_large);
   return where(abs(x) < 1, small, where(x < 0, 2 - tail, tail));
 }
