@@ -101,9 +101,16 @@ struct Entropy {
   void forward_columns(int64_t o, int64_t j, int64_t m) const {
     const T* x = static_cast<const T*>(a.x) + o * a.classes * a.inner + j;
     V top(-kInf<T>), sums(0), plain(0);
-    for (int64_t c = 0; c < a.classes; ++c) top = max(top, V::load_n(x + c * a.inner, m));
+    // Classes that lie a power of two apart would push each other out of the cache.
+    constexpr int64_t kKept = 64;
+    V kept[kKept];
     for (int64_t c = 0; c < a.classes; ++c) {
       const V v = V::load_n(x + c * a.inner, m);
+      if (c < kKept) kept[c] = v;
+      top = max(top, v);
+    }
+    for (int64_t c = 0; c < a.classes; ++c) {
+      const V v = c < kKept ? kept[c] : V::load_n(x + c * a.inner, m);
       sums += exp(v - top);
       if (spread != T(0)) plain += weight ? v * V(weight[c]) : v;
     }

@@ -62,12 +62,29 @@ void backward_row(const T* y, const T* g, T* out, int64_t n, bool logarithm) {
   });
 }
 
+constexpr int64_t kKept = 64;  // rows of a column that are kept between two passes
+
 // As many columns as a register holds, m of them there, `stride` from one row to the next.
 template <class T>
 void forward_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t m, bool logarithm) {
   using V = Vec<T>;
   V largest(-kInf<T>), total(0);
-  for (int64_t k = 0; k < n; ++k) largest = max(largest, V::load_n(x + k * stride, m));
+  if (n <= kKept) {  // rows that lie a power of two apart would push each other out of the cache
+    V kept[kKept];
+    for (int64_t k = 0; k < n; ++k) {
+      kept[k] = V::load_n(x + k * stride, m);
+      largest = max(largest, kept[k]);
+    }
+    for (int64_t k = 0; k < n; ++k) {
+      const V v = kept[k] - largest, e = exp(v);
+      kept[k] = logarithm ? v : e;
+      total += e;
+    }
+    const V scale = logarithm ? log(total) : V(1) / total;
+    for (int64_t k = 0; k < n; ++k)
+      (logarithm ? kept[k] - scale : kept[k] * scale).store_n(y + k * stride, m);
+    return;
+  }
   for (int64_t k = 0; k < n; ++k) {
     const V e = exp(V::load_n(x + k * stride, m) - largest);
     if (!logarithm) e.store_n(y + k * stride, m);
