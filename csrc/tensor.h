@@ -51,7 +51,6 @@ class Tensor {
   bool defined() const { return bool(p_); }
   TensorImpl* impl() const { return p_.get(); }
   TensorImpl* operator->() const { return p_.get(); }
-  const Ref<TensorImpl>& ref() const { return p_; }
   TensorImpl* release() { return p_.release(); }
   bool is_same(const Tensor& o) const { return p_ == o.p_; }
 

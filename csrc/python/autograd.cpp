@@ -343,7 +343,7 @@ PyMethodDef tensor_graph_methods[] = {
 PyMethodDef functions[] = {
     {"_run_backward", py_run_backward, METH_VARARGS, "Walks the graph; see flambeau.autograd."},
     {"_gradient_edge", py_gradient_edge, METH_O, "(node, output_nr) of a tensor."},
-    {"_current_graph_node", py_current_node, METH_NOARGS, "The node that runs now, or None."},
+    {"_current_autograd_node", py_current_node, METH_NOARGS, "The node that runs now, or None."},
     {"_warn_of_cycle", py_warn_of_cycle, METH_NOARGS, "Warns of backward(create_graph=True)."},
     {"_node_count", py_node_count, METH_NOARGS, "The number of the next node."},
     {"_name_composite", py_name_composite, METH_VARARGS,

@@ -119,12 +119,6 @@ PyObject* wrap_results(const Op& op, Value* results) {
   return tuple.release();
 }
 
-PyObject* call_and_wrap(const Op& op, Value* args) {
-  Value results[kMaxResults];
-  call_op(op, args, results);
-  return wrap_results(op, results);
-}
-
 // -- __torch_function__ ---------------------------------------------------------------------------
 namespace {
 
@@ -395,15 +389,11 @@ PyObject* count_modes(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyObject* is_disabled(PyObject*, PyObject*) { return PyBool_FromLong(torch_function_disabled); }
-
 PyMethodDef module_methods[] = {
     {"_return_type", return_type, METH_VARARGS,
      "_return_type(name, fields): the named tuple of an operator's results."},
     {"_count_function_modes", count_modes, METH_VARARGS,
      "_count_function_modes(by, handler): TorchFunctionModes that begin or end."},
-    {"_torch_function_disabled", is_disabled, METH_NOARGS,
-     "Whether subclasses are plain tensors now."},
     {"_disabled_torch_function_impl", disabled, METH_VARARGS,
      "Set as __torch_function__, this makes a Tensor subclass behave as a plain Tensor."},
     {}};

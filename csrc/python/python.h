@@ -128,12 +128,10 @@ PyObject* wrap(Generator* g);
 // module holds them all: _functions and _internal by full name, _methods by method name.
 PyObject* make_function(const Op* op, bool method, bool inplace);
 PyObject* wrap_results(const Op& op, Value* results);
-// Calls op with C++ values and wraps the result.
-PyObject* call_and_wrap(const Op& op, Value* args);
-// If an argument overrides __torch_function__, calls it; null with no error set: nobody does.
 bool is_pytorch_tensor(const PyTypeObject* t);  // of PyTorch's own, in a program that has both
 // The call with PyTorch's tensors among the arguments taken as ours.
 PyObject* call_with_taken(PyObject* func, PyObject* args, PyObject* kwargs);
+// If an argument overrides __torch_function__, calls it; null with no error set: nobody does.
 PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames);
 // Whether a call on `self` may be somebody else's: of a subclass, or in a TorchFunctionMode.
 inline bool may_be_overridden(PyObject* self) {
