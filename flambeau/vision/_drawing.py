@@ -8,7 +8,7 @@ import flambeau
 
 def _check_image(image, gray=False):
     if not isinstance(image, flambeau.Tensor):
-        raise TypeError(f"The image must be a tensor, got {type(image)}")
+        raise TypeError(f"Tensor expected: The image must be a tensor, got {type(image)}")
     if not (image.dtype == flambeau.uint8 or image.is_floating_point()):
         raise ValueError(f"The image dtype must be uint8 or float, got {image.dtype}")
     if image.dim() != 3:
@@ -19,7 +19,7 @@ def _check_image(image, gray=False):
         raise ValueError("Pass an RGB image. Other Image formats are not supported")
 
 
-def palette(count):
+def _generate_color_palette(count):
     """Colours far from each other: multiples of three primes modulo 255."""
     return [tuple(i * p % 255 for p in (2**25 - 1, 2**15 - 1, 2**21 - 1)) for i in range(count)]
 
@@ -28,7 +28,7 @@ def _colors(colors, count):
     from PIL import ImageColor
 
     if colors is None:
-        colors = palette(count)
+        colors = _generate_color_palette(count)
     elif isinstance(colors, list):
         if len(colors) < count:
             raise ValueError(
@@ -36,7 +36,9 @@ def _colors(colors, count):
                 f"{len(colors)} < {count}."
             )
     elif not isinstance(colors, (tuple, str)):
-        raise ValueError(f"`colors` must be a tuple or a string, or a list thereof, got {colors}.")
+        raise ValueError(f"colors must be a tuple or a string, or a list thereof, got {colors}.")
+    elif isinstance(colors, tuple) and len(colors) != 3:
+        raise ValueError("If passed as tuple, colors should be an RGB triplet")
     else:
         colors = [colors] * count
     return [ImageColor.getrgb(c) if isinstance(c, str) else c for c in colors]
@@ -188,8 +190,15 @@ def draw_keypoints(
         visibility = flambeau.ones(keypoints.shape[:-1], dtype=flambeau.bool)
     if visibility.ndim == 3:
         visibility = visibility.squeeze(-1)
+    if visibility.ndim != 2:
+        raise ValueError(
+            f"visibility must be of shape (num_instances, K). Got ndim={visibility.ndim}"
+        )
     if visibility.shape != keypoints.shape[:-1]:
-        raise ValueError("keypoints and visibility must have the same dimensionality")
+        raise ValueError(
+            "keypoints and visibility must have the same dimensionality for num_instances and K. "
+            f"Got {visibility.shape=} and {keypoints.shape=}"
+        )
     from PIL import ImageDraw
 
     picture = _to_pil(image)

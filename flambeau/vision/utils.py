@@ -6,6 +6,7 @@ import os
 import flambeau
 
 from ._drawing import (
+    _generate_color_palette,  # noqa: F401 (libraries take it from here)
     draw_bounding_boxes,
     draw_keypoints,
     draw_segmentation_masks,

@@ -1,5 +1,7 @@
 """Checks and conversions that operators share."""
 
+import functools
+
 import flambeau
 
 
@@ -16,6 +18,19 @@ def check_rois(boxes):
             raise AssertionError("The boxes tensor shape is not correct as Tensor[K, 5]")
     else:
         raise AssertionError("boxes is expected to be a Tensor[L, 5] or a List[Tensor[K, 4]]")
+
+
+def one_step(function):
+    """A function that tracing records as one node, as PyTorch does those that `fx.wrap` names."""
+
+    @functools.wraps(function)
+    def call(input, *args, **kwargs):
+        kind = type(input)
+        if not isinstance(input, flambeau.Tensor) and hasattr(kind, "__torch_function__"):
+            return kind.__torch_function__(call, (kind,), (input, *args), kwargs)
+        return function(input, *args, **kwargs)
+
+    return call
 
 
 def as_rois(boxes):

@@ -42,19 +42,23 @@ def batched_nms(boxes, scores, idxs, iou_threshold):
     >>> ops.batched_nms(boxes, scores, classes, iou_threshold=0.5)
     tensor([0, 2])
     """
-    if boxes.numel() == 0:
-        return flambeau.empty((0,), dtype=flambeau.int64, device=boxes.device)
-    if boxes.numel() > _MANY:
-        return _nms_by_group(boxes, scores, idxs, iou_threshold)
-    # groups moved so far apart that they do not overlap
-    offsets = idxs.to(boxes) * (boxes.max() + 1)
-    return nms(boxes + offsets[:, None], scores, iou_threshold)
+    way = _batched_nms_vanilla if boxes.numel() > _MANY else _batched_nms_coordinate_trick
+    return way(boxes, scores, idxs, iou_threshold)
 
 
 _MANY = 4000  # numbers of boxes from which on groups are taken one by one, as in torchvision
 
 
-def _nms_by_group(boxes, scores, idxs, iou_threshold):
+def _batched_nms_coordinate_trick(boxes, scores, idxs, iou_threshold):
+    """Groups moved so far apart that they do not overlap."""
+    if boxes.numel() == 0:
+        return flambeau.empty((0,), dtype=flambeau.int64, device=boxes.device)
+    offsets = idxs.to(boxes) * (boxes.max() + 1)
+    return nms(boxes + offsets[:, None], scores, iou_threshold)
+
+
+def _batched_nms_vanilla(boxes, scores, idxs, iou_threshold):
+    """Group by group."""
     kept = flambeau.zeros(len(scores), dtype=flambeau.bool, device=boxes.device)
     for group in idxs.unique():
         members = flambeau.where(idxs == group)[0]
@@ -247,10 +251,11 @@ def _turned_iou(boxes1, boxes2, fmt):
     return flambeau.where(union > 0, both / union.clamp(min=1e-300), 0.0).float()
 
 
-def _common_area(p, q):
-    """The area that rectangles [..., 4, 2] share: of the hull of crossings and inner corners."""
-    origin = p.mean(-2, keepdim=True)  # small numbers keep their digits
-    p, q = p - origin, q - origin
+def common_points(p, q):
+    """Where sides of rectangles [..., 4, 2] cross, and corners of one in the other.
+
+    ([..., 24, 2], [..., 24] which of them are such points)
+    """
     along, other = p.roll(-1, -2) - p, q.roll(-1, -2) - q
     apart = q.unsqueeze(-3) - p.unsqueeze(-2)
     turn = _cross(along.unsqueeze(-2), other.unsqueeze(-3))
@@ -261,6 +266,14 @@ def _common_area(p, q):
     crossings = p.unsqueeze(-2) + t.unsqueeze(-1) * along.unsqueeze(-2)
     points = flambeau.cat([p, q, crossings.flatten(-3, -2)], -2)
     valid = flambeau.cat([_within(p, q), _within(q, p), meets.flatten(-2)], -1)
+    return points, valid
+
+
+def _common_area(p, q):
+    """The area that rectangles [..., 4, 2] share: of the hull of crossings and inner corners."""
+    origin = p.mean(-2, keepdim=True)  # small numbers keep their digits
+    p, q = p - origin, q - origin
+    points, valid = common_points(p, q)
     count = valid.sum(-1, keepdim=True)
     weight = valid.unsqueeze(-1).to(p.dtype)
     middle = (points * weight).sum(-2, keepdim=True) / count.unsqueeze(-1).clamp(min=1)

@@ -67,6 +67,10 @@ def deform_conv2d(
     image = input.reshape(n * offset_groups, channels // offset_groups, height, width)
     taps = internal["_grid_sample"](image, grid.flatten(1, 2), False, _IN_PIXELS, False)
     if mask is not None:
+        if mask.shape[1] != offset_groups * area:
+            raise RuntimeError(
+                f"mask.shape[1] is not valid: got {mask.shape[1]}, expected {offset_groups * area}"
+            )
         taps = taps * mask.reshape(n * offset_groups, 1, area * out_size[0], out_size[1])
     groups = channels // per_group
     taps = taps.reshape(n, groups, per_group * area, out_size[0] * out_size[1])

@@ -4,6 +4,8 @@ import flambeau
 from flambeau import nn
 from flambeau.nn import functional as F
 
+from ._utils import one_step
+
 __all__ = ["DropBlock2d", "DropBlock3d", "drop_block2d", "drop_block3d"]
 
 
@@ -32,11 +34,13 @@ def _drop(input, p, block_size, inplace, eps, training, dims):
     return input.mul_(noise).mul_(scale) if inplace else input * noise * scale
 
 
+@one_step
 def drop_block2d(input, p, block_size, inplace=False, eps=1e-06, training=True):
     """[N, C, H, W] with squares of zeros, a share p in all; the rest is scaled up."""
     return _drop(input, p, block_size, inplace, eps, training, 2)
 
 
+@one_step
 def drop_block3d(input, p, block_size, inplace=False, eps=1e-06, training=True):
     """[N, C, D, H, W] with cubes of zeros, a share p in all; the rest is scaled up."""
     return _drop(input, p, block_size, inplace, eps, training, 3)

@@ -4,7 +4,7 @@ import flambeau
 from flambeau import nn
 from flambeau._ops import internal
 
-from ._utils import as_rois, pair
+from ._utils import as_rois, one_step, pair
 
 __all__ = [
     "PSRoIAlign",
@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 
+@one_step
 def roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
     """[K, C, *output_size]: means of bilinear samples in each cell of each region.
 
@@ -32,12 +33,14 @@ def roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, a
     return _mean(input, boxes, output_size, spatial_scale, max(sampling_ratio, 0), aligned)
 
 
+@one_step
 def ps_roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1):
     """`roi_align` where each cell has channels of its own (Li et al., arXiv 1711.07264)."""
     ratio = max(sampling_ratio, 0)
     return _mean(input, boxes, output_size, spatial_scale, ratio, True, own=True)
 
 
+@one_step
 def ps_roi_pool(input, boxes, output_size, spatial_scale=1.0):
     """Means in cells that have channels of their own (R-FCN, Dai et al., arXiv 1605.06409)."""
     return _mean(input, boxes, output_size, spatial_scale, _WHOLE, False, own=True)
@@ -61,6 +64,7 @@ def _operands(input, boxes):
     return wide, as_rois(boxes).to(wide.dtype), input.dtype
 
 
+@one_step
 def roi_pool(input, boxes, output_size, spatial_scale=1.0):
     """[K, C, *output_size]: the greatest value in each cell (Girshick, arXiv 1504.08083)."""
     x, rois, dtype = _operands(input, boxes)

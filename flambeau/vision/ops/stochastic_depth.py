@@ -3,7 +3,10 @@
 import flambeau
 from flambeau import nn
 
+from ._utils import one_step
 
+
+@one_step
 def stochastic_depth(input, p, mode, training=True):
     """Zeroes the whole input ("batch") or whole samples of it ("row") with probability p.
 

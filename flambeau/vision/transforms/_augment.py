@@ -6,7 +6,6 @@ import flambeau
 from flambeau import nn
 
 from . import functional as F
-from ._color import blur_options
 from ._random import _chance, _Flip, _uniform
 from .functional import InterpolationMode
 
@@ -38,7 +37,10 @@ def factor_range(value, name, center=1.0, bound=(0.0, float("inf")), clip=True):
     elif isinstance(value, (tuple, list)) and len(value) == 2:
         value = [float(value[0]), float(value[1])]
     else:
-        raise TypeError(f"{name} should be a single number or a list/tuple with length 2.")
+        raise TypeError(
+            f"{name} should be a single number or a sequence with length 2, that is, a "
+            "list/tuple with length 2."
+        )
     if not bound[0] <= value[0] <= value[1] <= bound[1]:
         raise ValueError(f"{name} values should be between {bound}, but got {value}.")
     return None if value[0] == value[1] == center else tuple(value)
@@ -142,20 +144,28 @@ class RandomAdjustSharpness(_Flip):
         return f"{type(self).__name__}(sharpness_factor={self.sharpness_factor},p={self.p})"
 
 
+def blur_size(kernel_size):
+    """(height, width) of a blur's window."""
+    sides = [kernel_size] if isinstance(kernel_size, int) else list(kernel_size)
+    if len(sides) not in (1, 2):
+        raise ValueError("Kernel size should be a tuple/list of two integers")
+    if any(side % 2 == 0 or side < 0 for side in sides):
+        raise ValueError("Kernel size value should be an odd and positive number.")
+    return tuple(sides * (2 // len(sides)))
+
+
 class GaussianBlur(nn.Module):
     """A blur of random width."""
 
     def __init__(self, kernel_size, sigma=(0.1, 2.0)):
         super().__init__()
+        self.kernel_size = blur_size(kernel_size)
         if isinstance(sigma, numbers.Number):
             if sigma <= 0:
                 raise ValueError("If sigma is a single number, it must be positive.")
             sigma = (sigma, sigma)
         elif len(sigma) != 2 or not 0.0 < sigma[0] <= sigma[1]:
             raise ValueError("sigma values should be positive and of the form (min, max).")
-        if not isinstance(kernel_size, int) and len(kernel_size) == 1:
-            kernel_size = kernel_size[0]
-        self.kernel_size = tuple(blur_options(kernel_size, None)[0])
         self.sigma = sigma
 
     @staticmethod
@@ -288,6 +298,16 @@ class LinearTransformation(nn.Module):
             raise ValueError(
                 f"mean_vector should have the same length {mean_vector.size(0)} as any one of the "
                 f"dimensions of the transformation_matrix [{tuple(transformation_matrix.size())}]"
+            )
+        if transformation_matrix.device != mean_vector.device:
+            raise ValueError(
+                "Input tensors should be on the same device. Got "
+                f"{transformation_matrix.device} and {mean_vector.device}"
+            )
+        if transformation_matrix.dtype != mean_vector.dtype:
+            raise ValueError(
+                "Input tensors should have the same dtype. Got "
+                f"{transformation_matrix.dtype} and {mean_vector.dtype}"
             )
         self.transformation_matrix = transformation_matrix
         self.mean_vector = mean_vector

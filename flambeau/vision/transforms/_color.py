@@ -36,7 +36,9 @@ def _channels(img, allowed):
     channels = _tensor.size_of(img)[0]
     if channels not in allowed:
         raise TypeError(
-            f"Input image tensor permitted channel values are {list(allowed)}, but found {channels}"
+            f"Input image tensor permitted channel values are {' or '.join(map(str, allowed))}, "
+            f"that is, images can have {' or '.join(map(str, allowed))} channels, but found "
+            f"{channels}"
         )
     return channels
 
@@ -269,7 +271,10 @@ def solarize(img, threshold):
 
         return ImageOps.solarize(img, threshold)
     if threshold > _tensor.max_value(img.dtype):
-        raise TypeError("Threshold should be less than bound of img.")
+        raise TypeError(
+            "Threshold should be less than bound of img: Threshold should be less or equal the "
+            f"maximum value of the dtype {_tensor.max_value(img.dtype)}, but got {threshold}"
+        )
     if img.dtype == flambeau.uint8 and img.numel() > 256:
         return _tensor.by_table(img, lambda table: solarize(table, threshold))
     return flambeau.where(img >= threshold, invert(img), img)
@@ -378,22 +383,27 @@ def perspective(img, startpoints, endpoints, interpolation=None, fill=None):
     )
 
 
-def elastic_transform(img, displacement, interpolation=None, fill=None):
-    """Each pixel from a place moved by displacement [1, H, W, 2], in units of half the image."""
-    from . import functional
-
-    mode = functional._mode(interpolation or functional.InterpolationMode.BILINEAR)
+def check_displacement(displacement, height, width):
+    """[1, height, width, 2], or an error."""
     if not isinstance(displacement, flambeau.Tensor):
         raise TypeError("Argument displacement should be a Tensor")
-    if not _is_tensor(img):
-        made = elastic_transform(functional.pil_to_tensor(img), displacement, mode, fill)
-        return functional.to_pil_image(made, mode=img.mode)
-    height, width = img.shape[-2:]
     if tuple(displacement.shape) != (1, height, width, 2):
         raise ValueError(
             f"Argument displacement shape should be {(1, height, width, 2)}, but given "
             f"{tuple(displacement.shape)}"
         )
+
+
+def elastic_transform(img, displacement, interpolation=None, fill=None):
+    """Each pixel from a place moved by displacement [1, H, W, 2], in units of half the image."""
+    from . import functional
+
+    mode = functional._mode(interpolation or functional.InterpolationMode.BILINEAR)
+    if not _is_tensor(img):
+        made = elastic_transform(functional.pil_to_tensor(img), displacement, mode, fill)
+        return functional.to_pil_image(made, mode=img.mode)
+    height, width = img.shape[-2:]
+    check_displacement(displacement, height, width)
     centres = _pixel_centres(height, width)
     identity = centres / flambeau.tensor([width / 2, height / 2]) - 1.0
     grid = identity + displacement[0]

@@ -139,6 +139,7 @@ def fill_of(image, fill):
     if fill is None:
         fill = 0
     if isinstance(fill, (int, float)):
+        fill = fill if image.mode == "F" else int(fill)
         return (fill,) * bands if bands > 1 else fill
     if bands == 1 and len(fill) == 1:
         return fill[0]

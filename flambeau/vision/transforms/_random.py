@@ -113,6 +113,17 @@ class RandomCrop(nn.Module):
         return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
 
 
+def _ordered_pair(value, name):
+    """A range of two numbers; one that is the wrong way round is warned of."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name} should be a sequence of two floats.")
+    if value[0] > value[1]:
+        import warnings
+
+        warnings.warn("Scale and ratio should be of kind (min, max)", stacklevel=3)
+    return value
+
+
 class RandomResizedCrop(nn.Module):
     """A rectangle of random area and shape, resized to the given size.
 
@@ -132,8 +143,8 @@ class RandomResizedCrop(nn.Module):
     ):
         super().__init__()
         self.size = F._pair(size)
-        self.scale = scale
-        self.ratio = ratio
+        self.scale = _ordered_pair(scale, "Scale")
+        self.ratio = _ordered_pair(ratio, "Ratio")
         self.interpolation = F._mode(interpolation)
         self.antialias = antialias
 

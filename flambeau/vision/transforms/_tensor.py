@@ -66,12 +66,17 @@ def normalize(image, mean, std, inplace):
     mean = flambeau.as_tensor(mean, dtype=image.dtype, device=image.device)
     std = flambeau.as_tensor(std, dtype=image.dtype, device=image.device)
     if (std == 0).any():
-        raise ValueError(f"std evaluated to zero after conversion to {image.dtype}")
+        raise ValueError(
+            f"std evaluated to zero after conversion to {image.dtype}: std evaluated to zero, "
+            "leading to division by zero."
+        )
     channels = image.shape[-3]
     each = mean.dim() == 1 and std.dim() == 1 and len(mean) == len(std) == channels
     if each and image.dtype == flambeau.float32 and is_native(image):
         if image.is_contiguous() or not inplace:
             made = internal["_standardize"](image, mean, std, inplace)
+            if inplace:
+                flambeau._C._increment_version(image)
             return image if inplace else made
     mean, std = (v.view(-1, 1, 1) if v.dim() == 1 else v for v in (mean, std))
     return image.sub_(mean).div_(std) if inplace else (image - mean).div_(std)

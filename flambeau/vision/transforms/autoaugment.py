@@ -114,9 +114,9 @@ def space(kind, bins, size):
     return {name: values[name] for name in order}
 
 
-def apply_op(img, name, magnitude, interpolation, fill, functional=F):
+def _apply_op(img, op_name, magnitude, interpolation, fill, functional=F):
     """The image after one step."""
-    f = functional
+    f, name = functional, op_name
     options = {"interpolation": interpolation, "fill": fill}
     if name == "Identity":
         return img
@@ -161,7 +161,7 @@ class _Policy(nn.Module):
     def _apply(self, img, name, magnitude):
         channels = F.get_image_num_channels(img)
         fill = self._fill(channels, isinstance(img, flambeau.Tensor))
-        return apply_op(img, name, magnitude, self.interpolation, fill)
+        return _apply_op(img, name, magnitude, self.interpolation, fill)
 
     def _step(self, img, kinds, pick):
         """One kind at random; `pick` chooses from its magnitudes."""

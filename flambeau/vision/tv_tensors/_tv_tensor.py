@@ -201,7 +201,7 @@ class BoundingBoxes(TVTensor):
             )
         made = made.as_subclass(cls)
         made.format = format
-        made.canvas_size = tuple(canvas_size)
+        made.canvas_size = canvas_size
         made.clamping_mode = clamping_mode
         return made
 
@@ -218,7 +218,7 @@ class KeyPoints(TVTensor):
         if made.shape[-1] != 2:
             raise ValueError(f"Expected a tensor of shape (..., 2), not {tuple(made.shape)}")
         made = made.as_subclass(cls)
-        made.canvas_size = tuple(canvas_size)
+        made.canvas_size = canvas_size
         return made
 
 

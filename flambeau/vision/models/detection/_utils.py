@@ -260,7 +260,7 @@ def detector(name, enum, module, make, backbone="IMAGENET1K_V1", layers=(5, 3), 
         trained = weights is not None or weights_backbone is not None
         net = make(
             weights_backbone=weights_backbone,
-            trainable=trainable_layers(trained, trainable_backbone_layers, *layers),
+            trainable=_validate_trainable_layers(trained, trainable_backbone_layers, *layers),
             trained=trained,
             progress=progress,
             **options,
@@ -275,9 +275,10 @@ def detector(name, enum, module, make, backbone="IMAGENET1K_V1", layers=(5, 3), 
     return enum, builder_of(name, enum, build)
 
 
-def trainable_layers(trained, wanted, most, usual):
+def _validate_trainable_layers(is_trained, trainable_backbone_layers, max_value, default_value):
     """How many parts of the backbone train: all of one without weights."""
-    if not trained:
+    wanted, most = trainable_backbone_layers, max_value
+    if not is_trained:
         if wanted is not None:
             import warnings
 
@@ -288,7 +289,7 @@ def trainable_layers(trained, wanted, most, usual):
                 stacklevel=3,
             )
         return most
-    wanted = usual if wanted is None else wanted
+    wanted = default_value if wanted is None else wanted
     if not 0 <= wanted <= most:
         raise ValueError(
             f"Trainable backbone layers should be in the range [0,{most}], got {wanted} "

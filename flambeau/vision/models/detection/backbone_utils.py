@@ -5,6 +5,7 @@ from flambeau import nn
 from ...ops import FeaturePyramidNetwork, FrozenBatchNorm2d, LastLevelMaxPool
 from .. import mobilenetv2, mobilenetv3, resnet
 from .._utils import IntermediateLayerGetter
+from ._utils import _validate_trainable_layers  # noqa: F401 (libraries take it from here)
 
 
 class BackboneWithFPN(nn.Module):

@@ -33,7 +33,10 @@ class _Policy(Transform):
     def forward(self, *inputs):
         sample = inputs if len(inputs) > 1 else inputs[0]
         leaves, build = flatten(sample)
-        pictures = [x for x in leaves if check_type(x, PICTURES)]
+        wants = self._needs_transform_list(leaves)
+        pictures = [
+            x for x, wanted in zip(leaves, wants, strict=True) if wanted and check_type(x, PICTURES)
+        ]
         if len(pictures) != 1:
             raise TypeError(
                 f"{type(self).__name__}() works on samples with one image or video, "
@@ -42,11 +45,18 @@ class _Policy(Transform):
         made = self.augment(pictures[0])
         return build([made if x is pictures[0] else x for x in leaves])
 
-    def _apply(self, image, name, magnitude):
-        if name == "Solarize" and isinstance(image, flambeau.Tensor) and image.is_floating_point():
+    def _apply_image_or_video_transform(self, image, transform_id, magnitude, interpolation, fill):
+        """One step; whoever has other steps overrides this."""
+        is_tensor = isinstance(image, flambeau.Tensor)
+        if transform_id == "Solarize" and is_tensor and image.is_floating_point():
             magnitude = magnitude / 255.0
-        fill = fill_for(self.fill, image)
-        return v1.apply_op(image, name, magnitude, self.interpolation, fill, _Functions)
+        fill = fill_for(fill, image)
+        return v1._apply_op(image, transform_id, magnitude, interpolation, fill, _Functions)
+
+    def _apply(self, image, name, magnitude):
+        return self._apply_image_or_video_transform(
+            image, name, magnitude, self.interpolation, self.fill
+        )
 
     def _signed(self, magnitude, signed):
         return -magnitude if signed and flambeau.rand(()) <= 0.5 else magnitude
@@ -88,6 +98,10 @@ class RandAugment(_Policy):
         self, num_ops=2, magnitude=9, num_magnitude_bins=31, interpolation="nearest", fill=None
     ):
         super().__init__(interpolation, fill)
+        if not isinstance(num_ops, int) or num_ops < 0:
+            raise ValueError(
+                f"num_ops should be a non-negative integer, but got {num_ops} instead."
+            )
         self.num_ops = num_ops
         self.magnitude = magnitude
         self.num_magnitude_bins = num_magnitude_bins

@@ -1,15 +1,15 @@
 """Transforms of colours and values, version 2."""
 
+import warnings
+
 import flambeau
 from flambeau.vision import tv_tensors
 
 from .. import functional as F1
 from .._augment import ColorJitter as ColorJitter1
-from .._augment import GaussianBlur as GaussianBlur1
 from .._augment import LinearTransformation as LinearTransformation1
-from .._augment import factor_range
-from .._color import blur_options
-from .._random import _rectangle, _uniform
+from .._augment import blur_size, factor_range
+from .._random import _ordered_pair, _rectangle, _uniform
 from . import functional as F
 from ._transform import RandomApplied, Transform
 from ._utils import is_pil, query_chw
@@ -162,15 +162,28 @@ RandomSolarize = _simple("RandomSolarize", F.solarize, "threshold")
 RandomAdjustSharpness = _simple("RandomAdjustSharpness", F.adjust_sharpness, "sharpness_factor")
 
 
+def _pair_of_numbers(value, name):
+    """(low, high) from one number or a sequence of 1 or 2."""
+    if isinstance(value, (int, float)):
+        value = [value]
+    elif not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} should be a number or a sequence of numbers. Got {value}")
+    if len(value) not in (1, 2):
+        raise ValueError(f"If {name} is a sequence its length should be 1 or 2. Got {len(value)}")
+    return tuple(float(v) for v in value) * (2 // len(value))
+
+
 class GaussianBlur(Transform):
     """A blur of random width."""
 
     def __init__(self, kernel_size, sigma=(0.1, 2.0)):
         super().__init__()
-        if not isinstance(kernel_size, int) and len(kernel_size) == 1:
-            kernel_size = kernel_size[0]
-        self.kernel_size = tuple(blur_options(kernel_size, None)[0])
-        self.sigma = GaussianBlur1(kernel_size, sigma).sigma
+        self.kernel_size = blur_size(kernel_size)
+        self.sigma = sigma = _pair_of_numbers(sigma, "sigma")
+        if not 0.0 < sigma[0] <= sigma[1]:
+            raise ValueError(
+                f"sigma values should be positive and of the form (min, max). Got {sigma}"
+            )
 
     def make_params(self, flat_inputs):
         return {"sigma": [_uniform(*self.sigma)] * 2}
@@ -197,9 +210,14 @@ class JPEG(Transform):
 
     def __init__(self, quality):
         super().__init__()
+        if isinstance(quality, bool) or not isinstance(quality, (int, list, tuple)):
+            raise TypeError(f"quality should be an int or a sequence of two, got {quality}")
+        if not isinstance(quality, int) and len(quality) != 2:
+            raise ValueError(f"quality should be a sequence of length 2, got {quality}")
         self.quality = (quality, quality) if isinstance(quality, int) else tuple(quality)
-        if not 1 <= self.quality[0] <= self.quality[1] <= 100:
-            raise ValueError(f"quality must be from 1 to 100, got {quality}")
+        whole = all(isinstance(q, int) for q in self.quality)
+        if not whole or not 1 <= self.quality[0] <= self.quality[1] <= 100:
+            raise ValueError(f"quality must be an integer from 1 to 100, got {quality}")
 
     def make_params(self, flat_inputs):
         low, high = self.quality
@@ -214,10 +232,14 @@ class RandomErasing(RandomApplied):
 
     def __init__(self, p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=0.0, inplace=False):
         super().__init__(p)
-        if not 0 <= scale[0] <= scale[1] <= 1:
+        if not isinstance(value, (int, float, str, tuple, list)):
+            raise TypeError("Argument value should be either a number or str or a sequence")
+        if isinstance(value, str) and value != "random":
+            raise ValueError("If value is str, it should be 'random'")
+        if isinstance(scale, (tuple, list)) and not 0 <= min(scale) <= max(scale) <= 1:
             raise ValueError("Scale should be between 0 and 1")
-        self.scale = scale
-        self.ratio = ratio
+        self.scale = _ordered_pair(scale, "Scale")
+        self.ratio = _ordered_pair(ratio, "Ratio")
         self.value = [float(value)] if isinstance(value, (int, float)) else value
         self.inplace = inplace
 
@@ -243,6 +265,13 @@ class RandomErasing(RandomApplied):
         return {"v": None}
 
     def transform(self, inpt, params):
+        kinds = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
+        if isinstance(inpt, kinds):
+            warnings.warn(
+                f"{type(self).__name__}() is currently passing through inputs of type "
+                f"tv_tensors.{type(inpt).__name__}. This will likely change in the future.",
+                stacklevel=2,
+            )
         if params["v"] is None:
             return inpt
         return self._call_kernel(F.erase, inpt, **params, inplace=self.inplace)
@@ -278,7 +307,7 @@ class LinearTransformation(Transform):
 
     def check_inputs(self, flat_inputs):
         if any(is_pil(x) for x in flat_inputs):
-            raise TypeError("LinearTransformation does not work on PIL images")
+            raise TypeError("LinearTransformation() does not support PIL images.")
 
     def transform(self, inpt, params):
         made = self._map(inpt.as_subclass(flambeau.Tensor))
@@ -298,6 +327,15 @@ class ToDtype(Transform):
 
     def __init__(self, dtype, scale=False):
         super().__init__()
+        kinds = dtype if isinstance(dtype, dict) else {}
+        if flambeau.Tensor in kinds and {tv_tensors.Image, tv_tensors.Video} & kinds.keys():
+            warnings.warn(
+                "Got `dtype` values for `torch.Tensor` and either `tv_tensors.Image` or "
+                "`tv_tensors.Video`. Note that a plain `torch.Tensor` will *not* be transformed by "
+                "this (or any other transformation) in case a `tv_tensors.Image` or "
+                "`tv_tensors.Video` is present in the input.",
+                stacklevel=2,
+            )
         self.dtype = dtype
         self.scale = scale
 
@@ -315,6 +353,12 @@ class ToDtype(Transform):
         elif not picture:
             return inpt
         if dtype is None:
+            if self.scale and picture:
+                warnings.warn(
+                    "scale was set to True but no dtype was specified for images or videos: no "
+                    "scaling will be done.",
+                    stacklevel=2,
+                )
             return inpt
         return F.to_dtype(inpt, dtype, self.scale) if picture else inpt.to(dtype)
 
@@ -378,6 +422,15 @@ class ToPureTensor(Transform):
 
 class ToTensor(Transform):
     """A PIL image or array to a tensor with values from 0 to 1."""
+
+    def __init__(self):
+        warnings.warn(
+            "The transform `ToTensor()` is deprecated and will be removed in a future release. "
+            "Instead, please use `v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, "
+            "scale=True)])`. Output is equivalent up to float precision.",
+            stacklevel=2,
+        )
+        super().__init__()
 
     _transformed_types = (is_pil, lambda x: type(x).__name__ == "ndarray")
 

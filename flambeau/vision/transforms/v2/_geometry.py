@@ -7,7 +7,7 @@ from .. import functional as F1
 from .._augment import corners, displacement, pair_of_floats
 from .._random import RandomAffine as RandomAffine1
 from .._random import RandomResizedCrop as RandomResizedCrop1
-from .._random import _integer, _range, _uniform
+from .._random import _integer, _ordered_pair, _range, _uniform
 from . import functional as F
 from ._transform import RandomApplied, Transform, checked_fill, fill_for
 from ._utils import get_bounding_boxes, query_size
@@ -34,8 +34,12 @@ def _padding(padding, mode):
         raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
     if isinstance(padding, int):
         return padding
-    if not _is_sequence(padding) or len(padding) not in (1, 2, 4):
-        raise ValueError(f"Padding must be an int or a sequence of 1, 2 or 4, got {padding}")
+    whole = _is_sequence(padding) and all(isinstance(side, int) for side in padding)
+    if not whole or len(padding) not in (1, 2, 4):
+        raise ValueError(
+            "Padding must be an int or a 1, 2, or 4 element of tuple or list of ints, "
+            f"got {padding}"
+        )
     return list(padding)
 
 
@@ -89,7 +93,8 @@ class Resize(_Resizing):
             size = [size]
         elif size is not None and not (_is_sequence(size) and len(size) in (1, 2)):
             raise ValueError(
-                f"size can be an integer, a sequence of one or two, or None, but got {size}"
+                "size can be an integer, a sequence of one or two integers, or None, but got "
+                f"{size} instead."
             )
         self.size = None if size is None else list(size)
         self.max_size = max_size
@@ -122,8 +127,8 @@ class RandomResizedCrop(_Resizing):
     ):
         super().__init__(interpolation, antialias)
         self.size = F1._pair(size)
-        self.scale = scale
-        self.ratio = ratio
+        self.scale = _ordered_pair(scale, "Scale")
+        self.ratio = _ordered_pair(ratio, "Ratio")
 
     def make_params(self, flat_inputs):
         height, width = query_size(flat_inputs)
@@ -192,6 +197,10 @@ class RandomZoomOut(RandomApplied):
 
     def __init__(self, fill=0, side_range=(1.0, 4.0), p=0.5):
         super().__init__(p)
+        if not _is_sequence(side_range):
+            raise TypeError("side_range should be a sequence of length 2.")
+        if len(side_range) != 2:
+            raise ValueError("side_range should be a sequence of length 2.")
         if side_range[0] < 1.0 or side_range[0] > side_range[1]:
             raise ValueError(f"Invalid side range provided {side_range}.")
         self.fill = checked_fill(fill)
@@ -308,15 +317,24 @@ class RandomCrop(Transform):
         top = _integer(height - wanted_height + 1) if height > wanted_height else 0
         left = _integer(width - wanted_width + 1) if width > wanted_width else 0
         crop = {"top": top, "left": left, "height": wanted_height, "width": wanted_width}
-        return {"padding": padding if any(padding) else None, "crop": crop}
+        needs_crop = height > wanted_height or width > wanted_width
+        return {
+            "needs_crop": needs_crop,
+            **crop,
+            "needs_pad": any(padding),
+            "padding": padding,
+        }
 
     def transform(self, inpt, params):
-        if params["padding"] is not None:
+        if params["needs_pad"]:
             fill = fill_for(self.fill, inpt)
             inpt = self._call_kernel(
                 F.pad, inpt, padding=params["padding"], fill=fill, padding_mode=self.padding_mode
             )
-        return self._call_kernel(F.crop, inpt, **params["crop"])
+        if params["needs_crop"]:
+            box = {name: params[name] for name in ("top", "left", "height", "width")}
+            inpt = self._call_kernel(F.crop, inpt, **box)
+        return inpt
 
 
 class RandomPerspective(RandomApplied):
@@ -416,13 +434,13 @@ class RandomIoUCrop(Transform):
                 if ops.box_iou(boxes[inside], crop).max() < least:
                     continue
                 box = {"top": top, "left": left, "height": height, "width": width}
-                return {**box, "inside": inside}
+                return {**box, "is_within_crop_area": inside}
 
     def transform(self, inpt, params):
         if not params:
             return inpt
         params = dict(params)
-        inside = params.pop("inside")
+        inside = params.pop("is_within_crop_area")
         made = self._call_kernel(F.crop, inpt, **params)
         if isinstance(made, tv_tensors.BoundingBoxes):
             # boxes whose middle lies outside become empty, for SanitizeBoundingBoxes to remove

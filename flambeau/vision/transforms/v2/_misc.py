@@ -6,7 +6,7 @@ from flambeau.vision import tv_tensors
 
 from . import functional as F
 from ._transform import Transform
-from ._utils import PICTURES, check_type, flatten, labels_getter_of, query_chw
+from ._utils import PICTURES, check_type, flatten, has_any, is_pil, labels_getter_of, query_chw
 
 
 class Identity(Transform):
@@ -29,6 +29,14 @@ class Lambda(Transform):
         return self.lambd(inpt)
 
 
+def _sequence(transforms):
+    if not isinstance(transforms, (list, tuple, nn.ModuleList)):
+        raise TypeError("Argument transforms should be a sequence of callables")
+    if len(transforms) < 1:
+        raise ValueError("Pass at least one transform")
+    return transforms
+
+
 class Compose(Transform):
     """One transform after the other, on whole samples.
 
@@ -41,9 +49,7 @@ class Compose(Transform):
 
     def __init__(self, transforms):
         super().__init__()
-        if not isinstance(transforms, (list, tuple)) or not transforms:
-            raise TypeError("Argument transforms should be a sequence of callables")
-        self.transforms = transforms
+        self.transforms = _sequence(transforms)
 
     def forward(self, *inputs):
         for transform in self.transforms:
@@ -66,11 +72,9 @@ class RandomApply(Transform):
 
     def __init__(self, transforms, p=0.5):
         super().__init__()
-        if not isinstance(transforms, (list, tuple, nn.ModuleList)):
-            raise TypeError("Argument transforms should be a sequence of callables")
         if not 0.0 <= p <= 1.0:
             raise ValueError("`p` should be a floating point value in the interval [0.0, 1.0].")
-        self.transforms = transforms
+        self.transforms = _sequence(transforms)
         self.p = p
 
     def forward(self, *inputs):
@@ -84,9 +88,11 @@ class RandomChoice(Transform):
 
     def __init__(self, transforms, p=None):
         super().__init__()
+        self.transforms = _sequence(transforms)
         if p is not None and len(p) != len(transforms):
-            raise ValueError(f"Length of p doesn't match the number of transforms: {len(p)}")
-        self.transforms = transforms
+            raise ValueError(
+                f"Length of p doesn't match the number of transforms: {len(p)} != {len(transforms)}"
+            )
         p = p or [1] * len(transforms)
         self.p = [v / sum(p) for v in p]
 
@@ -100,7 +106,7 @@ class RandomOrder(Transform):
 
     def __init__(self, transforms):
         super().__init__()
-        self.transforms = transforms
+        self.transforms = _sequence(transforms)
 
     def forward(self, *inputs):
         order = flambeau.randperm(len(self.transforms)).tolist()
@@ -172,7 +178,9 @@ class ClampKeyPoints(Transform):
 
 
 class _Sanitizing(Transform):
-    """Removes items of one kind, and the labels and masks that belong to them."""
+    """Removes items of one kind, and what belongs to them."""
+
+    _belonging = ()  # kinds that have a part for each item
 
     def _sanitize(self, inputs, kind, valid_of):
         sample = inputs if len(inputs) > 1 else inputs[0]
@@ -187,13 +195,16 @@ class _Sanitizing(Transform):
             raise ValueError(f"No {kind.__name__} were found in the sample")
         valid = valid_of(found[0])
         if any(x.shape[0] != valid.shape[0] for x in labels):
+            sizes = [tuple(x.shape) for x in labels]
+            what = "boxes" if kind is tv_tensors.BoundingBoxes else "keypoints"
             raise ValueError(
-                f"Number of items (shape={tuple(found[0].shape)}) and labels do not match."
+                f"Number of {what} (shape={tuple(found[0].shape)}) and number of labels ({sizes=}) "
+                "do not match."
             )
 
         def keep(x):
             is_label = any(x is label for label in labels)
-            if not (is_label or isinstance(x, (kind, tv_tensors.Mask))):
+            if not (is_label or isinstance(x, (kind, *self._belonging))):
                 return x
             plain = x.as_subclass(flambeau.Tensor)
             if isinstance(x, tv_tensors.Mask) and len(x) != len(valid):
@@ -206,6 +217,8 @@ class _Sanitizing(Transform):
 
 class SanitizeBoundingBoxes(_Sanitizing):
     """Removes boxes that are too small or outside, with their labels and masks."""
+
+    _belonging = (tv_tensors.Mask,)
 
     def __init__(self, min_size=1.0, min_area=1.0, labels_getter="default"):
         super().__init__()
@@ -256,19 +269,41 @@ class _Mixing(Transform):
     def forward(self, *inputs):
         sample = inputs if len(inputs) > 1 else inputs[0]
         leaves, build = flatten(sample)
+        if has_any(leaves, is_pil, tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints):
+            raise ValueError(
+                f"{type(self).__name__}() does not support PIL images, bounding boxes, keypoints "
+                "and masks."
+            )
         labels = self._labels_getter(sample)
         if not isinstance(labels, flambeau.Tensor):
             raise ValueError(f"The labels must be a tensor, but got {type(labels)} instead.")
         if labels.ndim not in (1, 2):
             raise ValueError(
                 f"labels should be index based with shape (batch_size,) or probability based with "
-                f"shape (batch_size, num_classes), but got {tuple(labels.shape)} instead."
+                f"shape (batch_size, num_classes), but got a tensor of shape {labels.shape} "
+                "instead."
             )
         if labels.ndim == 1 and self.num_classes is None:
             raise ValueError("num_classes must be passed if the labels are index-based")
+        if labels.ndim == 2 and self.num_classes not in (None, labels.shape[-1]):
+            raise ValueError(
+                "When passing 2D labels, the number of elements in last dimension must match "
+                f"num_classes: {labels.shape[-1]} != {self.num_classes}. You can leave num_classes "
+                "to None."
+            )
         pictures = [x for x in leaves if x is not labels and check_type(x, PICTURES)]
-        if any(x.ndim < 4 for x in pictures):
-            raise ValueError("Expected a batch of images, as this mixes samples with each other")
+        for x in pictures:
+            wanted = 5 if isinstance(x, tv_tensors.Video) else 4
+            if x.ndim != wanted:
+                raise ValueError(
+                    f"Expected a batched input with {wanted} dims, but got {x.ndim} dimensions "
+                    "instead."
+                )
+            if x.shape[0] != labels.shape[0]:
+                raise ValueError(
+                    f"The batch size of the image or video does not match the batch size of the "
+                    f"labels: {x.shape[0]} != {labels.shape[0]}."
+                )
         params = self.make_params(pictures)
         params["labels"] = labels
         params["batch_size"] = labels.shape[0]

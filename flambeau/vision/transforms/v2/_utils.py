@@ -1,6 +1,5 @@
 """The parts of a sample: what they are, what size they have, which are labels."""
 
-import flambeau
 from flambeau.vision import tv_tensors
 
 from .. import _pil
@@ -94,21 +93,26 @@ def _only(found, what):
 
 
 def _find_labels_default_heuristic(sample):
-    """What a dictionary calls "labels", or something like it."""
-    if isinstance(sample, (tuple, list)) and len(sample) == 2:
-        sample = sample[1]
-    if isinstance(sample, flambeau.Tensor):
+    """What a dictionary calls "labels", or something like it; the dictionary may come second."""
+    if isinstance(sample, (tuple, list)):
+        sample = sample[1] if len(sample) > 1 else sample[0]
+    if is_pure_tensor(sample):
         return sample
     if not isinstance(sample, dict):
-        raise ValueError(f"no labels in a sample of type {type(sample)}; pass labels_getter")
-    for name in ("label", "labels"):
-        for key in sample:
-            if str(key).lower() == name:
-                return sample[key]
-    for key in sample:
-        if "label" in str(key).lower():
-            return sample[key]
-    raise ValueError("Could not infer where the labels are in the sample; pass labels_getter")
+        raise ValueError(
+            "When using the default labels_getter, the input passed to forward must be a "
+            "dictionary or a two-tuple whose second item is a dict or a tensor, but got "
+            f"{type(sample)} instead."
+        )
+    names = [key for key in sample if "label" in str(key).lower()]
+    exact = [key for key in names if str(key).lower() == "labels"]
+    if not names:
+        raise ValueError(
+            "Could not infer where the labels are in the sample. Try passing a callable as the "
+            "labels_getter parameter? If there are no labels in the sample by design, pass "
+            "labels_getter=None."
+        )
+    return sample[(exact or names)[0]]
 
 
 def labels_getter_of(labels_getter):
@@ -116,8 +120,6 @@ def labels_getter_of(labels_getter):
         return _find_labels_default_heuristic
     if labels_getter is None:
         return lambda sample: None
-    if isinstance(labels_getter, str):
-        return lambda sample: (sample if isinstance(sample, dict) else sample[1])[labels_getter]
     if not callable(labels_getter):
         raise ValueError(
             "labels_getter should either be 'default', a string, None, or a callable, "

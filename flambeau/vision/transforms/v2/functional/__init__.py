@@ -8,8 +8,8 @@ from flambeau.vision import tv_tensors
 from ... import functional as F1
 from ...functional import InterpolationMode, pil_to_tensor, to_pil_image, to_tensor
 from . import _geometry, _image
+from ._dispatch import PIL, is_pure_tensor, kernel_for, kind_of, register_kernel
 from ._dispatch import functional as _functional
-from ._dispatch import is_pure_tensor, kernel_for, register_kernel
 from ._geometry import (
     clamp_bounding_boxes,
     clamp_keypoints,
@@ -30,6 +30,8 @@ def _nearest(f):
             kwargs = {**kwargs, **({"interpolation": InterpolationMode.NEAREST} if _mixes else {})}
         fill = kwargs.get("fill")
         if fill is not None and not isinstance(fill, (int, float)):
+            if f is _image.pad:
+                raise ValueError("Non-scalar fill value is not supported")
             kwargs["fill"] = fill[0]
         made = f(mask.unsqueeze(-3) if mask.ndim == 2 else mask, *args, **kwargs)
         return made.squeeze(-3) if mask.ndim == 2 else made
@@ -105,7 +107,7 @@ _add("vertical_flip", F1.vflip, mask=True)
 _add("resize", _image.resize, mask=True)
 _add("crop", F1.crop, mask=True)
 _add("center_crop", F1.center_crop, mask=True)
-_add("resized_crop", F1.resized_crop, mask=True)
+_add("resized_crop", _image.resized_crop, mask=True)
 _add("pad", _image.pad, mask=True)
 _add("affine", F1.affine, mask=True)
 _add("rotate", F1.rotate, mask=True)
@@ -113,13 +115,14 @@ _add("perspective", _image.perspective, mask=True)
 _add("elastic", F1.elastic_transform, mask=True)
 for _name in (
     "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue", "adjust_saturation",
-    "adjust_sharpness", "autocontrast", "equalize", "gaussian_blur", "invert", "posterize",
-    "solarize", "five_crop", "ten_crop",
+    "autocontrast", "equalize", "gaussian_blur", "invert", "solarize", "five_crop", "ten_crop",
 ):  # fmt: skip
     _add(_name, getattr(F1, _name))
+_add("adjust_sharpness", _image.adjust_sharpness)
+_add("posterize", _image.posterize)
 _add("normalize", F1.normalize, pil=False)
-_add("erase", F1.erase, pil=False)
-_add("gaussian_noise", _image.gaussian_noise, pil=False)
+_add("erase", _image.erase)
+_add("gaussian_noise", _image.gaussian_noise)
 _add("jpeg", _image.jpeg)
 _add("permute_channels", _image.permute_channels)
 _add("to_dtype", _image.to_dtype, pil=False)
@@ -127,20 +130,25 @@ _add("rgb_to_grayscale", _image.rgb_to_grayscale, video=False)
 _add("grayscale_to_rgb", _image.grayscale_to_rgb, video=False)
 uniform_temporal_subsample_video = _image.uniform_temporal_subsample
 uniform_temporal_subsample = _functional(
-    "uniform_temporal_subsample", _image.uniform_temporal_subsample
+    "uniform_temporal_subsample", _image.uniform_temporal_subsample, picture=False
 )
 hflip, vflip, elastic_transform = horizontal_flip, vertical_flip, elastic  # noqa: F821
-to_grayscale = F1.to_grayscale
+to_grayscale = rgb_to_grayscale  # noqa: F821
+
+
+_NO_CHANNELS = (tv_tensors.BoundingBoxes, tv_tensors.KeyPoints, tv_tensors.Mask)
 
 
 def get_dimensions(inpt):
     """[channels, height, width]"""
+    if isinstance(inpt, _NO_CHANNELS):
+        raise TypeError(f"get_dimensions() is for images and videos, but got {type(inpt)} instead.")
     return F1.get_dimensions(inpt)
 
 
 def get_num_channels(inpt):
     """How many channels the image has."""
-    return F1.get_dimensions(inpt)[0]
+    return get_dimensions(inpt)[0]
 
 
 def get_size(inpt):
@@ -152,6 +160,8 @@ def get_size(inpt):
 
 def get_num_frames(inpt):
     """How many frames the video has."""
+    if not is_pure_tensor(inpt) and not isinstance(inpt, tv_tensors.Video):
+        raise TypeError(f"get_num_frames() is for videos, but got {type(inpt)} instead.")
     return inpt.shape[-4]
 
 
@@ -175,6 +185,11 @@ def to_image(inpt):
     if type(inpt).__module__ == "numpy":
         array = inpt if inpt.ndim == 3 else inpt[..., None]
         return tv_tensors.Image(flambeau.from_numpy(array.transpose(2, 0, 1).copy()))
+    if kind_of(inpt) is not PIL:
+        raise TypeError(
+            "Input can either be a pure Tensor, a numpy array, or a PIL image, but got "
+            f"{type(inpt)} instead."
+        )
     return tv_tensors.Image(pil_to_tensor(inpt))
 
 

@@ -8,6 +8,7 @@ from flambeau.vision import tv_tensors
 from ... import _pil
 
 _KERNELS = {}  # name of the functional: {type: kernel}
+_BUILTIN = [getattr(tv_tensors, name) for name in tv_tensors.__all__]
 PIL = "PIL"
 
 
@@ -45,11 +46,16 @@ def register_kernel(functional, tv_tensor_cls):
 
     It is given the value itself, not a plain tensor.
     """
-    name = functional if isinstance(functional, str) else functional.__name__
+    name = functional if isinstance(functional, str) else getattr(functional, "__name__", None)
     if name not in _KERNELS:
+        if isinstance(functional, str):
+            raise ValueError(
+                f"Could not find functional with name '{functional}' in "
+                "torchvision.transforms.v2.functional."
+            )
         raise ValueError(
-            f"Kernels can only be registered on functionals from flambeau.vision.transforms.v2"
-            f".functional, but got {functional}."
+            "Kernels can only be registered on functionals from "
+            f"torchvision.transforms.v2.functional, but got {functional}."
         )
     if not (isinstance(tv_tensor_cls, type) and issubclass(tv_tensor_cls, tv_tensors.TVTensor)):
         raise ValueError(
@@ -57,9 +63,14 @@ def register_kernel(functional, tv_tensor_cls):
             f"{tv_tensor_cls}."
         )
 
+    if tv_tensor_cls in _BUILTIN:
+        raise ValueError("Kernels cannot be registered for the builtin tv_tensor classes.")
+
     def register(kernel):
         if tv_tensor_cls in _KERNELS[name]:
-            raise ValueError(f"Functional {name} already has a kernel for {tv_tensor_cls}.")
+            raise ValueError(
+                f"Functional {name} already has a kernel registered for type {tv_tensor_cls}."
+            )
         kernel.__takes_itself__ = True
         _KERNELS[name][tv_tensor_cls] = kernel
         return kernel
@@ -80,13 +91,15 @@ def _rewrap(kernel):
     return call
 
 
-def functional(name, image, pil=None, video=True, mask=None, doc=None, kernels=None):
+def functional(name, image, pil=None, video=True, mask=None, picture=True, kernels=None):
     """The dispatcher `name`: image, video and mask kernels take and return plain tensors.
 
-    `kernels` are further ones by type, which take and return their own type.
+    Without `picture` it is for videos and plain tensors alone. `kernels` are further ones by type,
+    which take and return their own type.
     """
     enter(name, image, flambeau.Tensor)
-    enter(name, _rewrap(image), tv_tensors.Image)
+    if picture:
+        enter(name, _rewrap(image), tv_tensors.Image)
     if video:
         enter(name, _rewrap(image), tv_tensors.Video)
     if pil is not None:
@@ -108,6 +121,6 @@ def functional(name, image, pil=None, video=True, mask=None, doc=None, kernels=N
         return kernel(inpt, *args, **kwargs)
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = doc or image.__doc__
+    call.__doc__ = image.__doc__
     call.__module__ = "flambeau.vision.transforms.v2.functional"
     return call

@@ -6,7 +6,9 @@ from flambeau.vision.tv_tensors import BoundingBoxFormat
 
 from ... import _tensor
 from ... import functional as F1
-from ..._color import perspective_coefficients
+from ..._color import check_displacement, perspective_coefficients
+from ._image import check_perspective
+from ._turned import clamp_turned, rectangles
 
 
 # Each gives (function of points [..., 2], new canvas size) for a canvas (height, width).
@@ -93,13 +95,20 @@ def rotate(canvas, angle, interpolation=None, expand=False, center=None, fill=No
 
 
 def perspective(canvas, startpoints, endpoints, interpolation=None, fill=None, coefficients=None):
+    check_perspective(startpoints, endpoints, coefficients)
     if coefficients is None:
         a, b, c, d, e, f, g, h = perspective_coefficients(endpoints, startpoints)
         i = 1.0
     else:
         import numpy
 
-        inverse = numpy.linalg.inv(numpy.array([*coefficients, 1.0]).reshape(3, 3))
+        matrix = numpy.array([*coefficients, 1.0]).reshape(3, 3)
+        if numpy.linalg.det(matrix[:2, :2] - numpy.outer(matrix[:2, 2], matrix[2, :2])) == 0:
+            raise RuntimeError(
+                f"Provided perspective_coeffs {coefficients} can not be inverted to transform "
+                "points. Denominator is zero"
+            )
+        inverse = numpy.linalg.inv(matrix)
         a, b, c, d, e, f, g, h, i = inverse.reshape(-1).tolist()
 
     def move(p):
@@ -112,6 +121,7 @@ def perspective(canvas, startpoints, endpoints, interpolation=None, fill=None, c
 
 def elastic(canvas, displacement, interpolation=None, fill=None):
     height, width = canvas
+    check_displacement(displacement, height, width)
 
     def move(p):
         x = p[..., 0].ceil().long().clamp(0, width - 1)
@@ -134,14 +144,32 @@ POINTS = {
 
 
 # -- keypoints and boxes ---------------------------------------------------------------------------
-def clamp_keypoints(keypoints, canvas_size=None):
-    """Points within the image."""
-    canvas = canvas_size or keypoints.canvas_size
+def clamp_keypoints(inpt, canvas_size=None):
+    """Points within the image; `canvas_size` is needed for plain tensors only."""
+    keypoints, canvas = inpt, _canvas_of(inpt, canvas_size, tv_tensors.KeyPoints)
     plain = keypoints.as_subclass(flambeau.Tensor)
     made = flambeau.stack(
         (plain[..., 0].clamp(0, canvas[1] - 1), plain[..., 1].clamp(0, canvas[0] - 1)), -1
     )
     return _like(made, keypoints, canvas_size=canvas)
+
+
+def _canvas_of(inpt, canvas_size, kind):
+    """The canvas of what knows it, or the one given for a plain tensor."""
+    if isinstance(inpt, kind):
+        if canvas_size is not None:
+            raise ValueError(
+                f"For tv_tensors.{kind.__name__} inputs, `canvas_size` must not be passed: "
+                "canvas_size must be None."
+            )
+        return inpt.canvas_size
+    if not isinstance(inpt, flambeau.Tensor):
+        raise TypeError(f"Input can either be a plain tensor or a tv_tensor, but got {type(inpt)}.")
+    if canvas_size is None:
+        raise ValueError(
+            "canvas_size cannot be None: for pure tensor inputs, `canvas_size` has to be passed."
+        )
+    return canvas_size
 
 
 def _like(made, given, **changes):
@@ -169,8 +197,8 @@ def move_keypoints(name, keypoints, canvas, *args, **kwargs):
 def convert_bounding_box_format(inpt, old_format=None, new_format=None, inplace=False):
     """Boxes in another format; `old_format` is needed for plain tensors only."""
     if new_format is None:
-        raise TypeError("convert_bounding_box_format() requires argument 'new_format'")
-    is_boxes = isinstance(inpt, tv_tensors.BoundingBoxes)
+        raise TypeError("convert_bounding_box_format() missing 1 required argument: 'new_format'")
+    is_boxes = _is_boxes(inpt)
     if is_boxes == (old_format is not None):
         raise ValueError(
             "For bounding box tv_tensor inputs, `old_format` must not be passed; for pure tensor "
@@ -180,11 +208,23 @@ def convert_bounding_box_format(inpt, old_format=None, new_format=None, inplace=
         BoundingBoxFormat[f.upper()] if isinstance(f, str) else f
         for f in (inpt.format if is_boxes else old_format, new_format)
     )
+    if old == new:
+        return inpt
     plain = inpt.as_subclass(flambeau.Tensor)
-    made = plain if old == new else _converted(plain, old.value.lower(), new.value.lower())
+    made = _converted(plain, old.value.lower(), new.value.lower())
     if inplace and made.shape == plain.shape:
-        made = plain.copy_(made)
+        plain.copy_(made)
+        made = plain if is_boxes else inpt
     return _like(made, inpt, format=new)
+
+
+def _is_boxes(inpt):
+    if not isinstance(inpt, flambeau.Tensor):
+        raise TypeError(
+            "Input can either be a plain tensor or a bounding box tv_tensor, but got "
+            f"{type(inpt)} instead."
+        )
+    return isinstance(inpt, tv_tensors.BoundingBoxes)
 
 
 def _converted(boxes, old, new):
@@ -200,11 +240,19 @@ _TURNED = ("xywhr", "cxcywhr", "xyxyxyxy")
 
 def clamp_bounding_boxes(inpt, format=None, canvas_size=None, clamping_mode="auto"):
     """Boxes within the image; `format` and `canvas_size` are needed for plain tensors only."""
-    if isinstance(inpt, tv_tensors.BoundingBoxes):
+    if clamping_mode not in ("soft", "hard", None, "auto"):
+        raise ValueError(f"clamping_mode must be soft, hard, auto or None, got {clamping_mode}")
+    if _is_boxes(inpt):
+        if format is not None or canvas_size is not None:
+            raise ValueError(
+                "For bounding box tv_tensor inputs, `format` and `canvas_size` must not be passed."
+            )
         format, canvas_size = inpt.format, inpt.canvas_size
         clamping_mode = inpt.clamping_mode if clamping_mode == "auto" else clamping_mode
-    elif format is None or canvas_size is None:
-        raise ValueError("For pure tensor inputs, `format` and `canvas_size` have to be passed.")
+    elif format is None or canvas_size is None or clamping_mode == "auto":
+        raise ValueError(
+            "For pure tensor inputs, `format`, `canvas_size` and `clamping_mode` have to be passed."
+        )
     plain = inpt.as_subclass(flambeau.Tensor)
     return _like(_clamped(plain, _format(format), canvas_size, clamping_mode), inpt)
 
@@ -214,17 +262,11 @@ def _format(format):
 
 
 def _clamped(boxes, format, canvas, mode):
-    # turned boxes keep their angle, so only the hard mode cuts them, to their upright hull
-    turned = tv_tensors.is_rotated_bounding_format(format)
-    if mode is None or (turned and mode != "hard"):
+    if mode is None:
         return boxes
+    if tv_tensors.is_rotated_bounding_format(format):
+        return clamp_turned(boxes, format, canvas, mode)
     name = format.value.lower()
-    if turned:
-        corners = ops.box_convert(boxes, name, "xyxyxyxy")
-        x = corners[..., 0::2].clamp(0, canvas[1])
-        y = corners[..., 1::2].clamp(0, canvas[0])
-        made = flambeau.stack((x, y), -1).flatten(-2)
-        return ops.box_convert(made, "xyxyxyxy", name).to(boxes.dtype)
     wide = boxes if boxes.is_floating_point() else boxes.float()
     corners = ops.clip_boxes_to_image(ops.box_convert(wide, name, "xyxy"), canvas)
     return ops.box_convert(corners, "xyxy", name).to(boxes.dtype)
@@ -232,17 +274,21 @@ def _clamped(boxes, format, canvas, mode):
 
 def move_boxes(name, boxes, format, canvas, *args, clamping_mode="soft", **kwargs):
     """(moved boxes, new canvas)"""
+    if name == "resized_crop":
+        return _cut_and_resized(boxes, format, *args, clamping_mode=clamping_mode, **kwargs)
     format, dtype = _format(format), boxes.dtype
     move, new = POINTS[name](tuple(canvas), *args, **kwargs)
     if name == "resize" and new == tuple(canvas):
         return boxes, new
     short = format.value.lower()
     wide = boxes if boxes.is_floating_point() else boxes.float()
-    if tv_tensors.is_rotated_bounding_format(format):
+    turned = tv_tensors.is_rotated_bounding_format(format)
+    if turned:
         corners = ops.box_convert(wide, short, "xyxyxyxy").reshape(-1, 4, 2)
         moved = move(corners)
         if name.endswith("_flip"):  # keep the corners' order clockwise
             moved = moved[:, [1, 0, 3, 2]]
+        moved = rectangles(moved)
         made = ops.box_convert(moved.reshape(-1, 8), "xyxyxyxy", short)
     elif name == "resize":
         made = wide * flambeau.cat([_pair(new[1] / canvas[1], new[0] / canvas[0], wide)] * 2)
@@ -255,9 +301,17 @@ def move_boxes(name, boxes, format, canvas, *args, clamping_mode="soft", **kwarg
         corners = flambeau.cat((moved.amin(1), moved.amax(1)), -1)
         made = ops.box_convert(corners, "xyxy", short)
     made = made.reshape(boxes.shape)
-    if name not in ("horizontal_flip", "vertical_flip", "resize", "pad"):
+    if name not in ("horizontal_flip", "vertical_flip") and (turned or name != "resize"):
         made = _clamped(made, format, new, clamping_mode)
     return made.to(dtype), new
+
+
+def _cut_and_resized(
+    boxes, format, top, left, height, width, size, clamping_mode, interpolation=None, antialias=True
+):
+    box, mode = (top, left, height, width), {"clamping_mode": clamping_mode}
+    boxes, inner = move_boxes("crop", boxes, format, (0, 0), *box, **mode)
+    return move_boxes("resize", boxes, format, inner, F1._pair(size), **mode)
 
 
 def sanitize_bounding_boxes(
@@ -266,9 +320,25 @@ def sanitize_bounding_boxes(
     """(boxes that are large enough and within the image, which those are)"""
     given = bounding_boxes
     if isinstance(given, tv_tensors.BoundingBoxes):
+        if format is not None or canvas_size is not None:
+            raise ValueError(
+                "format and canvas_size must be None when bounding_boxes is a "
+                f"tv_tensors.BoundingBoxes instance. Got format={format} and "
+                f"canvas_size={canvas_size}. Leave those to None or pass bounding_boxes as a pure "
+                "tensor."
+            )
         format, canvas_size = given.format, given.canvas_size
+    elif not isinstance(given, flambeau.Tensor):
+        raise ValueError(
+            "bounding_boxes must be a tv_tensors.BoundingBoxes instance or a pure tensor, got "
+            f"{type(given)}."
+        )
     elif format is None or canvas_size is None:
-        raise ValueError("format and canvas_size cannot be None if bounding_boxes is a pure tensor")
+        raise ValueError(
+            "format and canvas_size cannot be None if bounding_boxes is a pure tensor. Got "
+            f"format={format} and canvas_size={canvas_size}. Set those to appropriate values or "
+            "pass bounding_boxes as a tv_tensors.BoundingBoxes instance."
+        )
     plain = given.as_subclass(flambeau.Tensor)
     short = _format(format).value.lower()
     if tv_tensors.is_rotated_bounding_format(_format(format)):
@@ -282,20 +352,18 @@ def sanitize_bounding_boxes(
     valid &= width * height >= min_area
     valid &= (boxes[:, 0] <= canvas_size[1]) & (boxes[:, 2] <= canvas_size[1])
     valid &= (boxes[:, 1] <= canvas_size[0]) & (boxes[:, 3] <= canvas_size[0])
-    return plain[valid], valid
+    return _like(plain[valid], given), valid
 
 
 def sanitize_keypoints(key_points, canvas_size=None):
     """(points within the image, which those are)"""
-    canvas = canvas_size or getattr(key_points, "canvas_size", None)
-    if canvas is None:
-        raise ValueError("canvas_size cannot be None if key_points is a pure tensor")
+    canvas = _canvas_of(key_points, canvas_size, tv_tensors.KeyPoints)
     plain = key_points.as_subclass(flambeau.Tensor)
     x, y = plain[..., 0], plain[..., 1]
     valid = (x >= 0) & (x < canvas[1]) & (y >= 0) & (y < canvas[0])
     while valid.dim() > 1:
         valid = valid.all(dim=-1)
-    return plain[valid], valid
+    return _like(plain[valid], key_points), valid
 
 
 def boxes_kernel(name):
