@@ -11,7 +11,8 @@ namespace FLAMBEAU_ISA {
 // Polynomials, highest power first: Chebyshev interpolation at 60 digits (mpmath) of
 //   exp: (e^r - 1 - r) / r^2 on |r| <= ln2 / 2;   log: (2 atanh(s) - 2s) / s^3 in s^2, s <= 0.1717;
 //   sin: (sin r - r) / r^3,  cos: (cos r - 1 + r^2 / 2) / r^4 in r^2, r <= pi / 4;
-//   erf_small: erf(x) / x - 1 in x^2, x <= 1;  erf_large: erfc(x) e^(x^2) in (x - 2) / (x + 2), x >= 1.
+//   erf_small: erf(x) / x - 1 in x^2, x <= 1;  erf_large: erfc(x) e^(x^2) in (x - 2) / (x + 2), x
+//   >= 1.
 // pio2, ln2, log10_2 are the constants as sums of short pieces, so that n * piece is exact.
 template <class T>
 struct MathTable;
