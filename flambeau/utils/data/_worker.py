@@ -294,7 +294,7 @@ class WorkerPool(_BaseDataLoaderIter):
         wait = None if self._timeout == 0 else self._timeout * 1000
         ready = self._poll.poll(wait)
         if not ready:
-            self.close()
+            self.close(0.0)  # who is that late will not leave in time either
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
         for handle, _ in ready:
             worker, process_handle = self._by_handle[handle]
@@ -315,8 +315,9 @@ class WorkerPool(_BaseDataLoaderIter):
         self.close()
         raise RuntimeError(f"DataLoader worker (pid(s) {process.pid}) exited unexpectedly: {how}")
 
-    def close(self):
-        """Ends the workers; safe to call again, and in a process forked off since."""
+    def close(self, grace=_LEAVE_SECONDS):
+        """Ends the workers, by force after `grace` seconds; safe to call again, and in a process
+        forked off since."""
         if self.closed:
             return
         self.closed = True
@@ -332,7 +333,7 @@ class WorkerPool(_BaseDataLoaderIter):
             with contextlib.suppress(OSError):
                 worker.socket.shutdown(socket.SHUT_RDWR)  # whoever else holds a copy of it
             worker.socket.close()
-        deadline = time.monotonic() + _LEAVE_SECONDS
+        deadline = time.monotonic() + grace
         for worker in self._workers:
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
