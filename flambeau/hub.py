@@ -254,7 +254,8 @@ def load(
 ):
     """What the function `model` of a hubconf.py returns for these arguments.
 
-    repo_or_dir: "owner/name[:ref]" on GitHub, or with source="local" a folder.
+    repo_or_dir: "owner/name[:ref]" on GitHub, or with source="local" a folder. Whether GitHub has
+    the ref shows when it is downloaded, so `skip_validation` has nothing to skip.
     """
     source = source.lower()
     module, folder = _hubconf(repo_or_dir, source, force_reload, trust_repo, verbose)

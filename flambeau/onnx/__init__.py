@@ -22,7 +22,9 @@ def export(
 
     `dynamic_axes`: name of an input or output -> the axes that may change (a list, or a dictionary
     of names for them). Opset 20 or newer. Operators of convolutional networks and perceptrons are
-    there; another is a RuntimeError that names it. The package `onnx` must be installed.
+    there; another is a RuntimeError that names it. The package `onnx` must be installed. There is
+    one exporter, which folds no constants: `dynamo`, `verbose` and `do_constant_folding` change
+    nothing.
     """
     try:
         import onnx

@@ -304,7 +304,8 @@ def _norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     if dim is not None:
         raise RuntimeError("norm(): only over all dimensions of a sparse tensor")
     x = coalesce(to_coo(input))
-    return flambeau.norm(x._v.reshape(-1), 2 if p in ("fro", None) else p, dtype=dtype)
+    found = flambeau.norm(x._v.reshape(-1), 2 if p in ("fro", None) else p, dtype=dtype)
+    return found.reshape([1] * x.dim()) if keepdim else found
 
 
 def softmax(input, dim, *, dtype=None):

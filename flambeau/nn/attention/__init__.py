@@ -53,7 +53,8 @@ def _cur_sdpa_kernel_backends(with_priority=False):
 
 @contextmanager
 def sdpa_kernel(backends, set_priority=False):
-    """Within it, attention may be computed by these backends only.
+    """Within it, attention may be computed by these backends only. Here they are one, so
+    `set_priority`, which says that the first is wanted most, changes nothing.
 
     >>> import flambeau as torch
     >>> from flambeau.nn.attention import SDPBackend, sdpa_kernel

@@ -152,7 +152,7 @@ def flex_attention(
     Shapes: query (B, H, L, E), key (B, H, S, E), value (B, H, S, Ev); with enable_gqa key and value
     may have fewer heads, of which H is a multiple. A row that shows nothing gives zeros.
     return_lse gives (output, logarithm of the sum of exponentials (B, H, L)); return_aux an
-    AuxOutput with what it asks for.
+    AuxOutput with what it asks for. `kernel_options` are of PyTorch's GPU kernels.
     """
     if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
         raise NotImplementedError("flex_attention() takes 4 dimensional tensors")

@@ -1,5 +1,7 @@
 """Activations made of other operators."""
 
+import warnings
+
 import flambeau as torch
 from flambeau._ops import internal, shown_as
 
@@ -25,6 +27,8 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     >>> torch.nn.functional.gumbel_softmax(torch.zeros(3, 4), hard=True).sum()
     tensor(3.)
     """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     noise = -torch.empty_like(logits).exponential_().log()
     soft = torch.nn.functional.softmax((logits + noise) / tau, dim)
     if not hard:

@@ -8,7 +8,8 @@ __all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
 
 
 class DataParallel(Module):
-    """Splits a batch over GPUs; without any, calls the module on the whole of it.
+    """Splits a batch over GPUs; without any, calls the module on the whole of it, so that
+    `output_device` and `dim` have no say.
 
     State keys carry the prefix `module.`, as PyTorch's do.
 

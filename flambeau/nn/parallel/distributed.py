@@ -17,7 +17,8 @@ class DistributedDataParallel(Module, Joinable):
     buckets of `bucket_cap_mb`, last parameters first. With `find_unused_parameters` each forward
     looks which parameters its result depends on, and the others count as zero; parameters that no
     process used keep their gradient. Buffers are those of rank 0 at each forward, unless
-    `broadcast_buffers` is False. State keys carry the prefix `module.`.
+    `broadcast_buffers` is False. State keys carry the prefix `module.`. `output_device` and `dim`
+    are of GPUs, and `check_reduction` is PyTorch's of old: none changes anything.
 
     >>> import flambeau as torch
     >>> import flambeau.distributed as dist
