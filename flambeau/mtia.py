@@ -1,7 +1,6 @@
 """MTIA: this build has none, and says so."""
 
-from flambeau.cpu import Stream  # noqa: F401
-from flambeau.xpu import (  # noqa: F401
+from ._absent import (  # noqa: F401
     default_generators,
     device_count,
     get_rng_state_all,
@@ -10,10 +9,12 @@ from flambeau.xpu import (  # noqa: F401
     manual_seed_all,
     max_memory_allocated,
     memory_allocated,
+    refuse,
     seed,
     seed_all,
     set_rng_state_all,
 )
+from .cpu import Stream  # noqa: F401
 
 
 def is_available():
@@ -31,11 +32,7 @@ def memory_stats(device=None):
     return {}
 
 
-def _absent(*args, **kwargs):
-    """An error: there is no device."""
-    raise AssertionError("Torch not compiled with MTIA enabled")
-
-
+_absent = refuse("Torch not compiled with MTIA enabled")
 init = synchronize = current_device = set_device = current_stream = default_stream = _absent
 get_device_capability = get_device_properties = get_rng_state = set_rng_state = _absent
 stream = set_stream = empty_cache = reset_peak_memory_stats = initial_seed = _absent

@@ -22,8 +22,13 @@ def _over(buffer):
 
 
 # -- methods of UntypedStorage ---------------------------------------------------------------------
-def _attach(cls=UntypedStorage):
-    one_byte = cls.__getitem__
+_one_byte = UntypedStorage.__getitem__
+
+
+class _Methods:
+    """What an UntypedStorage can do beyond its C type."""
+
+    is_cuda, is_sparse = False, False
 
     def __getitem__(self, index):
         if self.device.type == "meta":
@@ -37,15 +42,16 @@ def _attach(cls=UntypedStorage):
             stop = max(start, stop)
             part = self._part(start, stop) if stop > start else None
             return part or _over(memoryview(self)[start:stop])
-        return one_byte(self, index)
+        return _one_byte(self, index)
 
+    @staticmethod
     def from_file(filename, shared=False, nbytes=0):
         """A storage over a file's first nbytes bytes; with shared=True writes reach the file."""
         import mmap
         import os
 
         if not nbytes:
-            return cls(0)
+            return UntypedStorage(0)
         with open(filename, "a+b" if shared else "rb") as file:
             if shared and os.fstat(file.fileno()).st_size < nbytes:
                 os.truncate(filename, nbytes)
@@ -98,17 +104,10 @@ def _attach(cls=UntypedStorage):
     def is_pinned(self, device="cuda"):
         return False
 
-    cls.from_file = staticmethod(from_file)
-    for method in (
-        __getitem__, tolist, fill_, copy_, clone, cpu, element_size, untyped, is_shared,
-        share_memory_, is_pinned, __sizeof__,
-        __deepcopy__,
-    ):  # fmt: skip
-        setattr(cls, method.__name__, method)
-    cls.is_cuda, cls.is_sparse = False, False
 
-
-_attach()
+for _name, _value in vars(_Methods).items():
+    if _name not in ("__module__", "__doc__", "__dict__", "__weakref__"):
+        setattr(UntypedStorage, _name, _value)
 
 
 class TypedStorage:
