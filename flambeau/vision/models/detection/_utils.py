@@ -1,6 +1,7 @@
 """Boxes as numbers that a network predicts; which box is for which object."""
 
 import math
+from collections import OrderedDict
 
 import flambeau
 from flambeau import nn
@@ -204,7 +205,7 @@ def normal_init(module, std=0.01):
                 nn.init.constant_(layer.bias, 0.0)
 
 
-def check_boxes(targets, images):
+def check_boxes(targets):
     """TypeError or ValueError unless each target's boxes are [N, 4] with positive sizes."""
     if targets is None:
         raise ValueError("targets should not be none when in training mode")
@@ -223,6 +224,18 @@ def check_boxes(targets, images):
                 "All bounding boxes should have positive height and width. "
                 f"Found invalid box {box} for target at index {i}."
             )
+
+
+def features_of(model, images, targets):
+    """(images, targets, features by name, sizes of the images as they came) of a detector."""
+    if model.training:
+        check_boxes(targets)
+    sizes = [tuple(image.shape[-2:]) for image in images]
+    images, targets = model.transform(images, targets)
+    features = model.backbone(images.tensors)
+    if isinstance(features, flambeau.Tensor):
+        features = OrderedDict([("0", features)])
+    return images, targets, features, sizes
 
 
 def detector(name, enum, module, make, backbone="IMAGENET1K_V1", layers=(5, 3), eps=(), **own):

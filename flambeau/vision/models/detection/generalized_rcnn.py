@@ -1,11 +1,8 @@
 """Images through transform, backbone, proposals and heads."""
 
-from collections import OrderedDict
-
-import flambeau
 from flambeau import nn
 
-from ._utils import check_boxes
+from ._utils import features_of
 
 
 class GeneralizedRCNN(nn.Module):
@@ -19,13 +16,7 @@ class GeneralizedRCNN(nn.Module):
         self.roi_heads = roi_heads
 
     def forward(self, images, targets=None):
-        if self.training:
-            check_boxes(targets, images)
-        sizes = [tuple(image.shape[-2:]) for image in images]
-        images, targets = self.transform(images, targets)
-        features = self.backbone(images.tensors)
-        if isinstance(features, flambeau.Tensor):
-            features = OrderedDict([("0", features)])
+        images, targets, features, sizes = features_of(self, images, targets)
         proposals, proposal_losses = self.rpn(images, features, targets)
         detections, losses = self.roi_heads(features, proposals, images.image_sizes, targets)
         if self.training:

@@ -1,12 +1,10 @@
 """What detectors without proposals share."""
 
-from collections import OrderedDict
-
 import flambeau
 from flambeau import nn
 
 from ...ops import boxes as box_ops
-from ._utils import check_boxes
+from ._utils import features_of
 
 
 class SingleStage(nn.Module):
@@ -18,13 +16,7 @@ class SingleStage(nn.Module):
     per_level = True  # whether postprocessing wants the head's outputs level by level
 
     def forward(self, images, targets=None):
-        if self.training:
-            check_boxes(targets, images)
-        sizes = [tuple(image.shape[-2:]) for image in images]
-        images, targets = self.transform(images, targets)
-        features = self.backbone(images.tensors)
-        if isinstance(features, flambeau.Tensor):
-            features = OrderedDict([("0", features)])
+        images, targets, features, sizes = features_of(self, images, targets)
         features = list(features.values())
         outputs = self.head(features)
         anchors = self.anchor_generator(images, features)
