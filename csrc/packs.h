@@ -8,7 +8,7 @@
 
 namespace flambeau {
 
-enum class Pack : uint8_t { products, filters };
+enum class Pack : uint8_t { products, filters, recurrent };
 
 // The form `kind` of w (and of whatever `variant` counts), `nbytes` long, from earlier calls or
 // made by `fill`. Null where it does not pay or is not safe: at the first sight of w (it may never

@@ -135,3 +135,26 @@ def test_packed_sequences_run_as_each_alone(kind, lengths):
         gradients, torch.autograd.grad([t.sum() for t in wanted], sequences), strict=True
     ):
         assert torch.allclose(got, want)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_few_sequences_and_many_steps(kind, batch):
+    """The weight is packed, at the third call kept so: the bits stay, until it changes."""
+    layer = getattr(torch.nn, kind)(5, 37).eval()
+    x = torch.randn(9, batch, 5)
+    with torch.no_grad():
+        results = [layer(x)[0] for _ in range(4)]
+        state, steps = None, []
+        for row in x:  # one step at a time the weight is read where it lies
+            out, state = layer(row[None], state)
+            steps.append(out)
+        assert all(torch.equal(r, results[0]) for r in results)
+        assert torch.allclose(torch.cat(steps), results[0], atol=1e-6)
+        layer.weight_hh_l0.mul_(0.5)
+        changed = layer(x)[0]
+        assert not torch.allclose(changed, results[0], atol=1e-3)
+        layer.weight_hh_l0.mul_(2)
+        assert torch.equal(layer(x)[0], results[0])
+    twice = layer.double()(x.double())[0]
+    assert torch.allclose(twice.float(), results[0], atol=1e-5)

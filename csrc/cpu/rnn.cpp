@@ -9,6 +9,36 @@ namespace flambeau {
 namespace FLAMBEAU_ISA {
 namespace {
 
+// A few rows by the same matrix in many steps: its columns in panels that are read from end to end.
+template <class T>
+struct Panels {
+  static constexpr int64_t P = 8 * Vec<T>::size;
+  int64_t n, k, count;
+
+  explicit Panels(const RnnArgs& a)
+      : n((a.gru ? 3 : 4) * a.hidden), k(a.hidden), count(ceil_div(n, P)) {}
+  // By sizes alone: a kept pack must not change the bits.
+  static bool fits(const RnnArgs& a) { return a.batch <= kFewRows && a.steps >= 8; }
+
+  int64_t numbers() const { return count * k * P + Vec<T>::size; }
+  int64_t grain() const { return max((128 << 10) / (k * P * int64_t{sizeof(T)} + 1), int64_t{1}); }
+  // In order: the store of a panel's last vector reaches into the next panel.
+  void fill(T* to, const T* weight) const {
+    for (int64_t p = 0; p < count; ++p)
+      pack(to + p * k * P, P, weight + p * P * k, k, 1, min(P, n - p * P), k, T(1));
+  }
+  void multiply(const Gemm<T>& g, const T* packed) const {
+    parallel_for(0, count, grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        Gemm<T> part = g;
+        part.b = packed + p * k * P, part.b_row = P, part.b_col = 1;
+        part.n = min(P, n - p * P), part.c = g.c + p * P;
+        few_rows(part, false, 0, part.n);
+      }
+    });
+  }
+};
+
 // Products by the same matrix, step after step.
 template <class T>
 class Repeated {
@@ -120,11 +150,27 @@ void forward(const RnnArgs& a) {
   const Layer<T> l(a);
   Gemm<T> g{a.batch, l.g, l.h,     nullptr, l.h, 1, static_cast<const T*>(a.weight),
             1,       l.h, nullptr, 4 * l.h};
-  Repeated<T> product(g);
-  for (int64_t i = 0; i < a.steps; ++i) {
-    product.run(l.before(a.out, a.h0, i, 0), l.at(a.gates, l.step(i), 0, 4 * l.h));
-    l.rows([&](int64_t row) { (a.gru ? gru_row<T> : lstm_row<T>)(l, i, row); });
+  const auto steps = [&](const auto& multiply) {
+    for (int64_t i = 0; i < a.steps; ++i) {
+      multiply(l.before(a.out, a.h0, i, 0), l.at(a.gates, l.step(i), 0, 4 * l.h));
+      l.rows([&](int64_t row) { (a.gru ? gru_row<T> : lstm_row<T>)(l, i, row); });
+    }
+  };
+  if (!Panels<T>::fits(a)) {
+    Repeated<T> product(g);
+    return steps([&](const T* state, T* gates) { product.run(state, gates); });
   }
+  const Panels<T> panels(a);
+  const T* packed = static_cast<const T*>(a.packed);
+  if (!packed) {
+    T* to = scratch_for<T>(Scratch::packed_b, panels.numbers());
+    panels.fill(to, static_cast<const T*>(a.weight));
+    packed = to;
+  }
+  steps([&](const T* state, T* gates) {
+    g.a = state, g.c = gates;
+    panels.multiply(g, packed);
+  });
 }
 
 // The running gradients of the states, d_h0 and d_c0, go from after the i-th step to before it,
@@ -199,6 +245,15 @@ void backward(const RnnArgs& a) {
   }
 }
 
+template <class T>
+void pack_as(const RnnArgs& a, void* to, int64_t* bytes) {
+  const Panels<T> panels(a);
+  *bytes = Panels<T>::fits(a) ? panels.numbers() * static_cast<int64_t>(sizeof(T)) : 0;
+  if (to) panels.fill(static_cast<T*>(to), static_cast<const T*>(a.weight));
+}
+void rnn_pack(const RnnArgs& a, void* to, int64_t* bytes) {
+  a.f64 ? pack_as<double>(a, to, bytes) : pack_as<float>(a, to, bytes);
+}
 void rnn(const RnnArgs& a) { a.f64 ? forward<double>(a) : forward<float>(a); }
 void rnn_backward(const RnnArgs& a) { a.f64 ? backward<double>(a) : backward<float>(a); }
 
@@ -206,6 +261,7 @@ void rnn_backward(const RnnArgs& a) { a.f64 ? backward<double>(a) : backward<flo
 
 FLAMBEAU_REGISTER(rnn_kernel, rnn);
 FLAMBEAU_REGISTER(rnn_backward_kernel, rnn_backward);
+FLAMBEAU_REGISTER(rnn_pack_kernel, rnn_pack);
 
 }  // namespace FLAMBEAU_ISA
 }  // namespace flambeau

@@ -11,6 +11,7 @@ struct RnnArgs {
   int64_t steps, batch, hidden;
   const void *projected, *h0, *c0;  // [steps, batch, G * hidden]; [batch, hidden]
   const void *weight, *bias;        // [G * hidden, hidden]; [G * hidden] or null
+  const void* packed;               // the weight as rnn_pack_kernel left it, or null
   void *out, *cells;                // [steps, batch, hidden]
   void* gates;                      // [steps, batch, 4 * hidden], after their functions
   // The backward pass reads the three results and their gradients, null where there are none.
@@ -20,5 +21,8 @@ struct RnnArgs {
 };
 inline Kernel<void(const RnnArgs&)> rnn_kernel{"rnn"};
 inline Kernel<void(const RnnArgs&)> rnn_backward_kernel{"rnn's gradient"};
+// Sets the size of the form in which few sequences read the weight in all their steps, 0 where
+// there is none; where `to` is given, makes it.
+inline Kernel<void(const RnnArgs&, void* to, int64_t* bytes)> rnn_pack_kernel{"rnn"};
 
 }  // namespace flambeau

@@ -1,6 +1,7 @@
 // LSTM and GRU layers over whole sequences; nn/modules/rnn.py makes layers and directions of them.
 #include "../kernels/rnn.h"
 
+#include "../packs.h"
 #include "expression.h"
 
 namespace flambeau {
@@ -58,6 +59,11 @@ Outputs run(const Tensor& projected, const Tensor& hx, const Tensor& cx, const T
   RnnArgs a = arguments(x, h0, c0, w, gru, backwards);
   a.projected = x.data(), a.bias = memory(b);
   a.out = r.out.data(), a.cells = memory(r.cells), a.gates = r.gates.data();
+  int64_t bytes = 0;
+  rnn_pack_kernel(x.device_type(), a, nullptr, &bytes);
+  const auto pack = [&](void* to) { rnn_pack_kernel(x.device_type(), a, to, &bytes); };
+  const Ref<Storage> kept = kept_pack(Pack::recurrent, 0, w, static_cast<size_t>(bytes), pack);
+  if (kept) a.packed = kept->data;
   rnn_kernel(x.device_type(), a);
   return r;
 }
