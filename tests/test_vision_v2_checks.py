@@ -91,6 +91,31 @@ def test_draws_of_the_first_version_are_there():
     }  # fmt: skip
 
 
+def test_kernels_are_registered_under_any_name_of_a_functional():
+    class Own(tv_tensors.TVTensor):
+        pass
+
+    @F.register_kernel("hflip", Own)
+    def flipped(inpt):
+        return "flipped"
+
+    assert v2.RandomHorizontalFlip(p=1)(Own(IMAGE)) == "flipped"
+
+
+def test_moves_are_shares_of_their_own_side():
+    torch.manual_seed(0)
+    wide = v2.ElasticTransform(alpha=8.0, sigma=0.0).make_params([torch.zeros(3, 4, 16)])
+    moves = wide["displacement"]
+    assert moves[..., 0].abs().max() <= 8 / 16 < moves[..., 1].abs().max() <= 8 / 4
+
+
+def test_all_factors_are_drawn_before_their_order():
+    params = v2.RandomPhotometricDistort(p=1.0).make_params([IMAGE])
+    assert list(params)[-2:] == ["contrast_before", "channel_permutation"]
+    with pytest.raises(TypeError):
+        v2.RandAugment()(tv_tensors.Image(IMAGE.to(torch.uint8)), boxes())
+
+
 def test_labels_are_found_by_their_name():
     find = v2._utils._find_labels_default_heuristic
     labels = torch.arange(2)
@@ -174,3 +199,28 @@ def test_functions_are_one_node_of_a_traced_graph():
 
     nodes = [node.name for node in fx.symbolic_trace(Net()).graph.nodes]
     assert nodes == ["x", "rois", "stochastic_depth", "roi_align", "output"]
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_overlaps_of_unequal_numbers_of_boxes(batch):
+    few = torch.tensor([[0.0, 0, 4, 4], [2, 2, 6, 8]]).expand(*batch, 2, 4)
+    many = torch.tensor([[0.0, 0, 4, 4], [1, 1, 3, 5], [7, 7, 9, 9]]).expand(*batch, 3, 4)
+    shared = torch.tensor([[16.0, 6, 0], [4, 3, 2 * 1.0 - 2]])
+    areas = torch.tensor([[16.0], [24]]) + torch.tensor([16.0, 8, 4])
+    want = shared / (areas - shared)
+    for name in ("box_iou", "generalized_box_iou", "distance_box_iou", "complete_box_iou"):
+        f = getattr(ops, name)
+        assert f(few, many).shape == (*batch, 2, 3)
+        pairs = [
+            [f(a[None], b[None]).item() for b in many.reshape(-1, 3, 4)[0]]
+            for a in few.reshape(-1, 2, 4)[0]
+        ]
+        assert torch.allclose(f(few, many), torch.tensor(pairs).expand(*batch, 2, 3))
+    assert torch.allclose(ops.box_iou(few, many), want.expand(*batch, 2, 3))
+
+
+def test_boxes_around_masks():
+    masks = torch.zeros(3, 6, 9, dtype=torch.bool)
+    masks[0, 2:4, 1:8] = True
+    masks[2, 5, 8] = True
+    assert ops.masks_to_boxes(masks).tolist() == [[1, 2, 7, 3], [0, 0, 0, 0], [8, 5, 8, 5]]

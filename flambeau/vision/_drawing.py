@@ -258,8 +258,12 @@ def flow_to_image(flow):
     place = (angle + 1) / 2 * (count - 1)
     low = flambeau.floor(place).long()
     high = (low + 1) % count
-    rest = (place - low).unsqueeze(-1)
-    color = (1 - rest) * wheel[low] + rest * wheel[high]
-    color = 1 - length.unsqueeze(-1) * (1 - color)
-    made = flambeau.floor(255 * color).to(flambeau.uint8).permute(0, 3, 1, 2).contiguous()
+    rest = (place - low).unsqueeze(1)
+    wheel, planes = wheel.T.contiguous(), (3, *low.shape)
+    start, end = (
+        wheel.index_select(1, i.view(-1)).view(planes).transpose(0, 1) for i in (low, high)
+    )
+    color = (1 - rest) * start + rest * end
+    color = 1 - length.unsqueeze(1) * (1 - color)
+    made = flambeau.floor(255 * color).to(flambeau.uint8).contiguous()
     return made[0] if len(shape) == 3 else made

@@ -311,9 +311,13 @@ class WorkerPool(_BaseDataLoaderIter):
     def _report_death(self, worker):
         worker.process.join(1)
         process, code = worker.process, worker.process.exitcode
-        how = f"exit code {code}" if code is None or code >= 0 else signal.Signals(-code).name
+        if code is None or code >= 0:
+            what = f"exited unexpectedly with exit code {code}"
+        else:
+            number = signal.Signals(-code)
+            what = f"is killed by signal: {signal.strsignal(number)} ({number.name})"
         self.close()
-        raise RuntimeError(f"DataLoader worker (pid(s) {process.pid}) exited unexpectedly: {how}")
+        raise RuntimeError(f"DataLoader worker (pid {process.pid}) {what}.")
 
     def close(self, grace=_LEAVE_SECONDS):
         """Ends the workers, by force after `grace` seconds; safe to call again, and in a process

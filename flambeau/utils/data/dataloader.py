@@ -328,11 +328,15 @@ class LengthWatch:
         claimed = self._loader._claimed
         if self.wanted and claimed is not None and self._seen > claimed:
             hint = ""
-            if self._loader.num_workers > 1:
-                hint = " Each worker yields the whole dataset unless it shares the work out itself."
+            if self._loader.num_workers > 0:
+                hint = (
+                    " For multiprocessing data-loading, this could be caused by not properly "
+                    "configuring the IterableDataset replica at each worker: each yields the whole "
+                    "dataset unless it shares the work out itself."
+                )
             warnings.warn(
-                f"Length of IterableDataset was reported to be {claimed} batches, but "
-                f"{self._seen} have been fetched.{hint}",
+                f"Length of IterableDataset was reported to be {claimed} (when accessing "
+                f"len(dataloader)), but {self._seen} samples have been fetched.{hint}",
                 stacklevel=3,
             )
             self.wanted = False

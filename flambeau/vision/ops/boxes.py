@@ -201,11 +201,20 @@ def box_area(boxes, fmt="xyxy"):
 def _overlap(boxes1, boxes2, fmt="xyxy"):
     """(intersections, unions) of all pairs."""
     boxes1, boxes2 = _to_corners(boxes1, fmt), _to_corners(boxes2, fmt)
-    low = flambeau.max(boxes1[..., None, :2], boxes2[..., None, :, :2])
-    high = flambeau.min(boxes1[..., None, 2:], boxes2[..., None, :, 2:])
-    sides = upcast(high - low).clamp(min=0)
-    both = sides[..., 0] * sides[..., 1]
+    across, down = _sides(boxes1, boxes2, flambeau.max, flambeau.min)
+    both = across * down
     return both, box_area(boxes1)[..., None] + box_area(boxes2)[..., None, :] - both
+
+
+def _sides(boxes1, boxes2, first, last):
+    """[N, M] twice: how far it is across and down from `first` of the starts to `last` of the ends.
+
+    Coordinate by coordinate: planes of [N, M] are quick, pairs of two numbers are not.
+    """
+    x1, y1, x2, y2 = boxes1.unsqueeze(-2).unbind(-1)
+    u1, v1, u2, v2 = boxes2.unsqueeze(-3).unbind(-1)
+    ends = [(x1, x2, u1, u2), (y1, y2, v1, v2)]
+    return [upcast(last(b, d) - first(a, c)).clamp(min=0) for a, b, c, d in ends]
 
 
 def box_iou(boxes1, boxes2, fmt="xyxy"):
@@ -302,10 +311,8 @@ def _within(points, box):
 
 
 def _hull(boxes1, boxes2):
-    """Sides [N, M, 2] of the smallest box around each pair."""
-    low = flambeau.min(boxes1[..., None, :2], boxes2[..., None, :, :2])
-    high = flambeau.max(boxes1[..., None, 2:], boxes2[..., None, :, 2:])
-    return upcast(high - low).clamp(min=0)
+    """Width and height [N, M] of the smallest box around each pair."""
+    return _sides(boxes1, boxes2, flambeau.min, flambeau.max)
 
 
 def generalized_box_iou(boxes1, boxes2):
@@ -319,18 +326,20 @@ def generalized_box_iou(boxes1, boxes2):
             [0., 1.]])
     """
     both, union = _overlap(boxes1, boxes2)
-    sides = _hull(boxes1, boxes2)
-    area = sides[..., 0] * sides[..., 1]
+    width, height = _hull(boxes1, boxes2)
+    area = width * height
     return both / union - (area - union) / area
 
 
 def _distance_iou(boxes1, boxes2, eps):
     iou = box_iou(boxes1, boxes2)
-    sides = _hull(boxes1, boxes2)
-    diagonal = sides[..., 0] ** 2 + sides[..., 1] ** 2 + eps
+    width, height = _hull(boxes1, boxes2)
+    diagonal = width**2 + height**2 + eps
     centres1 = (boxes1[..., :2] + boxes1[..., 2:]) / 2
     centres2 = (boxes2[..., :2] + boxes2[..., 2:]) / 2
-    apart = (upcast(centres1[..., None, :] - centres2[..., None, :, :]) ** 2).sum(-1)
+    x1, y1 = centres1.unsqueeze(-2).unbind(-1)
+    x2, y2 = centres2.unsqueeze(-3).unbind(-1)
+    apart = upcast(x1 - x2) ** 2 + upcast(y1 - y2) ** 2
     return iou - apart / diagonal, iou
 
 
@@ -364,10 +373,12 @@ def masks_to_boxes(masks):
     """
     if masks.numel() == 0:
         return flambeau.zeros((0, 4), device=masks.device, dtype=flambeau.float)
-    boxes = flambeau.zeros((masks.shape[0], 4), device=masks.device, dtype=flambeau.float)
-    for i, mask in enumerate(masks):
-        y, x = flambeau.where(mask != 0)
-        if len(x) == 0:
-            continue
-        boxes[i] = flambeau.stack((x.min(), y.min(), x.max(), y.max()))
-    return boxes
+    found = masks != 0
+    ends = []
+    for axis in (-2, -1):  # which columns have something, then which rows
+        lines = found.any(axis).to(flambeau.uint8)
+        first, from_end = lines.argmax(-1), lines.flip(-1).argmax(-1)
+        ends.append((first, lines.shape[-1] - 1 - from_end))
+    (left, right), (top, bottom) = ends
+    boxes = flambeau.stack((left, top, right, bottom), -1).to(flambeau.float)
+    return boxes * found.any(-1).any(-1)[:, None]

@@ -236,7 +236,7 @@ def displacement(alpha, sigma, size):
             kernel = int(8 * sigma[axis] + 1)
             kernel += 1 - kernel % 2
             move = F.gaussian_blur(move, [kernel, kernel], list(sigma))
-        parts.append(move * alpha[axis] / size[axis])
+        parts.append(move * alpha[axis] / size[1 - axis])
     return flambeau.cat(parts, 1).permute(0, 2, 3, 1)
 
 

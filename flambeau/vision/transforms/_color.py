@@ -404,7 +404,9 @@ def elastic_transform(img, displacement, interpolation=None, fill=None):
         return functional.to_pil_image(made, mode=img.mode)
     height, width = img.shape[-2:]
     check_displacement(displacement, height, width)
-    centres = _pixel_centres(height, width)
-    identity = centres / flambeau.tensor([width / 2, height / 2]) - 1.0
-    grid = identity + displacement[0]
+    grid = flambeau.empty(height, width, 2)
+    x, y = (flambeau.arange(n, dtype=flambeau.float32) + 0.5 for n in (width, height))
+    grid[..., 0] = x / (width / 2) - 1.0
+    grid[..., 1] = (y / (height / 2) - 1.0).unsqueeze(1)
+    grid = grid + displacement[0]
     return _tensor.sample(img, grid, mode.value, functional._fill_list(img, fill))

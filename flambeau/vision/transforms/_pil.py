@@ -31,6 +31,8 @@ def interleaved(tensor):
     """A tensor [channels, height, width] as an array [height, width, channels] of its own."""
     import numpy
 
+    if tensor.permute(1, 2, 0).is_contiguous():
+        return tensor.permute(1, 2, 0).numpy().copy()
     planes = tensor.contiguous().numpy()
     made = numpy.empty((*planes.shape[1:], len(planes)), planes.dtype)
     for channel, plane in enumerate(planes):

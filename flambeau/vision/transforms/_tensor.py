@@ -107,6 +107,11 @@ def pad(image, padding, fill, mode):
             image.shape[-1] - max(-left, 0) - max(-right, 0),
         )
         left, top, right, bottom = (max(side, 0) for side in padding)
+    if mode != "symmetric" and image.dtype != flambeau.bool and image.numel() > 0:
+        planes = image.reshape(1, -1, *image.shape[-2:])
+        native = "reflect" if mode == "reflect" else "replicate"
+        made = F.pad(planes, [left, right, top, bottom], mode=native)
+        return made.view(*image.shape[:-2], *made.shape[-2:])
     rows = _border(image.shape[-2], top, bottom, mode)
     columns = _border(image.shape[-1], left, right, mode)
     return image.index_select(-2, rows).index_select(-1, columns)

@@ -1,6 +1,7 @@
 """Policies of augmentation, version 2: other draws than in version 1, the same steps."""
 
 import flambeau
+from flambeau.vision import tv_tensors
 
 from .. import autoaugment as v1
 from .. import functional as F1
@@ -33,6 +34,12 @@ class _Policy(Transform):
     def forward(self, *inputs):
         sample = inputs if len(inputs) > 1 else inputs[0]
         leaves, build = flatten(sample)
+        for x in leaves:
+            if isinstance(x, (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints)):
+                raise TypeError(
+                    f"Inputs of type {type(x).__name__} are not supported by "
+                    f"{type(self).__name__}()"
+                )
         wants = self._needs_transform_list(leaves)
         pictures = [
             x for x, wanted in zip(leaves, wants, strict=True) if wanted and check_type(x, PICTURES)
@@ -149,8 +156,6 @@ class AugMix(_Policy):
         self.all_ops = all_ops
 
     def augment(self, image):
-        from flambeau.vision import tv_tensors
-
         given = image
         if not isinstance(image, flambeau.Tensor):
             image = F1.pil_to_tensor(image)

@@ -98,13 +98,13 @@ class RandomPhotometricDistort(Transform):
 
         params = {
             "brightness_factor": draw(self.brightness),
-            "contrast_before": bool(flambeau.rand(()) < 0.5),
             "contrast_factor": draw(self.contrast),
             "saturation_factor": draw(self.saturation),
             "hue_factor": draw(self.hue),
+            "contrast_before": bool(flambeau.rand(()) < 0.5),
         }
         swap = flambeau.rand(1) < self.p
-        params["permutation"] = flambeau.randperm(channels).tolist() if swap else None
+        params["channel_permutation"] = flambeau.randperm(channels).tolist() if swap else None
         return params
 
     def transform(self, inpt, params):
@@ -118,8 +118,8 @@ class RandomPhotometricDistort(Transform):
             inpt = change(name, inpt)
         if not first:
             inpt = change("contrast", inpt)
-        if params["permutation"] is not None:
-            inpt = self._call_kernel(F.permute_channels, inpt, params["permutation"])
+        if params["channel_permutation"] is not None:
+            inpt = self._call_kernel(F.permute_channels, inpt, params["channel_permutation"])
         return inpt
 
 

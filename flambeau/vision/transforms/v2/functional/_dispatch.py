@@ -1,6 +1,7 @@
 """One function for all kinds of data: the kernel for the kind of the first argument runs."""
 
 import functools
+import sys
 
 import flambeau
 from flambeau.vision import tv_tensors
@@ -46,7 +47,9 @@ def register_kernel(functional, tv_tensor_cls):
 
     It is given the value itself, not a plain tensor.
     """
-    name = functional if isinstance(functional, str) else getattr(functional, "__name__", None)
+    known = sys.modules[__package__]
+    found = getattr(known, functional, None) if isinstance(functional, str) else functional
+    name = getattr(found, "__name__", None)
     if name not in _KERNELS:
         if isinstance(functional, str):
             raise ValueError(
