@@ -102,6 +102,7 @@ _C._get_tracing_state = _get_tracing_state
 _C._are_functorch_transforms_active = _are_functorch_transforms_active
 _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it
 _C._log_api_usage_once = _log_api_usage_once
+_C._get_default_device = lambda: str(_C.get_default_device())
 _C._get_accelerator = _get_accelerator
 
 

@@ -369,3 +369,17 @@ def test_indices_from_the_end_and_types_that_stay():
 def test_no_sparse_dimensions_have_one_position():
     x = torch.sparse_coo_tensor(torch.empty(0, 3, dtype=torch.int64), torch.ones(3, 2), (2,))
     assert x.coalesce().values().tolist() == [[3, 3]] and x.to_dense().tolist() == [3, 3]
+
+
+def test_rows_of_dense_tensors():
+    values = torch.arange(6.0).view(3, 2).requires_grad_()
+    x = torch.sparse_csr_tensor([0, 1, 3], [1, 0, 1], values)
+    assert x.shape == (2, 2, 2) and x.dense_dim() == 1 and x.values().shape == (3, 2)
+    assert x.to_dense().tolist() == [[[0, 0], [0, 1]], [[2, 3], [4, 5]]]
+    (2 * x.to_dense()).sum().backward()
+    assert values.grad.tolist() == [[2, 2]] * 3
+    back = x.detach().to_dense().to_sparse_csr(dense_dim=1)
+    assert torch.equal(back.crow_indices(), x.crow_indices())
+    assert torch.equal(torch.cat([back.to_sparse_coo()] * 2).to_sparse_csr().values()[:3], values)
+    with pytest.raises(RuntimeError):
+        torch.sparse_csr_tensor([0, 1, 3], [1, 0, 1], values, (2, 2, 3))

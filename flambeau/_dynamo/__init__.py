@@ -13,6 +13,7 @@ from flambeau.compiler import (
 from . import config, eval_frame, exc
 
 OptimizedModule = eval_frame.OptimizedModule
+is_dynamo_supported = is_inductor_supported = eval_frame.is_dynamo_supported
 _NAMED = dict.fromkeys("aot_eager cudagraphs eager inductor onnxrt openxla tvm".split())
 
 
@@ -50,11 +51,6 @@ def mark_static(t, index=None):
 
 def mark_static_address(t, guard=False):
     """Marks a tensor's memory as staying where it is: nothing depends on it."""
-
-
-def is_dynamo_supported():
-    """Whether programs can be compiled: no."""
-    return False
 
 
 def graph_break(msg=""):

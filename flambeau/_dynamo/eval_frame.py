@@ -82,3 +82,11 @@ def compiled(fn, call=None):
 
     run._torchdynamo_orig_callable = fn
     return run
+
+
+def is_dynamo_supported():
+    """Whether programs can be compiled to machine code: no."""
+    return False
+
+
+is_inductor_supported = is_dynamo_supported

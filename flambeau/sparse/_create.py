@@ -96,7 +96,8 @@ def sparse_compressed_tensor(
     compressed_indices, plain_indices, values, size=None, *, dtype=None, layout=None, device=None,
     pin_memory=False, requires_grad=False, check_invariants=None,
 ):  # fmt: skip
-    """A sparse matrix in compressed rows (layout sparse_csr) or columns (sparse_csc).
+    """A sparse matrix in compressed rows (layout sparse_csr) or columns (sparse_csc), of numbers or
+    of dense tensors.
 
     >>> import flambeau as torch
     >>> torch.sparse_compressed_tensor(
@@ -113,8 +114,8 @@ def sparse_compressed_tensor(
     begins = _positions(compressed_indices, name, "compressed indices")
     plain = _positions(plain_indices, name, "plain indices")
     values = _as_tensor(values, dtype, device)
-    if begins.dim() != 1 or plain.dim() != 1 or values.dim() != 1:
-        raise RuntimeError(f"{name}(): batches and dense dimensions are not supported")
+    if begins.dim() != 1 or plain.dim() != 1 or values.dim() < 1:
+        raise RuntimeError(f"{name}(): batches of matrices are not supported")
     if begins.numel() == 0:
         raise RuntimeError(f"{name}(): compressed indices must not be empty")
     if plain.shape[0] != values.shape[0]:
@@ -126,9 +127,13 @@ def sparse_compressed_tensor(
     if size is None:
         columns = int(plain.max()) + 1 if plain.numel() else 0
         size = (rows, columns) if layout == flambeau.sparse_csr else (columns, rows)
+        size = (*size, *values.shape[1:])
     size = tuple(size)
-    lead = size[0] if layout == flambeau.sparse_csr else size[1] if len(size) == 2 else None
-    if len(size) != 2 or lead != rows:
+    if len(size) != values.dim() + 1 or size[2:] != tuple(values.shape[1:]):
+        raise RuntimeError(
+            f"{name}(): size {size} does not go with values of size {tuple(values.shape)}"
+        )
+    if size[layout != flambeau.sparse_csr] != rows:
         raise RuntimeError(
             f"{name}(): size {size} does not go with {begins.numel()} compressed indices"
         )
@@ -242,7 +247,7 @@ def _compress(x, layout):
     if isinstance(x, CompressedTensor) and x.layout == layout:
         return x
     x = to_coo(x)
-    if x.sparse_dim() != 2 or x.dense_dim():
+    if x.sparse_dim() != 2:
         raise RuntimeError(f"only matrices are converted to {layout}, got {x.dim()}-D")
     x = coalesce(x)
     indices, values = x._i, x._v

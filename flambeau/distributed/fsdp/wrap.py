@@ -1,15 +1,45 @@
 """Which modules inside of a model become units of their own."""
 
+import contextlib
 import functools
 
 __all__ = [
     "CustomPolicy",
     "ModuleWrapPolicy",
     "always_wrap_policy",
+    "enable_wrap",
     "lambda_auto_wrap_policy",
     "size_based_auto_wrap_policy",
     "transformer_auto_wrap_policy",
+    "wrap",
 ]
+
+_wrapping = []  # (class, options) of the blocks that are open
+
+
+@contextlib.contextmanager
+def enable_wrap(*, wrapper_cls, **wrapper_kwargs):
+    """A block in which `wrap(module)` gives wrapper_cls(module, **wrapper_kwargs)."""
+    _wrapping.append((wrapper_cls, wrapper_kwargs))
+    try:
+        yield
+    finally:
+        _wrapping.pop()
+
+
+def wrap(module, **wrap_overrides):
+    """The module as `enable_wrap` says, with options of its own; itself outside of such a block.
+
+    >>> from flambeau import nn
+    >>> from flambeau.distributed.fsdp.wrap import enable_wrap, wrap
+    >>> with enable_wrap(wrapper_cls=nn.Sequential):
+    ...     type(wrap(nn.ReLU())).__name__
+    'Sequential'
+    """
+    if not _wrapping:
+        return module
+    wrapper, options = _wrapping[-1]
+    return wrapper(module, **{**options, **wrap_overrides})
 
 
 def always_wrap_policy(*args, **kwargs):

@@ -116,7 +116,8 @@ class Module(HooksMixin, StateMixin):
     """
 
     _version = 1
-    dump_patches = False
+    training: bool
+    dump_patches: bool = False
     call_super_init = False
     _compiled_call_impl = None
 

@@ -30,17 +30,33 @@ class _Pickler(pickle.Pickler):
     """Pickles tensors as arrays outside the stream."""
 
     def reducer_override(self, value):
-        if isinstance(value, flambeau.Tensor) and value.device.type == "cpu":
+        kind = type(value)
+        if (
+            isinstance(value, flambeau.Tensor)
+            and kind.__reduce_ex__ is flambeau.Tensor.__reduce_ex__
+            and value.device.type == "cpu"
+        ):
             if value.requires_grad and not value.is_leaf:
                 raise RuntimeError(
                     "DataLoader: a worker cannot send a non-leaf tensor that requires grad; "
                     "call detach() on it in the dataset"
                 )
-            dense = value.detach().contiguous()
-            memory = pickle.PickleBuffer(_utils._bytes_of(dense))
-            dtype = str(dense.dtype).rpartition(".")[2]
-            return _tensor_on, (memory, dtype, tuple(dense.shape), value.requires_grad)
+            with flambeau._C.DisableTorchFunctionSubclass():
+                dense = value.detach().contiguous()
+                memory = pickle.PickleBuffer(_utils._bytes_of(dense))
+                dtype = str(dense.dtype).rpartition(".")[2]
+                made = (memory, dtype, tuple(dense.shape), value.requires_grad)
+            if kind is flambeau.Tensor:
+                return _tensor_on, made
+            return _subclass_on, (kind, value.__dict__, *made)
         return NotImplemented
+
+
+def _subclass_on(kind, attributes, memory, dtype, shape, requires_grad):
+    """The same as an object of a class, with its attributes."""
+    made = _tensor_on(memory, dtype, shape, False).as_subclass(kind)
+    made.__dict__.update(attributes)
+    return made.requires_grad_(requires_grad)
 
 
 def _tensor_on(memory, dtype, shape, requires_grad):

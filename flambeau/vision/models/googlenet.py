@@ -162,16 +162,14 @@ class GoogLeNet(nn.Module):
         if self.transform_input:
             x = from_imagenet(x)
         x = self.maxpool2(self.conv3(self.conv2(self.maxpool1(self.conv1(x)))))
-        extra = {}
+        more = {"inception4a": self.aux1, "inception4d": self.aux2}
+        extra = []  # computed on the way, as torchvision does: dropout draws in that order
         for name in _TABLE:
             x = getattr(self, name)(x)
-            if name in ("inception4a", "inception4d"):
-                extra[name] = x
+            if name in more and self.training and self.aux_logits:
+                extra.append(more[name](x))
         x = self.fc(self.dropout(self.avgpool(x).flatten(1)))
-        if self.training and self.aux_logits:
-            aux1, aux2 = self.aux1(extra["inception4a"]), self.aux2(extra["inception4d"])
-            return GoogLeNetOutputs(x, aux2, aux1)
-        return x
+        return GoogLeNetOutputs(x, *extra[::-1]) if extra else x
 
 
 def fit_inception(weights, options):

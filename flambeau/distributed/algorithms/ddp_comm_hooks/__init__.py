@@ -1,3 +1,3 @@
 """Hooks for DistributedDataParallel.register_comm_hook()."""
 
-from . import default_hooks
+from . import default_hooks, post_localSGD_hook, powerSGD_hook

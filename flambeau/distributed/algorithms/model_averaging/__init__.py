@@ -1,0 +1,1 @@
+"""Averages of models that are trained apart."""
