@@ -1,6 +1,7 @@
 // An operand of a loop whose rows are short, read into or written from one run: the operand's own
 // dimensions are merged, and its rows are copied, repeated or spread many at a time.
 #pragma once
+#include "items.h"
 #include "runs.h"
 
 namespace flambeau {
@@ -42,22 +43,13 @@ class ShortRows {
       return;
     }
     kept_ = n, kept_from_ = column_;
-    switch (item_) {
-      case 1: return walk<uint8_t>(dst, n, [this](auto... x) { read_rows(x...); });
-      case 2: return walk<uint16_t>(dst, n, [this](auto... x) { read_rows(x...); });
-      case 4: return walk<int32_t>(dst, n, [this](auto... x) { read_rows(x...); });
-      case 8: return walk<int64_t>(dst, n, [this](auto... x) { read_rows(x...); });
-      default: return walk<Cx>(dst, n, [this](auto... x) { read_rows(x...); });
-    }
+    by_size(item_,
+            [&](auto tag) { walk<decltype(tag)>(dst, n, [this](auto... x) { read_rows(x...); }); });
   }
   void write(const char* src, int64_t n) {
-    switch (item_) {
-      case 1: return walk<uint8_t>(src, n, [this](auto... x) { write_rows(x...); });
-      case 2: return walk<uint16_t>(src, n, [this](auto... x) { write_rows(x...); });
-      case 4: return walk<int32_t>(src, n, [this](auto... x) { write_rows(x...); });
-      case 8: return walk<int64_t>(src, n, [this](auto... x) { write_rows(x...); });
-      default: return walk<Cx>(src, n, [this](auto... x) { write_rows(x...); });
-    }
+    by_size(item_, [&](auto tag) {
+      walk<decltype(tag)>(src, n, [this](auto... x) { write_rows(x...); });
+    });
   }
 
  private:
@@ -106,18 +98,22 @@ class ShortRows {
     for (int64_t done = size; repeats && done < total; done *= 2)
       __builtin_memcpy(dst + done, dst, sizeof(T) * static_cast<size_t>(least(done, total - done)));
   }
+  static int32_t signed_of(uint32_t);
+  static int64_t signed_of(uint64_t);
   // By whole vectors, where there are such: what a store spoils behind the row is written next.
   template <class T>
   static FLAMBEAU_INLINE void read_row(T* dst, const char* from, int64_t stride, int64_t size) {
-    const T* p = reinterpret_cast<const T*>(from);
-    if constexpr (__is_same(T, int32_t) || __is_same(T, int64_t)) {
-      constexpr int64_t W = Vec<T>::size;
+    if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
+      using I = decltype(signed_of(T{}));
+      constexpr int64_t W = Vec<I>::size;
+      const I* p = reinterpret_cast<const I*>(from);
+      I* to = reinterpret_cast<I*>(dst);
       if (stride == 0) {
-        for (int64_t i = 0; i < size; i += W) Vec<T>(*p).store(dst + i);
+        for (int64_t i = 0; i < size; i += W) Vec<I>(*p).store(to + i);
         return;
       }
       if (stride == static_cast<int64_t>(sizeof(T))) {
-        for (int64_t i = 0; i < size; i += W) Vec<T>::load_n(p + i, size - i).store(dst + i);
+        for (int64_t i = 0; i < size; i += W) Vec<I>::load_n(p + i, size - i).store(to + i);
         return;
       }
     }
