@@ -234,10 +234,13 @@ DType result_type(const Value* args, int n) {
   return combine(dims || zero ? std::optional(combine(dims, zero)) : std::nullopt, numbers);
 }
 
-void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
-  Operands o;
+namespace {
+
+// -- the steps of a forward -----------------------------------------------------------------------
+// The operands of a call, and the type that they have in common.
+DType read_operands(const PointwiseOp& op, const Value* args, Operands& o) {
   o.n = op.operands + 1;
-  DType common;
+  DType common{};
   bool same = args[0].is_tensor();  // the common case: tensors of one type, numbers that it holds
   if (same) common = args[0].as_tensor().dtype();
   for (int k = 0; k < op.operands; ++k) {
@@ -252,25 +255,27 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
       same = same && common == DType::float32 && o.numbers[k + 1].kind != Scalar::complex;
     }
   }
-  if (!same) {
-    common = result_type(args, op.operands);
-    if (op.types & NOBOOL) refuse_bools(op, o);
-    if (op.index == pointwise_heaviside || op.index == pointwise_lerp) refuse_mixed(op, o);
-  }
-  for (int k = op.operands; k < op.operands + op.numbers; ++k) {
-    if (!args[k].is_scalar()) break;
-    const Scalar& s = args[k].as_scalar();
-    check(s.kind != Scalar::boolean || common == DType::boolean ||
-              (op.index != pointwise_add && op.index != pointwise_sub),
-          "Boolean alpha only supported for Boolean results.");
-    if (is_integral(common) || common == DType::boolean)
-      check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL ||
-                op.index == pointwise_relu,
-            "For integral input tensors, argument alpha must not be a floating point number.");
-    else
-      check(s.kind != Scalar::complex || is_complex(common),
-            "For non-complex input tensors, argument alpha must not be a complex number.");
-  }
+  if (same) return common;
+  if (op.types & NOBOOL) refuse_bools(op, o);
+  if (op.index == pointwise_heaviside || op.index == pointwise_lerp) refuse_mixed(op, o);
+  return result_type(args, op.operands);
+}
+
+void check_number(const PointwiseOp& op, const Scalar& s, DType common) {
+  check(s.kind != Scalar::boolean || common == DType::boolean ||
+            (op.index != pointwise_add && op.index != pointwise_sub),
+        "Boolean alpha only supported for Boolean results.");
+  if (is_integral(common) || common == DType::boolean)
+    check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL ||
+              op.index == pointwise_relu,
+          "For integral input tensors, argument alpha must not be a floating point number.");
+  else
+    check(s.kind != Scalar::complex || is_complex(common),
+          "For non-complex input tensors, argument alpha must not be a complex number.");
+}
+
+// The type that the operator computes in for operands of this one.
+DType computed_type(const PointwiseOp& op, DType common) {
   if (op.types & NOBOOL && common == DType::boolean)
     fail(ErrorKind::runtime, op.name,
          "(): not supported for bool tensors; use logical operators "
@@ -283,39 +288,57 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
     common = default_dtype();
   }
   if (op.types & DOUBLE) common = is_complex(common) ? DType::complex128 : DType::float64;
-  bool type_good = is_complex(common)    ? op.types & C
-                   : is_floating(common) ? op.types & F
-                                         : op.types & I;
+  const bool type_good = is_complex(common)    ? op.types & C
+                         : is_floating(common) ? op.types & F
+                                               : op.types & I;
   check(type_good, "\"", op.name, "\" not implemented for '", common, "'");
   check(itemsize(common) > 1 || !is_floating(common), "\"", op.name, "\" not implemented for '",
         common, "'");
+  return common;
+}
 
-  Compute compute = compute_of(common);
-  bool boolean = op.types & BOOL, real = op.types & REAL && is_complex(common);
-  DType dtype = boolean ? DType::boolean : real ? to_real(common) : common;
-  Ints shape = broadcast_all(o, op.name);
-  Device device = common_device(o, op.name);
+// Makes a tensor that was given for the result ready to take it; whether it is the first operand.
+bool prepare_out(const PointwiseOp& op, const Operands& o, Tensor& out, const Ints& shape,
+                 DType dtype, Device device, bool real) {
+  check(!(op.types & DOUBLE) || out.dtype() == dtype, op.name, "(): the operation's result ",
+        "requires dtype ", dtype, ", got ", out.dtype());
+  check(can_cast(dtype, out.dtype()), op.name, "(): result type ", dtype,
+        " can't be cast to the desired output type ", out.dtype());
+  check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device,
+        ", got ", out.device());
+  check(out.dtype() == DType::boolean ||
+            (op.index != pointwise_isposinf && op.index != pointwise_isneginf),
+        op.name, "(): does not support non-boolean outputs");
+  const bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
+  check(!real || !inplace, "In-place ", op.name, " is not supported for complex tensors.");
+  if (!(out.sizes() == shape)) {
+    check(!inplace, op.name, "_(): output with shape ", out.sizes(),
+          " doesn't match the broadcast shape ", shape);
+    resize(out, shape);
+  }
+  check_no_internal_overlap(out, op.name);
+  return inplace;
+}
+
+}  // namespace
+
+void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
+  Operands o;
+  DType common = read_operands(op, args, o);
+  for (int k = op.operands; k < op.operands + op.numbers && args[k].is_scalar(); ++k)
+    check_number(op, args[k].as_scalar(), common);
+  common = computed_type(op, common);
+
+  const Compute compute = compute_of(common);
+  const bool boolean = op.types & BOOL, real = op.types & REAL && is_complex(common);
+  const DType dtype = boolean ? DType::boolean : real ? to_real(common) : common;
+  const Ints shape = broadcast_all(o, op.name);
+  const Device device = common_device(o, op.name);
   if (compute == Compute::i64 && device.type == DeviceType::cpu) refuse_integers(op, o);
 
   Tensor out = results[0].as_tensor(), wanted, copies[kMaxOperands];
   if (out.defined()) {
-    check(!(op.types & DOUBLE) || out.dtype() == dtype, op.name, "(): the operation's result ",
-          "requires dtype ", dtype, ", got ", out.dtype());
-    check(can_cast(dtype, out.dtype()), op.name, "(): result type ", dtype,
-          " can't be cast to the desired output type ", out.dtype());
-    check(out.device().type == device.type, op.name, "(): expected out tensor on device ", device,
-          ", got ", out.device());
-    check(out.dtype() == DType::boolean ||
-              (op.index != pointwise_isposinf && op.index != pointwise_isneginf),
-          op.name, "(): does not support non-boolean outputs");
-    bool inplace = o.tensors[1] && o.tensors[1]->is_same(out);
-    check(!real || !inplace, "In-place ", op.name, " is not supported for complex tensors.");
-    if (!(out.sizes() == shape)) {
-      check(!inplace, op.name, "_(): output with shape ", out.sizes(),
-            " doesn't match the broadcast shape ", shape);
-      resize(out, shape);
-    }
-    check_no_internal_overlap(out, op.name);
+    const bool inplace = prepare_out(op, o, out, shape, dtype, device, real);
     if (out.dtype() != dtype && !inplace) {  // rounded to its own type before it is cast
       wanted = out;
       out = empty(shape, {dtype, device});
@@ -442,6 +465,35 @@ uint64_t pointwise_saves(const Op& op, const Value* args) {
        "' is not implemented.");
 }
 
+namespace {
+
+// The gradient of operand k by one fused loop over g, the operands and the result. What it does not
+// read may be anything of a shape that fits: g itself.
+Tensor fused_gradient(const PointwiseOp& op, const Backward& b, int k, const Tensor& g,
+                      const Tensor* in, const Tensor& y, const PointwiseNumber* numbers) {
+  Operands o;
+  o.n = op.operands + 3;
+  DType widest = promote(g.dtype(), b.dtype(k));
+  o.tensors[1] = &g;
+  for (int i = 0; i < op.operands; ++i) {
+    const bool reads = op.reads[k] & operand_bit(i);
+    o.tensors[2 + i] = reads ? &in[i] : &g;
+    if (reads && in[i].dim() && is_inexact(in[i].dtype())) widest = promote(widest, in[i].dtype());
+  }
+  o.tensors[o.n - 1] = op.reads[k] & kReadsY ? &y : &g;
+  if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);
+  const Compute compute = compute_of(widest);
+  const PointwiseFn fn = loops(op.index).gradient[k][static_cast<int>(compute)];
+  if (!fn) return Tensor();
+  // g has the shape of the result, which every operand broadcasts to.
+  Tensor out = make_output(o, g.sizes(), widest, g.device());
+  o.tensors[0] = &out;
+  run_loop(o, compute, PointwiseResult::same, fn, numbers, true, -1);
+  return out;
+}
+
+}  // namespace
+
 void pointwise_backward(const PointwiseOp& op, Backward& b) {
   const Tensor& g = b.grad();
   if (!g.defined()) return;
@@ -475,35 +527,10 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
       continue;
     }
     fetch(op.reads[k]);
-    if (recording) {
-      Tensor slope = op.expression(k, g, in, y, numbers);
-      if (!slope.defined()) not_differentiable(op.name, node.op->schema.args[k].name);
-      b.set(k, reduce_gradient(slope, b.sizes(k), own));
-      continue;
-    }
-    // One fused loop over g, the operands and the result. What it does not read may be anything of
-    // a shape that fits: g itself.
-    Operands o;
-    o.n = op.operands + 3;
-    Tensor out;
-    DType widest = promote(g.dtype(), own);
-    o.tensors[1] = &g;
-    for (int i = 0; i < op.operands; ++i) {
-      bool reads = op.reads[k] & operand_bit(i);
-      o.tensors[2 + i] = reads ? &in[i] : &g;
-      if (reads && in[i].dim() && is_inexact(in[i].dtype()))
-        widest = promote(widest, in[i].dtype());
-    }
-    o.tensors[o.n - 1] = op.reads[k] & kReadsY ? &y : &g;
-    if (is_complex(widest) && !(op.types & C)) widest = to_real(widest);
-    Compute compute = compute_of(widest);
-    PointwiseFn fn = loops(op.index).gradient[k][static_cast<int>(compute)];
-    if (!fn) not_differentiable(op.name, node.op->schema.args[k].name);
-    // g has the shape of the result, which every operand broadcasts to.
-    out = make_output(o, g.sizes(), widest, g.device());
-    o.tensors[0] = &out;
-    run_loop(o, compute, PointwiseResult::same, fn, full, true, -1);
-    b.set(k, reduce_gradient(out, b.sizes(k), own));
+    const Tensor slope =
+        recording ? op.expression(k, g, in, y, numbers) : fused_gradient(op, b, k, g, in, y, full);
+    if (!slope.defined()) not_differentiable(op.name, node.op->schema.args[k].name);
+    b.set(k, reduce_gradient(slope, b.sizes(k), own));
   }
 }
 

@@ -314,6 +314,45 @@ void take_type_of_out(ParsedCall& call, const Op& op) {
   }
 }
 
+// Arguments given by name; `given` has a bit for each that came.
+bool read_keywords(ParsedCall& call, const Op& op, PyObject* const* values, PyObject* kwnames,
+                   uint64_t& given, bool* subclass, Misfit* why) {
+  const Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+  for (Py_ssize_t k = 0; k < nkw; ++k) {
+    PyObject *key = PyTuple_GET_ITEM(kwnames, k), *value = values[k];
+    const int i = find_keyword(op, key);
+    if (i < 0) {
+      if (read_extra(call, op, key, value)) continue;
+      *why = {Misfit::keyword, 0, key};
+      return false;
+    }
+    if (given >> i & 1) {
+      *why = {Misfit::twice, i, key};
+      return false;
+    }
+    if (!read(op, op.schema.args[i], value, call.args() + i, subclass)) {
+      *why = {Misfit::type, i, value};
+      return false;
+    }
+    given |= uint64_t(1) << i;
+  }
+  return true;
+}
+
+// Defaults for what did not come.
+bool fill_missing(ParsedCall& call, const Op& op, uint64_t given, Misfit* why) {
+  const auto& spec = op.schema.args;
+  for (int i = 0; i < static_cast<int>(spec.size()); ++i) {
+    if (given >> i & 1) continue;
+    if (!spec[i].has_default) {
+      *why = {Misfit::missing, i, nullptr};
+      return false;
+    }
+    if (!spec[i].fallback.is_none()) call.args()[i] = spec[i].fallback;
+  }
+  return true;
+}
+
 bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nargs,
                PyObject* kwnames, bool* subclass, Misfit* why) {
   const auto& spec = op.schema.args;
@@ -353,34 +392,9 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
     }
     given |= uint64_t(1) << i;
   }
-  Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-  for (Py_ssize_t k = 0; k < nkw; ++k) {
-    PyObject* key = PyTuple_GET_ITEM(kwnames, k);
-    PyObject* value = args[nargs + static_cast<size_t>(k)];
-    int i = find_keyword(op, key);
-    if (i < 0) {
-      if (read_extra(call, op, key, value)) continue;
-      *why = {Misfit::keyword, 0, key};
-      return false;
-    }
-    if (given >> i & 1) {
-      *why = {Misfit::twice, i, key};
-      return false;
-    }
-    if (!read(op, spec[i], value, out + i, subclass)) {
-      *why = {Misfit::type, i, value};
-      return false;
-    }
-    given |= uint64_t(1) << i;
-  }
-  for (int i = 0; i < n; ++i) {
-    if (given >> i & 1) continue;
-    if (!spec[i].has_default) {
-      *why = {Misfit::missing, i, nullptr};
-      return false;
-    }
-    if (!spec[i].fallback.is_none()) out[i] = spec[i].fallback;
-  }
+  if (!read_keywords(call, op, args + nargs, kwnames, given, subclass, why) ||
+      !fill_missing(call, op, given, why))
+    return false;
   if (call.has_out && op.flags & kFactory) take_type_of_out(call, op);
   if (n && out[0].is_scalar() && too_many_numbers(op, out)) [[unlikely]] {
     *why = {Misfit::type, 0, args[0]};
