@@ -130,8 +130,7 @@ void resolve_aliases() {
   }
 }
 
-// -- recording
-// ---------------------------------------------------------------------------------------
+// -- recording ------------------------------------------------------------------------------------
 namespace {
 
 bool any_requires_grad(const Op& op, const Value* args) {
@@ -518,8 +517,7 @@ void call_out(const Op& op, Value* args, Value* outs) {
   for (int r = 0; r < op.nresults(); ++r) outs[r].as_tensor().bump_version();
 }
 
-// -- OpCall
-// ------------------------------------------------------------------------------------------
+// -- OpCall ---------------------------------------------------------------------------------------
 const Op& OpCall::op() const {
   if (!op_) {
     const Op* o = find_op(name_);
@@ -557,8 +555,7 @@ TensorList OpCall::collect(Value* results) const {
   return out;
 }
 
-// -- OpNode and what a gradient formula sees
-// ------------------------------------------------------------
+// -- OpNode and what a gradient formula sees ------------------------------------------------------
 std::string OpNode::name() const { return name_of(*this); }
 
 void OpNode::release_saved() {
