@@ -84,7 +84,7 @@ def _assert(condition, message):
     assert condition, message
 
 
-def _assert_async(condition, message="Expected Tensor with single value to be nonzero"):
+def _assert_async(condition, message="Expected Tensor with single nonzero value, but got zero"):
     """RuntimeError if the one number of a tensor is zero."""
     if not bool(condition):
         raise RuntimeError(message)

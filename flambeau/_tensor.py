@@ -146,7 +146,7 @@ _DTYPES_BY_NAME = {
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     """A copy on a CUDA device: an error, as this build has none."""
-    raise AssertionError("flambeau is not compiled with CUDA enabled")
+    raise AssertionError("Torch not compiled with CUDA enabled")
 
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):

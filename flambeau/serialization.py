@@ -340,11 +340,11 @@ def load(
 ):
     """Reads what `save`, here or in PyTorch, has written to a path or a file that can seek.
 
-    With `weights_only` (the default) only tensors, plain containers and what `add_safe_globals`
-    allows are built, and nothing in the file is run. `weights_only=False` is a full unpickle,
-    for files you trust alone; `pickle_module` and further arguments are for it. `map_location` says
-    where tensors go: a device, a dict from location to location, or a function of storage and
-    location. `mmap=True` maps the file, which must be a path, instead of reading it.
+    With `weights_only` (the default without a `pickle_module`) only tensors, plain containers and
+    what `add_safe_globals` allows are built, and nothing in the file is run. `weights_only=False`
+    is a full unpickle, for files you trust alone; `pickle_module` and further arguments are for it.
+    `map_location` says where tensors go: a device, a dict from location to location, or a function
+    of storage and location. `mmap=True` maps the file, which must be a path, instead of reading it.
 
     >>> import flambeau as torch
     >>> import io
@@ -356,7 +356,7 @@ def load(
     """
     from . import _loader
 
-    weights_only = True if weights_only is None else weights_only
+    weights_only = pickle_module is None if weights_only is None else weights_only
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     if mmap and not isinstance(f, (str, os.PathLike)):

@@ -216,3 +216,12 @@ def test_damage_at_random(as_zip):
         except ERRORS:
             pass
     assert loaded < 1500
+
+
+def test_a_pickle_module_reads_all_of_a_file():
+    file = io.BytesIO()
+    torch.save({"x": torch.ones(1), "of": pickle.Pickler}, file)
+    file.seek(0)
+    assert torch.load(file, pickle_module=pickle)["of"] is pickle.Pickler
+    with pytest.raises(RuntimeError, match="explicit pickle_module"):
+        torch.load(file, pickle_module=pickle, weights_only=True)

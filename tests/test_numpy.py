@@ -191,3 +191,11 @@ def test_arrays_beside_tensors():
         assert result.tolist() == [2.0, 3.0]
     assert (tensor == array).tolist() == [True, False]
     assert (np.float64(2) * tensor).tolist() == [2.0, 2.0]
+
+
+def test_numbers_of_numpy_are_promoted_as_pythons():
+    whole = torch.ones(1, dtype=torch.int32)
+    assert torch.result_type(whole, np.float32(2)) == torch.float32
+    assert torch.result_type(np.int64(1), whole) == torch.int32
+    with pytest.raises(TypeError):
+        torch.result_type(whole, np.ones(2))

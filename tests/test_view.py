@@ -129,3 +129,9 @@ def test_resize_as_takes_the_order_of_the_template():
 def test_as_strided_of_an_expanded_tensor_shares_its_gradient():
     x = torch.randn(5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: t.expand(5, 5).as_strided((5, 5), (0, 1), 0), [x])
+
+
+def test_copies_of_views_are_contiguous():
+    x = torch.arange(6).view(2, 3)
+    assert torch.transpose_copy(x, 0, 1).is_contiguous()
+    assert torch.expand_copy(x[:1], (4, 3)).stride() == (3, 1)

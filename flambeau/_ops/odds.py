@@ -73,6 +73,8 @@ def _stand_in(x):
     if isinstance(x, _C.Tensor):
         shape = (1,) if x.dim() else ()
         return flambeau.empty(shape, dtype=x.dtype, device="meta")
+    if hasattr(x, "item") and hasattr(x, "ndim") and x.ndim == 0:  # NumPy's numbers
+        x = x.item()
     if not isinstance(x, (bool, int, float, complex)):
         raise TypeError(f"result_type(): expected a tensor or a number, got {type(x).__name__}")
     return x

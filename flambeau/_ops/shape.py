@@ -237,7 +237,7 @@ def take_along_dim(input, indices, dim=None):
     tensor([[1, 3],
             [0, 2]])
     """
-    if indices.dtype not in (flambeau.int64, flambeau.int32):
+    if indices.dtype != flambeau.int64:
         raise RuntimeError(
             f"take_along_dim(): dtype of indices should be Long but got {indices.dtype}"
         )
@@ -335,7 +335,7 @@ def _copies():
         view = view or flambeau._C._internal[name]
 
         def copied(*args, _view=view, **kwargs):
-            return _view(*args, **kwargs).clone()
+            return _view(*args, **kwargs).clone(memory_format=flambeau.contiguous_format)
 
         copied.__name__ = f"{name}_copy"
         copied.__doc__ = f"{name}(), as a copy."

@@ -57,7 +57,7 @@ def is_current_stream_capturing():
 ipc_collect = empty_cache
 memory_cached = max_memory_cached = memory_allocated
 reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
-_absent = refuse("flambeau is not compiled with CUDA enabled")
+_absent = refuse("Torch not compiled with CUDA enabled")
 device = device_class(_absent)
 
 init = synchronize = current_device = set_device = current_stream = default_stream = _absent

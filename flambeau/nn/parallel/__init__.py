@@ -21,7 +21,7 @@ class DataParallel(Module):
     def __init__(self, module, device_ids=None, output_device=None, dim=0):
         super().__init__()
         if device_ids:
-            raise AssertionError("flambeau is not compiled with CUDA enabled")
+            raise AssertionError("Torch not compiled with CUDA enabled")
         self.module = module
         self.dim = dim
         self.device_ids = []
@@ -33,6 +33,6 @@ class DataParallel(Module):
 def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None):
     """`DataParallel(module, ...)(*inputs, **module_kwargs)` without the wrapper."""
     if device_ids:
-        raise AssertionError("flambeau is not compiled with CUDA enabled")
+        raise AssertionError("Torch not compiled with CUDA enabled")
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     return module(*inputs, **(module_kwargs or {}))
