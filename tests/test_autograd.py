@@ -524,3 +524,9 @@ def test_missing_derivatives_are_named():
     x = torch.ones(1, requires_grad=True)
     with pytest.raises(NotImplementedError, match="derivative for 'igamma"):
         torch.igamma(x, x).backward()
+
+
+def test_batched_gradients_have_the_outputs_shape():
+    x = torch.ones(2, 2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="is_grads_batched=True"):
+        torch.autograd.grad(x * 2, x, torch.ones(2), is_grads_batched=True)

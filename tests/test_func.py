@@ -289,3 +289,26 @@ def test_modules_taken_apart():
     f, params, buffers = combine_state_for_ensemble(nets)
     found = vmap(f, (0, 0, None))(params, buffers, x)
     torch.testing.assert_close(found, torch.stack([net(x) for net in nets]))
+
+
+@pytest.mark.parametrize("found, message", [
+    (lambda x: x, "to have two returns"),
+    (lambda x: (x, x, 0, 0), "to have two returns"),
+    (lambda x: (x, (None,)), "returned an incompatible"),
+])  # fmt: skip
+def test_what_the_vmap_of_a_function_has_to_return(found, message):
+    class Same(torch.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x.clone()
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def vmap(info, in_dims, x):
+            return found(x)
+
+    with pytest.raises(RuntimeError, match=message):
+        vmap(Same.apply)(torch.ones(2, 3))

@@ -67,3 +67,10 @@ def test_a_decorated_function_is_a_range():
     with torch.autograd.profiler.profile() as found:
         f(torch.ones(1))
     assert "named" in found.table()
+
+
+def test_names_that_libraries_look_for():
+    from flambeau.autograd.profiler_util import EventList, _format_time
+
+    assert EventList is torch.autograd.profiler.EventList and _format_time(2.0).endswith("us")
+    assert torch.autograd.kineto_available() in (True, False)

@@ -36,6 +36,8 @@ def __getattr__(name):
 
     if name == "Variable":
         return import_module(".variable", __name__).Variable
+    if name == "kineto_available":
+        return import_module("..profiler", __name__).kineto_available
     if name == "SavedTensor":
         return import_module(".graph", __name__).SavedTensor
     if name in ("forward_ad", "functional", "graph", "profiler", "variable"):
@@ -113,6 +115,15 @@ def _batched(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
 
     given = [i for i, g in enumerate(grads) if g is not None]
     there = []
+    for i in given:
+        y, g = outputs[i], grads[i]
+        if isinstance(y, _C.Tensor) and g.shape[1:] != y.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                f"match the shape of corresponding output: grad_output[{i}] has shape {g.shape}, "
+                f"output[{i}] {y.shape}."
+            )
 
     def pull(*examples):
         full = list(grads)

@@ -168,20 +168,35 @@ def _batched(cls, args, level, size):
         )
     else:
         mode = next((r for number, _, r in _levels.vmaps if number == level), "error")
-        outputs, out_dims = cls.vmap(VmapInfo(size, mode), tuple(dims), *values)
+        found = cls.vmap(VmapInfo(size, mode), tuple(dims), *values)
+        if not (isinstance(found, tuple) and len(found) == 2):
+            raise RuntimeError(
+                f"Expected the vmap staticmethod of {cls.__name__} to have two returns: the "
+                f"output, and out_dims; got {type(found)}"
+            )
+        outputs, out_dims = found
     return _wrap(cls, outputs, out_dims, level)
+
+
+def _incompatible(cls, outputs, out_dims):
+    spec, dims = tree_flatten(outputs)[1], tree_flatten(out_dims)[1]
+    return RuntimeError(
+        f"The vmap staticmethod of {cls.__name__} returned an incompatible (output, out_dims) "
+        f"tuple. Expected out_dims={out_dims} to be compatible with the structure of `output`. "
+        f"out_dims has structure {dims} but output has structure {spec}."
+    )
 
 
 def _wrap(cls, outputs, out_dims, level):
     flat, spec = tree_flatten(outputs)
+    if isinstance(out_dims, tuple) and isinstance(outputs, _C.Tensor):
+        raise _incompatible(cls, outputs, out_dims)
     if isinstance(out_dims, int) or out_dims is None:
         flat_dims = [out_dims] * len(flat)
     else:
         flat_dims = tree_flatten(out_dims)[0]
     if len(flat_dims) != len(flat):
-        raise RuntimeError(
-            f"{cls.__name__}.vmap: returned out_dims {out_dims} for {len(flat)} results"
-        )
+        raise _incompatible(cls, outputs, out_dims)
     out = [
         y if d is None or not isinstance(y, _C.Tensor) else _levels.add_batch(y, d, level)
         for y, d in zip(flat, flat_dims, strict=True)

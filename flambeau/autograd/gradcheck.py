@@ -392,8 +392,7 @@ def _on_values(func, inputs):
 
 
 def _check_inputs(inputs):
-    found = _differentiable(inputs)
-    if not found:
+    if not _differentiable(inputs):
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of them "
             "have requires_grad=True."
@@ -410,11 +409,12 @@ def _check_inputs(inputs):
                 "precision floating point or complex.",
                 stacklevel=4,
             )
-    for x in found:
         strides = zip(x.stride(), x.shape, strict=True)
         if x.numel() > 0 and any(s == 0 and n > 1 for s, n in strides):
             raise RuntimeError(
-                "gradcheck: an input has elements that share memory: call contiguous() on it first"
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs "
+                "that are non-overlapping to be able to compute the numerical gradients correctly. "
+                "You should call .contiguous on the input before passing it to gradcheck."
             )
 
 
