@@ -52,22 +52,12 @@ def multi_head_attention_forward(
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
-    masks = [mask for mask in (key_padding_mask, attn_mask) if mask is not None]
-    if len(masks) == 2 and masks[0].dtype != masks[1].dtype:
-        import warnings
-
-        warnings.warn(
-            "Support for mismatched key_padding_mask and attn_mask is deprecated. Use same type "
-            "for both instead.",
-            stacklevel=2,
-        )
+    _warn_of_dtypes(key_padding_mask, attn_mask)
     key_padding_mask = _as_addend(key_padding_mask, "key_padding_mask", query.dtype)
     causal = is_causal and key_padding_mask is None and not need_weights
     attn_mask = None if causal else _as_addend(attn_mask, "attn_mask", query.dtype)
-    if use_separate_proj_weight:
-        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
-    else:
-        weights = None
+    apart = (q_proj_weight, k_proj_weight, v_proj_weight)
+    weights = apart if use_separate_proj_weight else None
     q, k, v = _project(query, key, value, in_proj_weight, in_proj_bias, weights)
     if attn_mask is not None and attn_mask.dim() == 2:
         attn_mask = attn_mask.unsqueeze(0)
@@ -92,15 +82,10 @@ def multi_head_attention_forward(
     q, k, v = (x.reshape(number, num_heads, *x.shape[1:]) for x in (q, k, v))
     dropout_p = dropout_p if training else 0.0
     if need_weights:
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        scores = scores if mask is None else scores + mask
-        attention = F.softmax(scores, -1)
-        if dropout_p > 0.0:
-            attention = F.dropout(attention, dropout_p)
-        output = attention @ v
+        output, attention = _with_weights(q, k, v, mask, dropout_p)
     else:
-        attention = None
         output = F.scaled_dot_product_attention(q, k, v, mask, dropout_p, causal)
+        attention = None
     output = output.permute(2, 0, 1, 3).reshape(length * number, width)
     output = F.linear(output, out_proj_weight, out_proj_bias).unflatten(0, (length, number))
     if attention is not None and average_attn_weights:
@@ -109,6 +94,28 @@ def multi_head_attention_forward(
         output = output.squeeze(1)
         attention = None if attention is None else attention.squeeze(0)
     return output, attention
+
+
+def _warn_of_dtypes(key_padding_mask, attn_mask):
+    if key_padding_mask is None or attn_mask is None or key_padding_mask.dtype == attn_mask.dtype:
+        return
+    import warnings
+
+    warnings.warn(
+        "Support for mismatched key_padding_mask and attn_mask is deprecated. Use same type "
+        "for both instead.",
+        stacklevel=3,
+    )
+
+
+def _with_weights(q, k, v, mask, dropout_p):
+    """The attention of [N, heads, L, E / heads], and what it weighs v with."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    scores = scores if mask is None else scores + mask
+    weights = torch.nn.functional.softmax(scores, -1)
+    if dropout_p > 0.0:
+        weights = torch.nn.functional.dropout(weights, dropout_p)
+    return weights @ v, weights
 
 
 def _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads):
