@@ -10,8 +10,9 @@ _WHERE = {
     "EuroSAT FGVCAircraft Flowers102 Food101 Imagenette Omniglot OxfordIIITPet RenderedSST2 "
     "StanfordCars",
     "caltech": "Caltech101 Caltech256",
-    "scenes": "CelebA Cityscapes CocoCaptions CocoDetection Flickr8k Flickr30k Kitti SBDataset "
+    "scenes": "CelebA Cityscapes CocoCaptions CocoDetection Kitti SBDataset "
     "VOCDetection VOCSegmentation WIDERFace",
+    "flickr": "Flickr8k Flickr30k",
     "flow": "HD1K FlyingChairs FlyingThings3D KittiFlow Sintel",
     "stereo": "CREStereo CarlaStereo ETH3DStereo FallingThingsStereo InStereo2k Kitti2012Stereo "
     "Kitti2015Stereo Middlebury2014Stereo SceneFlowStereo SintelStereo",

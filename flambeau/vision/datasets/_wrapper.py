@@ -8,6 +8,7 @@ from .listed import OxfordIIITPet
 from .vision import VisionDataset
 
 _WRAPPERS = {}
+_WITH_KEYS = (scenes.CocoDetection, scenes.VOCDetection, scenes.Kitti, scenes.WIDERFace)
 
 
 def wrap_dataset_for_transforms_v2(dataset, target_keys=None):
@@ -23,6 +24,12 @@ def wrap_dataset_for_transforms_v2(dataset, target_keys=None):
     ):
         raise ValueError(
             f"`target_keys` can be None, 'all', or a collection of strings, but got {target_keys}"
+        )
+    if target_keys is not None and not isinstance(dataset, _WITH_KEYS):
+        names = ", ".join(kind.__name__ for kind in _WITH_KEYS)
+        raise ValueError(
+            f"`target_keys` is currently only supported for {names}, but got "
+            f"{type(dataset).__name__}."
         )
     wrapper = next((_WRAPPERS[k] for k in type(dataset).__mro__ if k in _WRAPPERS), None)
     if wrapper is None and not isinstance(dataset, VisionDataset):
@@ -176,7 +183,7 @@ def _celeba(dataset, index, sample, keys):
     values = dict(zip(kinds, target if len(kinds) > 1 else [target], strict=True))
     if "bbox" in values:
         values["bbox"] = _boxes(values["bbox"].tolist(), image, "XYWH")
-    return image, values if keys in (None, "all") else {k: values[k] for k in keys}
+    return image, values
 
 
 KITTI_NAMES = "Car Van Truck Pedestrian Person_sitting Cyclist Tram Misc DontCare".split()
@@ -215,7 +222,9 @@ def _cityscapes(dataset, index, sample, keys):
     image, target = sample
     kinds = dataset.target_type
     if any(kind in ("polygon", "color") for kind in kinds):
-        raise ValueError("targets of type polygon and color have no form in tv_tensors")
+        raise RuntimeError(
+            "targets of type polygon and color are currently not supported by this wrapper"
+        )
     values = dict(zip(kinds, target if len(kinds) > 1 else [target], strict=True))
     entries = {}
     if "instance" in values:

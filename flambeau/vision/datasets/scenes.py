@@ -11,7 +11,7 @@ from .utils import not_found, verify_str_arg
 from .vision import VisionDataset
 
 __all__ = (
-    "CelebA Cityscapes CocoCaptions CocoDetection Flickr8k Flickr30k Kitti SBDataset VOCDetection "
+    "CelebA Cityscapes CocoCaptions CocoDetection Kitti SBDataset VOCDetection "
     "VOCSegmentation WIDERFace"
 ).split()
 
@@ -215,43 +215,6 @@ class CocoIndex:
 
 def _numbers(value):
     return [value] if isinstance(value, int) else list(value)
-
-
-class _Captions(VisionDataset):
-    def __init__(
-        self, root, ann_file, transform=None, target_transform=None, loader=default_loader
-    ):
-        super().__init__(root, transform=transform, target_transform=target_transform)
-        self.ann_file = os.path.expanduser(ann_file)
-        self.loader = loader
-        self.annotations = self._read()
-        self.ids = sorted(self.annotations)
-
-    def _read(self):
-        """{image: captions} of lines "image#number<tab>caption"."""
-        found = {}
-        with open(self.ann_file, encoding="utf-8") as file:
-            for line in file:
-                if "\t" in line:
-                    image, caption = line.rstrip("\n").split("\t", 1)
-                    found.setdefault(image.rsplit("#", 1)[0], []).append(caption)
-        return found
-
-    def __getitem__(self, index):
-        name = self.ids[index]
-        image, target = self.loader(os.path.join(self.root, name)), self.annotations[name]
-        return self._transformed(image, target)
-
-    def __len__(self):
-        return len(self.ids)
-
-
-class Flickr8k(_Captions):
-    """8,000 photos with five captions each, from the token file."""
-
-
-class Flickr30k(_Captions):
-    """30,000 photos with five captions each, from the token file."""
 
 
 class Cityscapes(VisionDataset):

@@ -133,7 +133,7 @@ class _KittiStereo(_Stereo):
         verify_str_arg(split, "split", ("train", "test"))
         part, maps = f"{split}ing", ()
         if split == "train":
-            maps = [(part, name, "*_10.png") for name in self._maps]
+            maps = [(part, name, "*.png") for name in self._maps]
         self._add((part, self._left, "*_10.png"), (part, self._right, "*_10.png"), *maps)
 
     def _disparity(self, path):
@@ -228,8 +228,11 @@ class SintelStereo(_Stereo):
             self._add(
                 ("training", f"{kind}_left", "*", "*.png"),
                 ("training", f"{kind}_right", "*", "*.png"),
-                ("training", "disparities", "*", "*.png"),
             )
+        for i, (left, _) in enumerate(self._images):  # named as the left image is
+            scene = left.split(os.sep)[-2:]
+            path = os.path.join(self._folder, "training", "disparities", *scene)
+            self._disparities[i] = path, None
 
     def _disparity(self, path):
         scene, name = path.split(os.sep)[-2:]
