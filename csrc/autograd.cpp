@@ -109,6 +109,13 @@ void detach_in_place(const Tensor& t) {
   m->requires_grad = m->retains_grad = false;
 }
 
+uint32_t version_of(const Tensor& t) {
+  return t.version() + (t->autograd ? t->autograd->version_shift : 0);
+}
+void keep_version(const Tensor& t, uint32_t version) {
+  if (t->autograd || version != t.version()) autograd_meta(t).version_shift = version - t.version();
+}
+
 // -- leaves ---------------------------------------------------------------------------------------
 AccumulateGrad::AccumulateGrad(const Tensor& t) : owner(t) {
   sequence = UINT64_MAX;  // a leaf's gradient is added as soon as it is whole
@@ -323,16 +330,16 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result, uint32_t result_number
         "inference mode in computation tracked by autograd: clone() gives a normal tensor, "
         "torch.no_grad() makes normal ones.");
   kept_ = true;
-  version_ = t.version();
   result_ = result_number;
   is_result_ = is_result;
   tensor_ = is_result ? without_history(t) : t;
+  version_ = version_of(tensor_);
   if (modes().saved_hooks) [[unlikely]]
     if (SavedHooksRef hooks = saved_hooks().back()) pack(std::move(hooks));
 }
 
 void SavedTensor::register_hooks(SavedHooksRef hooks) {
-  check(kept_, "a saved tensor that is None takes no hooks");
+  check(kept_, "Registering hooks on a saved tensor that is None is forbidden");
   check(defined(), "the saved tensor has already been freed");
   check(!packed_, "the saved tensor already has hooks");
   pack(std::move(hooks));
@@ -361,7 +368,7 @@ Tensor SavedTensor::unpack(Node* owner) const {
         "autograd.grad() walk the graph. Specify retain_graph=True if you need to backward through "
         "the graph a second time or to access saved tensors after calling backward.");
   if (!packed_) {
-    if (tensor_.version() != version_) modified(owner);
+    if (version_of(tensor_) != version_) modified(owner);
     if (!is_result_ || !modes().grad) return tensor_;
     Tensor t = without_history(tensor_);
     assign_history(autograd_meta(t), NodeRef(owner), result_);
@@ -399,7 +406,7 @@ void SavedTensor::modified(Node* owner) const {
        "one of the variables needed for gradient computation has been modified by an inplace "
        "operation: [torch.",
        kTypes[static_cast<int>(tensor_.dtype())], "Tensor ", tensor_.sizes(), "]", origin,
-       " is at version ", tensor_.version(), "; expected version ", version_,
+       " is at version ", version_of(tensor_), "; expected version ", version_,
        " instead. Hint: enable anomaly detection to find the operation that failed to compute its "
        "gradient, with torch.autograd.set_detect_anomaly(True).");
 }

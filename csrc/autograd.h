@@ -183,6 +183,7 @@ struct AutogradMeta {
   bool requires_grad = false;  // asked for on a leaf
   bool retains_grad = false;
   uint32_t result_number = 0;
+  uint32_t version_shift = 0;  // added to its memory's: x.data = y leaves the version of x
   Tensor grad;
   NodeRef grad_fn;
   Node* accumulator = nullptr;  // weak: the AccumulateGrad of a leaf, while the graph holds it
@@ -211,6 +212,8 @@ void make_view_of(const Tensor& view, const Tensor& base, bool multi_output = fa
 void set_requires_grad(const Tensor& t, bool on);  // requires_grad_(), with its checks
 void retain_grad(const Tensor& t);
 void detach_in_place(const Tensor& t);  // detach_()
+uint32_t version_of(const Tensor& t);  // counts the writes to it, in whatever memory it had
+void keep_version(const Tensor& t, uint32_t version);  // t was given other memory
 
 struct Modes {
   bool grad = true;

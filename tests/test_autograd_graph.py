@@ -75,6 +75,7 @@ def test_nodes():
     node.metadata["note"] = 1
     assert node.metadata == {"note": 1}
     assert x.sum(0).grad_fn._saved_dim == (0,)
+    assert x.sum(0).grad_fn._saved_self_sym_sizes == (2, 3)
     with pytest.raises(AttributeError):
         print(node._saved_nothing)
 
@@ -262,3 +263,24 @@ def test_multi_grad_hook_counts_what_the_backward_reaches():
     out.backward()
     assert seen[1:] == [[True, True, False]]
     handle.remove()
+
+
+def test_other_data_leave_the_version_as_it_was():
+    """Weights are exchanged for the forward and put back before the backward."""
+    weight = torch.nn.Parameter(torch.tensor([2.0, -3.0]))
+    with torch.no_grad():
+        weight.add_(1).sub_(1)
+    x = torch.ones(2, requires_grad=True)
+    own, version = weight.data, weight._version
+    weight.data = weight.data.sign()
+    loss = (weight * x).sum()
+    assert weight._version == version == 2
+    weight.data = own
+    loss.backward()
+    assert x.grad.tolist() == [2, -3] and weight.grad.tolist() == [1, 1]
+    loss = (weight * x).sum()
+    with torch.no_grad():
+        weight.mul_(2)
+    assert weight._version == 3
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

@@ -75,6 +75,7 @@ void set_data(const Tensor& t, PyObject* value) {
   check(!t.requires_grad() || is_inexact(from.dtype()),
         "data set to a tensor that requires gradients must be floating point or complex dtype");
   TensorImpl* p = t.impl();
+  const uint32_t version = version_of(t);
   p->dtype = from.dtype();
   p->device = from.device();
   p->storage = from->storage;
@@ -82,6 +83,7 @@ void set_data(const Tensor& t, PyObject* value) {
   p->sizes = from.sizes();
   p->strides = from.strides();
   p->refresh();
+  keep_version(t, version);
 }
 
 PyObject* get_grad(const Tensor& t) {
@@ -224,7 +226,7 @@ PyGetSetDef tensor_attributes[] = {
         "_version",
         +[](const Tensor& t) {
           check(!t->inference, "Inference tensors do not track version counter.");
-          return PyLong_FromUnsignedLong(t.version());
+          return PyLong_FromUnsignedLong(version_of(t));
         },
         "How often its memory was written in place."),
     FLAMBEAU_GET(

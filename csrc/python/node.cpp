@@ -309,9 +309,23 @@ Kept find_kept(const OpNode& n, const std::string& name) {
   return {};
 }
 
+// _saved_self_sym_sizes: the shape of a tensor argument.
+PyObject* saved_sizes(const OpNode& n, const std::string& name) {
+  constexpr std::string_view tail = "_sym_sizes";
+  if (!name.ends_with(tail)) return nullptr;
+  const std::string wanted = name.substr(0, name.size() - tail.size());
+  for (auto [arg, item] : n.slots) {
+    const std::string& own = n.op->schema.args[static_cast<size_t>(arg)].name;
+    const bool list = n.op->schema.args[static_cast<size_t>(arg)].type == ArgType::tensors;
+    if (!list && (wanted == own || (arg == 0 && wanted == "self")))
+      return wrap_ints(n.args[static_cast<size_t>(arg)].as_ints());
+  }
+  return nullptr;
+}
+
 PyObject* saved_attribute(OpNode& n, const std::string& name) {
   Kept k = find_kept(n, name);
-  if (k.name.empty()) return nullptr;
+  if (k.name.empty()) return saved_sizes(n, name);
   if (k.arg >= 0) return wrap_argument(n.args[static_cast<size_t>(k.arg)]);
   if (!k.list) return wrap(n.saved[k.at].unpack(&n));
   TensorList list;
