@@ -170,7 +170,8 @@ _ELSEWHERE = {
             "set_anomaly_enabled set_default_tensor_type set_deterministic_debug_mode "
             "set_warn_always solve symeig thread_safe_generator to_dlpack "
             "Event Stream SymBool SymFloat SymInt TensorType get_device_module sym_float sym_int "
-            "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor _segment_reduce"
+            "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor _segment_reduce "
+            "_softmax_backward_data"
         ).split(),
         "_rare_names",
     ),

@@ -4,6 +4,7 @@ import importlib
 import importlib.machinery
 import importlib.metadata
 import sys
+from types import ModuleType
 
 _NAMES = {
     "torch": "flambeau",
@@ -33,6 +34,24 @@ class _Distribution(importlib.metadata.Distribution):
         return path
 
 
+_asked = set()
+
+
+def _known_to_parent(name):
+    """A module that stands elsewhere here, but that its parent answers to by PyTorch's name."""
+    if name in _asked:  # the parent asks in turn for what it does not know
+        return None
+    parent, _, last = name.rpartition(".")
+    _asked.add(name)
+    try:
+        found = getattr(importlib.import_module(parent), last, None)
+    except ImportError:
+        return None
+    finally:
+        _asked.discard(name)
+    return found if isinstance(found, ModuleType) else None
+
+
 class _Loader:
     """Gives the module that flambeau has for a name, as it is."""
 
@@ -44,7 +63,10 @@ class _Loader:
         except ModuleNotFoundError as error:
             if error.name != real:
                 raise
-            raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name) from None
+            module = _known_to_parent(real)
+            if module is None:
+                name = spec.name
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name) from None
         self.spec = module.__spec__
         return module
 

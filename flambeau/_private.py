@@ -94,6 +94,24 @@ def _submodule(name):
     raise AttributeError(f"module '{_C.__name__}' has no attribute {name!r}")
 
 
+def _jit_switch(value):
+    """A setter that gives back what was set before; programs set TorchScript's fusers at import."""
+
+    def switch(enabled):
+        nonlocal value
+        before, value = value, enabled
+        return before
+
+    return switch
+
+
+for _name in (
+    "set_autocast_mode set_nvfuser_enabled set_nvfuser_guard_mode set_profiling_executor "
+    "set_profiling_mode set_texpr_fuser_enabled override_can_fuse_on_cpu override_can_fuse_on_gpu"
+).split():
+    setattr(_C, f"_jit_{_name}", _jit_switch(False))
+_C._jit_can_fuse_on_cpu = _C._jit_can_fuse_on_gpu = lambda: False
+
 _C.__getattr__ = _submodule
 _C._functions = _Functions(_C._functions)
 _C._WeakTensorRef = _WeakTensorRef

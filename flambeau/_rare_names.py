@@ -303,3 +303,9 @@ def __getattr__(name):
 def _segment_reduce(data, reduce, **options):
     """segment_reduce()."""
     return flambeau.segment_reduce(data, reduce, **options)
+
+
+def _softmax_backward_data(grad_output, output, dim, input_dtype):
+    """The gradient of softmax's input, from its result and the gradient of that."""
+    made = output * (grad_output - (grad_output * output).sum(dim, keepdim=True))
+    return made.to(input_dtype)

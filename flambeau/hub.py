@@ -25,6 +25,11 @@ HASH_REGEX = re.compile(r"-([a-f0-9]{8,})\.")
 _TRUSTED_OWNERS = ("facebookresearch", "facebookincubator", "pytorch", "fairinternal")
 
 
+def _get_torch_home():
+    cache = os.path.join(os.getenv("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return os.path.expanduser(os.getenv("TORCH_HOME", cache))
+
+
 def get_dir():
     """The cache folder: set_dir()'s, else $TORCH_HOME/hub, else ~/.cache/torch/hub.
 
@@ -32,8 +37,7 @@ def get_dir():
     """
     if _chosen_dir is not None:
         return _chosen_dir
-    cache = os.path.join(os.getenv("XDG_CACHE_HOME", "~/.cache"), "torch")
-    return os.path.join(os.path.expanduser(os.getenv("TORCH_HOME", cache)), "hub")
+    return os.path.join(_get_torch_home(), "hub")
 
 
 def set_dir(d):

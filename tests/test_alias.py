@@ -33,6 +33,15 @@ try:
 except ModuleNotFoundError as error:
     assert error.name == "torch.no_such_module"
 print(nn.Linear(2, 3)(torch.ones(1, 2)).shape, __name__, sys.argv[1:])
+import torchvision.datasets.svhn
+from torchvision.datasets.cifar import CIFAR10
+assert torchvision.datasets.cifar.CIFAR10 is torchvision.datasets.CIFAR10 is CIFAR10
+assert torchvision.get_image_backend() == "PIL" and not torchvision._is_tracing()
+from torch.multiprocessing.pool import Pool
+try:
+    import torchvision.datasets.nothing
+except ModuleNotFoundError as error:
+    assert error.name == "torchvision.datasets.nothing"
 """
 
 

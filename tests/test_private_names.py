@@ -80,3 +80,38 @@ def test_names_without_objects():
     assert not hasattr(torch.cuda, "NoSuchTensor")
     with unset_fake_temporarily() as mode:
         assert mode is None
+
+
+def test_blocks_of_transformer_layers():
+    """Programs derive from the layers and call their parts."""
+    x, memory = torch.randn(3, 2, 8), torch.randn(4, 2, 8)
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+    y = layer.norm1(x + layer._sa_block(x, None, None))
+    assert torch.equal(layer(x), layer.norm2(y + layer._ff_block(y)))
+    layer = torch.nn.TransformerDecoderLayer(8, 2, 16, dropout=0.0)
+    y = layer.norm1(x + layer._sa_block(x, None, None))
+    y = layer.norm2(y + layer._mha_block(y, memory, None, None))
+    assert torch.equal(layer(x, memory), layer.norm3(y + layer._ff_block(y)))
+    find = torch.nn.modules.transformer._get_activation_fn
+    assert find("gelu") is torch.nn.functional.gelu
+    with pytest.raises(RuntimeError):
+        find("tanh")
+
+
+def test_switches_of_jit():
+    assert torch._C._jit_set_profiling_mode(True) is False
+    assert torch._C._jit_set_profiling_mode(False) is True
+    assert torch._C._jit_can_fuse_on_cpu() is False
+    assert torch.hub.get_dir().startswith(torch.hub._get_torch_home())
+    assert torch.cuda.OutOfMemoryError is torch.OutOfMemoryError
+    assert torch.onnx.TrainingMode.EVAL.value == 0
+    assert len(torch.nn.parallel.scatter(torch.ones(4), ["cpu", "cpu"])) == 2
+
+
+def test_softmax_backward():
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    y = torch.softmax(x, -1)
+    y.backward(grad := torch.randn(3, 4, dtype=torch.float64))
+    got = torch._softmax_backward_data(grad, y.detach(), -1, torch.float64)
+    torch.testing.assert_close(got, x.grad)
+    assert torch._softmax_backward_data(grad, y.detach(), -1, torch.float32).dtype == torch.float32

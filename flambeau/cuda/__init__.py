@@ -4,6 +4,8 @@ Questions are answered as PyTorch answers them without a GPU, counters are 0, an
 device raises AssertionError.
 """
 
+from flambeau import OutOfMemoryError
+
 from .._absent import (
     device_class,
     device_count,

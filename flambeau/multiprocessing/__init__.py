@@ -7,6 +7,7 @@
 
 import multiprocessing
 from multiprocessing import *
+from multiprocessing import pool
 
 from . import reductions
 from .spawn import (

@@ -5,7 +5,26 @@
 False
 """
 
-__all__ = ["export", "is_in_onnx_export"]
+import enum
+
+__all__ = ["OperatorExportTypes", "TrainingMode", "export", "is_in_onnx_export"]
+
+
+class TrainingMode(enum.Enum):
+    """In which mode a network is exported."""
+
+    EVAL = 0
+    PRESERVE = 1
+    TRAINING = 2
+
+
+class OperatorExportTypes(enum.Enum):
+    """Which operators may be written: a choice of the older exporter's."""
+
+    ONNX = 0
+    ONNX_ATEN = 1
+    ONNX_ATEN_FALLBACK = 2
+    ONNX_FALLTHROUGH = 3
 
 
 def is_in_onnx_export():

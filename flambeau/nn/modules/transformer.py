@@ -23,12 +23,14 @@ __all__ = [
 ]
 
 
-def _activation(activation):
-    if not isinstance(activation, str):
-        return activation
+def _get_activation_fn(activation):
     if activation in ("relu", "gelu"):
         return getattr(F, activation)
     raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+
+
+def _as_function(activation):
+    return _get_activation_fn(activation) if isinstance(activation, str) else activation
 
 
 def _kind_of(activation):
@@ -85,7 +87,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **where)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _as_function(activation)
         self.activation_relu_or_gelu = _kind_of(self.activation)
 
     def __setstate__(self, state):
@@ -96,12 +98,12 @@ class TransformerEncoderLayer(Module):
     def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
         x = src
         if self.norm_first:
-            x = x + self._attend(self.norm1(x), src_mask, src_key_padding_mask, is_causal)
-            return x + self._feed_forward(self.norm2(x))
-        x = self.norm1(x + self._attend(x, src_mask, src_key_padding_mask, is_causal))
-        return self.norm2(x + self._feed_forward(x))
+            x = x + self._sa_block(self.norm1(x), src_mask, src_key_padding_mask, is_causal)
+            return x + self._ff_block(self.norm2(x))
+        x = self.norm1(x + self._sa_block(x, src_mask, src_key_padding_mask, is_causal))
+        return self.norm2(x + self._ff_block(x))
 
-    def _attend(self, x, attn_mask, key_padding_mask, is_causal):
+    def _sa_block(self, x, attn_mask, key_padding_mask, is_causal=False):
         x, _ = self.self_attn(
             x,
             x,
@@ -113,7 +115,7 @@ class TransformerEncoderLayer(Module):
         )
         return self.dropout1(x)
 
-    def _feed_forward(self, x):
+    def _ff_block(self, x):
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
@@ -158,7 +160,7 @@ class TransformerDecoderLayer(Module):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _as_function(activation)
 
     def forward(
         self,
@@ -175,14 +177,14 @@ class TransformerDecoderLayer(Module):
         other = (memory_mask, memory_key_padding_mask, memory_is_causal)
         x = tgt
         if self.norm_first:
-            x = x + self._attend(self.norm1(x), *own)
-            x = x + self._attend_to(self.norm2(x), memory, *other)
-            return x + self._feed_forward(self.norm3(x))
-        x = self.norm1(x + self._attend(x, *own))
-        x = self.norm2(x + self._attend_to(x, memory, *other))
-        return self.norm3(x + self._feed_forward(x))
+            x = x + self._sa_block(self.norm1(x), *own)
+            x = x + self._mha_block(self.norm2(x), memory, *other)
+            return x + self._ff_block(self.norm3(x))
+        x = self.norm1(x + self._sa_block(x, *own))
+        x = self.norm2(x + self._mha_block(x, memory, *other))
+        return self.norm3(x + self._ff_block(x))
 
-    def _attend(self, x, attn_mask, key_padding_mask, is_causal):
+    def _sa_block(self, x, attn_mask, key_padding_mask, is_causal=False):
         x, _ = self.self_attn(
             x,
             x,
@@ -194,7 +196,7 @@ class TransformerDecoderLayer(Module):
         )
         return self.dropout1(x)
 
-    def _attend_to(self, x, memory, attn_mask, key_padding_mask, is_causal):
+    def _mha_block(self, x, memory, attn_mask, key_padding_mask, is_causal=False):
         x, _ = self.multihead_attn(
             x,
             memory,
@@ -206,7 +208,7 @@ class TransformerDecoderLayer(Module):
         )
         return self.dropout2(x)
 
-    def _feed_forward(self, x):
+    def _ff_block(self, x):
         return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 

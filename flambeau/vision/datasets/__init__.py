@@ -21,6 +21,17 @@ _WHERE = {
     "large": "PCAM ImageNet LFWPairs LFWPeople Places365",
     "_wrapper": "wrap_dataset_for_transforms_v2",
 }
+# torchvision's modules whose classes stand in another one here
+_THEIRS = {
+    "arrays": "cifar moving_mnist semeion stl10 svhn usps",
+    "listed": "clevr country211 dtd eurosat fer2013 fgvc_aircraft flowers102 food101 gtsrb "
+    "imagenette omniglot oxford_iiit_pet rendered_sst2 stanford_cars sun397",
+    "scenes": "celeba cityscapes coco flickr kitti sbd voc widerface",
+    "videos": "hmdb51 kinetics ucf101",
+    "collections": "inaturalist lsun phototour sbu",
+    "large": "imagenet lfw pcam places365",
+}
+_MOVED = {theirs: module for module, names in _THEIRS.items() for theirs in names.split()}
 _MODULES = {name: module for module, names in _WHERE.items() for name in names.split()}
 
 __all__ = sorted(_MODULES)
@@ -35,6 +46,8 @@ def __getattr__(name):
         return value
     if name in _WHERE or name in ("utils", "samplers", "video_utils"):
         return import_module(f".{name}", __name__)
+    if name in _MOVED:
+        return import_module(f".{_MOVED[name]}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
