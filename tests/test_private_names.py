@@ -115,3 +115,13 @@ def test_softmax_backward():
     got = torch._softmax_backward_data(grad, y.detach(), -1, torch.float64)
     torch.testing.assert_close(got, x.grad)
     assert torch._softmax_backward_data(grad, y.detach(), -1, torch.float32).dtype == torch.float32
+
+
+def test_a_file_as_a_lock(tmp_path):
+    from flambeau.utils.file_baton import FileBaton
+
+    first, second = FileBaton(str(tmp_path / "lock")), FileBaton(str(tmp_path / "lock"))
+    assert first.try_acquire() and not second.try_acquire()
+    first.release()
+    second.wait()
+    assert second.try_acquire()
