@@ -14,6 +14,9 @@ POINTWISE = {
     "sum dim 0": lambda T, x, y: x.sum(0),
     "softmax": lambda T, x, y: x.softmax(1),
     "transpose copy": lambda T, x, y: x.t().contiguous(),
+    "cube": lambda T, x, y: x**3,
+    "clamp": lambda T, x, y: x.clamp(-1, 1),
+    "amax dim 0": lambda T, x, y: x.amax(0),
     "where": lambda T, x, y: T.where(x > 0, x, y),
     "cat": lambda T, x, y: T.cat([x, y]),
 }
@@ -40,9 +43,27 @@ def backward(f, shape):
     return setup
 
 
-def matmul(m, k, n):
+# Of other types than float32.
+TYPED = {
+    "layer_norm bfloat16": ("bfloat16", lambda T, x: T.nn.functional.layer_norm(x, x.shape[1:])),
+    "topk bfloat16": ("bfloat16", lambda T, x: x.topk(5)),
+    "sort bfloat16": ("bfloat16", lambda T, x: x.sort()),
+    "remainder int64": ("int64", lambda T, x: x % 7),
+    "sum complex64": ("complex64", lambda T, x: x.sum()),
+}
+
+
+def typed(dtype, f, shape):
     def setup(T):
-        a, b = T.randn(m, k), T.randn(k, n)
+        x = (T.randn(*shape) * 100).to(getattr(T, dtype))
+        return lambda: f(T, x)
+
+    return setup
+
+
+def matmul(m, k, n, dtype="float32"):
+    def setup(T):
+        a, b = T.randn(m, k).to(getattr(T, dtype)), T.randn(k, n).to(getattr(T, dtype))
         return lambda: a @ b
 
     return setup
@@ -63,6 +84,10 @@ def rows():
             yield f"{name} {size} backward", backward(f, shape)
     for m, k, n in ((64, 64, 64), (64, 784, 256), (512, 512, 512), (2048, 2048, 2048)):
         yield f"matmul {m}x{k}x{n}", matmul(m, k, n)
+    for name, (dtype, f) in TYPED.items():
+        yield f"{name} medium", typed(dtype, f, SIZES["medium"])
+    for dtype in ("int64", "uint8", "complex64"):
+        yield f"matmul 256 {dtype}", matmul(256, 256, 256, dtype)
     for c, size, out in ((3, 224, 64), (64, 56, 64), (256, 14, 256)):
         yield f"conv {c}x{size}->{out}", conv(8, c, size, out, 3)
 

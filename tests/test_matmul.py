@@ -59,6 +59,36 @@ def test_mm_types(dtype):
         close(x.mm(torch.from_numpy(b)), a @ b)
 
 
+NARROW = [(1, 50, 33), (33, 50, 1), (300, 9, 2), (5, 40, 70), (2, 0, 3), (70, 33, 130)]
+
+
+@pytest.mark.parametrize("m, k, n", NARROW)
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "complex64", "complex128"])
+def test_products_of_few_and_many_columns(m, k, n, dtype):
+    a, b, c = array(m, k, dtype=dtype), array(k, n, dtype=dtype), array(m, n, dtype=dtype)
+    z = torch.from_numpy(c)
+    for x in layouts(a):
+        for y in layouts(b):
+            close(x.mm(y), a @ b)
+            close(torch.addmm(z, x, y, beta=2, alpha=3), 2 * c + 3 * (a @ b))
+            close(torch.addmm(z[0], x, y), c[0] + a @ b)
+
+
+def test_integer_products_wrap_around():
+    for dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        most = torch.full((9, 35), torch.iinfo(dtype).max, dtype=dtype)
+        bits = 8 * dtype.itemsize
+        exact = sum(torch.iinfo(dtype).max ** 2 for _ in range(35)) % 2**bits
+        expected = exact - 2**bits if dtype != torch.uint8 and exact >> (bits - 1) else exact
+        assert (most @ most.t() == expected).all()
+
+
+def test_complex_factors():
+    a, b, c = (array(5, 5, dtype="complex128") for _ in range(3))
+    out = torch.addmm(*map(torch.from_numpy, (c, a, b)), beta=2 - 1j, alpha=1j)
+    close(out, (2 - 1j) * c + 1j * (a @ b))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_rounded_once(dtype):
     a = torch.from_numpy(array(20, 40, dtype="float32")).to(dtype)

@@ -108,3 +108,25 @@ def test_rms_norm():
     want = x / np.sqrt((x * x).mean((1, 2), keepdims=True) + 0.5)
     got = F.rms_norm(torch.tensor(x.tolist(), dtype=torch.float64), (6, 10), eps=0.5)
     np.testing.assert_allclose(np.array(got.tolist()), want, atol=1e-12)
+
+
+@pytest.mark.parametrize("narrow", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("weights", [torch.float32, None])
+def test_rows_of_half_precision_are_rounded_once(narrow, weights):
+    x = torch.randn(6, 37).to(narrow)
+    w, b = torch.randn(2, 37).to(weights or narrow).unbind()
+    results = []
+    for wide in (False, True):
+        leaves = [t.float() if wide else t.clone() for t in (x, w, b)]
+        leaves = [t.requires_grad_() for t in leaves]
+        y = F.layer_norm(leaves[0], (37,), *leaves[1:])
+        y.backward(torch.ones_like(y))
+        grads = [t.grad.to(p.dtype) for t, p in zip(leaves, (x, w, b), strict=True)]
+        results.append([y.detach().to(narrow), *grads])
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+    x = x.requires_grad_()
+    (g,) = torch.autograd.grad((F.layer_norm(x, (37,)) ** 3).sum(), x, create_graph=True)
+    g.sum().backward()
+    assert x.grad.dtype == narrow

@@ -252,3 +252,40 @@ def test_short_rows(seed):
         at = torch.from_numpy(rng.integers(0, shape[-1], [*shape[:-1], 3]))
         taken = np.take_along_axis(numbers(a), at.numpy(), -1)
         np.testing.assert_array_equal(numbers(a.gather(-1, at)), taken)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_quotients_of_integers_of_any_size(dtype):
+    rng, kind = np.random.default_rng(0), np.iinfo(dtype)
+    a = rng.integers(kind.min, kind.max, 3000, dtype=dtype, endpoint=True)
+    a[1000:] >>= kind.bits // 3  # some blocks of 64-bit numbers are exact as doubles, some not
+    a[0], b = kind.min, rng.integers(2, 100, 3000).astype(dtype)
+    if kind.min:
+        b[::3] *= -1
+    b[1], b[2] = kind.max, 1
+    x, y = torch.from_numpy(a), torch.from_numpy(b)
+    for divisor, d in ((y, b), (7, np.array(7, dtype))):
+        np.testing.assert_array_equal((x // divisor).numpy(), a // d)
+        np.testing.assert_array_equal((x % divisor).numpy(), a % d)
+        np.testing.assert_array_equal(torch.fmod(x, divisor).numpy(), np.fmod(a, d))
+        towards_zero = [int(p) // int(q) + (int(p) % int(q) != 0 and (p < 0) != (q < 0))
+                        for p, q in zip(a, np.broadcast_to(d, a.shape), strict=True)]  # fmt: skip
+        assert torch.div(x, divisor, rounding_mode="trunc").tolist() == towards_zero
+    with pytest.raises(RuntimeError, match="ZeroDivision"):
+        x // torch.cat([y[1:], y[:1] * 0])
+
+
+def test_powers_of_special_numbers():
+    inf, nan = float("inf"), float("nan")
+    x = torch.tensor([0.0, -0.0, inf, -inf, nan, 4.0])
+    for exponent in (0.5, -0.5, 1, 2, 3, -1, -2):
+        one_by_one = torch.tensor([torch.pow(v, torch.tensor(exponent)) for v in x])
+        assert torch.equal((x**exponent).nan_to_num(7.0), one_by_one.nan_to_num(7.0))
+        assert torch.equal(x.clone().pow_(exponent).nan_to_num(7.0), one_by_one.nan_to_num(7.0))
+
+
+def test_bounds_that_are_no_numbers():
+    x = torch.tensor([1.0, float("nan"), -2.0])
+    assert x.clamp(min=float("nan")).isnan().all()
+    assert x.clone().clamp_(0, float("nan")).isnan().all()
+    assert x.clamp(-1, 0.5).nan_to_num(9.0).tolist() == [0.5, 9.0, -1.0]

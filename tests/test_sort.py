@@ -37,6 +37,17 @@ def test_topk(n, k):
     np.testing.assert_array_equal(x.topk(k, largest=False).values.numpy(), np.sort(a, 1)[:, :k])
 
 
+@pytest.mark.parametrize("narrow", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("n", [20, 100, 700])
+def test_lines_of_many_equals(n, narrow):
+    x = torch.from_numpy(np.random.default_rng(n).integers(0, 9, (4, n))).to(narrow)
+    for k in (1, 3, n // 2, n):
+        values, indices = x.topk(k)
+        assert torch.equal(values, x.float().sort(1, descending=True).values[:, :k].to(narrow))
+        assert torch.equal(x.gather(1, indices), values)
+        assert all(len(set(line)) == k for line in indices.tolist())
+
+
 def test_selection():
     x = torch.tensor([[3.0, 1, 2, 2], [0, 9, 9, 8]])
     assert x.kthvalue(2).values.tolist() == [2, 8]
