@@ -368,17 +368,23 @@ void call_op(const Op& op, Value* args, Value* results) {
 void check_reads_apart(const Op& op, const Value* args, const Tensor& out, bool inplace) {
   static constexpr std::string_view kWhole[] = {"set_",   "masked_scatter", "addmm", "addmv",
                                                 "addbmm", "baddbmm",        "addr"};
-  static constexpr std::string_view kSingle[] = {"gather", "index_select", "take", "masked_select",
-                                                 "cumsum", "cumprod",      "cat",  "topk"};
+  static constexpr std::string_view kSingle[] = {"cumsum", "cumprod", "cat", "topk"};
+  // What they read by index may be written before.
+  static constexpr std::string_view kFrom[] = {"gather", "index_select", "take", "masked_select"};
+  static constexpr std::string_view kInto[] = {"scatter",   "scatter_add", "scatter_reduce",
+                                               "index_add", "index_copy",  "index_fill",
+                                               "put",       "index_reduce"};
   const auto among = [&](std::span<const std::string_view> names) {
     return std::find(names.begin(), names.end(), op.schema.name) != names.end();
   };
+  const bool apart = inplace ? among(kInto) : among(kFrom);
   const auto look = [&](const Tensor& in) {
-    if (!in.defined() || in->storage.get() != out->storage.get() || in.is_same(out)) return;
+    if (!in.defined() || in->storage.get() != out->storage.get()) return;
+    if (apart) return check_no_overlap(out, in, op.schema.name.c_str());
     if (inplace ? !among(kWhole) : op.pointwise || among(kSingle))
       check_no_partial_overlap(out, in, op.schema.name.c_str());
   };
-  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
+  for (uint64_t m = inplace ? op.tensor_args & ~uint64_t{1} : op.tensor_args; m; m &= m - 1) {
     const Value& v = args[__builtin_ctzll(m)];
     if (v.tag() == Value::tensor) look(v.as_tensor());
     if (v.tag() == Value::tensors)
@@ -465,6 +471,24 @@ void call_inplace(const Op& op, Value* args) {
       node->saved.emplace_back(r == 0 ? self : results[r].as_tensor(), true, r);
 }
 
+// dtype= and out= must agree.
+void check_out_dtype(const Op& op, const Value* args, const Tensor& out) {
+  for (int i = 0; i < op.nargs(); ++i)
+    if (args[i].tag() == Value::dtype && op.schema.args[i].name == "dtype")
+      check(args[i].as_dtype() == out.dtype(), op.schema.name,
+            "(): Expected out tensor to have dtype ", args[i].as_dtype(), ", but got ", out.dtype(),
+            " instead");
+}
+
+// Text that tells what was wrong with the shape of an out= tensor that is now of another.
+void warn_of_resize(const Ints& had, const Tensor& out) {
+  if (product(had) == 0 || out.sizes() == had) return;
+  warn(cat("An output with one or more elements was resized since it had shape ", had,
+           ", which does not match the required output shape ", out.sizes(),
+           ". This behavior is deprecated; t.resize_(0) makes a tensor that may be resized "
+           "without this warning."));
+}
+
 void call_out(const Op& op, Value* args, Value* outs) {
   if (modes().transforms) [[unlikely]]
     if (transformed_out(op, args, outs)) return;
@@ -479,12 +503,15 @@ void call_out(const Op& op, Value* args, Value* outs) {
         "the arguments requires grad.");
   if (fused_open) [[unlikely]]
     settle_fused();
+  Ints had[kMaxResults];
   for (int r = 0; r < op.nresults(); ++r)
     if (const Tensor& o = outs[r].as_tensor(); o.defined()) {
       check(!o->inference || modes().inference, name,
             "(): Inplace update to inference tensor outside InferenceMode is not allowed. You can "
             "make a clone to get a normal tensor before doing inplace update.");
       check_reads_apart(op, args, o, false);
+      check_out_dtype(op, args, o);
+      had[r] = o.sizes();
     }
   NoGrad off;
   const bool stored =
@@ -514,7 +541,10 @@ void call_out(const Op& op, Value* args, Value* outs) {
       copy(o, got);
     }
   }
-  for (int r = 0; r < op.nresults(); ++r) outs[r].as_tensor().bump_version();
+  for (int r = 0; r < op.nresults(); ++r) {
+    outs[r].as_tensor().bump_version();
+    if (!(op.flags & kFactory)) warn_of_resize(had[r], outs[r].as_tensor());
+  }
 }
 
 // -- OpCall ---------------------------------------------------------------------------------------

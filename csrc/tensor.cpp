@@ -389,19 +389,32 @@ Ints broadcast_shapes(IntSpan a, IntSpan b, const char* op) {
   return out;
 }
 
+void (*warn)(const std::string& text) = nullptr;
+
+void warn_of_expanded(const char* op) {
+  warn(std::string("Use of ") + op +
+       " on expanded tensors is deprecated. Please clone() the tensor before performing this "
+       "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor");
+}
+
+bool repeats(const Tensor& t) {
+  for (int64_t d = 0; d < t.dim(); ++d)
+    if (t.strides()[d] == 0 && t.sizes()[d] > 1) return true;
+  return false;
+}
+
 void check_no_internal_overlap(const Tensor& t, const char* op) {
   if (t.is_contiguous()) return;
-  bool repeats = false;
-  for (int64_t d = 0; d < t.dim(); ++d) repeats |= t.strides()[d] == 0 && t.sizes()[d] > 1;
-  // What writes one number everywhere may write it twice; what changes a shape writes nothing.
+  // What writes one number everywhere may write it twice; what changes a shape writes nothing;
+  // writing by index looks itself.
   static constexpr std::string_view kHarmless[] = {
-      "fill",        "fill_",   "zero_",    "ones",      "zeros",      "full",
-      "masked_fill", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "transpose",
-      "transpose_",  "t",       "t_",       "set_",      "detach_",    "as_strided_"};
+      "fill",      "fill_",      "zero_",   "ones",    "zeros",    "full",      "masked_fill",
+      "index_put", "index_fill", "resize_", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_",
+      "transpose", "transpose_", "t",       "t_",      "set_",     "detach_",   "as_strided_"};
   const auto harmless = [&] {
     return std::find(std::begin(kHarmless), std::end(kHarmless), op) != std::end(kHarmless);
   };
-  check(!repeats || harmless(), op,
+  check(!repeats(t) || harmless(), op,
         "(): unsupported operation: more than one element of the written-to tensor refers to a "
         "single memory location. Please clone() the tensor before performing the operation.");
 }
@@ -421,16 +434,24 @@ static bool fills_memory(const Tensor& t) {
   return true;
 }
 
-void check_no_partial_overlap(const Tensor& out, const Tensor& in, const char* op) {
-  if (out->storage.get() != in->storage.get() || out.is_same(in) || out.numel() == 0 ||
-      in.numel() == 0)
-    return;
+static void check_apart(const Tensor& out, const Tensor& in, const char* op, bool may_be_same) {
+  if (out->storage.get() != in->storage.get() || out.numel() == 0 || in.numel() == 0) return;
   const bool same =
       out->offset == in->offset && out.sizes() == in.sizes() && out.strides() == in.strides();
-  check(same || !fills_memory(out) || !fills_memory(in) || !may_overlap(out, in), op,
+  const bool fine =
+      same ? may_be_same : !fills_memory(out) || !fills_memory(in) || !may_overlap(out, in);
+  check(fine, op,
         "(): unsupported operation: some elements of the input tensor and the written-to tensor "
         "refer to a single memory location. Please clone() the tensor before performing the "
         "operation.");
+}
+
+void check_no_partial_overlap(const Tensor& out, const Tensor& in, const char* op) {
+  if (!out.is_same(in)) check_apart(out, in, op, true);
+}
+
+void check_no_overlap(const Tensor& out, const Tensor& in, const char* op) {
+  check_apart(out, in, op, false);
 }
 
 }  // namespace flambeau

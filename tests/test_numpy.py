@@ -199,3 +199,9 @@ def test_numbers_of_numpy_are_promoted_as_pythons():
     assert torch.result_type(np.int64(1), whole) == torch.int32
     with pytest.raises(TypeError):
         torch.result_type(whole, np.ones(2))
+
+
+def test_a_tensor_becomes_what_holds_the_array_that_is_added():
+    x = y = torch.tensor([1, 2])
+    y += np.array([0.5, 1.0])
+    assert y.tolist() == [1.5, 3] and x.tolist() == [1, 2]

@@ -62,7 +62,7 @@ FLAMBEAU_INLINE C widen_one(T x) {
 template <class T, class C>
 FLAMBEAU_INLINE T to_integer(C x) {
   if constexpr (__is_same(C, float) || __is_same(C, double)) {
-    if constexpr (sizeof(T) < 4)
+    if constexpr (sizeof(T) < 4 || __is_same(T, int32_t))
       return static_cast<T>(static_cast<int32_t>(x));
     else
       return static_cast<T>(static_cast<int64_t>(x));

@@ -1,6 +1,7 @@
 // x[i, j, mask]: reading and writing by lists of index tensors; masks and their positions.
 #include <algorithm>
 
+#include "../overlap.h"
 #include "index.h"
 
 namespace flambeau {
@@ -262,11 +263,31 @@ Tensor index(const Tensor& x, const TensorList& indices) {
   return y;
 }
 
+void index_put_(const Tensor& x, const TensorList& indices, const Tensor& values, bool accumulate);
+
+// Several positions are one place: the places are numbered, and written by number.
+void put_into_expanded(const Tensor& x, const TensorList& indices, const Tensor& values,
+                       bool accumulate) {
+  warn_of_expanded("index_put_");
+  Ints sizes = x.sizes();
+  for (int64_t d = 0; d < x.dim(); ++d)
+    if (x.strides()[d] == 0) sizes[d] = 1;
+  Tensor places = x.as_strided_raw(sizes, x.strides(), x->offset);
+  static const OpCall reshape("reshape"), arange("arange");
+  Tensor numbers = reshape(arange(Scalar(places.numel())), sizes);
+  Tensor at = index(expand_raw(numbers, x.sizes()), indices);
+  Tensor from = reshape(expand_raw(values, at.sizes()), Ints{-1});
+  Tensor flat = reshape(places.clone_raw(), Ints{-1});
+  index_put_(flat, TensorList{reshape(at, Ints{-1})}, from, accumulate);
+  copy(places, reshape(flat, sizes));
+}
+
 void index_put_(const Tensor& x, const TensorList& indices, const Tensor& values, bool accumulate) {
   check(values.dtype() == x.dtype(),
         "index_put_(): Index put requires the source and destination dtypes "
         "match, got ",
         x.dtype(), " for the destination and ", values.dtype(), " for the source.");
+  if (repeats(x) && !x.is_meta()) return put_into_expanded(x, indices, values, accumulate);
   if (!accumulate && values.numel() == 1 && values.dim() == 0 && only_mask(indices) == 0 &&
       indices[0].dtype() == DType::boolean && indices[0].sizes() == x.sizes() && !x.is_meta()) {
     need_data(indices[0], "index_put_");
@@ -373,6 +394,7 @@ void masked_fill_raw(const Tensor& x, const Tensor& mask, const Scalar& value) {
       sizes[d] = 1;
     }
   if (repeats.empty()) return fill_under(x, m, scalar_tensor(value, x.options()));
+  warn_of_expanded("masked_fill_");
   static const OpCall any("any");
   fill_under(x.as_strided_raw(sizes, x.strides(), x->offset), any(m, repeats, true),
              scalar_tensor(value, x.options()));

@@ -2,6 +2,8 @@
 // kin.
 #include "index.h"
 
+#include "../overlap.h"
+
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -132,6 +134,7 @@ void index_fill_(const Tensor& self, int64_t dim, const Tensor& index, const Val
   Scalar v = value.is_tensor() ? item(value.as_tensor()) : value.as_scalar();
   check(v.kind != Scalar::complex || is_complex(self.dtype()),
         "index_fill_(): Converting complex Scalar to non-complex type is not supported");
+  if (repeats(self)) warn_of_expanded("index_fill_");
   if (self.is_meta()) return;
   Tensor at = plain_index(index, "index_fill");
   int64_t n = self.dim() ? self.sizes()[dim] : 1;

@@ -2,6 +2,7 @@
 #include <new>
 
 #include "../lapack.h"
+#include "../overlap.h"
 #include "../parallel.h"
 #include "python.h"
 
@@ -10,6 +11,10 @@ namespace flambeau {
 namespace {
 
 PyObject *OutOfMemoryError, *LinAlgError;
+
+void warn_user(const std::string& text) {
+  if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) < 0) throw PythonError{};
+}
 
 PyObject* exception_for(ErrorKind kind) {
   switch (kind) {
@@ -175,6 +180,7 @@ PyMODINIT_FUNC PyInit__C() {
     gil_hooks.release = release_gil;
     gil_hooks.acquire = acquire_gil;
     lapack_library = find_lapack;
+    warn = warn_user;
     OutOfMemoryError =
         add_exception(m, "flambeau.OutOfMemoryError", "A tensor did not fit into memory.");
     LinAlgError = add_exception(m, "flambeau._C._LinAlgError", "A matrix had no such result.");

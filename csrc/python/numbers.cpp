@@ -198,7 +198,8 @@ PyObject* inplace(Operator k, PyObject* a, PyObject* b) {
     Entry& e = entries[k];
     Value args[kSlotArgs];
     Operand x = read_operand(a, &args[0]), y = read_operand(b, &args[1]);
-    if (y == Operand::foreign && !overrides(b)) Py_RETURN_NOTIMPLEMENTED;
+    // The sum of a tensor and an array is a new tensor, of the type that holds both.
+    if ((y == Operand::foreign && !overrides(b)) || is_numpy_array(b)) Py_RETURN_NOTIMPLEMENTED;
     const Op* op = record_of(e);
     if (x != Operand::ready || y != Operand::ready || !op || !(op->flags & kInplace)) {
       std::string name = std::string(e.name) + "_";
