@@ -352,9 +352,6 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   PointwiseNumber numbers[kMaxNumbers];
   for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k)
     numbers[k] = number_of(args[op.operands + k].as_scalar());
-  if (op.index == pointwise_hardshrink && compute == Compute::f32 && dtype != DType::float32)
-    numbers[0] =
-        number_of(item(scalar_tensor(args[1].as_scalar(), {dtype, device})));  // as the input's
   PointwiseFn fn = loops(op.index).value[static_cast<int>(compute)];
   run_loop(o, compute,
            boolean ? PointwiseResult::boolean
