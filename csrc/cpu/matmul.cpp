@@ -1,5 +1,7 @@
 // Matrix products of every type: batches, layouts of C, half precision, integers, complex numbers.
 #include "gemm_bf16.h"
+#include "gemm_complex.h"
+#include "gemm_integers.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -190,68 +192,41 @@ void gemm_pack(const GemmPackArgs& x) {
 #endif
 }
 
-// -- integers and complex numbers: rows of B added up ---------------------------------------------
+// -- integers and complex numbers -----------------------------------------------------------------
 
 template <class R>
-struct Complex {
-  R re, im;
-  friend Complex operator+(Complex a, Complex b) { return {a.re + b.re, a.im + b.im}; }
-  friend Complex operator*(Complex a, Complex b) {
-    return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
-  }
-};
-template <class T>
-struct Numbers {
-  using Sum = T;
-  static T from(double re, double) { return static_cast<T>(static_cast<int64_t>(re)); }
-  // Wraps around: small integers are promoted by the operators, wide ones must not overflow.
-  static T add_product(T s, T a, T b) {
-    return static_cast<T>(static_cast<uint64_t>(s) +
-                          static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-  }
-};
-template <class R>
-struct Numbers<Complex<R>> {
-  static Complex<R> from(double re, double im) { return {static_cast<R>(re), static_cast<R>(im)}; }
-  static Complex<R> add_product(Complex<R> s, Complex<R> a, Complex<R> b) { return s + a * b; }
-};
-
-template <class T>
-void gemm_simple(const GemmArgs& x) {
-  using N = Numbers<T>;
-  const T zero{}, alpha = N::from(x.alpha, x.alpha_im), beta = N::from(x.beta, x.beta_im);
-  const bool plain = x.alpha == 1 && x.alpha_im == 0, keep = x.beta != 0 || x.beta_im != 0;
-  const int64_t rows = x.batch[0] * x.batch[1] * x.m;
-  const double flops = static_cast<double>(x.n) * static_cast<double>(x.k) + 1;
-  const auto range = [&](int64_t begin, int64_t end) {
-    T* sums = static_cast<T*>(scratch(Scratch::output, x.n * sizeof(T)));
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t i0 = r / x.m / x.batch[1], i1 = r / x.m % x.batch[1], i = r % x.m;
-      const T* a = at<T>(x.a, x.a_batch, i0, i1) + i * x.a_row;
-      const T* b = at<T>(x.b, x.b_batch, i0, i1);
-      T* c = const_cast<T*>(at<T>(x.c, x.c_batch, i0, i1)) + i * x.c_row;
-      for (int64_t j = 0; j < x.n; ++j) sums[j] = zero;
-      for (int64_t k = 0; k < x.k; ++k) {
-        const T factor = a[k * x.a_col];
-        const T* row = b + k * x.b_row;
-        if (x.b_col == 1) {
-          for (int64_t j = 0; j < x.n; ++j) sums[j] = N::add_product(sums[j], factor, row[j]);
-        } else {
-          for (int64_t j = 0; j < x.n; ++j)
-            sums[j] = N::add_product(sums[j], factor, row[j * x.b_col]);
-        }
-      }
-      const T* bias = static_cast<const T*>(x.bias);
-      for (int64_t j = 0; j < x.n; ++j) {
-        T& out = c[j * x.c_col];
-        T value = plain ? sums[j] : N::add_product(zero, alpha, sums[j]);
-        if (keep) value = N::add_product(value, beta, out);
-        if (bias) value = value + bias[(x.bias_rows ? i : j) * x.bias_stride];
-        out = value;
-      }
-    }
+void gemm_complex(const GemmArgs& args) {
+  struct Pair {
+    R parts[2];
   };
-  parallel_for(0, rows, 1 + static_cast<int64_t>(100000 / flops), range);
+  const GemmArgs turned = transposed(args);
+  const bool turn = ComplexGemm<R>::cost(turned) < ComplexGemm<R>::cost(args);
+  const GemmArgs& x = turn ? turned : args;
+  const ComplexGemm<R> product(x);
+  for_batches(x, [&](int64_t i0, int64_t i1) {
+    product.run(at<Pair>(x.a, x.a_batch, i0, i1)->parts, at<Pair>(x.b, x.b_batch, i0, i1)->parts,
+                const_cast<Pair*>(at<Pair>(x.c, x.c_batch, i0, i1))->parts);
+  });
+}
+
+// A row times a matrix is read as the matrix, turned, times a column.
+template <class T>
+void gemm_integers(const GemmArgs& args) {
+  using Product = IntegerGemm<T>;
+  const bool turn = args.m == 1 && args.n > 1 && args.b_row == 1;
+  const GemmArgs x = turn ? transposed(args) : args;
+  const int64_t panels = ceil_div(x.n, Product::kCols), blocks = ceil_div(x.m, Product::kBlock);
+  const int64_t items = x.batch[0] * x.batch[1] * panels * blocks;
+  const int64_t work = min(x.m, Product::kBlock) * min(x.n, Product::kCols) * x.k + 1;
+  parallel_for(0, items, 1 + 200000 / work, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t j = i % panels * Product::kCols, row = i / panels % blocks * Product::kBlock;
+      const int64_t batch = i / panels / blocks, i0 = batch / x.batch[1], i1 = batch % x.batch[1];
+      Product{x}.rows(at<T>(x.a, x.a_batch, i0, i1), at<T>(x.b, x.b_batch, i0, i1),
+                      const_cast<T*>(at<T>(x.c, x.c_batch, i0, i1)), row,
+                      min(row + Product::kBlock, x.m), j);
+    }
+  });
 }
 
 void gemm_impl(const GemmArgs& x) {
@@ -261,13 +236,13 @@ void gemm_impl(const GemmArgs& x) {
     case GemmType::f64: return gemm_float<double>(x);
     case GemmType::f16: return gemm_half<f16_in, f16_out>(x);
     case GemmType::bf16: return gemm_bf16(x);
-    case GemmType::c64: return gemm_simple<Complex<float>>(x);
-    case GemmType::c128: return gemm_simple<Complex<double>>(x);
-    case GemmType::u8: return gemm_simple<uint8_t>(x);
-    case GemmType::i8: return gemm_simple<int8_t>(x);
-    case GemmType::i16: return gemm_simple<int16_t>(x);
-    case GemmType::i32: return gemm_simple<int32_t>(x);
-    case GemmType::i64: return gemm_simple<int64_t>(x);
+    case GemmType::c64: return gemm_complex<float>(x);
+    case GemmType::c128: return gemm_complex<double>(x);
+    case GemmType::u8: return gemm_integers<uint8_t>(x);
+    case GemmType::i8: return gemm_integers<int8_t>(x);
+    case GemmType::i16: return gemm_integers<int16_t>(x);
+    case GemmType::i32: return gemm_integers<int32_t>(x);
+    case GemmType::i64: return gemm_integers<int64_t>(x);
   }
 }
 
