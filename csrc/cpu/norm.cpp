@@ -3,6 +3,7 @@
 
 #include "finish.h"
 #include "parallel.h"
+#include "scratch.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -100,7 +101,7 @@ struct Channels {
     }
     const V slope = spread(slopes), shift = spread(shifts);
     if constexpr (sizeof(T) == 4)
-      if (a.bf16) return apply_bf16(slope, shift);
+      if (a.half) return apply_bf16(slope, shift);
     const T* x = static_cast<const T*>(a.x);
     T* y = static_cast<T*>(a.out);
     walk([&](int64_t i, int64_t k) { fma(V::load_n(x + i, k), slope, shift).store_n(y + i, k); });
@@ -182,12 +183,10 @@ void run_batch(const NormArgs& a) {
 }
 
 template <class T>
-void forward_row(const NormArgs& a, int64_t row) {
+void forward_row(const NormArgs& a, int64_t row, const T* x, T* y) {
   using V = Vec<T>;
   const int64_t n = a.channels;
-  const T *x = static_cast<const T*>(a.x) + row * n, *w = static_cast<const T*>(a.weight),
-          *b = static_cast<const T*>(a.bias);
-  T* y = static_cast<T*>(a.out) + row * n;
+  const T *w = static_cast<const T*>(a.weight), *b = static_cast<const T*>(a.bias);
   double s = 0, t = 0;
   if (a.centered)
     add_up<T>(n, s, t, [&](int64_t i, int64_t m, V& u, V&) { u += V::load_n(x + i, m); });
@@ -212,12 +211,10 @@ void forward_row(const NormArgs& a, int64_t row) {
 
 // Adds what the row gives to dweight and dbias to `sums`.
 template <class T>
-void backward_row(const NormArgs& a, int64_t row, T* sums) {
+void backward_row(const NormArgs& a, int64_t row, const T* x, const T* g, T* dx, T* sums) {
   using V = Vec<T>;
   const int64_t n = a.channels;
-  const T *x = static_cast<const T*>(a.x) + row * n, *g = static_cast<const T*>(a.g) + row * n,
-          *w = static_cast<const T*>(a.weight);
-  T* dx = static_cast<T*>(a.out) + row * n;
+  const T* w = static_cast<const T*>(a.weight);
   const V mean(static_cast<const T*>(a.mean)[row]);
   const V r(rsqrt_of(static_cast<const T*>(a.var)[row], a.eps));
   double p = 0, q = 0;
@@ -238,6 +235,26 @@ void backward_row(const NormArgs& a, int64_t row, T* sums) {
   });
 }
 
+// A row of half precision passes through float32 in the first cache.
+template <bool bf16>
+void half_row(const NormArgs& a, int64_t row, float* buffer, float* sums) {
+  const int64_t n = a.channels;
+  const auto read = [&](const void* from, float* to) {
+    const uint16_t* p = static_cast<const uint16_t*>(from) + row * n;
+    bf16 ? bf16_to_float(p, to, n) : f16_to_float(p, to, n);
+  };
+  float *x = buffer, *g = buffer + n;  // x is overwritten by the result
+  read(a.x, x);
+  if (a.g) {
+    read(a.g, g);
+    backward_row<float>(a, row, x, g, x, sums);
+  } else {
+    forward_row<float>(a, row, x, x);
+  }
+  uint16_t* out = static_cast<uint16_t*>(a.out) + row * n;
+  bf16 ? float_to_bf16(x, out, n) : float_to_f16(x, out, n);
+}
+
 template <class T>
 void run_layer(const NormArgs& a) {
   const int64_t n = a.channels;
@@ -245,11 +262,20 @@ void run_layer(const NormArgs& a) {
   parallel_for(0, a.outer, a.grain, [&](int64_t b, int64_t e) {
     T* sums = a.g ? partial + b / a.grain * 2 * n : nullptr;
     for (int64_t i = 0; sums && i < 2 * n; ++i) sums[i] = 0;
+    if constexpr (sizeof(T) == 4)
+      if (a.half) {
+        T* buffer = static_cast<T*>(scratch(Scratch::columns, static_cast<size_t>(2 * n) * sizeof(T)));
+        for (int64_t row = b; row < e; ++row)
+          (a.half == NormArgs::bf16 ? half_row<true> : half_row<false>)(a, row, buffer, sums);
+        return;
+      }
+    const auto at = [&](const void* p, int64_t row) { return static_cast<const T*>(p) + row * n; };
     for (int64_t row = b; row < e; ++row) {
+      T* out = const_cast<T*>(at(a.out, row));
       if (a.g)
-        backward_row<T>(a, row, sums);
+        backward_row<T>(a, row, at(a.x, row), at(a.g, row), out, sums);
       else
-        forward_row<T>(a, row);
+        forward_row<T>(a, row, at(a.x, row), out);
     }
   });
   if (!a.g) return;

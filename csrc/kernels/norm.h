@@ -19,7 +19,9 @@ struct NormArgs {
   int64_t grain;  // rows in a block of layer normalization
   bool fixed;     // batch normalization by the given mean and variance
   bool centered;  // layer normalization: false for the root mean square, which is then `var`
-  bool bf16;      // x and out are bfloat16, the rest float32: forward, by the given statistics
+  // x, g and out are of this narrower type, the rest is float32: batch normalization by given
+  // statistics, forward (bfloat16 alone), and layer normalization.
+  enum Half : uint8_t { none, bf16, f16 } half;
 };
 inline Kernel<void(const NormArgs&)> batch_norm_kernel{"batch_norm"};
 inline Kernel<void(const NormArgs&)> layer_norm_kernel{"layer_norm"};

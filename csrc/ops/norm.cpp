@@ -6,15 +6,25 @@
 
 #include "../fused.h"
 #include "expression.h"
+#include "reduce.h"
 
 namespace flambeau {
 namespace {
 
 const void* memory(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
 
+NormArgs::Half half_of(DType t) {
+  return t == DType::bfloat16  ? NormArgs::bf16
+         : t == DType::float16 ? NormArgs::f16
+                               : NormArgs::none;
+}
+
+// The type of all but the input and the result.
+DType wide_type(DType t) { return half_of(t) ? DType::float32 : t; }
+
 void check_inputs(const Tensor& x, std::initializer_list<Tensor> others, const char* op,
-                  bool bf16 = false) {
-  const DType wanted = bf16 ? DType::float32 : x.dtype();
+                  bool half = false) {
+  const DType wanted = half ? wide_type(x.dtype()) : x.dtype();
   check(wanted == DType::float32 || wanted == DType::float64, op,
         "(): expected float32 or float64, got ", wanted);
   check(x.dim() >= 2, op, "(): expected at least 2 dimensions, got ", x.dim());
@@ -58,15 +68,21 @@ NormArgs arguments(const Tensor& x, double eps) {
 template <bool layer>
 std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& input, const Tensor& weight,
                                            const Tensor& bias, double eps) {
-  check_inputs(input, {weight, bias}, layer ? "layer_norm" : "batch_norm");
+  const DType wide = wide_type(input.dtype());
+  const auto widened = [&](const Tensor& t) {
+    return t.defined() ? t.to_raw(layer ? wide : t.dtype()).contiguous_raw() : t;
+  };
+  const Tensor w = widened(weight), b = widened(bias);
+  check_inputs(input, {w, b}, layer ? "layer_norm" : "batch_norm", layer);
   const bool last = channels_last(input);
   Tensor out = empty_as(input);
   const Ints groups{input.sizes()[layer ? 0 : 1]};
-  Tensor mean = empty(groups, input.options()), var = empty(groups, input.options());
+  const Options options{wide, input.device()};
+  Tensor mean = empty(groups, options), var = empty(groups, options);
   if (input.is_meta()) return {out, mean, var};
-  const Tensor x = in_order(input, last), w = weight.defined() ? weight.contiguous_raw() : weight,
-               b = bias.defined() ? bias.contiguous_raw() : bias;
+  const Tensor x = in_order(input, last);
   NormArgs a = arguments(x, eps);
+  a.half = half_of(x.dtype());
   a.x = x.data(), a.weight = memory(w), a.bias = memory(b);
   a.out = out.data(), a.mean = mean.data(), a.var = var.data();
   (layer ? layer_norm_kernel : batch_norm_kernel)(x.device_type(), a);
@@ -80,15 +96,17 @@ struct Gradients {
 template <bool layer>
 Gradients fused(Backward& b) {
   const bool last = channels_last(b.in(0));
-  const Tensor x = in_order(b.in(0), last), g = in_order(b.grad(), last);
-  const Tensor w = b.has(1) ? b.in(1).contiguous_raw() : Tensor();
+  const Tensor x = in_order(b.in(0), last), g = in_order(b.grad().to_raw(x.dtype()), last);
+  const Options wide{wide_type(x.dtype()), x.device()};
+  const Tensor w = b.has(1) ? b.in(1).to_raw(wide.dtype).contiguous_raw() : Tensor();
   const Tensor mean = b.out(1), var = b.out(2);
   NormArgs a = arguments(x, b.arg(3).as_double());
+  a.half = half_of(x.dtype());
   const Ints channels{a.channels};
-  Gradients r{empty_as(x), empty(channels, x.options()), empty(channels, x.options())};
+  Gradients r{empty_as(x), empty(channels, wide), empty(channels, wide)};
   if (x.is_meta()) return r;
   const int64_t blocks = layer ? (a.outer + a.grain - 1) / a.grain : 0;
-  const Tensor partial = empty(Ints{2 * blocks * a.channels}, x.options());
+  const Tensor partial = empty(Ints{2 * blocks * a.channels}, wide);
   a.x = x.data(), a.g = g.data(), a.weight = memory(w);
   a.mean = mean.data(), a.var = var.data(), a.partial = partial.data();
   a.out = r.x.data(), a.dweight = r.weight.data(), a.dbias = r.bias.data();
@@ -100,7 +118,8 @@ Gradients fused(Backward& b) {
 template <bool layer>
 Gradients recorded(Backward& b) {
   static const OpCall mean("mean"), sum("sum"), rsqrt("rsqrt"), reshape("reshape");
-  const Tensor x = b.in(0), g = b.grad();
+  const DType wide = wide_type(b.dtype(0));
+  const Tensor x = in_type(b.in(0), wide), g = in_type(b.grad(), wide);
   Ints others{0}, shape{1, -1};  // all dimensions but the channels'
   for (int64_t d = 2; d < x.dim(); ++d) others.push_back(d), shape.push_back(1);
   const Ints over = layer ? Ints{1} : others;
@@ -114,9 +133,9 @@ Gradients recorded(Backward& b) {
 template <bool layer>
 void backward(Backward& b) {
   const Gradients r = modes().grad ? recorded<layer>(b) : fused<layer>(b);
-  b.set(0, r.x);
-  if (b.has(1)) b.set(1, r.weight);
-  if (b.has(2)) b.set(2, r.bias);
+  b.set(0, in_type(r.x, b.dtype(0)));
+  if (b.has(1)) b.set(1, in_type(r.weight, b.dtype(1)));
+  if (b.has(2)) b.set(2, in_type(r.bias, b.dtype(2)));
 }
 
 // -- batch normalization by given statistics ------------------------------------------------------
@@ -131,7 +150,7 @@ Tensor fixed_forward(const Tensor& input, const Tensor& weight, const Tensor& bi
                b = bias.defined() ? bias.contiguous_raw() : bias, m = mean.contiguous_raw(),
                v = var.contiguous_raw();
   NormArgs a = arguments(x, eps);
-  a.fixed = true, a.bf16 = bf16;
+  a.fixed = true, a.half = half_of(x.dtype());
   a.x = x.data(), a.weight = memory(w), a.bias = memory(b);
   a.out = out.data(), a.mean = m.data(), a.var = v.data();
   batch_norm_kernel(x.device_type(), a);
@@ -176,24 +195,20 @@ Gradients fixed_fused(Backward& b) {
 // Rows through the fused operator where it takes them.
 Tensor layer_norm(const Tensor& input, const Ints& shape, const Tensor& weight, const Tensor& bias,
                   double eps) {
-  static const OpCall reshape("reshape"), fused("_layer_norm"), to("to"), mean("mean"),
-      rsqrt("rsqrt"), self("nn.functional.layer_norm");
+  static const OpCall reshape("reshape"), fused("_layer_norm"), mean("mean"), rsqrt("rsqrt"),
+      self("nn.functional.layer_norm");
   const auto dims = static_cast<int64_t>(shape.size());
   const int64_t lead = input.dim() - dims;
   bool fits = dims > 0 && lead >= 0;
   for (int64_t d = 0; fits && d < dims; ++d) fits = input.sizes()[lead + d] == shape[d];
   check(fits, "Given normalized_shape=", shape, ", expected input with shape [*, ", shape,
         "], but got input of size ", input.sizes());
-  if (itemsize(input.dtype()) == 2 && is_floating(input.dtype())) {
-    const auto wide = [&](const Tensor& t) { return t.defined() ? to(t, DType::float32) : t; };
-    return to(self(wide(input), shape, wide(weight), wide(bias), eps), input.dtype());
-  }
   int64_t n = 1;
   for (int64_t s : shape) n *= s;
-  bool direct =
-      input.numel() > 0 && (input.dtype() == DType::float32 || input.dtype() == DType::float64);
+  const DType wide = wide_type(input.dtype());
+  bool direct = input.numel() > 0 && (wide == DType::float32 || wide == DType::float64);
   for (const Tensor& t : {weight, bias})
-    direct = direct && (!t.defined() || (t.sizes() == shape && t.dtype() == input.dtype() &&
+    direct = direct && (!t.defined() || (t.sizes() == shape && wide_type(t.dtype()) == wide &&
                                          t.device() == input.device()));
   if (direct) {
     const auto flat = [&](const Tensor& t) {
@@ -202,6 +217,10 @@ Tensor layer_norm(const Tensor& input, const Ints& shape, const Tensor& weight, 
     if (input.dim() == 2 && dims == 1) return fused(input, weight, bias, eps);
     const Tensor rows = reshape(input, Ints{input.numel() / n, n});
     return reshape(fused(rows, flat(weight), flat(bias), eps), input.sizes());
+  }
+  if (wide != input.dtype()) {
+    const auto widened = [&](const Tensor& t) { return t.defined() ? in_type(t, wide) : t; };
+    return in_type(self(widened(input), shape, widened(weight), widened(bias), eps), input.dtype());
   }
   Ints last;
   for (int64_t d = lead; d < input.dim(); ++d) last.push_back(d);
