@@ -146,6 +146,19 @@ struct ByKey {
   }
 };
 
+// Which of 32 keys are less than a bound, as bits.
+template <class Key>
+FLAMBEAU_INLINE uint32_t smaller_keys(const Key* keys, Key bound) {
+  using Signed = typename Choose<sizeof(Key) == 4, int32_t, int64_t>::type;
+  using V = Vec<Signed>;
+  const V sign(static_cast<Signed>(Key(1) << (8 * sizeof(Key) - 1)));
+  const V most = V(static_cast<Signed>(bound)) ^ sign;
+  uint32_t smaller = 0;
+  for (int i = 0; i < 32; i += V::size)
+    smaller |= bits((V::load(reinterpret_cast<const Signed*>(keys) + i) ^ sign) < most) << i;
+  return smaller;
+}
+
 // The `keep` first of n as std::partial_sort leaves them, equals too: its heap of the best so far,
 // with the rest read where it lies. `best` has room for one more.
 template <class E, class T>
@@ -154,20 +167,20 @@ void heap_entries(const T* src, int64_t n, typename E::Key flip, E* best, int64_
   auto key_at = [&](int64_t i) { return static_cast<Key>(key_of(src[i]) ^ flip); };
   for (int64_t i = 0; i < keep; ++i) best[i] = E::make(key_at(i), static_cast<Key>(i));
   std::make_heap(best, best + keep, ByKey{});
+  const auto put = [&](int64_t i, Key key) {
+    best[keep] = E::make(key, static_cast<Key>(i));
+    std::pop_heap(best, best + keep + 1, ByKey{});
+  };
   constexpr int64_t kBlock = 32;
   for (int64_t from = keep; from < n; from += kBlock) {
-    const int64_t end = from + kBlock < n ? from + kBlock : n;
-    Key least = ~Key(0);
-    for (int64_t i = from; i < end; ++i) {
-      const Key key = key_at(i);
-      least = key < least ? key : least;
-    }
-    if (least >= best[0].key()) [[likely]]
-      continue;
-    for (int64_t i = from; i < end; ++i) {
-      if (key_at(i) >= best[0].key()) continue;
-      best[keep] = E::make(key_at(i), static_cast<Key>(i));
-      std::pop_heap(best, best + keep + 1, ByKey{});
+    alignas(64) Key keys[kBlock];
+    const int64_t end = from + kBlock < n ? kBlock : n - from;
+    for (int64_t i = 0; i < end; ++i) keys[i] = key_at(from + i);
+    for (int64_t i = end; i < kBlock; ++i) keys[i] = ~Key(0);
+    uint32_t smaller = smaller_keys(keys, best[0].key());
+    for (; smaller; smaller &= smaller - 1) {
+      const int i = __builtin_ctz(smaller);
+      if (keys[i] < best[0].key()) put(from + i, keys[i]);
     }
   }
   std::sort_heap(best, best + keep, ByKey{});
@@ -258,6 +271,9 @@ void sort_typed(const SortArgs& a) {
   const bool heap = a.ties == Ties::top && a.keep > 0 && a.keep * 64 <= a.n;
   const bool select =
       !one && !heap && a.keep > 0 && a.keep * 8 <= a.n && (a.keep <= 64 || a.keep * a.keep <= a.n);
+  // Lines of half precision have equals nearly always: there is no use in looking first.
+  const bool tied = (__is_same(T, Half) || __is_same(T, Brain)) && a.n > 64 &&
+                    a.ties != Ties::stable && !heap;
   const int64_t grain = 1 + 16384 / (a.n ? a.n : 1);
   parallel_for(0, a.rows, grain, [&](int64_t b, int64_t e) {
     E* buffer = static_cast<E*>(__builtin_malloc(static_cast<size_t>(2 * a.n + 1) * sizeof(E)));
@@ -272,7 +288,7 @@ void sort_typed(const SortArgs& a) {
         for (int64_t i = 0; i < a.n; ++i)
           buffer[i] = E::make(static_cast<Key>(key_of(src[i]) ^ flip), static_cast<Key>(i));
       };
-      if (!select && !heap) fill();
+      if (tied || (!select && !heap)) fill();
       if (one) {
         select_place(buffer, a.n, a.keep - 1);
         const auto at = static_cast<int64_t>(buffer[a.keep - 1].at());
@@ -283,13 +299,15 @@ void sort_typed(const SortArgs& a) {
       E* sorted = buffer + a.n;
       // One more than is kept shows whether the last has equals beyond.
       const int64_t shown = a.keep < a.n ? a.keep + 1 : a.n;
-      if (heap)
+      if (tied && a.keep)
+        sort_as_library(buffer, a.n, a.keep, a.ties), sorted = buffer;
+      else if (heap)
         heap_entries(src, a.n, flip, sorted, a.keep);
       else if (select)
         select_entries(src, a.n, flip, sorted, shown);
       else
         sorted = sort_entries(buffer, sorted, a.n);
-      if (!heap && a.ties != Ties::stable && a.keep && has_ties(sorted, shown)) {
+      if (!tied && !heap && a.ties != Ties::stable && a.keep && has_ties(sorted, shown)) {
         fill();
         sort_as_library(buffer, a.n, a.keep, a.ties);
         sorted = buffer;

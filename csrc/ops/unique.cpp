@@ -195,9 +195,13 @@ Three consecutive_flat(const Tensor& x, bool inverse, bool counts) {
     if (n) to[0] = p[0];
     if (n && from) from[0] = 0;
     if (n && numbers) numbers[0] = 0;
-    for (int64_t i = 1; i < n && !from && !numbers; ++i) {
-      to[runs] = p[i];
-      runs += !same(i - 1, i);
+    if (!from && !numbers) {
+      int64_t at = runs;  // in a register
+      for (int64_t i = 1; i < n; ++i) {
+        to[at] = p[i];
+        at += !same(i - 1, i);
+      }
+      runs = at;
     }
     for (int64_t i = 1; i < n && (from || numbers); ++i) {
       to[runs] = p[i];
