@@ -239,38 +239,62 @@ void reduce_rows(const ReduceArgs& a) {
   }
 }
 
+// acc[j] = acc[j] with f(k, j) of `Rows` rows, which are joined among themselves first.
+template <Reduction K, int Rows, class T, class At>
+FLAMBEAU_INLINE void join_rows(T* acc, int64_t w, const At& at) {
+  using R = Fold<K, T>;
+  const auto join = [](auto old, auto v0, auto v1, auto v2, auto v3) {
+    return R::both(old, Rows == 1 ? v0 : R::both(R::both(v0, v1), R::both(v2, v3)));
+  };
+  constexpr int a = Rows > 1 ? 1 : 0, b = 2 * a, c = 3 * a;
+  int64_t j = 0;
+  if constexpr (is_vector<T>) {
+    using V = Vec<T>;
+    const auto v = [&](int k) { return R::map(at(k, j, V())); };
+    for (; j + V::size <= w; j += V::size)
+      join(V::load(acc + j), v(0), v(a), v(b), v(c)).store(acc + j);
+  }
+  const auto x = [&](int k) { return R::map(at(k, j, T())); };
+  for (; j < w; ++j) acc[j] = join(acc[j], x(0), x(a), x(b), x(c));
+}
+
 // acc[j] with x[i][j] for i in [from, from + m), j in [column, column + w)
 template <Reduction K, class T>
 void reduce_columns_block(const ReduceArgs& a, int64_t outer, int64_t from, int64_t m,
                           int64_t column, int64_t w, int64_t size, T* acc) {
   using R = Fold<K, T>;
-  alignas(64) T buffer[kWide], center[kWide];
-  if (a.center)
+  constexpr int kRows = 4;
+  alignas(64) T buffer[kRows][kWide], center[kWide];
+  const bool centered = K == Reduction::sum_squares && a.center;
+  if (centered)
     for (int64_t j = 0; j < w; ++j)
       center[j] = static_cast<T>(a.center[outer * a.inner + column + j]);
-  for (int64_t j = 0; j < w; ++j) acc[j] = R::start();
-  for (int64_t i = 0; i < m; ++i) {
-    const T* p = elements<T>(a, (outer * a.n + from + i) * a.inner + column, w, size, buffer);
-    if (R::from_first && i == 0) {
-      for (int64_t j = 0; j < w; ++j) acc[j] = p[j];
-      continue;
-    }
-    int64_t j = 0;
-    if constexpr (is_vector<T>) {
-      using V = Vec<T>;
-      for (; j + V::size <= w; j += V::size) {
-        V v = V::load(p + j);
-        if constexpr (K == Reduction::sum_squares)
-          if (a.center) v = v - V::load(center + j);
-        R::both(V::load(acc + j), R::map(v)).store(acc + j);
-      }
-    }
-    for (; j < w; ++j) {
-      T x = p[j];
-      if constexpr (K == Reduction::sum_squares)
-        if (a.center) x = static_cast<T>(x - center[j]);
-      acc[j] = R::both(acc[j], R::map(x));
-    }
+  const T* p[kRows];
+  const auto row = [&](int64_t i, int k) {
+    p[k] = elements<T>(a, (outer * a.n + from + i) * a.inner + column, w, size, buffer[k]);
+  };
+  const auto at = [&](int k, int64_t j, auto as) {
+    const auto load = [&](const T* q) {
+      if constexpr (__is_same(decltype(as), T))
+        return q[j];
+      else
+        return decltype(as)::load(q + j);
+    };
+    auto v = load(p[k]);
+    if constexpr (K == Reduction::sum_squares)
+      if (centered) v = v - load(center);
+    return v;
+  };
+  int64_t i = 0;
+  if (R::from_first) row(i++, 0);
+  for (int64_t j = 0; j < w; ++j) acc[j] = R::from_first ? p[0][j] : R::start();
+  for (; i + kRows <= m; i += kRows) {
+    for (int k = 0; k < kRows; ++k) row(i + k, k);
+    join_rows<K, kRows>(acc, w, at);
+  }
+  for (; i < m; ++i) {
+    row(i, 0);
+    join_rows<K, 1>(acc, w, at);
   }
 }
 
