@@ -59,9 +59,7 @@ PointwiseNumber number_of(const Scalar& s) {
   return n;
 }
 
-bool is_heavy(PointwiseFn, const PointwiseOp& op) {
-  return op.index > pointwise_round_even || op.index == pointwise_pow;
-}
+bool is_heavy(int index) { return index > pointwise_round_even || index == pointwise_pow; }
 
 struct Operands {
   const Tensor* tensors[kMaxOperands];  // [0] the output; null for numbers
@@ -206,7 +204,10 @@ void refuse_integers(const PointwiseOp& op, const Operands& o) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_integral_v<T>) {
       const T* p = t.data<T>();
-      for (int64_t i = 0; i < t.numel(); ++i) check(p[i] != 0, "ZeroDivisionError");
+      const int64_t n = t.numel();
+      T zeros = 0;
+      for (int64_t i = 0; i < n; ++i) zeros |= p[i] == 0;
+      check(!zeros, "ZeroDivisionError");
     }
   });
 }
@@ -215,6 +216,17 @@ void refuse_integers(const PointwiseOp& op, const Operands& o) {
 [[gnu::cold]] void refuse_mixed(const PointwiseOp& op, const Operands& o) {
   check(!o.tensors[1] || !o.tensors[2] || o.tensors[1]->dtype() == o.tensors[2]->dtype(), op.name,
         " is not yet implemented for tensors with different dtypes.");
+}
+
+// The operator of one operand that a power is whose exponent is one of a few numbers.
+int simple_power(const PointwiseOp& op, const Operands& o, Compute compute) {
+  const bool power = op.index == pointwise_pow || op.index == pointwise_float_power;
+  if (!power || o.tensors[2] || compute == Compute::c128) return op.index;
+  const double exponent = o.numbers[2].to<double>();
+  if (exponent == 1) return pointwise_positive_copy;
+  if (exponent == 2) return pointwise_square;
+  if (exponent == -1 && compute != Compute::i64) return pointwise_reciprocal;
+  return op.index;
 }
 
 }  // namespace
@@ -352,12 +364,13 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   PointwiseNumber numbers[kMaxNumbers];
   for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k)
     numbers[k] = number_of(args[op.operands + k].as_scalar());
-  PointwiseFn fn = loops(op.index).value[static_cast<int>(compute)];
+  const int index = simple_power(op, o, compute);
+  PointwiseFn fn = loops(index).value[static_cast<int>(compute)];
   run_loop(o, compute,
            boolean ? PointwiseResult::boolean
            : real  ? PointwiseResult::real
                    : PointwiseResult::same,
-           fn, numbers, is_heavy(fn, op), op.index);
+           fn, numbers, is_heavy(index), index);
   if (wanted.defined()) copy(wanted, out);
   if (!results[0].is_tensor()) results[0] = Value(std::move(out));
 }

@@ -63,8 +63,9 @@ bool unary(const Loop& loop, const F& f) {
   return true;
 }
 
+// f(a, b, y, n) for every row of two operands.
 template <class T, class R, class F>
-bool binary(const Loop& loop, const F& f) {
+bool rows_of_two(const Loop& loop, const F& f) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1], &t = loop.operands[2];
   if (!in_order<R>(d) || !usable<T>(s) || !usable<T>(t)) return false;
   T first{}, second{};
@@ -74,10 +75,7 @@ bool binary(const Loop& loop, const F& f) {
     const T *x = reinterpret_cast<const T*>(c.at(loop, 1)),
             *z = reinterpret_cast<const T*>(c.at(loop, 2));
     R* y = reinterpret_cast<R*>(c.at(loop, 0));
-    auto row = [&](auto a, auto b) {
-#pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
-    };
+    auto row = [&](auto a, auto b) { f(a, b, y, n); };
     const bool one_x = !s.strides[0], one_z = !t.strides[0];
     const T a = s.constant ? first : one_x ? *x : T(), b = t.constant ? second : one_z ? *z : T();
     if (one_x && one_z)
@@ -90,6 +88,14 @@ bool binary(const Loop& loop, const F& f) {
       row(Side<T>{x}, Side<T>{z});
   });
   return true;
+}
+
+template <class T, class R, class F>
+bool binary(const Loop& loop, const F& f) {
+  return rows_of_two<T, R>(loop, [&](auto a, auto b, R* y, int64_t n) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
+  });
 }
 
 // where: of any type, by the size of its elements.
@@ -172,6 +178,47 @@ struct Unsigned<8> {
   typedef uint64_t type;
 };
 
+// Quotients of integers, rounded down or towards zero, and their remainders. In double precision
+// the quotient of a number below 2^52 comes as near to a whole number as to reach it only if it is
+// one; where a block has larger ones, by the processor's division.
+template <class T, bool down, bool remainder>
+struct Quotient {
+  typedef typename Unsigned<sizeof(T)>::type U;
+  static FLAMBEAU_INLINE T rounded(T x, T z, int64_t q) {
+    const T r = static_cast<T>(U(x) - U(q) * U(z));
+    const bool beyond = down && r != 0 && (r < 0) != (z < 0);
+    if (remainder) return static_cast<T>(U(r) + (beyond ? U(z) : U(0)));
+    return static_cast<T>(U(q) - U(beyond));
+  }
+  static FLAMBEAU_INLINE T near(T x, T z) {
+    return rounded(x, z, static_cast<int64_t>(static_cast<double>(x) / static_cast<double>(z)));
+  }
+  static FLAMBEAU_INLINE T exact(T x, T z) { return rounded(x, z, trunc_divide(x, z)); }
+};
+
+template <class T, bool down, bool remainder>
+bool quotients(const Loop& loop) {
+  typedef Quotient<T, down, remainder> Q;
+  if constexpr (sizeof(T) < 8) {
+    return binary<T, T>(loop, [](T x, T z) { return Q::near(x, z); });
+  } else {
+    constexpr int64_t kBlock = 256;
+    return rows_of_two<T, T>(loop, [](auto a, auto b, T* y, int64_t n) {
+      for (int64_t at = 0; at < n; at += kBlock) {
+        const int64_t end = at + kBlock < n ? at + kBlock : n;
+        uint64_t high = 0;
+        for (int64_t i = at; i < end; ++i) high |= static_cast<uint64_t>(a[i] ^ (a[i] >> 63));
+        if (high >> 52) {
+          for (int64_t i = at; i < end; ++i) y[i] = Q::exact(a[i], b[i]);
+        } else {
+#pragma GCC ivdep
+          for (int64_t i = at; i < end; ++i) y[i] = Q::near(a[i], b[i]);
+        }
+      }
+    });
+  }
+}
+
 // Sums and products wrap in a wider type and in T alike, so they are made in unsigned numbers.
 template <class T>
 bool integers(const DirectArgs& a) {
@@ -206,6 +253,10 @@ bool integers(const DirectArgs& a) {
     case pointwise_neg: return unary<T, T>(l, [=](T x) { return wrapped(-U(x)); });
     case pointwise_abs: return unary<T, T>(l, [=](T x) { return wrapped(x < 0 ? -U(x) : U(x)); });
     case pointwise_square: return unary<T, T>(l, [=](T x) { return wrapped(U(x) * U(x)); });
+    case pointwise_div_floor: return quotients<T, true, false>(l);
+    case pointwise_div_trunc: return quotients<T, false, false>(l);
+    case pointwise_remainder: return quotients<T, true, true>(l);
+    case pointwise_fmod: return quotients<T, false, true>(l);
     case pointwise_sign:
     case pointwise_sgn: return unary<T, T>(l, [](T x) { return T((x > 0) - (x < 0)); });
     case pointwise_relu: return unary<T, T>(l, [](T x) { return x > 0 ? x : T(0); });
