@@ -264,7 +264,8 @@ void run_layer(const NormArgs& a) {
     for (int64_t i = 0; sums && i < 2 * n; ++i) sums[i] = 0;
     if constexpr (sizeof(T) == 4)
       if (a.half) {
-        T* buffer = static_cast<T*>(scratch(Scratch::columns, static_cast<size_t>(2 * n) * sizeof(T)));
+        T* buffer =
+            static_cast<T*>(scratch(Scratch::columns, static_cast<size_t>(2 * n) * sizeof(T)));
         for (int64_t row = b; row < e; ++row)
           (a.half == NormArgs::bf16 ? half_row<true> : half_row<false>)(a, row, buffer, sums);
         return;

@@ -272,8 +272,8 @@ void sort_typed(const SortArgs& a) {
   const bool select =
       !one && !heap && a.keep > 0 && a.keep * 8 <= a.n && (a.keep <= 64 || a.keep * a.keep <= a.n);
   // Lines of half precision have equals nearly always: there is no use in looking first.
-  const bool tied = (__is_same(T, Half) || __is_same(T, Brain)) && a.n > 64 &&
-                    a.ties != Ties::stable && !heap;
+  const bool tied =
+      (__is_same(T, Half) || __is_same(T, Brain)) && a.n > 64 && a.ties != Ties::stable && !heap;
   const int64_t grain = 1 + 16384 / (a.n ? a.n : 1);
   parallel_for(0, a.rows, grain, [&](int64_t b, int64_t e) {
     E* buffer = static_cast<E*>(__builtin_malloc(static_cast<size_t>(2 * a.n + 1) * sizeof(E)));
