@@ -480,15 +480,6 @@ void check_out_dtype(const Op& op, const Value* args, const Tensor& out) {
             " instead");
 }
 
-// Text that tells what was wrong with the shape of an out= tensor that is now of another.
-void warn_of_resize(const Ints& had, const Tensor& out) {
-  if (product(had) == 0 || out.sizes() == had) return;
-  warn(cat("An output with one or more elements was resized since it had shape ", had,
-           ", which does not match the required output shape ", out.sizes(),
-           ". This behavior is deprecated; t.resize_(0) makes a tensor that may be resized "
-           "without this warning."));
-}
-
 void call_out(const Op& op, Value* args, Value* outs) {
   if (modes().transforms) [[unlikely]]
     if (transformed_out(op, args, outs)) return;

@@ -18,5 +18,6 @@ bool repeats(const Tensor& t);
 // A UserWarning; the module sets it when it is loaded.
 extern void (*warn)(const std::string& text);
 void warn_of_expanded(const char* op);
+void warn_of_resize(const Ints& had, const Tensor& out);  // of an out= tensor, now of another shape
 
 }  // namespace flambeau

@@ -397,6 +397,14 @@ void warn_of_expanded(const char* op) {
        "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor");
 }
 
+void warn_of_resize(const Ints& had, const Tensor& out) {
+  if (product(had) == 0 || out.sizes() == had) return;
+  warn(cat("An output with one or more elements was resized since it had shape ", had,
+           ", which does not match the required output shape ", out.sizes(),
+           ". This behavior is deprecated; t.resize_(0) makes a tensor that may be resized "
+           "without this warning."));
+}
+
 bool repeats(const Tensor& t) {
   for (int64_t d = 0; d < t.dim(); ++d)
     if (t.strides()[d] == 0 && t.sizes()[d] > 1) return true;
