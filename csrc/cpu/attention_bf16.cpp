@@ -111,6 +111,7 @@ const float* mask_of(const AttentionArgs& a, int64_t head, int64_t i, int64_t j)
 int64_t seen_by(const AttentionArgs& a, int64_t i, int64_t end) {
   return a.causal ? min(i + 1, end) : end;
 }
+
 // A row of n scores, where at(j) says, is scaled; returns the lanes' maxima, `most` among them.
 template <class At>
 FLAMBEAU_INLINE V scaled(int64_t n, V scale, const float* mask, int64_t step, V most,
@@ -258,7 +259,7 @@ FLAMBEAU_INLINE V load_bf16_n(const uint16_t* p, int64_t n) {
   return V((V::Reg)_mm512_maskz_slli_epi32(0xffff, pair_up(p, nullptr, n), 16));
 }
 
-// scores[j] = the products of q with keys [j, j + 16), those below `end`.
+// scores[j] = the product of q with key j, of `count` keys, 16 at most.
 FLAMBEAU_PAIRS void dots(const AttentionArgs& a, const uint16_t* q, const uint16_t* keys,
                          int64_t count, float* scores) {
   V acc[W];

@@ -49,7 +49,7 @@ struct Runner {
       }
       return;
     }
-    if (loop.sizes[0] < 256) return short_rows(begin, end);
+    if (ShortRows::fit(loop)) return short_rows(begin, end);
     const bool out_direct = direct<R>(0);
     Cursor cursor(loop, begin);
     for (int64_t i = begin; i < end;) {
@@ -88,8 +88,7 @@ struct Runner {
     const auto straight = [&](int k) { return loop.operands[k].contiguous; };
     for (int k = 0; k <= n; ++k)
       if (!straight(k)) rows[k].start(loop, k, begin);
-    // Whole rows, so that what repeats itself from row to row does so from run to run.
-    const int64_t run = kRun / loop.sizes[0] * loop.sizes[0];
+    const int64_t run = ShortRows::run(loop);
     for (int64_t i = begin; i < end; i += run) {
       const int64_t m = end - i < run ? end - i : run;
       for (int k = 0; k < n; ++k) {
@@ -301,7 +300,7 @@ void copy_short(const Loop& loop) {
     ShortRows reading, writing;
     if (!s.contiguous) reading.start(loop, 1, begin);
     if (!d.contiguous) writing.start(loop, 0, begin);
-    const int64_t run = kRun / loop.sizes[0] * loop.sizes[0];
+    const int64_t run = ShortRows::run(loop);
     for (int64_t i = begin; i < end; i += run) {
       const int64_t m = end - i < run ? end - i : run;
       const char* from = s.contiguous ? s.data + i * s_item : in;
@@ -319,13 +318,12 @@ void copy_short(const Loop& loop) {
     }
   });
 }
-bool has_short_rows(const Loop& loop) { return loop.ndim > 1 && loop.sizes[0] < 256; }
 
 template <class C>
 void copy_converted(const Loop& loop) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
   constexpr int64_t size = sizeof(C);
-  if (has_short_rows(loop)) return copy_short<C>(loop);
+  if (ShortRows::fit(loop)) return copy_short<C>(loop);
   each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
     alignas(64) C buffer[kRun];
     char* dst = c.at(loop, 0);
@@ -375,7 +373,7 @@ void copy(const Loop& loop) {
     if (rows && loop.ndim > 1 && loop.sizes[0] <= kRun && loop.sizes[0] * size > 16 &&
         loop.sizes[1] >= 8)
       return copy_rows(loop, loop.sizes[0] * size);
-    if (has_short_rows(loop)) return copy_short<float>(loop);
+    if (ShortRows::fit(loop)) return copy_short<float>(loop);
     each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
       move(c.at(loop, 0), d.strides[0], c.at(loop, 1), s.strides[0], n, size);
     });
@@ -398,7 +396,7 @@ void fill(const Loop& loop, const void* value) {
   const LoopOperand& d = loop.operands[0];
   int64_t size = item_size(d.dtype);
   const auto* src = static_cast<const char*>(value);
-  if (has_short_rows(loop)) {
+  if (ShortRows::fit(loop)) {
     alignas(64) char run[kRun * sizeof(Cx)];
     move(run, size, src, 0, kRun, size);
     return parallel_for(0, loop.numel, kGrain, [&](int64_t begin, int64_t end) {

@@ -11,6 +11,10 @@ class ShortRows {
  public:
   static constexpr int64_t kSlack = kVecBytes;  // bytes that `read` may write beyond its run
 
+  static bool fit(const Loop& loop) { return loop.ndim > 1 && loop.sizes[0] < 256; }
+  // Elements of a run: whole rows, so that what repeats from row to row does so from run to run.
+  static int64_t run(const Loop& loop) { return kRun / loop.sizes[0] * loop.sizes[0]; }
+
   // Operand k from element `begin` of the loop on.
   void start(const Loop& loop, int k, int64_t begin) {
     const LoopOperand& o = loop.operands[k];
