@@ -236,3 +236,50 @@ def test_reductions_have_numbers():
     assert names.legacy_get_enum(None, False, emit_warning=False) == 0
     with pytest.raises(ValueError):
         names.get_enum("median")
+
+
+@pytest.mark.parametrize("far", [0.0, 1e3, -1e5])
+@pytest.mark.parametrize("shape", [(3, 40), (2, 5, 7)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.25])
+def test_cross_entropy_far_from_zero(far, shape, smoothing):
+    torch.manual_seed(0)
+    near = torch.randn(shape) * 2
+    near = (near * 8).round() / 8  # the sum with `far` is exact
+    target = torch.randint(5, (shape[0], *shape[2:]))
+    found = []
+    for x in (near.double(), near + far):
+        x.requires_grad_()
+        loss = F.cross_entropy(x, target, label_smoothing=smoothing)
+        loss.backward()
+        found += [loss.detach().double(), x.grad.double()]
+    assert torch.allclose(found[0], found[2], rtol=1e-6)
+    assert torch.allclose(found[1], found[3], rtol=1e-6, atol=2e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [1, 2, 3, 16, 17, 100, 129])
+def test_cross_entropy_of_few_classes_and_any_number_of_rows(classes, dtype):
+    torch.manual_seed(0)
+    weight = torch.rand(classes, dtype=dtype)
+    for rows in (1, 7, 16, 37):
+        x = torch.randn(rows, classes, dtype=dtype)
+        target = torch.arange(rows) % classes
+        target[rows // 2] = -100
+        for w in (None, weight):
+            found = F.cross_entropy(x, target, weight=w, reduction="none")
+            picked = -x.double().log_softmax(1).gather(1, target.clamp(min=0)[:, None])[:, 0]
+            if w is not None:
+                picked = picked * w.double()[target.clamp(min=0)]
+            picked[rows // 2] = 0
+            assert torch.allclose(found.double(), picked, rtol=1e-5, atol=1e-6)
+
+
+def test_cross_entropy_is_the_same_on_any_number_of_threads():
+    torch.manual_seed(0)
+    x, target = torch.randn(4000, 10), torch.randint(10, (4000,))
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(F.cross_entropy(x, target, reduction="none"))
+    torch.set_num_threads(before)
+    assert torch.equal(*found)

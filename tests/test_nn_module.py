@@ -442,3 +442,12 @@ def test_arguments_of_to_for_libraries():
     assert parse("cpu", torch.float64) == (torch.device("cpu"), torch.float64, False, None)
     last = torch.channels_last
     assert parse(memory_format=last, non_blocking=True) == (None, None, True, last)
+
+
+def test_gradients_of_linear_layers_arrive_bias_first():
+    layers = (nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    module, seen = nn.Sequential(*layers), []
+    for name, parameter in module.named_parameters():
+        parameter.register_hook(lambda grad, name=name: seen.append(name))
+    module(torch.ones(2, 3)).sum().backward()
+    assert seen == ["3.bias", "3.weight", "1.weight", "1.bias", "0.bias", "0.weight"]

@@ -4,6 +4,7 @@
 
 #include "../parallel.h"
 #include "each.h"
+#include "gemm.h"
 
 namespace flambeau {
 namespace FLAMBEAU_ISA {
@@ -41,14 +42,14 @@ struct Entropy {
     return -1;
   }
   // Writes what place i is worth, given its largest logit, the logarithm of the sum of exponentials
-  // of what is left of each, its logit at the target and the sum of all of them.
+  // of what is left of each, its logit at the target and the sum of what is left of all.
   FLAMBEAU_INLINE void finish(int64_t i, int64_t t, T top, T log_sum, T at_target,
                               T spread_sum) const {
-    const T lse = top + log_sum;
-    static_cast<T*>(a.lse)[i] = lse;
+    T* normalizer = static_cast<T*>(a.normalizer) + i;
+    normalizer[0] = top, normalizer[a.outer * a.inner] = log_sum;
     const T w = t < 0 ? T(0) : of(t);
     T loss = rest * w * (log_sum + (top - at_target));  // far from zero, top may dwarf log_sum
-    if (spread != T(0)) loss += total * lse - spread * spread_sum;
+    if (spread != T(0)) loss += total * log_sum - spread * spread_sum;
     static_cast<T*>(a.loss)[i] = t < 0 ? T(0) : loss;
     static_cast<T*>(a.share)[i] = w;
   }
@@ -74,7 +75,7 @@ struct Entropy {
       const V v = V::load_n(x + c, m, least);
       sums += exp(v - V(top));
       if (spread != T(0)) {
-        const V all = V::load_n(x + c, m);
+        const V all = V::load_n(x + c, m, top) - V(top);
         plain += weight ? all * V::load_n(weight + c, m) : all;
       }
     });
@@ -88,37 +89,51 @@ struct Entropy {
     const int64_t t = target(row);
     if (t < 0) return each<T>(a.classes, [&](int64_t c, int64_t m) { V(0).store_n(dx + c, m); });
     const T g = gradient(row), own = rest * of(t);
-    const V lse(static_cast<const T*>(a.lse)[row]), scale(g * (own + total)), part(g * spread);
+    const T* normalizer = static_cast<const T*>(a.normalizer) + row;
+    const V top(normalizer[0]), log_sum(normalizer[a.outer]);
+    const V scale(g * (own + total)), part(g * spread);
     each<T>(a.classes, [&](int64_t c, int64_t m) {
-      V v = exp(V::load_n(x + c, m) - lse) * scale;
+      V v = exp(V::load_n(x + c, m) - top - log_sum) * scale;
       if (spread != T(0)) v -= weight ? part * V::load_n(weight + c, m) : part;
       v.store_n(dx + c, m);
     });
     dx[t] -= g * own;
   }
 
-  // m places side by side from j on.
-  void forward_columns(int64_t o, int64_t j, int64_t m) const {
-    const T* x = static_cast<const T*>(a.x) + o * a.classes * a.inner + j;
+  // m places side by side from `first` on, whose classes lie `step` apart.
+  void forward_columns(const T* x, int64_t step, int64_t first, int64_t m) const {
     V top(-kInf<T>), sums(0), plain(0);
     // Classes that lie a power of two apart would push each other out of the cache.
     constexpr int64_t kKept = 64;
     V kept[kKept];
     for (int64_t c = 0; c < a.classes; ++c) {
-      const V v = V::load_n(x + c * a.inner, m);
+      const V v = V::load_n(x + c * step, m);
       if (c < kKept) kept[c] = v;
       top = max(top, v);
     }
     for (int64_t c = 0; c < a.classes; ++c) {
-      const V v = c < kKept ? kept[c] : V::load_n(x + c * a.inner, m);
-      sums += exp(v - top);
+      const V v = (c < kKept ? kept[c] : V::load_n(x + c * step, m)) - top;
+      sums += exp(v);
       if (spread != T(0)) plain += weight ? v * V(weight[c]) : v;
     }
     const V log_sum = log(sums);
     for (int64_t k = 0; k < m; ++k) {
-      const int64_t i = o * a.inner + j + k, t = target(i);
-      finish(i, t, top.v[k], log_sum.v[k], t < 0 ? T(0) : x[t * a.inner + k], plain.v[k]);
+      const int64_t t = target(first + k);
+      finish(first + k, t, top.v[k], log_sum.v[k], t < 0 ? T(0) : x[t * step + k], plain.v[k]);
     }
+  }
+
+  // Rows of few classes would leave registers idle: W of them side by side.
+  static constexpr int64_t kFew = 128;
+  void forward_rows(int64_t first, int64_t m) const {
+    if (a.classes > kFew || a.classes > m * ((a.classes + W - 1) / W + 3)) {
+      for (int64_t i = first; i < first + m; ++i) forward_row(i);
+      return;
+    }
+    alignas(64) T turned[kFew * W];
+    pack(turned, W, static_cast<const T*>(a.x) + first * a.classes, a.classes, 1, m, a.classes,
+         T(1));
+    forward_columns(turned, W, first, m);
   }
 
   void backward_columns(int64_t o, int64_t j, int64_t m) const {
@@ -135,9 +150,10 @@ struct Entropy {
       scale.v[k] = own[k] + g * total;
       part.v[k] = g * spread;
     }
-    const V lse = V::load_n(static_cast<const T*>(a.lse) + first, m);
+    const T* normalizer = static_cast<const T*>(a.normalizer) + first;
+    const V top = V::load_n(normalizer, m), log_sum = V::load_n(normalizer + a.outer * a.inner, m);
     for (int64_t c = 0; c < a.classes; ++c) {
-      V v = exp(V::load_n(x + c * a.inner, m) - lse) * scale;
+      V v = exp(V::load_n(x + c * a.inner, m) - top - log_sum) * scale;
       if (spread != T(0)) v -= part * V(of(c));
       where(scale != V(0), v, V(0)).store_n(dx + c * a.inner, m);
     }
@@ -176,8 +192,13 @@ void run(const CrossEntropyArgs& a) {
   if (a.log_probs) return run_picked(a, e);
   constexpr int64_t W = Vec<T>::size;
   if (a.inner == 1) {
-    parallel_for(0, a.outer, 8192 / (a.classes + 1) + 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) a.dx ? e.backward_row(i) : e.forward_row(i);
+    const int64_t step = a.classes * W;
+    parallel_for(0, (a.outer + W - 1) / W, 8192 / (step + 1) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * W; i < end * W && i < a.outer; i += W) {
+        const int64_t m = a.outer - i < W ? a.outer - i : W;
+        if (!a.dx) e.forward_rows(i, m);
+        for (int64_t k = i; a.dx && k < i + m; ++k) e.backward_row(k);
+      }
     });
     return;
   }
@@ -185,8 +206,12 @@ void run(const CrossEntropyArgs& a) {
   const int64_t grain = 8192 / (a.classes * W + 1) + 1;
   parallel_for(0, a.outer * blocks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t j = i % blocks * W, m = a.inner - j < W ? a.inner - j : W;
-      a.dx ? e.backward_columns(i / blocks, j, m) : e.forward_columns(i / blocks, j, m);
+      const int64_t o = i / blocks, j = i % blocks * W, m = a.inner - j < W ? a.inner - j : W;
+      if (a.dx)
+        e.backward_columns(o, j, m);
+      else
+        e.forward_columns(static_cast<const T*>(a.x) + o * a.classes * a.inner + j, a.inner,
+                          o * a.inner + j, m);
     }
   });
 }

@@ -13,15 +13,17 @@ struct CrossEntropyArgs {
   const void* weight;  // [classes], or null
   double smoothing;
   int64_t ignored, outer, classes, inner;
-  void* lse;     // [outer, inner]: the logarithm of the sum of exponentials
-  void* loss;    // forward: [outer, inner], 0 where the target is ignored
-  void* share;   // forward: [outer, inner], the weight of the target
+  // [2, outer, inner]: the largest logit, and the logarithm of the sum of exponentials of what is
+  // left of each. Not their sum: far from zero its last digit is worth more than the second.
+  void* normalizer;
+  void* loss;  // forward: [outer, inner], 0 where the target is ignored
+  void* share;  // forward: [outer, inner], the weight of the target
   const void* g;  // backward: [outer, inner], or one number for all
   bool one_g;
-  void* dx;      // backward
+  void* dx;  // backward
   int64_t* bad;  // forward: where a target is no class number
   bool f64;
-  bool log_probs;  // x holds logarithms of probabilities: nothing is normalized, lse not used
+  bool log_probs;  // x holds logarithms of probabilities: nothing is normalized
 };
 inline Kernel<void(const CrossEntropyArgs&)> cross_entropy_kernel{"cross_entropy"};
 

@@ -49,12 +49,13 @@ std::tuple<Tensor, Tensor, Tensor> run_forward(const Tensor& input, const Tensor
   static const OpCall call_sum("sum"), call_div("div");
   check_shapes(input, target, weight);
   const Tensor x = working(input), w = working(weight), t = target.contiguous_raw();
-  Tensor loss = empty(t.sizes(), x.options()), lse = empty(t.sizes(), x.options());
-  Tensor share = empty(t.sizes(), x.options());
+  Tensor loss = empty(t.sizes(), x.options()), share = empty(t.sizes(), x.options());
+  Tensor normalizer = empty(Ints{log_probs ? 0 : 2, t.numel()}, x.options());
   if (!x.is_meta() && t.numel()) {
     int64_t bad = -1;
     CrossEntropyArgs a = arguments(x, t, w, ignored, smoothing);
-    a.loss = loss.data(), a.lse = lse.data(), a.share = share.data(), a.bad = &bad;
+    a.loss = loss.data(), a.share = share.data(), a.bad = &bad;
+    a.normalizer = normalizer.data();
     a.log_probs = log_probs;
     cross_entropy_kernel(x.device_type(), a);
     check_index(bad < 0, "Target ", bad < 0 ? 0 : t.data<int64_t>()[bad], " is out of bounds.");
@@ -62,7 +63,7 @@ std::tuple<Tensor, Tensor, Tensor> run_forward(const Tensor& input, const Tensor
   Tensor total = reduction == mean ? call_sum(share) : scalar_tensor(1.0, x.options());
   if (reduction != none) loss = call_sum(loss);
   if (reduction == mean) loss = call_div(loss, total);
-  return {loss.to_raw(input.dtype()), lse, total};
+  return {loss.to_raw(input.dtype()), normalizer, total};
 }
 
 std::tuple<Tensor, Tensor, Tensor> cross_entropy(const Tensor& input, const Tensor& target,
@@ -72,7 +73,7 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy(const Tensor& input, const Tens
 }
 std::tuple<Tensor, Tensor> nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
                                     int64_t ignored, int64_t reduction) {
-  const auto [loss, lse, total] = run_forward(input, target, weight, ignored, 0, reduction, true);
+  const auto [loss, none, total] = run_forward(input, target, weight, ignored, 0, reduction, true);
   return {loss, total};
 }
 
@@ -113,10 +114,10 @@ void backward(Backward& b) {
   const Tensor w = b.has(2) ? working(b.in(2)) : Tensor();
   Tensor dx = empty(x.sizes(), x.options());
   if (!x.is_meta() && x.numel()) {
-    const Tensor lse = b.out(1), grads = working(g);
+    const Tensor normalizer = b.out(1), grads = working(g);
     int64_t bad;
     CrossEntropyArgs a = arguments(x, t, w, b.arg(3).as_int(), b.arg(4).as_double());
-    a.lse = lse.data(), a.g = grads.data(), a.one_g = reduction != none;
+    a.normalizer = normalizer.data(), a.g = grads.data(), a.one_g = reduction != none;
     a.dx = dx.data(), a.bad = &bad;
     cross_entropy_kernel(x.device_type(), a);
   }
@@ -156,7 +157,7 @@ FLAMBEAU_OPS{
      .saves = "input, target, weight, result1, result2",
      .flags = kInternal,
      .node = "CrossEntropyBackward0",
-     .doc = "The loss, the logarithms of the sums of exponentials, and the sum of weights."},
+     .doc = "The loss, what normalizes each row, and the sum of weights."},
     {.schema = "_nll_loss(Tensor input, Tensor target, Tensor? weight, int ignore_index, "
                "int reduction) -> (Tensor, Tensor)",
      .forward = native<nll_loss>,
