@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -233,6 +234,14 @@ def one_tensor_in_parts(rank, size):
     pairs = distribute_tensor(torch.arange(6), mesh, [blocks])
     assert pairs.to_local().tolist() == [rank, 3 + rank]
     assert pairs.full_tensor().tolist() == list(range(6))
+    here = torch.ones(2) * rank
+    same = DTensor.from_local(here, mesh, [Replicate()], run_check=True)
+    assert same.to_local().tolist() == [0, 0]
+    x.grad = None
+    (x.to_local(grad_placements=[Shard(0)]) * 2).sum().backward()
+    x.grad = None
+    x.full_tensor(grad_placements=[Partial()]).sum().backward()
+    assert torch.equal(x.grad.full_tensor(), torch.full_like(whole, size))
     parts = DTensor.from_local(torch.ones(2) * rank, mesh, [Partial()])
     assert parts.full_tensor().tolist() == [3, 3]
 
@@ -286,8 +295,65 @@ def parameters_in_parts(rank, size):
     ):
         torch.manual_seed(0)
         assert torch.equal(unlike.weight, nn.Linear(2, 3).weight)
+    states_in_parts(wrapped, rank)
     half = FullyShardedDataParallel(_network(), mixed_precision=MixedPrecision(torch.bfloat16))
     assert half(batches[0]).dtype == torch.bfloat16
+
+
+def states_in_parts(wrapped, rank):
+    from flambeau.distributed import fsdp
+    from flambeau.distributed.checkpoint import state_dict as states
+
+    sharded, wholly = fsdp.StateDictType.SHARDED_STATE_DICT, fsdp.StateDictType.FULL_STATE_DICT
+    full = wrapped.state_dict()
+    outer = nn.Sequential(wrapped, nn.Linear(2, 2))
+    assert list(outer.state_dict())[:4] == [f"0.{name}" for name in full]
+    outer.load_state_dict(outer.state_dict())
+    with wrapped.state_dict_type(wrapped, sharded):
+        parts = wrapped.state_dict()
+        assert parts["0.weight"].shape == (11,)
+        wrapped.load_state_dict(parts)
+    config = fsdp.FullStateDictConfig(rank0_only=True)
+    with wrapped.state_dict_type(wrapped, wholly, config):
+        assert len(wrapped.state_dict()) == (0 if rank else 4)
+    for name, value in wrapped.state_dict().items():
+        assert torch.equal(value, full[name])
+    with pytest.raises(RuntimeError, match="state_dict_config"):
+        wrapped.set_state_dict_type(wrapped, sharded, config)
+
+    optimizer = torch.optim.Adam(wrapped.parameters(), 0.1)
+    wrapped(torch.ones(2, 4)).square().mean().backward()
+    grads = [p.whole_of(p.grad) for p in wrapped.parameters()]
+    optimizer.step()
+    named = wrapped.optim_state_dict(wrapped, optimizer)
+    assert named["state"]["0.weight"]["exp_avg"].shape == (8, 4)
+    fresh = torch.optim.Adam(wrapped.parameters())
+    fresh.load_state_dict(wrapped.optim_state_dict_to_load(wrapped, fresh, named))
+    assert fresh.param_groups[0]["lr"] == 0.1
+    flat = states.StateDictOptions(full_state_dict=True, flatten_optimizer_state_dict=True)
+    other = torch.optim.Adam(wrapped.parameters())
+    packed = states.get_optimizer_state_dict(wrapped, optimizer, options=flat)
+    states.set_optimizer_state_dict(wrapped, other, packed, options=flat)
+    for p in wrapped.parameters():
+        for made in (fresh, other):
+            assert torch.equal(made.state[p]["exp_avg"], optimizer.state[p]["exp_avg"])
+    with wrapped.summon_full_params(wrapped, with_grads=True):
+        for p, grad in zip(wrapped.module.parameters(), grads):
+            assert torch.equal(p.grad, grad)
+    with wrapped.summon_full_params(wrapped, recurse=False):
+        assert wrapped.module[0].weight.dim() == 1
+    with wrapped.summon_full_params(wrapped, rank0_only=True, writeback=False):
+        assert wrapped.module[0].weight.dim() == (1 if rank else 2)
+    inner = wrapped.module[0]
+    short = states.StateDictOptions(keep_submodule_prefixes=False)
+    chosen = states.get_model_state_dict(wrapped, submodules={inner}, options=short)
+    assert list(chosen) == ["weight", "bias"]
+    if rank == 1:
+        with pytest.raises(RuntimeError, match="."):
+            dist.barrier(timeout=datetime.timedelta(seconds=0.2))
+    else:
+        time.sleep(0.5)
+        dist.barrier()
 
 
 @pytest.mark.parametrize(

@@ -325,11 +325,13 @@ def all_to_all_single(
 
 
 def barrier(group=None, async_op=False, device_ids=None, timeout=None):
-    """Returns once every process has come here."""
+    """Returns once every process has come here; RuntimeError after the timeout, which is the
+    group's unless given. `device_ids` are of devices other than the CPU."""
     group = _member(group, "barrier")
     if group is None:
         return None
-    return group.run(lambda tag: group.exchange([b""] * group.size(), tag), [], async_op)
+    nothing = [b""] * group.size()
+    return group.run(lambda tag: group.exchange(nothing, tag, timeout), [], async_op)
 
 
 def monitored_barrier(group=None, timeout=None, wait_all_ranks=False):

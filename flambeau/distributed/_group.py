@@ -190,10 +190,10 @@ class ProcessGroup:
     def _send(self, peer, tag, data):
         self._mesh.send(self.ranks[peer], self._channel, tag, data)
 
-    def _receive(self, peer, tag):
+    def _receive(self, peer, tag, timeout=None):
         from ._store import seconds_of
 
-        seconds = seconds_of(self.timeout)
+        seconds = seconds_of(self.timeout if timeout is None else timeout)
         return self._mesh.receive([self.ranks[peer]], self._channel, tag, seconds)[1]
 
     def _tags(self, count=2):
@@ -223,12 +223,12 @@ class ProcessGroup:
 
     # -- on bytes ----------------------------------------------------------------------------------
 
-    def exchange(self, parts, tag):
+    def exchange(self, parts, tag, timeout=None):
         """Sends parts[i] to rank i; what came from each, with one's own part as it is."""
         for peer in self._others():
             self._send(peer, tag, parts[peer])
         return [
-            parts[peer] if peer == self._rank else self._receive(peer, tag)
+            parts[peer] if peer == self._rank else self._receive(peer, tag, timeout)
             for peer in range(self.size())
         ]
 

@@ -14,11 +14,6 @@ def flat(state, prefix=""):
             yield name, state, key
 
 
-def whole(value):
-    """A value without parts elsewhere; all processes must ask."""
-    return value.full_tensor().detach() if hasattr(value, "full_tensor") else value
-
-
 def states(state_dict):
     """The dictionary with stateful objects (models, optimizers) replaced by their states."""
     return {

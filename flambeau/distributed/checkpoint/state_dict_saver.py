@@ -2,9 +2,11 @@
 
 import threading
 
+import flambeau
 import flambeau.distributed as dist
 
-from ._names import flat, states, whole
+from ..fsdp._shards import whole
+from ._names import flat, states
 from .filesystem import FileSystemWriter
 
 __all__ = ["async_save", "save", "save_state_dict"]
@@ -12,6 +14,16 @@ __all__ = ["async_save", "save", "save_state_dict"]
 
 def _first(group, no_dist):
     return no_dist or not dist.is_initialized() or dist.get_rank(group) == 0
+
+
+def _values(state_dict, planner, caller):
+    if planner is not None:
+        raise ValueError(f"{caller}(): a planner has no say here")
+    return {n: _plain(whole(box[key])) for n, box, key in flat(states(state_dict))}
+
+
+def _plain(value):
+    return value.detach() if isinstance(value, flambeau.Tensor) else value
 
 
 def save(
@@ -28,9 +40,7 @@ def save(
 
     Values that have a state_dict() (models, optimizers) are saved as that.
     """
-    if planner is not None:
-        raise ValueError("save(): a planner has no say here")
-    values = {n: whole(box[key]) for n, box, key in flat(states(state_dict))}
+    values = _values(state_dict, planner, "save")
     if _first(process_group, no_dist):
         (storage_writer or FileSystemWriter(checkpoint_id)).write(values)
     if not no_dist and dist.is_initialized():
@@ -49,7 +59,7 @@ def async_save(state_dict, *, checkpoint_id=None, storage_writer=None, planner=N
     """save() whose file is written in the background: a concurrent.futures.Future."""
     import concurrent.futures
 
-    values = {n: whole(box[key]) for n, box, key in flat(states(state_dict))}
+    values = _values(state_dict, planner, "async_save")
     values = {n: v.clone() if hasattr(v, "clone") else v for n, v in values.items()}
     future = concurrent.futures.Future()
     if not _first(process_group, no_dist):

@@ -88,26 +88,6 @@ def fully_shard(
     return module
 
 
-def full_state_dict(module):
-    """The state of a module with whole parameters, in every process."""
-    state = module.state_dict()
-    shards = dict(module.named_parameters(remove_duplicate=False))
-    return {
-        name: shards[name].full_tensor() if hasattr(shards.get(name), "full_tensor") else value
-        for name, value in state.items()
-    }
-
-
-def load_full_state_dict(module, state_dict, strict=True):
-    """Loads whole parameters into a module that holds parts."""
-    own = {}
-    for name, param in module.named_parameters(remove_duplicate=False):
-        if hasattr(param, "take_whole") and name in state_dict:
-            param.take_whole(state_dict[name])
-            own[name] = param.detach()
-    return module.load_state_dict({**state_dict, **own}, strict=strict)
-
-
 def clip_norm(module, max_norm, norm_type=2.0):
     """clip_grad_norm_() of gradients that lie in parts."""
     grads = [p.grad for p in module.parameters() if p.grad is not None]

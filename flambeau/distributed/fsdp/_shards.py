@@ -12,10 +12,13 @@ class ShardedParameter(nn.Parameter):
 
     def full_tensor(self):
         """The whole parameter, in every process."""
-        group, shape = self._group, self._shape
-        whole = self.new_empty(group.size() * self.numel())
-        c10d.all_gather_into_tensor(whole, self.to_local(), group)
-        return whole[: shape.numel()].view(shape)
+        return self.whole_of(self.to_local())
+
+    def whole_of(self, part):
+        """The whole of what is in parts as the parameter is: its gradient, an optimizer's state."""
+        whole = part.new_empty(self._group.size() * part.numel())
+        c10d.all_gather_into_tensor(whole, part, self._group)
+        return whole[: self._shape.numel()].view(self._shape)
 
     def to_local(self):
         """The part here."""
@@ -27,10 +30,19 @@ class ShardedParameter(nn.Parameter):
         made._group, made._shape = self._group, self._shape
         return made
 
+    def part_of(self, whole):
+        """This process's part of a tensor of the whole parameter's shape."""
+        return _part(whole.detach(), self._group)
+
     def take_whole(self, whole):
         """Keeps this process's part of new values."""
         with flambeau.no_grad():
-            self.copy_(_part(whole.detach().to(self.dtype), self._group))
+            self.copy_(self.part_of(whole))
+
+
+def whole(value):
+    """A value, or the whole tensor if it is in parts; all processes must ask."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def _part(whole, group):
@@ -87,6 +99,8 @@ class Unit:
             self.params.append((part, where))
             for inner, name in where:
                 inner._parameters[name] = part
+        for inner in {inner for _, where in self.params for inner, _ in where}:
+            inner.register_load_state_dict_pre_hook(self._take_parts)
         module.register_forward_pre_hook(self._before, prepend=True, with_kwargs=True)
         module.register_forward_hook(self._after, always_call=True)
 
@@ -117,6 +131,13 @@ class Unit:
         if self.policy.output_dtype is not None:
             return _cast(output, self.policy.output_dtype)
         return None
+
+    def _take_parts(self, module, state_dict, prefix, *rest):
+        for part, where in self.params:
+            for inner, name in where:
+                value = state_dict.get(prefix + name) if inner is module else None
+                if value is not None and value.shape == part._shape:
+                    state_dict[prefix + name] = _part(value, self.group)
 
     def restore(self):
         """Puts the parts back."""

@@ -1,20 +1,20 @@
 """FullyShardedDataParallel: fully_shard() as a wrapper."""
 
 import contextlib
+from collections import OrderedDict
 
 import flambeau
 from flambeau.nn import Module
 
+from .. import distributed_c10d as c10d
 from ..utils import _sync_module_states
 from ._fully_shard import (
     MixedPrecisionPolicy,
     _group_of,
     clip_norm,
-    full_state_dict,
     fully_shard,
-    load_full_state_dict,
 )
-from ._shards import units
+from ._shards import units, whole
 from .api import (
     BackwardPrefetch,
     CPUOffload,
@@ -29,6 +29,7 @@ from .api import (
     ShardedStateDictConfig,
     ShardingStrategy,
     StateDictConfig,
+    StateDictSettings,
     StateDictType,
 )
 from .wrap import chosen
@@ -48,8 +49,21 @@ __all__ = [
     "ShardedStateDictConfig",
     "ShardingStrategy",
     "StateDictConfig",
+    "StateDictSettings",
     "StateDictType",
 ]
+
+_CONFIGS = {
+    StateDictType.FULL_STATE_DICT: (FullStateDictConfig, FullOptimStateDictConfig),
+    StateDictType.LOCAL_STATE_DICT: (LocalStateDictConfig, LocalOptimStateDictConfig),
+    StateDictType.SHARDED_STATE_DICT: (ShardedStateDictConfig, ShardedOptimStateDictConfig),
+}
+
+
+def _take_plain_names(module, state_dict, prefix, *rest):
+    inner = f"{prefix}_fsdp_wrapped_module."
+    for name in [n for n in state_dict if n.startswith(prefix) and not n.startswith(inner)]:
+        state_dict[inner + name.removeprefix(prefix)] = state_dict.pop(name)
 
 
 class FullyShardedDataParallel(Module):
@@ -58,7 +72,8 @@ class FullyShardedDataParallel(Module):
     `auto_wrap_policy` picks the modules inside that are gathered by themselves;
     `sync_module_states` gives all processes the first one's values before they are cut. Parameters,
     gradients and optimizer states are spread whatever the `sharding_strategy`. `state_dict()` has
-    the whole parameters under the module's own names. All happens on the CPU, one gathering after
+    the whole parameters under the module's own names, or as `state_dict_type()` says; whole
+    parameters and parts are loaded. All happens on the CPU, one gathering after
     the other: `cpu_offload`, `backward_prefetch`, `forward_prefetch`, `limit_all_gathers`,
     `device_id` and `use_orig_params` change nothing.
 
@@ -117,6 +132,10 @@ class FullyShardedDataParallel(Module):
             if not hasattr(inner, "_fsdp_unit"):
                 fully_shard(inner, **options)
         self._fsdp_wrapped_module = fully_shard(module, **options)
+        self._settings = StateDictSettings(
+            StateDictType.FULL_STATE_DICT, FullStateDictConfig(), FullOptimStateDictConfig()
+        )
+        self.register_load_state_dict_pre_hook(_take_plain_names)
 
     @property
     def module(self):
@@ -134,11 +153,25 @@ class FullyShardedDataParallel(Module):
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         yield from self.module.named_parameters(prefix, recurse, remove_duplicate)
 
-    def state_dict(self, *args, **kwargs):
-        return full_state_dict(self.module)
+    def state_dict(self, *, destination=None, prefix="", keep_vars=False):
+        destination = OrderedDict() if destination is None else destination
+        state, settings = self.module.state_dict(keep_vars=True), self._settings
+        if settings.state_dict_type is StateDictType.FULL_STATE_DICT:
+            state = {name: whole(value) for name, value in state.items()}
+            if settings.state_dict_config.rank0_only and self._rank():
+                return destination
+        for name, value in state.items():
+            kept = keep_vars or not isinstance(value, flambeau.Tensor)
+            destination[prefix + name] = value if kept else value.detach()
+        return destination
 
     def load_state_dict(self, state_dict, strict=True, assign=False):
-        return load_full_state_dict(self.module, state_dict, strict)
+        if assign:
+            raise ValueError("load_state_dict(): parameters in parts cannot be assigned")
+        return super().load_state_dict(state_dict, strict)
+
+    def _rank(self):
+        return self.module._fsdp_unit.group.rank()
 
     def clip_grad_norm_(self, max_norm, norm_type=2.0):
         """Scales the gradients so that the norm of all of them is at most so much; the norm."""
@@ -155,32 +188,110 @@ class FullyShardedDataParallel(Module):
         module, recurse=True, writeback=True, rank0_only=False, offload_to_cpu=False,
         with_grads=False,
     ):  # fmt: skip
-        """Within it the parameters of all modules are whole, in every process; changes are kept if
-        `writeback`. Gradients stay in parts."""
-        whole = []
-        with flambeau.no_grad():
-            for unit in units(module):
-                for (part, _), (where, value) in zip(unit.params, unit.whole()):
-                    value = flambeau.nn.Parameter(value.clone())
-                    whole.append((part, value))
-                    for inner, name in where:
-                        inner._parameters[name] = value
+        """Within it the parameters of all modules are whole, `with_grads` their gradients, too.
+
+        Not `recurse`: those of the outermost unit alone; `rank0_only`: in the group's first process
+        alone. Changes are kept if `writeback`, which then is all processes' to make.
+        """
+        if rank0_only and writeback:
+            raise NotImplementedError("summon_full_params(): rank0_only with writeback")
+        summoned, held = units(module)[: None if recurse else 1], []
+        for unit in summoned:
+            for part, where in unit.params:
+                value = flambeau.nn.Parameter(part.full_tensor(), part.requires_grad)
+                if with_grads and part.grad is not None:
+                    value.grad = part.whole_of(part.grad)
+                held.append((part, value))
+                for inner, name in where if not (rank0_only and unit.group.rank()) else ():
+                    inner._parameters[name] = value
         try:
             yield
         finally:
-            for unit in units(module):
+            for unit in summoned:
                 unit.restore()
-            if writeback:
-                for part, value in whole:
-                    part.take_whole(value)
+            for part, value in held if writeback else ():
+                part.take_whole(value)
+                if with_grads and value.grad is not None:
+                    part.grad = part.part_of(value.grad)
+
+    @staticmethod
+    def set_state_dict_type(
+        module, state_dict_type, state_dict_config=None, optim_state_dict_config=None
+    ):
+        """What state_dict() and optim_state_dict() give from now on: whole tensors or parts (the
+        other two types). Returns the settings until now."""
+        model, optim = _CONFIGS[state_dict_type]
+        made = StateDictSettings(
+            state_dict_type, state_dict_config or model(), optim_state_dict_config or optim()
+        )
+        for given, wanted in (
+            (made.state_dict_config, model),
+            (made.optim_state_dict_config, optim),
+        ):
+            if type(given) is not wanted:
+                raise RuntimeError(
+                    f"Expected state_dict_config of type {wanted} but got {type(given)}"
+                )
+        wrappers = FullyShardedDataParallel.fsdp_modules(module)
+        before = FullyShardedDataParallel.get_state_dict_type(module)
+        for wrapper in wrappers:
+            wrapper._settings = made
+        return before
+
+    @staticmethod
+    def get_state_dict_type(module):
+        """The settings that set_state_dict_type() made."""
+        wrappers = FullyShardedDataParallel.fsdp_modules(module, root_only=True)
+        if not wrappers:
+            raise AssertionError("state_dict_type(): a model without FullyShardedDataParallel")
+        return wrappers[0]._settings
 
     @staticmethod
     @contextlib.contextmanager
-    def state_dict_type(module, state_dict_type, state_dict_config=None, optim_config=None):
-        """FULL_STATE_DICT, which is what state_dict() gives anyway."""
-        if state_dict_type is not StateDictType.FULL_STATE_DICT:
-            raise ValueError(f"state_dict_type(): {state_dict_type} is not supported")
-        yield
+    def state_dict_type(
+        module, state_dict_type, state_dict_config=None, optim_state_dict_config=None
+    ):
+        """set_state_dict_type() within a block."""
+        before = FullyShardedDataParallel.set_state_dict_type(
+            module, state_dict_type, state_dict_config, optim_state_dict_config
+        )
+        try:
+            yield
+        finally:
+            FullyShardedDataParallel.set_state_dict_type(
+                module,
+                before.state_dict_type,
+                before.state_dict_config,
+                before.optim_state_dict_config,
+            )
+
+    @staticmethod
+    def optim_state_dict(model, optim, optim_state_dict=None, group=None):
+        """The state of an optimizer under the parameters' names, whole or in parts as
+        set_state_dict_type() says; `optim_state_dict` stands in for optim.state_dict()."""
+        from ..checkpoint.state_dict import StateDictOptions, named_state
+
+        settings = FullyShardedDataParallel.get_state_dict_type(model)
+        full = settings.state_dict_type is StateDictType.FULL_STATE_DICT
+        given = optim.state_dict() if optim_state_dict is None else optim_state_dict
+        made = named_state(model, optim, given, StateDictOptions(full_state_dict=full))
+        left_out = full and settings.optim_state_dict_config.rank0_only
+        return {} if left_out and c10d.get_rank(group) else made
+
+    @staticmethod
+    def optim_state_dict_to_load(
+        model, optim, optim_state_dict, is_named_optimizer=False, load_directly=False, group=None
+    ):
+        """What optim.load_state_dict() takes of what optim_state_dict() gave; `load_directly` loads
+        it. The state is in every process, whatever the `group`."""
+        from ..checkpoint.state_dict import numbered_state
+
+        if is_named_optimizer:
+            raise ValueError("optim_state_dict_to_load(): optimizers number their parameters here")
+        made = numbered_state(model, optim, optim_state_dict)
+        if load_directly:
+            optim.load_state_dict(made)
+        return made
 
     @staticmethod
     def fsdp_modules(module, root_only=False):

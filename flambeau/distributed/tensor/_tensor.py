@@ -81,6 +81,26 @@ class _Redistribute(Function):
         return _move(grad, mesh, shape, whole, back), None, None, None, None
 
 
+class _PlaceGradient(Function):
+    @staticmethod
+    def forward(ctx, local, mesh, shape, own, given):
+        ctx.arguments = mesh, shape, given, own
+        return local.view_as(local)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _move(grad, *ctx.arguments), None, None, None, None
+
+
+def _with_gradient(tensor, placements):
+    """The part of a DTensor here; what comes back as its gradient lies as the placements say."""
+    if placements is None:
+        return tensor._local_tensor
+    own = [Replicate() if p.is_partial() else p for p in tensor._where]
+    arguments = tensor._mesh, tuple(tensor.shape), own, _placements(placements, tensor._mesh)
+    return _PlaceGradient.apply(tensor._local_tensor, *arguments)
+
+
 def _placements(given, mesh):
     placements = [Replicate()] * mesh.ndim if given is None else list(given)
     if len(placements) != mesh.ndim:
@@ -104,7 +124,7 @@ class DTensor(Tensor):
     >>> dist.destroy_process_group()
     """
 
-    def __new__(cls, local_tensor, device_mesh, placements, *, shape, requires_grad=False):
+    def __new__(cls, local_tensor, device_mesh, placements, *, shape):
         made = Tensor._make_subclass(cls, local_tensor.detach().new_zeros(()).expand(shape))
         made._local_tensor = local_tensor
         made._mesh = device_mesh
@@ -118,8 +138,16 @@ class DTensor(Tensor):
     def from_local(
         local_tensor, device_mesh=None, placements=None, *, run_check=False, shape=None, stride=None
     ):
-        """The tensor whose parts here and elsewhere are given; gradients flow to the parts."""
+        """The tensor whose parts here and elsewhere are given; gradients flow to the parts.
+
+        `run_check` gives all processes the first one's values of what each holds whole. `stride`,
+        as PyTorch takes it beside `shape`, tells nothing that the parts do not.
+        """
         placements = _placements(placements, device_mesh)
+        for at, placement in enumerate(placements if run_check else ()):
+            if placement.is_replicate():
+                with flambeau.no_grad():
+                    c10d.broadcast(local_tensor, group=device_mesh.get_group(at), group_src=0)
         if shape is None:
             shape = list(local_tensor.shape)
             for at, placement in enumerate(placements):
@@ -141,8 +169,9 @@ class DTensor(Tensor):
         return self._where
 
     def to_local(self, *, grad_placements=None):
-        """This process's part."""
-        return self._local_tensor
+        """This process's part, whose gradient is placed as the tensor is, or as `grad_placements`
+        say: it is brought to the tensor's placements then."""
+        return _with_gradient(self, grad_placements)
 
     def redistribute(self, device_mesh=None, placements=None, *, async_op=False):
         """The same tensor, held in another way."""
@@ -157,8 +186,10 @@ class DTensor(Tensor):
         return DTensor(local, mesh, after, shape=tuple(self.shape))
 
     def full_tensor(self, *, grad_placements=None):
-        """The whole tensor, in every process."""
-        return self.redistribute(placements=[Replicate()] * self._mesh.ndim)._local_tensor
+        """The whole tensor, in every process; its gradient is whole, too, or as `grad_placements`
+        say."""
+        whole = self.redistribute(placements=[Replicate()] * self._mesh.ndim)
+        return _with_gradient(whole, grad_placements)
 
     @property
     def requires_grad(self):
@@ -192,7 +223,9 @@ class DTensor(Tensor):
         """Backward of the whole tensor."""
         if isinstance(gradient, DTensor):
             gradient = gradient.full_tensor()
-        self.full_tensor().backward(gradient, retain_graph, create_graph)
+        if inputs is not None:
+            inputs = [_local(x) for x in ([inputs] if isinstance(inputs, Tensor) else inputs)]
+        self.full_tensor().backward(gradient, retain_graph, create_graph, inputs)
 
     def item(self):
         return self.full_tensor().item()
