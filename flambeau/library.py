@@ -8,6 +8,7 @@
 tensor([2.])
 """
 
+import functools
 import inspect
 
 import flambeau
@@ -89,7 +90,7 @@ def _type_text(hint):
 class CustomOpDef:
     """An operator: its kernels by device type, what it does on meta tensors, its gradient."""
 
-    def __init__(self, name, schema, function=None, device_types=None):
+    def __init__(self, name, schema, function=None, device_types=None, tags=()):
         self._qualname = name
         self._namespace, _, self._name = name.partition("::")
         self.__name__ = self._name
@@ -97,6 +98,7 @@ class CustomOpDef:
         self._kernels = {}
         self._fake = self._backward = self._setup_context = self._vmap = None
         self._autocast = {}
+        self.tags = list(tags) if isinstance(tags, (list, tuple)) else [tags]
         self.default = self  # torch.ops.namespace.name.default
         if function is not None:
             self.register_kernel(device_types, function)
@@ -210,11 +212,11 @@ def _find(op):
     return _operators[op]
 
 
-def _enter(name, schema, function=None, device_types=None):
+def _enter(name, schema, function=None, device_types=None, tags=()):
     namespace, colons, rest = name.partition("::")
     if not colons or not namespace.isidentifier() or not rest:
         raise ValueError(f"an operator's name is namespace::name, not {name!r}")
-    _operators[name] = CustomOpDef(name, schema, function, device_types)
+    _operators[name] = CustomOpDef(name, schema, function, device_types, tags)
     return _operators[name]
 
 
@@ -235,10 +237,10 @@ def custom_op(name, fn=None, /, *, mutates_args, device_types=None, schema=None,
     """
     if fn is None:
         return lambda fn: custom_op(
-            name, fn, mutates_args=mutates_args, device_types=device_types, schema=schema
+            name, fn, mutates_args=mutates_args, device_types=device_types, schema=schema, tags=tags
         )
     schema = schema or infer_schema(fn, mutates_args=mutates_args)
-    return _enter(name, schema, fn, device_types)
+    return _enter(name, schema, fn, device_types, tags or ())
 
 
 triton_op = custom_op
@@ -251,7 +253,7 @@ def wrap_triton(triton_kernel, /):
 
 def define(qualname, schema, *, lib=None, tags=()):
     """Enters an operator by its schema, to be given kernels by `impl`."""
-    _enter(qualname, schema)
+    _enter(qualname, schema, tags=tags)
 
 
 def impl(qualname, types, func=None, *, lib=None):
@@ -346,11 +348,17 @@ class Library:
     def define(self, schema, alias_analysis="", *, tags=()):
         """Enters an operator by its schema, "name(Tensor x) -> Tensor"; returns its name."""
         name = schema.partition("(")[0].strip()
-        _enter(f"{self.ns}::{name}", schema[len(name) :])
+        _enter(f"{self.ns}::{name}", schema[len(name) :], tags=tags)
         return name
 
     def impl(self, op_name, fn, dispatch_key="", *, with_keyset=False, allow_override=False):
-        """Gives an operator a kernel for a dispatch key: CPU, CUDA, Meta, Autograd or Composite."""
+        """Gives an operator a kernel for a dispatch key: CPU, CUDA, Meta, Autograd or Composite.
+
+        It takes the place of one that was there, whatever `allow_override` says. `with_keyset`
+        gives the kernel an empty set of dispatch keys as its first argument.
+        """
+        if with_keyset:
+            fn = functools.partial(fn, frozenset())
         name = getattr(op_name, "_name", op_name)
         key = dispatch_key or self.dispatch_key or "CompositeImplicitAutograd"
         operator = _find(name if "::" in name else f"{self.ns}::{name}")

@@ -122,6 +122,12 @@ def test_attention():
 def test_state_that_changes_is_told():
     with pytest.warns(torch.jit.TracerWarning, match="does not match"):
         torch.jit.trace(lambda x: x + torch.rand(2), torch.ones(2))
+    with pytest.warns(torch.jit.TracerWarning, match="does not match"):
+        torch.jit.trace(
+            lambda x: x if x.sum() > 0 else -x,
+            torch.ones(2),
+            check_inputs=[torch.ones(2), (-torch.ones(2),)],
+        )
 
 
 def test_what_cannot_be_written_says_so():

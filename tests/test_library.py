@@ -42,7 +42,10 @@ def test_libraries():
         torch.ops.test.add_one(torch.ones(1))
     made.impl("add_one", lambda x: x + 1, "CPU")
     assert torch.ops.test.add_one(torch.ones(1)) == 2
-    library.define("test::sub", "(Tensor x) -> Tensor")
+    made.impl("add_one", lambda keys, x: x + 2, "CPU", with_keyset=True)
+    assert torch.ops.test.add_one(torch.ones(1)) == 3
+    library.define("test::sub", "(Tensor x) -> Tensor", tags=torch.Tag.core)
+    assert torch.ops.test.sub.default.tags == [torch.Tag.core]
     library.impl("test::sub", "cpu")(lambda x: x - 1)
     assert torch.ops.test.sub(torch.ones(1)) == 0
 

@@ -12,7 +12,10 @@ def test_operators_are_counted():
     x = torch.ones(8, 8)
     with (
         profile(
-            activities=[ProfilerActivity.CPU], record_shapes=True, profile_memory=True
+            activities=[ProfilerActivity.CPU],
+            record_shapes=True,
+            profile_memory=True,
+            with_flops=True,
         ) as found,
         record_function("block"),
     ):
@@ -24,6 +27,7 @@ def test_operators_are_counted():
     assert averages["block"].cpu_time_total >= averages["mm"].cpu_time_total
     assert averages["block"].self_cpu_time_total < averages["block"].cpu_time_total
     assert averages["mm"].cpu_memory_usage >= 3 * 256
+    assert averages["mm"].flops == 3 * 2 * 8**3 and "Total FLOPs" in str(found)
     grouped = found.key_averages(group_by_input_shape=True)
     assert [[8, 8], [8, 8]] in [event.input_shapes for event in grouped]
     text = grouped.table(sort_by="self_cpu_time_total", row_limit=2)

@@ -141,8 +141,9 @@ def trace(
     ScriptFunction), which `save` writes for PyTorch, too.
 
     Branches and loops are those of the example; sizes taken from `x.shape` follow other inputs.
-    Parameters are shared with func. With `check_trace` the trace is run, and a TracerWarning tells
-    of results that differ. What cannot be recorded is given back as it is: it runs, and `save`
+    Parameters are shared with func. With `check_trace` the trace is run, on each of `check_inputs`
+    (a list of tuples), too, and a TracerWarning tells of results that differ. `optimize` and
+    `strict` change nothing: nothing is fused, and lists and dictionaries may be returned. What cannot be recorded is given back as it is: it runs, and `save`
     says why it cannot be written.
 
     >>> import flambeau as torch
@@ -160,9 +161,8 @@ def trace(
         example_inputs = (example_inputs,)
     from ._tracing import traced
 
-    return traced(
-        func, tuple(example_inputs), example_kwarg_inputs or {}, check_trace, check_tolerance
-    )
+    arguments = tuple(example_inputs), example_kwarg_inputs or {}
+    return traced(func, *arguments, check_trace, check_inputs or (), check_tolerance)
 
 
 def trace_module(mod, inputs, **options):

@@ -12,7 +12,7 @@ from ._modules import RecursiveScriptModule
 _reasons = weakref.WeakKeyDictionary()  # what could not be recorded -> why
 
 
-def traced(func, args, kwargs, check, tolerance):
+def traced(func, args, kwargs, check, more_inputs, tolerance):
     """The recorded program; func itself where it cannot be recorded."""
     if isinstance(func, (RecursiveScriptModule, ScriptFunction)):
         func(*args, **kwargs)
@@ -28,7 +28,12 @@ def traced(func, args, kwargs, check, tolerance):
         _reasons[func] = str(error)
         return func
     if check:
-        _compare(made, recorded, args, kwargs, tolerance)
+        _compare(made, _tensors(recorded[2]), args, kwargs, tolerance)
+        for inputs in more_inputs:
+            inputs = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+            with flambeau.no_grad():
+                wanted = _tensors(func(*inputs))
+            _compare(made, wanted, inputs, {}, tolerance)
     if isinstance(func, nn.Module):
         return made
     return ScriptFunction(made, getattr(func, "__name__", "forward"))
@@ -42,9 +47,8 @@ def reason(func):
         return "; trace it first"
 
 
-def _compare(made, recorded, args, kwargs, tolerance):
-    """Runs the program on the example and warns where it gives something else."""
-    wanted = _tensors(recorded[2])
+def _compare(made, wanted, args, kwargs, tolerance):
+    """Runs the program on an example and warns where it gives something else."""
     with flambeau.no_grad():
         found = _tensors(made.forward(*args, **kwargs))
     for one, other in zip(found, wanted, strict=True):

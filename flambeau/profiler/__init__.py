@@ -112,8 +112,15 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", None) or resolve_name(func) or repr(func)
-        with self.owner._event(name, args if self.owner.record_shapes else None):
-            return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        with self.owner._event(name, args if self.owner.record_shapes else None) as event:
+            result = func(*args, **kwargs)
+        if self.owner.with_flops:
+            from flambeau.utils.flop_counter import flop_registry
+
+            formula = flop_registry.get(name)
+            event.flops = formula(*args, **kwargs, out_val=result) if formula else 0
+        return result
 
 
 def _shapes(args):
@@ -124,9 +131,9 @@ class profile:
     """Records the operators called while it is open, as context or between start() and stop().
 
     schedule: a function of the step number, as `schedule()` makes; call step() after each.
-    on_trace_ready: called with the profiler when a recording ends. record_shapes, profile_memory
-    and with_stack add the inputs' shapes, the bytes allocated and the caller to each event;
-    acc_events keeps those of earlier cycles. The other arguments are of PyTorch's own tracer, and
+    on_trace_ready: called with the profiler when a recording ends. record_shapes, profile_memory,
+    with_stack and with_flops add the inputs' shapes, the bytes allocated, the caller and the
+    operations (of products, convolutions and attention) to each event; acc_events keeps those of earlier cycles. The other arguments are of PyTorch's own tracer, and
     change nothing here.
 
     >>> import flambeau as torch
@@ -159,6 +166,7 @@ class profile:
         self.record_shapes = record_shapes
         self.profile_memory = profile_memory
         self.with_stack = with_stack
+        self.with_flops = with_flops
         self.acc_events = acc_events
         self.step_num = 0
         self.current_action = ProfilerAction.NONE
@@ -284,7 +292,7 @@ class _Timed:
         if owner.profile_memory:
             event.cpu_memory_usage = -_C._memory_stats()["in_use"]
         event.start = time.perf_counter_ns()
-        return self
+        return event
 
     def __exit__(self, *exc):
         owner, event = self._owner, self._event

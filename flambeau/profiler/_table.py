@@ -52,6 +52,7 @@ class FunctionEventAvg:
         self.count += event.count
         for name in (
             "cpu_time_total", "self_cpu_time_total", "cpu_memory_usage", "self_cpu_memory_usage",
+            "flops",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(event, name))
 
@@ -116,10 +117,12 @@ class EventList(list):
             events.sort(key=lambda event: getattr(event, sort_by), reverse=True)
         total = sum(e.self_cpu_time_total for e in self) or 1.0
         shapes = any(e.input_shapes for e in events)
+        flops = any(e.flops for e in events)
         memory = any(e.cpu_memory_usage for e in events)
         titles = ["Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg"]
         titles += ["CPU Mem", "Self CPU Mem"] if memory else []
         titles += ["# of Calls"] + (["Input Shapes"] if shapes else [])
+        titles += ["Total FLOPs"] if flops else []
         rows = [titles]
         for e in events[: None if row_limit < 0 else row_limit]:
             name = (getattr(e, "key", None) or e.name)[:max_name_column_width]
@@ -129,6 +132,7 @@ class EventList(list):
             row += [_bytes(e.cpu_memory_usage), _bytes(e.self_cpu_memory_usage)] if memory else []
             row += [str(e.count)]
             row += [str(e.input_shapes)[:max_shapes_column_width]] if shapes else []
+            row += [str(e.flops or "--")] if flops else []
             rows.append(row)
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         rule = "  ".join("-" * width for width in widths)

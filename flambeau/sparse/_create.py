@@ -210,7 +210,8 @@ def coalesce(x):
 
 @handles("to_dense")
 def to_dense(input, dtype=None, *, masked_grad=None):
-    """The tensor with all its zeros; a dense tensor itself."""
+    """The tensor with all its zeros; a dense tensor itself. Gradients go to the elements held,
+    whatever `masked_grad` says."""
     x = input
     if not isinstance(x, SparseTensor):
         return x if dtype is None else x.to(dtype)

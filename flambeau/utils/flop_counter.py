@@ -1,10 +1,12 @@
 """Counting the multiply-adds of products, convolutions and attention, by module."""
 
+import warnings
 from collections import defaultdict
 from math import prod
 
 import flambeau
 from flambeau.overrides import TorchFunctionMode
+from flambeau.utils._pytree import tree_map_only
 
 __all__ = ["FlopCounterMode", "register_flop_formula"]
 
@@ -12,39 +14,65 @@ flop_registry = {}  # name of a function -> operations of a call, from its resul
 
 
 def register_flop_formula(targets, get_raw=False):
-    """A decorator: f(*args, out_val=result, **kwargs) counts calls of these functions."""
+    """A decorator: f(*shapes, out_shape=shape, **kwargs) counts calls of these functions.
+
+    Arguments that are no tensors come as they are. With `get_raw` tensors come as themselves, and
+    the result as `out_val`.
+
+    >>> import flambeau as torch
+    >>> from flambeau.utils.flop_counter import FlopCounterMode, register_flop_formula
+    >>> @register_flop_formula(torch.cumsum)
+    ... def _cumsum(shape, dim, out_shape=None, **kwargs):
+    ...     return shape.numel()
+    >>> with FlopCounterMode(display=False) as counter:
+    ...     _ = torch.ones(2, 3).cumsum(1)
+    >>> counter.get_total_flops()
+    6
+    """
     targets = targets if isinstance(targets, (list, tuple)) else [targets]
 
     def register(formula):
         for target in targets:
             name = target if isinstance(target, str) else target.__name__
-            flop_registry[name] = formula
+            flop_registry[name] = formula if get_raw else _of_shapes(formula)
         return formula
 
     return register
 
 
-@register_flop_formula(["mm", "matmul", "bmm", "__matmul__", "__rmatmul__", "linear", "dot", "mv"])
+def _of_shapes(formula):
+    def shapes(values):
+        return tree_map_only(flambeau.Tensor, lambda t: t.shape, values)
+
+    def raw(*args, out_val, **kwargs):
+        return formula(*shapes(args), **shapes(kwargs), out_shape=shapes(out_val))
+
+    return raw
+
+
+@register_flop_formula(
+    ["mm", "matmul", "bmm", "__matmul__", "__rmatmul__", "linear", "dot", "mv"], True
+)
 def _product(input, other, *rest, out_val, **options):
     return 2 * out_val.numel() * input.shape[-1]
 
 
-@register_flop_formula(["addmm", "baddbmm", "addmv"])
+@register_flop_formula(["addmm", "baddbmm", "addmv"], True)
 def _added_product(input, one, other, *rest, out_val, **options):
     return 2 * out_val.numel() * one.shape[-1]
 
 
-@register_flop_formula(["conv1d", "conv2d", "conv3d"])
+@register_flop_formula(["conv1d", "conv2d", "conv3d"], True)
 def _convolution(input, weight, *rest, out_val, **options):
     return 2 * out_val.numel() * prod(weight.shape[1:])
 
 
-@register_flop_formula(["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"])
+@register_flop_formula(["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], True)
 def _transposed_convolution(input, weight, *rest, out_val, **options):
     return 2 * input.numel() * prod(weight.shape[1:])
 
 
-@register_flop_formula("scaled_dot_product_attention")
+@register_flop_formula("scaled_dot_product_attention", True)
 def _attention(query, key, value, *rest, out_val, **options):
     pairs = prod(query.shape[:-1]) * key.shape[-2]
     return 2 * pairs * (query.shape[-1] + value.shape[-1])
@@ -54,7 +82,8 @@ class FlopCounterMode(TorchFunctionMode):
     """Counts operations of what runs within, forward and backward, 2 for a multiply and add.
 
     The backward of a product counts once for each of its two operands that wants a gradient.
-    depth: how many levels of modules the table shows.
+    depth: how many levels of modules the table shows. custom_mapping: formulas by function, as
+    register_flop_formula() takes them (with raw tensors where they have a true `_get_raw`).
 
     >>> import flambeau as torch
     >>> from flambeau.utils.flop_counter import FlopCounterMode
@@ -66,12 +95,15 @@ class FlopCounterMode(TorchFunctionMode):
 
     def __init__(self, mods=None, depth=2, display=True, custom_mapping=None):
         super().__init__()
+        if mods is not None:
+            warnings.warn("mods argument is not needed anymore, you can stop passing it")
         self.depth = depth
         self.display = display
         self.flop_counts = defaultdict(lambda: defaultdict(int))
         self._formulas = dict(flop_registry)
         for target, formula in (custom_mapping or {}).items():
-            self._formulas[getattr(target, "__name__", target)] = formula
+            raw = formula if getattr(formula, "_get_raw", False) else _of_shapes(formula)
+            self._formulas[getattr(target, "__name__", target)] = raw
         self._path = []
         self._handles = []
 
