@@ -143,8 +143,8 @@ def trace(
     Branches and loops are those of the example; sizes taken from `x.shape` follow other inputs.
     Parameters are shared with func. With `check_trace` the trace is run, on each of `check_inputs`
     (a list of tuples), too, and a TracerWarning tells of results that differ. `optimize` and
-    `strict` change nothing: nothing is fused, and lists and dictionaries may be returned. What cannot be recorded is given back as it is: it runs, and `save`
-    says why it cannot be written.
+    `strict` change nothing: nothing is fused, and lists and dictionaries may be returned. What
+    cannot be recorded is given back as it is: it runs, and `save` says why it cannot be written.
 
     >>> import flambeau as torch
     >>> traced = torch.jit.trace(torch.nn.Linear(2, 1), torch.ones(1, 2))

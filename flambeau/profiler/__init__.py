@@ -133,8 +133,8 @@ class profile:
     schedule: a function of the step number, as `schedule()` makes; call step() after each.
     on_trace_ready: called with the profiler when a recording ends. record_shapes, profile_memory,
     with_stack and with_flops add the inputs' shapes, the bytes allocated, the caller and the
-    operations (of products, convolutions and attention) to each event; acc_events keeps those of earlier cycles. The other arguments are of PyTorch's own tracer, and
-    change nothing here.
+    operations (of products, convolutions and attention) to each event; acc_events keeps those of
+    earlier cycles. The other arguments are of PyTorch's own tracer, and change nothing here.
 
     >>> import flambeau as torch
     >>> with torch.profiler.profile(record_shapes=True) as profile:

@@ -96,7 +96,9 @@ class FlopCounterMode(TorchFunctionMode):
     def __init__(self, mods=None, depth=2, display=True, custom_mapping=None):
         super().__init__()
         if mods is not None:
-            warnings.warn("mods argument is not needed anymore, you can stop passing it")
+            warnings.warn(
+                "mods argument is not needed anymore, you can stop passing it", stacklevel=2
+            )
         self.depth = depth
         self.display = display
         self.flop_counts = defaultdict(lambda: defaultdict(int))
