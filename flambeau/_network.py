@@ -21,8 +21,8 @@ from flambeau.nn.functional import (
     pixel_unshuffle,
     rms_norm,
 )
+from flambeau.nn.functional._reduction import REDUCTIONS
 
-_REDUCTIONS = ("none", "mean", "sum")
 _SAMPLINGS = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
 _BAGS = ("sum", "mean", "max")
@@ -251,7 +251,7 @@ def embedding_renorm_(input, indices, max_norm, norm_type):
 def _reduction(number):
     if number not in (0, 1, 2):
         raise ValueError(f"{number} is not a valid value for reduction")
-    return _REDUCTIONS[number]
+    return REDUCTIONS[number]
 
 
 def binary_cross_entropy_with_logits(input, target, weight=None, pos_weight=None, reduction=0):

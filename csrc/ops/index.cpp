@@ -90,18 +90,19 @@ const OpCall call_index_select("index_select"), call_index_add("index_add"), cal
     call_index_fill("index_fill"), call_reshape("reshape"), call_sum("sum");
 
 void check_source(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
-                  const char* op) {
+                  const char* op, ErrorKind mismatch) {
   check_index(index.dim() <= 1, op, "(): Index should have dimension 1 or 0 (got ", index.dim(),
               ")");
-  check_index(source.dim() == self.dim() || source.dim() == 0 || self.dim() == 0, op,
-              "(): source has ", source.dim(), " dimensions, self ", self.dim());
+  if (source.dim() != self.dim() && source.dim() != 0 && self.dim() != 0)
+    fail(mismatch, op, "(): source has ", source.dim(), " dimensions, self ", self.dim());
   check(source.dtype() == self.dtype(), op,
         "(): self and source expected to have the same dtype, but "
         "got (self) ",
         self.dtype(), " and (source) ", source.dtype());
   int64_t n = source.dim() ? source.sizes()[dim] : 1;
-  check_index(index.numel() == n, op, "(): Number of indices (", index.numel(),
-              ") should be equal to source.size(dim): (", n, "), for dim: ", dim);
+  if (index.numel() != n)
+    fail(mismatch, op, "(): Number of indices (", index.numel(),
+         ") should be equal to source.size(dim): (", n, "), for dim: ", dim);
   for (int64_t d = 0; d < std::min(self.dim(), source.dim()); ++d)
     check(d == dim || source.sizes()[d] == self.sizes()[d], op,
           "(): source/destination tensor must have same slice shapes. Destination slice shape: ",
@@ -111,7 +112,7 @@ void check_source(const Tensor& self, int64_t dim, const Tensor& index, const Te
 void index_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                 const Scalar& alpha) {
   dim = wrap_dim(dim, self.dim());
-  check_source(self, dim, index, source, "index_add");
+  check_source(self, dim, index, source, "index_add", ErrorKind::runtime);
   bool scaled = alpha.kind != Scalar::integer || alpha.i != 1;
   put_rows(self, dim, plain_index(index, "index_add"),
            scaled ? call_mul(source, alpha).to_raw(self.dtype()) : source, Combine::add);
@@ -121,7 +122,7 @@ void index_copy_(const Tensor& self, int64_t dim, const Tensor& index, const Ten
   dim = wrap_dim(dim, self.dim());
   check_index(index.dtype() == DType::int64,
               "index_copy(): Expected a long tensor for index, but got ", index.dtype());
-  check_source(self, dim, index, source, "index_copy");
+  check_source(self, dim, index, source, "index_copy", ErrorKind::index);
   put_rows(self, dim, plain_index(index, "index_copy"), source, Combine::assign);
 }
 
@@ -449,7 +450,7 @@ void index_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const T
         "index_reduce(): Expected reduce to be one of prod, mean, amax or "
         "amin but got ",
         reduce);
-  check_source(self, dim, index, source, "index_reduce");
+  check_source(self, dim, index, source, "index_reduce", ErrorKind::runtime);
   Tensor at = plain_index(index, "index_reduce");
   if (at.numel() == 0) return;
   reduce_into(

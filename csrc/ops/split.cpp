@@ -18,7 +18,8 @@ Options options_of(Backward& b, int count) {
 
 // -- unbind ---------------------------------------------------------------------------------------
 TensorList unbind(const Tensor& x, int64_t dim) {
-  check(x.dim() > 0, "unbind(): Dimension specified as ", dim, " but tensor has no dimensions");
+  check_index(x.dim() > 0, "unbind(): Dimension specified as ", dim,
+              " but tensor has no dimensions");
   dim = wrap_dim(dim, x.dim());
   TensorList out;
   for (int64_t i = 0; i < x.sizes()[dim]; ++i) out.push_back(select_raw(x, dim, i));

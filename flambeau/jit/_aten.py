@@ -3,12 +3,12 @@
 import flambeau
 from flambeau import Tensor
 from flambeau.nn import functional as F
+from flambeau.nn.functional._reduction import REDUCTIONS
 
 from . import _recurrent
 from ._values import NUMBERS, as_dtype, as_memory_format
 
 TABLE = dict(_recurrent.TABLE)
-_REDUCTIONS = ("none", "mean", "sum")
 
 
 def _aten(function):
@@ -435,7 +435,7 @@ def _loss(count, function, *names):
 
     def run(*args, **kwargs):
         given = dict(zip(names, args[count:], strict=False))
-        given["reduction"] = _REDUCTIONS[given.get("reduction", 1)]
+        given["reduction"] = REDUCTIONS[given.get("reduction", 1)]
         return function(*args[:count], **given, **kwargs)
 
     return run
@@ -469,5 +469,5 @@ TABLE["cross_entropy_loss"] = _loss(
 @_aten
 def _ctc_loss(x, targets, input_lengths, target_lengths, blank=0, reduction=1, zero_infinity=False):
     return F.ctc_loss(
-        x, targets, input_lengths, target_lengths, blank, _REDUCTIONS[reduction], zero_infinity
+        x, targets, input_lengths, target_lengths, blank, REDUCTIONS[reduction], zero_infinity
     )

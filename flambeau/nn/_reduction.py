@@ -1,15 +1,11 @@
 """Reductions of losses by name and by number, where libraries look for them."""
 
-from .functional._reduction import REDUCTIONS, name_of_flags, reduction_name
+from .functional._reduction import name_of_flags, reduction_name, reduction_number
 
 
 def get_enum(reduction):
     """The number of a reduction."""
-    if reduction == "elementwise_mean":
-        reduction = "mean"
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction")
-    return REDUCTIONS[reduction]
+    return reduction_number("mean" if reduction == "elementwise_mean" else reduction)
 
 
 def legacy_get_string(size_average, reduce, emit_warning=True):

@@ -7,7 +7,7 @@ from flambeau import Tensor, _levels
 from flambeau._C import _name_composite, _node_count
 from flambeau._ops import internal, shown_as
 
-from ._reduction import reduce_loss, reduction_name
+from ._reduction import reduce_loss, reduction_name, reduction_number
 
 __all__ = [
     "binary_cross_entropy",
@@ -392,6 +392,7 @@ def multi_margin_loss(
     tensor(0.3250)
     """
     reduction = reduction_name(size_average, reduce, reduction)
+    reduction_number(reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     if input.dim() == 0:
@@ -404,8 +405,8 @@ def multi_margin_loss(
             f"inconsistent target size, expected {number} but got {list(target.shape)}"
         )
     if weight is not None and (weight.dim() != 1 or weight.shape[0] != classes):
-        raise ValueError(
-            f"multi_margin_loss: Expected weight to have length {classes}, got {list(weight.shape)}"
+        raise RuntimeError(
+            f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
         )
     index = target.reshape(number, 1)
     if number and _levels.holds((index < 0) | (index >= classes)):
@@ -432,6 +433,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     tensor(0.8500)
     """
     reduction = reduction_name(size_average, reduce, reduction)
+    reduction_number(reduction)
     rows = _rows("multilabel_margin_loss", input.reshape(1) if input.dim() == 0 else input, target)
     if target.shape != input.shape:
         raise RuntimeError(

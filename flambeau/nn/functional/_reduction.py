@@ -1,8 +1,8 @@
 """How a loss is reduced: none, mean or sum."""
 
-__all__ = ["REDUCTIONS", "reduce_loss", "reduction_name"]
+__all__ = ["REDUCTIONS", "reduce_loss", "reduction_name", "reduction_number"]
 
-REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}  # as operators number them
+REDUCTIONS = ("none", "mean", "sum")  # as operators number them
 
 
 def name_of_flags(size_average, reduce):
@@ -24,12 +24,18 @@ def reduction_name(size_average, reduce, reduction):
     return name
 
 
+def reduction_number(reduction):
+    """How operators number a reduction; ValueError for what is none."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return REDUCTIONS.index(reduction)
+
+
 def reduce_loss(loss, reduction):
     """A loss for each element, reduced as asked."""
     if reduction == "mean":
         return loss.mean()
     if reduction == "sum":
         return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{reduction} is not a valid value for reduction")
+    reduction_number(reduction)
+    return loss

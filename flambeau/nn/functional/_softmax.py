@@ -3,7 +3,7 @@
 import flambeau as torch
 from flambeau._ops import internal
 
-from ._reduction import REDUCTIONS, reduction_name
+from ._reduction import reduce_loss, reduction_name, reduction_number
 
 __all__ = ["cross_entropy", "log_softmax", "nll_loss", "softmax"]
 
@@ -81,14 +81,8 @@ def nll_loss(
     """
     reduction = reduction_name(size_average, reduce, reduction)
     _, target = _check_target(input, target)
-    number = _number(reduction)
+    number = reduction_number(reduction)
     return internal["_nll_loss"](input, target, weight, ignore_index, number)[0]
-
-
-def _number(reduction):
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction")
-    return REDUCTIONS[reduction]
 
 
 def _weighted_mean(weight, class_dim, input):
@@ -124,7 +118,7 @@ def cross_entropy(
         log_p = torch.log_softmax(input, class_dim)
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim)
     _, target = _check_target(input, target)
-    number = _number(reduction)
+    number = reduction_number(reduction)
     return internal["_cross_entropy"](input, target, weight, ignore_index, label_smoothing, number)[
         0
     ]
@@ -138,10 +132,6 @@ def _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class
     if weight is not None:
         each = each * _weighted_mean(weight, class_dim, log_p)
     loss = -each.sum(class_dim)
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
     if reduction != "mean":
-        raise ValueError(f"{reduction} is not a valid value for reduction")
+        return reduce_loss(loss, reduction)
     return loss.sum() / (log_p.numel() // classes if classes else 0)
