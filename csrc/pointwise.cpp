@@ -332,6 +332,15 @@ bool prepare_out(const PointwiseOp& op, const Operands& o, Tensor& out, const In
   return inplace;
 }
 
+// A number that meets half precision is rounded to it where a little moves the result much.
+void round_number(int index, Scalar& s, DType common) {
+  const bool keen = index == pointwise_remainder || index == pointwise_fmod ||
+                    index == pointwise_pow || index == pointwise_hardshrink;
+  if (!keen || s.kind != Scalar::floating) return;
+  if (common == DType::float16) s.d = convert<double>(convert<float16>(s.d));
+  if (common == DType::bfloat16) s.d = convert<double>(convert<bfloat16>(s.d));
+}
+
 }  // namespace
 
 void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
@@ -340,6 +349,8 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
   for (int k = op.operands; k < op.operands + op.numbers && args[k].is_scalar(); ++k)
     check_number(op, args[k].as_scalar(), common);
   common = computed_type(op, common);
+  for (int k = 1; k < o.n; ++k)
+    if (!o.tensors[k]) round_number(op.index, o.numbers[k], common);
 
   const Compute compute = compute_of(common);
   const bool boolean = op.types & BOOL, real = op.types & REAL && is_complex(common);
@@ -362,8 +373,11 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
     o.tensors[0] = &out;
   }
   PointwiseNumber numbers[kMaxNumbers];
-  for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k)
-    numbers[k] = number_of(args[op.operands + k].as_scalar());
+  for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k) {
+    Scalar number = args[op.operands + k].as_scalar();
+    round_number(op.index, number, common);
+    numbers[k] = number_of(number);
+  }
   const int index = simple_power(op, o, compute);
   PointwiseFn fn = loops(index).value[static_cast<int>(compute)];
   run_loop(o, compute,

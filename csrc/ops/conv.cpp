@@ -254,7 +254,8 @@ void check_tensors(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
         "size ",
         w.sizes());
   for (int64_t d = 0; d < n + 2; ++d)
-    check(w.sizes()[d] > 0, op, "(): expected weight to be at least 1 at dimension ", d,
+    check(w.sizes()[d] > 0 || (d == 1 && !transposed), op,
+          "(): expected weight to be at least 1 at dimension ", d,
           ", but got weight of size ", w.sizes(), " instead");
   check(w.sizes()[0] % groups == 0, op, "(): Given groups=", groups,
         ", expected weight to be "
@@ -290,6 +291,17 @@ Tensor unbatched(const Tensor& y, const Tensor& x) {
   return call_reshape(y, Ints(IntSpan(y.sizes().data() + 1, y.dim() - 1)));
 }
 
+// Sums of nothing, which still reach the input and the weight, and the bias.
+Tensor of_no_channels(const Tensor& x, const Tensor& w, const Tensor& bias, const Ints& size) {
+  static const OpCall sum("sum"), expand("expand"), add("add"), clone("clone");
+  Ints shape{x.sizes()[0], w.sizes()[0]}, column(size.size() + 1, 1);
+  for (int64_t n : size) shape.push_back(n);
+  column[0] = w.sizes()[0];
+  const Tensor none = add(sum(x), sum(w));
+  const Tensor each = bias.defined() ? add(call_reshape(bias, column), none) : none;
+  return clone(expand(each, shape), MemoryFormat::contiguous);
+}
+
 Tensor conv(int64_t n, const char* op, const Tensor& input, const Tensor& w, const Tensor& bias,
             Geometry g, bool same) {
   g.stride = for_dims(g.stride, n, op, "stride");
@@ -313,6 +325,7 @@ Tensor conv(int64_t n, const char* op, const Tensor& input, const Tensor& w, con
           reach + 1);
     size.push_back((padded - reach - 1) / g.stride[d] + 1);
   }
+  if (w.sizes()[1] == 0) return unbatched(of_no_channels(x, w, bias, size), input);
   Value none_or_bias(bias);
   return unbatched(call_output(x, w, none_or_bias, size, g.stride, g.padding, g.dilation, g.groups),
                    input);

@@ -181,6 +181,18 @@ void index_fill_back(Backward& b) {
   b.set(3, call_sum(where(filled, b.grad(), 0.0)));
 }
 
+// The twin that makes a new tensor, as PyTorch's row by row, whatever the input's order.
+template <ForwardFn write>
+void on_rows(Value* args, Value* results) {
+  const Tensor& self = args[0].as_tensor();
+  const Tensor fresh = empty(self.sizes(), self.options());
+  copy(fresh, self);
+  const Value before = std::exchange(args[0], Value(fresh));
+  write(args, results);
+  args[0] = before;
+  results[0] = Value(fresh);
+}
+
 FLAMBEAU_OPS{
     {.schema = "index_select(Tensor input, int dim, Tensor index) -> Tensor",
      .forward = native<index_select>,
@@ -189,11 +201,13 @@ FLAMBEAU_OPS{
      .doc = "The given positions along a dimension."},
     {.schema = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) "
                "-> Tensor",
+     .forward = on_rows<native<index_add_>>,
      .inplace = native<index_add_>,
      .backward = index_add_back,
      .saves = "index",
      .doc = "Adds alpha * source at the given positions along a dimension."},
     {.schema = "index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor",
+     .forward = on_rows<native<index_copy_>>,
      .inplace = native<index_copy_>,
      .backward = index_copy_back,
      .saves = "index",
@@ -529,12 +543,14 @@ void index_reduce_back(Backward& b) {
 FLAMBEAU_OPS{
     {.schema = "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, "
                "bool include_self=True) -> Tensor",
+     .forward = on_rows<native<scatter_reduce_>>,
      .inplace = native<scatter_reduce_>,
      .backward = scatter_reduce_back,
      .saves = "input, index, src, result",
      .doc = "Combines elements of src at the places along dim that the index gives."},
     {.schema = "index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, "
                "bool include_self=True) -> Tensor",
+     .forward = on_rows<native<index_reduce_>>,
      .inplace = native<index_reduce_>,
      .backward = index_reduce_back,
      .saves = "input, index, source, result",
@@ -549,17 +565,20 @@ FLAMBEAU_OPS{
      .doc = "For every position, the element whose place along dim the index gives."},
     {.schema =
          "scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor",
+     .forward = on_rows<native<scatter_>>,
      .inplace = native<scatter_>,
      .backward = scatter_back,
      .saves = "index",
      .doc = "Writes every element of src at the place along dim that the index gives."},
     {.schema = "scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> "
                "Tensor",
+     .forward = on_rows<native<scatter_value_>>,
      .inplace = native<scatter_value_>,
      .backward = scatter_back,
      .saves = "index",
      .doc = "Writes a value at the places along dim that the index gives."},
     {.schema = "scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor",
+     .forward = on_rows<native<scatter_add_>>,
      .inplace = native<scatter_add_>,
      .backward = scatter_add_back,
      .saves = "index",

@@ -169,9 +169,9 @@ Tensor normal_std(double mean, const Tensor& std, Generator* g) {
   return scaled(z, std, Value(mean));
 }
 
-// Where coins for x go: a tensor like x, or out= of any type.
+// Where coins for x go: rows, which decide the order of the draws, or out= of any type.
 Tensor coins(const Tensor& x, const Tensor& out) {
-  if (!out.defined()) return empty_like(x);
+  if (!out.defined()) return empty(x.sizes(), x.options());
   resize(out, x.sizes());
   return out;
 }

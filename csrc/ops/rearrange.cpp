@@ -182,8 +182,9 @@ Tensor flip(const Tensor& x, const Ints& dims) {
   return y;
 }
 
-Tensor roll(const Tensor& x, const Ints& shifts, const Ints& dims) {
+Tensor roll(const Tensor& x, const Ints& shifts, const std::optional<Ints>& along) {
   static const OpCall call_roll("roll"), reshape("reshape");
+  const Ints dims = along.value_or(Ints{});
   check(!shifts.empty(), "roll(): `shifts` required");
   if (dims.empty() && shifts.size() == 1) {
     Tensor flat = reshape_raw(x, Ints{x.numel()});
@@ -213,7 +214,7 @@ void roll_back(Backward& b) {
   static const OpCall call_roll("roll");
   Ints shifts = b.arg(1).as_ints();
   for (int64_t& s : shifts) s = -s;
-  Ints dims = b.arg(2).as_ints();
+  Ints dims = b.arg(2).is_none() ? Ints{} : b.arg(2).as_ints();
   // Undone in the other order, which matters when a dimension is named twice.
   std::reverse(shifts.begin(), shifts.end());
   std::reverse(dims.begin(), dims.end());
@@ -229,7 +230,7 @@ FLAMBEAU_OPS{
            b.set(0, call_flip(b.grad(), b.arg(1)));
          },
      .doc = "A copy with the order along the given dimensions reversed."},
-    {.schema = "roll(Tensor input, int[1] shifts, int[1] dims=[]) -> Tensor",
+    {.schema = "roll(Tensor input, int[1] shifts, int[1]? dims=[]) -> Tensor",
      .forward = native<roll>,
      .backward = roll_back,
      .doc = "A copy shifted along dimensions, what falls off coming in at the other end."},

@@ -145,7 +145,7 @@ void with_replacement(const T* w, int64_t n, int64_t samples, int64_t* out, Gene
 
 template <class T>
 void sample_rows(const Tensor& w, int64_t samples, bool replacement, const Tensor& out,
-                 Generator& g) {
+                 const Tensor& like, Generator& g) {
   const int64_t n = w.size(-1), rows = w.numel() / n;
   const T* weights = w.data<T>();
   auto* places = out.data<int64_t>();
@@ -155,8 +155,9 @@ void sample_rows(const Tensor& w, int64_t samples, bool replacement, const Tenso
       with_replacement(weights + r * n, n, samples, places + r * samples, g);
     return;
   }
-  const Tensor draws = empty(w.sizes(), w.options());
-  draw_exponential(g, draws.data<T>(), w.numel(), 1.0);
+  Tensor draws = empty_strided(w.sizes(), preserved_strides(like), w.options());
+  draw_exponential(g, draws.data<T>(), w.numel(), 1.0);  // in the order of memory, as PyTorch
+  draws = draws.contiguous_raw();
   for (int64_t r = 0; r < rows; ++r)
     without_replacement(weights + r * n, draws.data<T>() + r * n, n, samples, places + r * samples);
 }
@@ -177,9 +178,9 @@ Tensor multinomial(const Tensor& w, int64_t samples, bool replacement, Generator
   check(n > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
   Generator& generator = generator_or_default(g);
   if (w.dtype() == DType::float64)
-    sample_rows<double>(w.contiguous_raw(), samples, replacement, out, generator);
+    sample_rows<double>(w.contiguous_raw(), samples, replacement, out, w, generator);
   else
-    sample_rows<float>(w.to_raw(DType::float32).contiguous_raw(), samples, replacement, out,
+    sample_rows<float>(w.to_raw(DType::float32).contiguous_raw(), samples, replacement, out, w,
                        generator);
   return out;
 }

@@ -50,19 +50,19 @@ void backward(Backward& b) {
 }  // namespace
 
 FLAMBEAU_OPS({
-    {.schema = "softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
+    {.schema = "softmax(Tensor input, int dim, ScalarType? dtype=None) -> Tensor",
      .forward = native<forward<false>>,
      .backward = backward<false>,
      .saves = "result",
      .doc = "exp(x) divided by its sum along a dimension."},
-    {.schema = "log_softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
+    {.schema = "log_softmax(Tensor input, int dim, ScalarType? dtype=None) -> Tensor",
      .forward = native<forward<true>>,
      .backward = backward<true>,
      .saves = "result",
      .doc = "Logarithm of the softmax, without overflow."},
-    {.schema = "special.softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
+    {.schema = "special.softmax(Tensor input, int dim, ScalarType? dtype=None) -> Tensor",
      .alias = "softmax"},
-    {.schema = "special.log_softmax(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
+    {.schema = "special.log_softmax(Tensor input, int dim, ScalarType? dtype=None) -> Tensor",
      .alias = "log_softmax"},
 });
 

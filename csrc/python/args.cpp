@@ -224,12 +224,13 @@ bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subcla
   return false;
 }
 
-// view(2, 3) for view(int[] size): the rest of the positional arguments as one list.
-bool read_variadic(PyObject* const* args, size_t from, size_t to, Value* out) {
+// view(2, 3) for view(int[] size): the rest of the positional arguments as one list. Of sizes; in
+// var(0, True) for var(int[1] dim) the bool is another overload's.
+bool read_variadic(PyObject* const* args, size_t from, size_t to, bool sizes, Value* out) {
   Ints v;
   for (size_t i = from; i < to; ++i) {
     int64_t x;
-    if (!read_element(args[i], i == from, &x)) return false;
+    if (!read_element(args[i], i == from || !sizes, &x)) return false;
     v.push_back(x);
   }
   *out = Value(std::move(v));
@@ -373,7 +374,8 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
   bool variadic = last == 0 || (last == 1 && spec[0].type == ArgType::tensor);
   if (variadic && positional > last && spec[last].type == ArgType::ints && is_index(args[last])) {
     if (spec[last].length == 0 || positional > last + 1) {
-      if (!read_variadic(args, static_cast<size_t>(last), nargs, out + last)) {
+      const bool sizes = spec[last].length == 0;
+      if (!read_variadic(args, static_cast<size_t>(last), nargs, sizes, out + last)) {
         *why = {Misfit::type, last, args[last]};
         return false;
       }

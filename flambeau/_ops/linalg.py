@@ -162,6 +162,11 @@ def _from_sublists(arguments):
     """einsum(a, [0, 1], b, [1, 2], [0, 2]) in terms of labels."""
     tensors, lists = list(arguments[0::2]), list(arguments[1::2])
     result = tensors.pop() if len(arguments) % 2 else None
+    for label in (x for its in [*lists, result or ()] for x in its if x is not Ellipsis):
+        if not 0 <= label < 52:
+            raise ValueError(
+                f"einsum(): subscript {label} is not within the valid range [0, 52) of lists"
+            )
     labels, dots = _subscripts([list(x) for x in lists], tensors)
     return tensors, labels, _result(result, labels, dots)
 
@@ -185,6 +190,11 @@ def einsum(equation, *operands):
         if not operands:
             raise ValueError("einsum(): must provide at least one operand")
         tensors = list(operands)
+        for i, tensor in enumerate(tensors):
+            if not hasattr(tensor, "dim"):
+                raise TypeError(
+                    f"einsum(): expected Tensor as operand {i}, but got {type(tensor).__name__}"
+                )
         labels, result = _parse(equation, tensors)
     pairs = [_diagonals(t, x) for t, x in zip(tensors, labels, strict=True)]
     out, out_labels = pairs[0]

@@ -356,4 +356,4 @@ def renorm(input, p, dim, maxnorm):
     wide = input.float() if input.dtype in (flambeau.float16, flambeau.bfloat16) else input
     norms = _norms(wide, p, others, True)
     factors = flambeau.where(norms > maxnorm, maxnorm / (norms + 1e-7), norms.new_ones(()))
-    return input * factors.to(input.dtype)
+    return (input * factors.to(input.dtype)).contiguous()

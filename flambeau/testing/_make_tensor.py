@@ -49,11 +49,13 @@ def _values(shape, dtype, device, low, high):
     limits = flambeau.finfo(real)
     low, high = _bounds(low, high, dtype, (-9, 9), limits.min, limits.max)
     drawn = flambeau.float32 if real in _SMALL else real
-    if dtype.is_complex:
-        made = flambeau.empty(shape, dtype=drawn.to_complex(), device=device)
-        flambeau.view_as_real(made).uniform_(low, high)
-        return made.to(dtype)
-    return flambeau.empty(shape, dtype=drawn, device=device).uniform_(low, high).to(dtype)
+    made = flambeau.empty(shape, dtype=drawn.to_complex() if dtype.is_complex else drawn)
+    parts = flambeau.view_as_real(made) if dtype.is_complex else made
+    if high - low > flambeau.finfo(drawn).max:  # wider than any number
+        parts.uniform_(low / 2, high / 2).mul_(2)
+    else:
+        parts.uniform_(low, high)
+    return made.to(device=device, dtype=dtype)
 
 
 def make_tensor(

@@ -29,7 +29,8 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = -torch.empty_like(logits).exponential_().log()
+    noise = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    noise = -noise.exponential_().log()
     soft = torch.nn.functional.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

@@ -55,6 +55,11 @@ def ctc_loss(
 
 
 def _lengths(name, lengths, number, device):
+    if isinstance(lengths, torch.Tensor):
+        if lengths.is_floating_point() or lengths.is_complex():
+            raise RuntimeError(f"{name} must be integral")
+    elif any(isinstance(n, float) for n in lengths):
+        raise TypeError(f"ctc_loss(): {name} must be a tuple of ints, got {lengths}")
     lengths = torch.as_tensor(lengths, dtype=torch.int64, device=device).reshape(-1)
     if lengths.shape[0] != number:
         raise RuntimeError(f"{name} must be of size batch_size {number}, got {lengths.shape[0]}")

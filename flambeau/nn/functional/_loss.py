@@ -435,7 +435,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     reduction = reduction_name(size_average, reduce, reduction)
     reduction_number(reduction)
     rows = _rows("multilabel_margin_loss", input.reshape(1) if input.dim() == 0 else input, target)
-    if target.shape != input.shape:
+    if rows.shape != (target if target.dim() == 2 else target.reshape(1, -1)).shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )

@@ -1,5 +1,7 @@
 """Max pooling with its choice of results, and adaptive pooling."""
 
+from math import prod
+
 from flambeau._ops import functions, internal
 
 from ..modules.utils import _ntuple
@@ -22,8 +24,8 @@ __all__ = [
 
 def _adaptive_sizes(name, input, output_size, dims):
     fits = input.dim() in (dims + 1, dims + 2)
-    whole = dims if name in ("adaptive_avg_pool1d", "adaptive_avg_pool2d") else dims + 1
-    if not fits or 0 in input.shape[input.dim() - whole :]:
+    start = input.dim() - dims if name in ("adaptive_avg_pool1d", "adaptive_avg_pool2d") else 1
+    if not fits or 0 in input.shape[start:]:
         raise RuntimeError(
             f"{name}: Expected {dims + 1}D or {dims + 2}D tensor with non-zero size for non-batch "
             f"dimensions, but got {list(input.shape)}"
@@ -36,6 +38,10 @@ def _adaptive_sizes(name, input, output_size, dims):
     sizes = [n if w is None else w for n, w in zip(input.shape[-dims:], wanted)]
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"{name}: elements of output_size must be non-negative, got {sizes}")
+    if prod(input.shape[:-dims]) * prod(sizes) * input.element_size() >= 2**63:
+        raise RuntimeError(f"{name}: output_size {sizes} is more than memory can have")
+    if not input.is_floating_point():
+        raise NotImplementedError(f'"{name}" not implemented for {input.dtype}')
     return sizes
 
 
