@@ -313,3 +313,15 @@ def test_gradients_as_functions(n):
         assert got.requires_grad and torch.allclose(got, wanted, atol=1e-5)
     with torch.no_grad():
         assert not by_input(x.shape, w, g, **options).requires_grad
+
+
+def test_convolution_of_no_channels_is_its_bias():
+    x, weight = torch.ones(2, 0, 4, 5), torch.ones(3, 0, 2, 2)
+    bias = torch.tensor([1.0, 2.0, 3.0])
+    for t in x, weight, bias:
+        t.requires_grad_()
+    y = F.conv2d(x, weight, bias)
+    assert y.shape == (2, 3, 3, 4) and y[1, :, 2, 3].tolist() == [1.0, 2.0, 3.0]
+    y.sum().backward()
+    assert bias.grad.tolist() == [24.0] * 3
+    assert weight.grad.shape == weight.shape and x.grad.shape == x.shape

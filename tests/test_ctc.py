@@ -104,3 +104,11 @@ def test_impossible_targets():
 def test_errors(call):
     with pytest.raises(RuntimeError):
         call(torch.zeros(3, 1, 3).log_softmax(2))
+
+
+def test_lengths_must_be_integers():
+    args = torch.zeros(3, 1, 2).log_softmax(2), torch.tensor([[1]])
+    with pytest.raises(RuntimeError, match="integral"):
+        torch.nn.functional.ctc_loss(*args, torch.tensor([3.0]), torch.tensor([1]))
+    with pytest.raises(TypeError):
+        torch.nn.functional.ctc_loss(*args, (3,), (1.0,))

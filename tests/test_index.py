@@ -146,3 +146,24 @@ def test_an_index_spread_over_whole_rows(shape, dim):
             x.detach().scatter_add(
                 dim, torch.full_like(spread[:1], wrong).expand_as(spread), source
             )
+
+
+def test_copies_written_by_index_lie_row_by_row():
+    x = torch.arange(12.0).reshape(3, 4).t()
+    index = torch.zeros(4, 3, dtype=torch.int64)
+    row = torch.tensor([0])
+    for made in (
+        x.scatter(0, index, x),
+        x.scatter(0, index, 1.0),
+        x.scatter_add(0, index, x),
+        x.scatter_reduce(0, index, x, "amax"),
+        x.index_add(0, row, x[:1]),
+        x.index_copy(0, row, x[:1]),
+        x.index_reduce(0, row, x[:1], "prod"),
+    ):
+        assert made.is_contiguous()
+    assert x.scatter_add(0, index, x)[0].tolist() == [6.0, 26.0, 46.0]
+
+
+def test_roll_takes_none_for_all_dimensions():
+    assert torch.roll(torch.arange(4).reshape(2, 2), 1, None).tolist() == [[3, 0], [1, 2]]

@@ -289,3 +289,11 @@ def test_bounds_that_are_no_numbers():
     assert x.clamp(min=float("nan")).isnan().all()
     assert x.clone().clamp_(0, float("nan")).isnan().all()
     assert x.clamp(-1, 0.5).nan_to_num(9.0).tolist() == [0.5, 9.0, -1.0]
+
+
+def test_numbers_are_rounded_to_half_precision_where_it_tells():
+    x = torch.tensor([5.0, 100.0, 0.3], dtype=torch.float16)
+    number = torch.tensor(0.3, dtype=torch.float16)
+    for function in torch.fmod, torch.remainder, torch.pow:
+        assert torch.equal(function(x, 0.3), function(x, number))
+    assert torch.nn.functional.hardshrink(x, 0.3).tolist() == [5.0, 100.0, 0.0]

@@ -275,3 +275,13 @@ def test_lines_dealt_out(stride):
         parts = np.lib.stride_tricks.sliding_window_view(padded, kernel, 1)[:, ::stride]
         x = torch.from_numpy(a)
         assert np.array_equal(F.max_pool1d(x, kernel, stride, padding).numpy(), parts.max(-1))
+
+
+def test_adaptive_pools_of_nothing_too_much_and_integers():
+    assert F.adaptive_avg_pool3d(torch.ones(0, 4, 4, 4), 2).shape == (0, 2, 2, 2)
+    assert F.adaptive_max_pool2d(torch.ones(0, 4, 4), 2).shape == (0, 2, 2)
+    with pytest.raises(RuntimeError):
+        F.adaptive_max_pool1d(torch.ones(2, 2, 2), 2**62)
+    for pool in F.adaptive_avg_pool2d, F.adaptive_max_pool2d, F.avg_pool2d:
+        with pytest.raises(NotImplementedError):
+            pool(torch.ones(1, 4, 4, dtype=torch.int16), 2)

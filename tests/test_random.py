@@ -504,3 +504,23 @@ def test_coins_fall_into_tensors_of_any_type():
         assert torch.bernoulli(p, out=out) is out and out.shape == (1000,)
         assert set(out.tolist()) == {0, 1} and 150 < out.sum() < 350
     assert torch.bernoulli(p, 1.0).all()
+
+
+def test_coins_and_places_of_tensors_out_of_order():
+    p = torch.rand(5, 7).t()
+
+    def drawn(function, *args):
+        torch.manual_seed(3)
+        return function(*args)
+
+    rows = drawn(torch.bernoulli, p.contiguous())
+    assert (
+        torch.equal(drawn(torch.bernoulli, p), rows) and drawn(torch.bernoulli, p).is_contiguous()
+    )
+    rows = drawn(torch.nn.functional.gumbel_softmax, p.contiguous())
+    torch.testing.assert_close(drawn(torch.nn.functional.gumbel_softmax, p), rows)
+    # Without replacement the noise lies as the weights do.
+    torch.manual_seed(3)
+    noise = torch.empty_like(p).exponential_()
+    places = (p / noise).argsort(1, descending=True)[:, :2]
+    assert torch.equal(drawn(torch.multinomial, p, 2), places)

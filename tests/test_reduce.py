@@ -127,3 +127,12 @@ def test_rows_that_are_not_contiguous_give_the_same(kind):
             if kind.is_floating_point:
                 assert torch.allclose(view.var(dims), dense.var(dims), rtol=1e-2)
                 assert torch.equal(view.nansum(dims), dense.nansum(dims))
+
+
+def test_unbiased_and_keepdim_by_position():
+    x = torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    assert x.std(0, False).tolist() == [1.5, 1.5, 1.5]
+    assert x.var(-1, False, True).shape == (2, 1)
+    assert torch.var(x, 0, True, False).tolist() == [4.5, 4.5, 4.5]
+    std, mean = torch.std_mean(x, 0, False, True)
+    assert std.tolist() == [[1.5, 1.5, 1.5]] and mean.shape == (1, 3)

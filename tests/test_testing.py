@@ -126,3 +126,9 @@ def test_file_check():
     ):
         with pytest.raises(RuntimeError, match=error):
             check.run(text)
+
+
+def test_made_tensors_span_more_than_a_number():
+    limit = torch.finfo(torch.float32).max
+    x = torch.testing.make_tensor(100, dtype=torch.float32, device="cpu", low=-limit, high=limit)
+    assert x.isfinite().all() and x.abs().max() > limit / 2

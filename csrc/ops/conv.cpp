@@ -255,8 +255,8 @@ void check_tensors(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
         w.sizes());
   for (int64_t d = 0; d < n + 2; ++d)
     check(w.sizes()[d] > 0 || (d == 1 && !transposed), op,
-          "(): expected weight to be at least 1 at dimension ", d,
-          ", but got weight of size ", w.sizes(), " instead");
+          "(): expected weight to be at least 1 at dimension ", d, ", but got weight of size ",
+          w.sizes(), " instead");
   check(w.sizes()[0] % groups == 0, op, "(): Given groups=", groups,
         ", expected weight to be "
         "divisible by ",
