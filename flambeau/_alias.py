@@ -11,9 +11,32 @@ _NAMES = {
     "torchvision": "flambeau.vision",
     "functorch": "flambeau._functorch.older",
 }
-_WITHIN_C = {
-    "torch._C._functorch": "flambeau._functorch._native"
-}  # an extension has no modules in it
+# Modules whose names stand in others here.
+_ELSEWHERE = {
+    "torch._C._functorch": "flambeau._functorch._native",  # an extension has no modules in it
+    "torchvision._internally_replaced_utils": "flambeau.hub",
+    "torchvision.datasets.samplers.clip_sampler": "flambeau.vision.datasets.samplers",
+    "torchvision.ops._box_convert": "flambeau.vision.ops.boxes",
+    "torchvision.ops.ciou_loss": "flambeau.vision.ops.losses",
+    "torchvision.ops.diou_loss": "flambeau.vision.ops.losses",
+    "torchvision.ops.focal_loss": "flambeau.vision.ops.losses",
+    "torchvision.ops.giou_loss": "flambeau.vision.ops.losses",
+    "torchvision.ops.ps_roi_align": "flambeau.vision.ops.roi",
+    "torchvision.ops.ps_roi_pool": "flambeau.vision.ops.roi",
+    "torchvision.ops.roi_align": "flambeau.vision.ops.roi",
+    "torchvision.ops.roi_pool": "flambeau.vision.ops.roi",
+    "torchvision.transforms._functional_pil": "flambeau.vision.transforms.functional",
+    "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
+}
+
+
+# Packages that have the names of their private modules, as far as those are not here.
+_PACKED = (
+    "flambeau.vision.datasets",
+    "flambeau.vision.transforms.v2",
+    "flambeau.vision.transforms.v2.functional",
+    "flambeau.vision.tv_tensors",
+)
 
 
 class _Distribution(importlib.metadata.Distribution):
@@ -42,6 +65,8 @@ def _known_to_parent(name):
     if name in _asked:  # the parent asks in turn for what it does not know
         return None
     parent, _, last = name.rpartition(".")
+    if parent in _PACKED and last[:1] == "_":
+        return importlib.import_module(parent)
     _asked.add(name)
     try:
         found = getattr(importlib.import_module(parent), last, None)
@@ -57,7 +82,7 @@ class _Loader:
 
     def create_module(self, spec):
         root, dot, rest = spec.name.partition(".")
-        real = _WITHIN_C.get(spec.name) or _NAMES[root] + dot + rest
+        real = _ELSEWHERE.get(spec.name) or _NAMES[root] + dot + rest
         try:
             module = importlib.import_module(real)
         except ModuleNotFoundError as error:
@@ -88,6 +113,9 @@ def _rename(module):
     if theirs is None:  # done already
         return
     sys.modules.setdefault(theirs, module)
+    for name, ours in _ELSEWHERE.items():  # found here, they do not become attributes of parents
+        if module.__name__ == ours:
+            sys.modules.setdefault(name, module)
     module.__name__ = theirs
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__.startswith("flambeau"):

@@ -12,6 +12,7 @@ from ._names import (
     PLAIN,
     REBUILD,
     SCHEMES,
+    DimRange,
     named,
     our_place,
     python3_name,
@@ -183,7 +184,7 @@ class Loader:
             if not isinstance(state, dict) or any(hasattr(OrderedDict, str(key)) for key in state):
                 raise pickle.UnpicklingError("state of an OrderedDict that would hide its methods")
             vars(value).update(state)
-        elif any(type(value) is kind for kind, _ in self._allowed.values()):
+        elif any(type(value) is kind for kind, _ in (*self._allowed.values(), (DimRange, True))):
             set_state(value, state)
         else:
             raise pickle.UnpicklingError(f"BUILD on an object of type {type(value).__name__}")
@@ -242,6 +243,16 @@ class Loader:
             raise pickle.UnpicklingError("a quantized tensor without its integers or its scale")
         return rebuild(stored, offset, size, stride, *scheme)
 
+    def _rebuild_nested(self, values, sizes, strides, offsets):
+        from flambeau.nested._tensor import of_buffer
+
+        return of_buffer(values, sizes, strides, offsets)
+
+    def _rebuild_jagged(self, state):
+        from flambeau.nested._tensor import of_state
+
+        return of_state(state)
+
     def _rebuild_parameter(self, data, requires_grad, hooks, state=None):
         if not isinstance(data, flambeau.Tensor):
             raise pickle.UnpicklingError("a parameter that is no tensor")
@@ -253,6 +264,8 @@ class Loader:
         if getattr(function, "__self__", None) is not self or not isinstance(arguments, tuple):
             raise pickle.UnpicklingError("a tensor rebuilt by something else than a rebuilder")
         made = function(*arguments)
+        if made.is_nested:  # what the other attributes say is in its parts
+            return made
         if isinstance(kind, type) and kind is not type(made) and issubclass(kind, flambeau.Tensor):
             made = made.as_subclass(kind)
         if isinstance(state, tuple) and len(state) == 2 and not state[1]:

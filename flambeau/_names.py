@@ -161,6 +161,13 @@ def _layout(name):
     return found
 
 
+class DimRange:
+    """What PyTorch's compiler wrote on a size of a jagged tensor; kept unread."""
+
+    def __setstate__(self, state):
+        self.state = state
+
+
 REBUILD = {
     ("torch._utils", "_rebuild_tensor"): "_rebuild_v1",
     ("torch._utils", "_rebuild_tensor_v2"): "_rebuild_v2",
@@ -168,6 +175,8 @@ REBUILD = {
     ("torch._utils", "_rebuild_meta_tensor_no_storage"): "_rebuild_meta",
     ("torch._utils", "_rebuild_sparse_tensor"): "_rebuild_sparse",
     ("torch._utils", "_rebuild_qtensor"): "_rebuild_quantized",
+    ("torch._utils", "_rebuild_nested_tensor"): "_rebuild_nested",
+    ("torch.nested._internal.nested_tensor", "_rebuild_njt"): "_rebuild_jagged",
     ("torch._utils", "_rebuild_parameter"): "_rebuild_parameter",
     ("torch._utils", "_rebuild_parameter_with_state"): "_rebuild_parameter",
     ("torch._tensor", "_rebuild_from_type_v2"): "_rebuild_from_type",
@@ -185,6 +194,8 @@ PLAIN = {
     ("torch", "Tensor"): (flambeau.Tensor, False),
     ("torch.nn.parameter", "Parameter"): (flambeau.nn.Parameter, False),
     ("torch.serialization", "_get_layout"): (_layout, True),
+    ("torch._dynamo.decorators", "_DimRange"): (DimRange, True),
+    ("torch.nested._internal.nested_tensor", "NestedTensor"): (flambeau.Tensor, False),
 }
 for _module in ("builtins", "__builtin__"):
     PLAIN[_module, "set"] = _set_of(set), True

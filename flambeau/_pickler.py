@@ -30,6 +30,9 @@ _REBUILD_PARAMETER_STATE = _Name("torch._utils", "_rebuild_parameter_with_state"
 _REBUILD_TYPE = _Name("torch._tensor", "_rebuild_from_type_v2")
 _REBUILD_SPARSE = _Name("torch._utils", "_rebuild_sparse_tensor")
 _REBUILD_QUANTIZED = _Name("torch._utils", "_rebuild_qtensor")
+_REBUILD_NESTED = _Name("torch._utils", "_rebuild_nested_tensor")
+_REBUILD_JAGGED = _Name("torch.nested._internal.nested_tensor", "_rebuild_njt")
+_JAGGED = _Name("torch.nested._internal.nested_tensor", "NestedTensor")
 _GET_LAYOUT = _Name("torch.serialization", "_get_layout")
 _UNTYPED = _Name("torch.storage", "UntypedStorage")
 _STORAGE = "storage"
@@ -92,6 +95,8 @@ class Pickler(pickle._Pickler):
     # -- tensors ---------------------------------------------------------------------------------
     def _reduce_tensor(self, tensor):
         kind = type(tensor)
+        if tensor.is_nested:
+            return _reduce_nested(tensor)
         if tensor.layout != flambeau.strided:
             *parts, size = tensor._state()[: 3 + (not tensor.is_sparse)]
             coalesced = (tensor.is_coalesced(),) if tensor.is_sparse else ()
@@ -228,6 +233,13 @@ class Pickler(pickle._Pickler):
                 f"save(): {module}.{name} is a nested name, which takes pickle_protocol=4"
             )
         self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
+
+
+def _reduce_nested(tensor):
+    state = tensor._state()
+    if tensor.layout == flambeau.jagged:
+        return _REBUILD_TYPE, (_REBUILD_JAGGED, _JAGGED, (state,), {})
+    return _REBUILD_NESTED, state
 
 
 class _Plain:

@@ -38,6 +38,11 @@ from torchvision.datasets.cifar import CIFAR10
 assert torchvision.datasets.cifar.CIFAR10 is torchvision.datasets.CIFAR10 is CIFAR10
 assert torchvision.get_image_backend() == "PIL" and not torchvision._is_tracing()
 from torch.multiprocessing.pool import Pool
+from torchvision.ops.roi_align import RoIAlign
+from torchvision.tv_tensors._bounding_boxes import BoundingBoxes
+from torchvision.transforms._functional_tensor import rgb_to_grayscale
+import torchvision
+assert callable(torchvision.ops.roi_align) and RoIAlign is torchvision.ops.RoIAlign
 try:
     import torchvision.datasets.nothing
 except ModuleNotFoundError as error:

@@ -1,6 +1,7 @@
 """Nested tensors, by what plain tensors give part by part."""
 
 import copy
+import io
 
 import pytest
 
@@ -118,3 +119,25 @@ def test_text_and_copies():
         torch.fft.fft(nested)
     with pytest.raises(RuntimeError):
         nested.size(1)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files(layout, zipped):
+    parts, file = _parts(), io.BytesIO()
+    nested = torch.nested.nested_tensor(parts, layout=layout)
+    torch.save({"x": nested}, file, _use_new_zipfile_serialization=zipped)
+    file.seek(0)
+    loaded = torch.load(file)["x"]
+    assert loaded.layout == layout
+    _same(loaded, parts)
+
+
+def test_a_file_cannot_reach_beyond_the_values():
+    from flambeau.nested._tensor import of_buffer, of_state
+
+    offsets = torch.tensor([0, 9])
+    with pytest.raises(RuntimeError, match="outside"):
+        of_state({"values": torch.zeros(4), "offsets": offsets, "_ragged_idx": 1})
+    with pytest.raises(RuntimeError):
+        of_buffer(torch.zeros(4), torch.tensor([[9]]), torch.tensor([[1]]), torch.tensor([0]))

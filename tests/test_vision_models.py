@@ -98,7 +98,7 @@ def test_detector():
     assert net.backbone[0].weight.grad is not None
     found = net.eval()(images)
     assert [set(f) for f in found] == [{"boxes", "labels", "scores"}] * 2
-    with pytest.raises(ValueError, match="positive height and width"):
+    with pytest.raises(AssertionError, match="positive height and width"):
         net.train()(images[:1], [{"boxes": torch.tensor([[5.0, 5, 5, 9]]), "labels": [1]}])
 
 

@@ -166,6 +166,15 @@ def test_iou_of_turned_boxes():
     assert (ops.box_iou(corners[:1], corners, fmt="xyxyxyxy")[0] - want).abs().max() < 1e-6
 
 
+def test_angles_stay_as_they_are_written():
+    boxes = torch.tensor([[6.0, 3, 4, 2, 180], [6, 3, 4, 2, -90], [6, 3, 4, 2, 300]])
+    corner = ops.box_convert(boxes, "cxcywhr", "xywhr")
+    wanted = torch.tensor([[8.0, 4, 4, 2], [7, 1, 4, 2]])
+    torch.testing.assert_close(corner[:2, :4], wanted)
+    assert corner[:, 4].equal(boxes[:, 4])
+    torch.testing.assert_close(ops.box_convert(corner, "xywhr", "cxcywhr"), boxes)
+
+
 def test_split_normalization_params():
     from flambeau.vision.ops._utils import split_normalization_params
 

@@ -279,3 +279,15 @@ def test_the_module_of_transforms_has_all_of_them():
     assert module.RandomHorizontalFlip is T.RandomHorizontalFlip
     assert all(hasattr(module, name) for name in T.__all__)
     assert not hasattr(module, "RandomNothing")
+
+
+def test_clips():
+    from flambeau.vision.transforms import _transforms_video as video
+
+    clip = torch.arange(2 * 4 * 6 * 3).view(2, 4, 6, 3).to(torch.uint8)  # [T, H, W, C]
+    steps = [video.ToTensorVideo(), video.CenterCropVideo(2), video.RandomHorizontalFlipVideo(1.0)]
+    made = T.Compose([*steps, video.NormalizeVideo([0.5] * 3, [0.25] * 3)])(clip)
+    wanted = clip.float().permute(3, 0, 1, 2)[:, :, 1:3, 2:4].flip(-1)
+    torch.testing.assert_close(made, (wanted / 255 - 0.5) / 0.25)
+    assert video.RandomResizedCropVideo(3)(made).shape == (3, 2, 3, 3)
+    assert video.RandomCropVideo(1)(made).shape == (3, 2, 1, 1)

@@ -247,6 +247,24 @@ class NestedTensor(Tensor):
     def __deepcopy__(self, memo):
         return self._map(lambda t: t.detach().clone().requires_grad_(t.requires_grad))
 
+    def _state(self):
+        """What a file holds: of a jagged tensor a dict; else the elements and, for each part, its
+        sizes, strides and first element."""
+        if self._layout is flambeau.jagged:
+            return {
+                "values": self._data_.detach(),
+                "offsets": self._offsets,
+                "lengths": self._lengths,
+                "_ragged_idx": self._ragged_idx,
+                "requires_grad": self.requires_grad,
+            }
+        parts = [t.detach().contiguous() for t in self._data_]
+        sizes = flambeau.tensor([t.shape for t in parts], dtype=flambeau.int64)
+        strides = flambeau.tensor([t.stride() for t in parts], dtype=flambeau.int64)
+        counts = flambeau.tensor([0, *(t.numel() for t in parts)])
+        values = flambeau.cat([t.view(-1) for t in parts] or [flambeau.empty(0)])
+        return values, sizes, strides, counts.cumsum(0)[:-1]
+
     def tolist(self):
         """The numbers, part by part."""
         return [t.tolist() for t in self.unbind()]
@@ -311,3 +329,19 @@ def of_parts(parts, layout, ragged=1):
     lengths = flambeau.tensor([t.shape[along] for t in parts], device=parts[0].device)
     offsets = flambeau.nn.functional.pad(lengths.cumsum(0), (1, 0))
     return jagged(flambeau.cat(parts, along), offsets, None, ragged)
+
+
+def of_buffer(values, sizes, strides, offsets):
+    """A strided nested tensor of parts that lie anywhere in one tensor."""
+    parts = zip(sizes.tolist(), strides.tolist(), offsets.tolist(), strict=True)
+    return NestedTensor(tuple(values.as_strided(*part) for part in parts), flambeau.strided)
+
+
+def of_state(state):
+    """A jagged tensor of what `_state` gave."""
+    values, offsets, along = state["values"].detach(), state["offsets"], state["_ragged_idx"] - 1
+    at = offsets.tolist()
+    if sorted(at) != at or at[0] < 0 or at[-1] > values.size(along):
+        raise RuntimeError("the parts of a jagged tensor lie outside of its values")
+    made = jagged(values, offsets, state.get("lengths"), along + 1)
+    return made.requires_grad_() if state.get("requires_grad") else made

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable
 
 import flambeau
 
@@ -21,6 +22,15 @@ __all__ = [
     "make_grid",
     "save_image",
 ]
+
+
+def _log_api_usage_once(obj):
+    """Nothing is counted here; copies of torchvision's files call it."""
+
+
+def _make_ntuple(x, n):
+    """n values, from one or from a sequence."""
+    return tuple(x) if isinstance(x, Iterable) else (x,) * n
 
 
 def make_grid(

@@ -5,6 +5,7 @@ from flambeau.vision import tv_tensors
 
 from . import flow, scenes
 from .listed import OxfordIIITPet
+from .videos import HMDB51, UCF101, Kinetics
 from .vision import VisionDataset
 
 _WRAPPERS = {}
@@ -31,9 +32,12 @@ def wrap_dataset_for_transforms_v2(dataset, target_keys=None):
             f"`target_keys` is currently only supported for {names}, but got "
             f"{type(dataset).__name__}."
         )
+    if not isinstance(dataset, VisionDataset):
+        raise TypeError(
+            "This wrapper is meant for subclasses of `torchvision.datasets.VisionDataset`, but got "
+            f"a '{type(dataset).__name__}' instead."
+        )
     wrapper = next((_WRAPPERS[k] for k in type(dataset).__mro__ if k in _WRAPPERS), None)
-    if wrapper is None and not isinstance(dataset, VisionDataset):
-        raise TypeError(f"No wrapper exists for dataset class {type(dataset).__name__}")
     kind = type(dataset)
     mixed = type(f"Wrapped{kind.__name__}", (_Wrapped, kind), {})
     made = mixed.__new__(mixed)
@@ -106,6 +110,18 @@ def _voc(dataset, index, sample, keys):
         ),
     }
     return image, _chosen(entries, keys, ("boxes", "labels"))
+
+
+@_wraps(HMDB51, Kinetics, UCF101)
+def _clip(dataset, index, sample, keys):
+    if dataset.video_clips.output_format == "THWC":
+        raise RuntimeError(
+            f"{type(dataset).__name__} with `output_format='THWC'` is currently not supported by "
+            "this wrapper, since it is not compatible with the transformations. Please use "
+            "`output_format='TCHW'` instead."
+        )
+    video, audio, label = sample
+    return tv_tensors.Video(video), audio, label
 
 
 @_wraps(scenes.VOCSegmentation, scenes.SBDataset)

@@ -646,9 +646,7 @@ class WIDERFace(VisionDataset):
         image = Image.open(self.img_info[index]["img_path"])
         if self.transform is not None:
             image = self.transform(image)
-        if self.split == "test":
-            return image, None
-        target = self.img_info[index]["annotations"]
+        target = self.img_info[index].get("annotations")  # None of the split "test"
         return image, target if self.target_transform is None else self.target_transform(target)
 
     def __len__(self):

@@ -1,8 +1,12 @@
 """Small parts that models share: rounded widths, initial weights, layers looked into."""
 
+import functools
+import warnings
 from collections import OrderedDict
 
 from flambeau import nn
+
+from ._api import set_or_check
 
 
 def make_divisible(value, divisor, least=None):
@@ -12,7 +16,55 @@ def make_divisible(value, divisor, least=None):
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-_make_divisible = make_divisible
+# the names that copies of torchvision's model files import
+_make_divisible, _ovewrite_named_param = make_divisible, set_or_check
+
+
+def _ovewrite_value_param(param, actual, expected):
+    """`expected`, unless another value was given: that is an error."""
+    set_or_check({param: actual}, param, expected)
+    return expected
+
+
+def handle_legacy_interface(**weights):
+    """Decorates a builder so that it takes positional arguments and `pretrained=` as well.
+
+    weights={"weights": ("pretrained", what True stands for, or a function of the arguments)}.
+
+    >>> from flambeau.vision.models._utils import handle_legacy_interface
+    >>> @handle_legacy_interface(weights=("pretrained", "the default"))
+    ... def build(*, weights=None):
+    ...     return weights
+    >>> build(pretrained=True)
+    'the default'
+    """
+
+    def decorate(build):
+        import inspect
+
+        names = list(inspect.signature(build).parameters)
+
+        @functools.wraps(build)
+        def call(*args, **kwargs):
+            kwargs.update(zip(names, args))
+            for name, (old, default) in weights.items():
+                if old not in kwargs and not isinstance(kwargs.get(name), bool):
+                    continue
+                kwargs[old] = wanted = kwargs.get(old, kwargs.get(name))
+                kwargs[name] = (
+                    (default(kwargs) if callable(default) else default) if wanted else None
+                )
+                del kwargs[old]
+                warnings.warn(
+                    f"The parameter '{old}' is deprecated, please use '{name}' instead.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            return build(**kwargs)
+
+        return call
+
+    return decorate
 
 
 def init_layers(model, convolution=None, linear=None, norm=True):

@@ -100,17 +100,33 @@ class RelativePositionalMultiHeadAttention(nn.Module):
         return self.merge((weights @ v).transpose(2, 3).reshape(n, groups, tokens, c))
 
 
-def _partition(x, p):
+class SwapAxes(nn.Module):
+    """Two dimensions exchanged."""
+
+    def __init__(self, a, b):
+        super().__init__()
+        self.a, self.b = a, b
+
+    def forward(self, x):
+        return x.transpose(self.a, self.b)
+
+
+class WindowPartition(nn.Module):
     """[N, C, H, W] to [N, windows, p * p, C]."""
-    n, c, h, w = x.shape
-    x = x.reshape(n, c, h // p, p, w // p, p).permute(0, 2, 4, 3, 5, 1)
-    return x.reshape(n, (h // p) * (w // p), p * p, c)
+
+    def forward(self, x, p):
+        n, c, h, w = x.shape
+        x = x.reshape(n, c, h // p, p, w // p, p).permute(0, 2, 4, 3, 5, 1)
+        return x.reshape(n, (h // p) * (w // p), p * p, c)
 
 
-def _departition(x, p, h, w):
-    """The inverse, where `h` and `w` count windows."""
-    n, _, _, c = x.shape
-    return x.reshape(n, h, w, p, p, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h * p, w * p)
+class WindowDepartition(nn.Module):
+    """The inverse, where `h_partitions` and `w_partitions` count windows."""
+
+    def forward(self, x, p, h_partitions, w_partitions):
+        n, _, _, c = x.shape
+        h, w = h_partitions, w_partitions
+        return x.reshape(n, h, w, p, p, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h * p, w * p)
 
 
 class PartitionAttentionLayer(nn.Module):
@@ -136,9 +152,12 @@ class PartitionAttentionLayer(nn.Module):
         self.n_partitions = grid_size[0] // partition_size
         self.partition_size = partition_size
         self.grid_size = grid_size
-        self.across = partition_type == "grid"
+        across = partition_type == "grid"
         # a grid has partition_size tokens to a side, spread over the whole map
-        self.p = self.n_partitions if self.across else partition_size
+        self.p = self.n_partitions if across else partition_size
+        self.partition_op, self.departition_op = WindowPartition(), WindowDepartition()
+        self.partition_swap = SwapAxes(-2, -3) if across else nn.Identity()
+        self.departition_swap = SwapAxes(-2, -3) if across else nn.Identity()
         self.attn_layer = nn.Sequential(
             norm_layer(in_channels),
             RelativePositionalMultiHeadAttention(in_channels, head_dim, partition_size**2),
@@ -160,14 +179,10 @@ class PartitionAttentionLayer(nn.Module):
                 "Grid size must be divisible by partition size. Got grid size of "
                 f"{self.grid_size} and partition size of {self.p}"
             )
-        x = _partition(x, self.p)
-        if self.across:
-            x = x.transpose(-2, -3)
+        x = self.partition_swap(self.partition_op(x, self.p))
         x = x + self.stochastic_dropout(self.attn_layer(x))
         x = x + self.stochastic_dropout(self.mlp_layer(x))
-        if self.across:
-            x = x.transpose(-2, -3)
-        return _departition(x, self.p, h, w)
+        return self.departition_op(self.departition_swap(x), self.p, h, w)
 
 
 class MaxVitLayer(nn.Module):

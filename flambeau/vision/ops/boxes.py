@@ -108,19 +108,27 @@ def _to_corners(boxes, fmt):
     return _rotated_to_corners(boxes, fmt)
 
 
-def _rotated_to_corners(boxes, fmt):
-    """Four corners [N, 8] of a box (xyxyr, xywhr, cxcywhr; degrees, counter-clockwise)."""
-    a, b, c, d, angle = boxes.unbind(-1)
+def _halves(w, h, angle):
+    """Half of a turned box's sides as moves (x, y): (to the right, down)."""
     angle = angle * (flambeau.pi / 180)
     cos, sin = angle.cos(), angle.sin()
-    if fmt == "cxcywhr":
-        cx, cy, w, h = a, b, c, d
-    else:
-        w, h = (c, d) if fmt == "xywhr" else ((c - a) * cos - (d - b) * sin,
-                                              (c - a) * sin + (d - b) * cos)  # fmt: skip
-        cx = a + (w * cos + h * sin) / 2
-        cy = b + (h * cos - w * sin) / 2
-    across, down = (w * cos / 2, -w * sin / 2), (h * sin / 2, h * cos / 2)
+    return (w * cos / 2, -w * sin / 2), (h * sin / 2, h * cos / 2)
+
+
+def _from_first_corner(boxes, sign):
+    """xywhr to cxcywhr with sign 1, back with -1; the angle stays as it is written."""
+    x, y, w, h, angle = boxes.unbind(-1)
+    across, down = _halves(w, h, angle)
+    moved = (x + sign * (across[0] + down[0]), y + sign * (across[1] + down[1]))
+    return flambeau.stack((*moved, w, h, angle), dim=-1)
+
+
+def _rotated_to_corners(boxes, fmt):
+    """Four corners [N, 8] of a box (xywhr, cxcywhr; degrees, counter-clockwise)."""
+    if fmt == "xywhr":
+        boxes = _from_first_corner(boxes, 1)
+    cx, cy, w, h, angle = boxes.unbind(-1)
+    across, down = _halves(w, h, angle)
     corners = []
     for u, v in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
         corners += [cx + u * across[0] + v * down[0], cy + u * across[1] + v * down[1]]
@@ -133,9 +141,7 @@ def _from_rotated(corners, fmt):
     width = ((x2 - x1) ** 2 + (y2 - y1) ** 2).sqrt()
     height = ((x3 - x2) ** 2 + (y3 - y2) ** 2).sqrt()
     angle = flambeau.atan2(y1 - y2, x2 - x1) * (180 / flambeau.pi)
-    if fmt == "xyxyr":
-        parts = (x1, y1, x3, y3, angle)
-    elif fmt == "xywhr":
+    if fmt == "xywhr":
         parts = (x1, y1, width, height, angle)
     else:
         parts = ((x1 + x3) / 2, (y1 + y3) / 2, width, height, angle)
@@ -143,7 +149,14 @@ def _from_rotated(corners, fmt):
 
 
 _UPRIGHT = ("xyxy", "xywh", "cxcywh")
-_TURNED = ("xyxyr", "xywhr", "cxcywhr", "xyxyxyxy")
+_TURNED = ("xywhr", "cxcywhr", "xyxyxyxy")
+
+
+def _convert_turned(boxes, in_fmt, out_fmt):
+    if "xyxyxyxy" not in (in_fmt, out_fmt):
+        return _from_first_corner(boxes, 1 if in_fmt == "xywhr" else -1)
+    corners = boxes if in_fmt == "xyxyxyxy" else _rotated_to_corners(boxes, in_fmt)
+    return corners if out_fmt == "xyxyxyxy" else _from_rotated(corners, out_fmt)
 
 
 def box_convert(boxes, in_fmt, out_fmt):
@@ -169,8 +182,7 @@ def box_convert(boxes, in_fmt, out_fmt):
     if in_fmt in _TURNED:
         whole = not boxes.is_floating_point()
         given = boxes.float() if whole else boxes
-        corners = given if in_fmt == "xyxyxyxy" else _rotated_to_corners(given, in_fmt)
-        made = corners if out_fmt == "xyxyxyxy" else _from_rotated(corners, out_fmt)
+        made = _convert_turned(given, in_fmt, out_fmt)
         return made.round().to(boxes.dtype) if whole else made
     corners = _to_corners(boxes, in_fmt)
     x1, y1, x2, y2 = corners.unbind(-1)
@@ -198,7 +210,7 @@ def box_area(boxes, fmt="xyxy"):
     return boxes[..., 2] * boxes[..., 3]
 
 
-def _overlap(boxes1, boxes2, fmt="xyxy"):
+def _box_inter_union(boxes1, boxes2, fmt="xyxy"):
     """(intersections, unions) of all pairs."""
     boxes1, boxes2 = _to_corners(boxes1, fmt), _to_corners(boxes2, fmt)
     across, down = _sides(boxes1, boxes2, flambeau.max, flambeau.min)
@@ -231,11 +243,8 @@ def box_iou(boxes1, boxes2, fmt="xyxy"):
         return _turned_iou(boxes1, boxes2, fmt)
     if fmt not in _UPRIGHT:
         raise ValueError(f"Unsupported format {fmt!r} of boxes")
-    both, union = _overlap(boxes1, boxes2, fmt)
+    both, union = _box_inter_union(boxes1, boxes2, fmt)
     return both / union
-
-
-_TURNED = ("xywhr", "cxcywhr", "xyxyxyxy")
 
 
 def _cross(a, b):
@@ -325,7 +334,7 @@ def generalized_box_iou(boxes1, boxes2):
     tensor([[1., 0.],
             [0., 1.]])
     """
-    both, union = _overlap(boxes1, boxes2)
+    both, union = _box_inter_union(boxes1, boxes2)
     width, height = _hull(boxes1, boxes2)
     area = width * height
     return both / union - (area - union) / area

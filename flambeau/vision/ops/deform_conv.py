@@ -127,8 +127,8 @@ class DeformConv2d(nn.Module):
         )
 
     def extra_repr(self):
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
-            f"groups={self.groups}, bias={self.bias is not None}"
-        )
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        parts.append(f"stride={self.stride}")
+        rest = (("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1))
+        parts += [f"{n}={getattr(self, n)}" for n, usual in rest if getattr(self, n) != usual]
+        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])

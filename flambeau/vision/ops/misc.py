@@ -19,7 +19,9 @@ def _tuple(value, count):
     return tuple(value) if isinstance(value, Sequence) else (value,) * count
 
 
-class _ConvNormActivation(nn.Sequential):
+class ConvNormActivation(nn.Sequential):
+    """What the two classes below share."""
+
     convolution = dimensions = None
 
     def __init__(
@@ -60,7 +62,7 @@ class _ConvNormActivation(nn.Sequential):
         self.out_channels = out_channels
 
 
-class Conv2dNormActivation(_ConvNormActivation):
+class Conv2dNormActivation(ConvNormActivation):
     """A convolution, a norm and an activation; either of the last two may be None.
 
     >>> from flambeau.vision.ops import Conv2dNormActivation
@@ -90,7 +92,7 @@ class Conv2dNormActivation(_ConvNormActivation):
         )  # fmt: skip
 
 
-class Conv3dNormActivation(_ConvNormActivation):
+class Conv3dNormActivation(ConvNormActivation):
     """`Conv2dNormActivation` over time, height and width."""
 
     convolution, dimensions = nn.Conv3d, 3

@@ -29,8 +29,8 @@ class _Preset(nn.Module):
         return own
 
     def __repr__(self):
-        lines = [f"    {name}={value}" for name, value in self._options.items()]
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+        lines = "".join(f"\n    {name}={value}" for name, value in self._options.items())
+        return f"{type(self).__name__}({lines and lines + chr(10)})"
 
     def _set(self, **options):
         for name, value in options.items():

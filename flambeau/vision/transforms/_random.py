@@ -355,8 +355,13 @@ class RandomAffine(nn.Module):
         parts = [f"degrees={self.degrees}"]
         parts += [
             f"{name}={getattr(self, name)}"
-            for name in ("translate", "scale", "shear", "center")
+            for name in ("translate", "scale", "shear")
             if getattr(self, name) is not None
+        ]
+        if self.interpolation != InterpolationMode.NEAREST:
+            parts.append(f"interpolation={self.interpolation.value}")
+        parts += [
+            f"{name}={getattr(self, name)}" for name in ("fill", "center") if getattr(self, name)
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
 

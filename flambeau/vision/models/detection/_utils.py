@@ -122,7 +122,7 @@ class Matcher:
 
     def __init__(self, high_threshold, low_threshold, allow_low_quality_matches=False):
         if low_threshold > high_threshold:
-            raise ValueError("low_threshold should be <= high_threshold")
+            raise AssertionError("low_threshold should be <= high_threshold")
         self.high_threshold = high_threshold
         self.low_threshold = low_threshold
         self.allow_low_quality_matches = allow_low_quality_matches
@@ -190,7 +190,7 @@ def _box_loss(type, box_coder, anchors, matched_gt, regression, cnf=None):
         return F.smooth_l1_loss(regression, target, reduction="sum", beta=beta)
     losses = {"ciou": complete_box_iou_loss, "diou": distance_box_iou_loss, "giou": giou_loss}
     if type not in losses:
-        raise ValueError(f"Unsupported loss: {type}")
+        raise AssertionError(f"Unsupported loss: {type}")
     boxes = box_coder.decode_single(regression, anchors)
     eps = cnf["eps"] if cnf is not None and "eps" in cnf else 1e-7
     return losses[type](boxes, matched_gt, reduction="sum", eps=eps)
@@ -206,21 +206,21 @@ def normal_init(module, std=0.01):
 
 
 def check_boxes(targets):
-    """TypeError or ValueError unless each target's boxes are [N, 4] with positive sizes."""
+    """AssertionError unless each target's boxes are [N, 4] with positive sizes."""
     if targets is None:
-        raise ValueError("targets should not be none when in training mode")
+        raise AssertionError("targets should not be none when in training mode")
     for i, target in enumerate(targets):
         boxes = target["boxes"]
         if not isinstance(boxes, flambeau.Tensor):
-            raise TypeError(f"Expected target boxes to be of type Tensor, got {type(boxes)}.")
+            raise AssertionError(f"Expected target boxes to be of type Tensor, got {type(boxes)}.")
         if boxes.dim() != 2 or boxes.shape[-1] != 4:
-            raise ValueError(
+            raise AssertionError(
                 f"Expected target boxes to be a tensor of shape [N, 4], got {tuple(boxes.shape)}."
             )
         bad = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
         if bad.any():
             box = boxes[flambeau.where(bad)[0][0]].tolist()
-            raise ValueError(
+            raise AssertionError(
                 "All bounding boxes should have positive height and width. "
                 f"Found invalid box {box} for target at index {i}."
             )

@@ -36,7 +36,7 @@ class AnchorGenerator(nn.Module):
     def grid_anchors(self, grid_sizes, strides):
         """For each map [H * W * anchors, 4]."""
         if not len(grid_sizes) == len(strides) == len(self.cell_anchors):
-            raise ValueError(
+            raise AssertionError(
                 "Anchors should be Tuple[Tuple[int]] because each feature map could potentially "
                 "have different sizes and aspect ratios. There needs to be a match between the "
                 "number of feature maps passed and the number of sizes / aspect ratios specified."

@@ -150,7 +150,7 @@ class FastRCNNPredictor(nn.Module):
 
     def forward(self, x):
         if x.dim() == 4 and tuple(x.shape[2:]) != (1, 1):
-            raise ValueError(
+            raise AssertionError(
                 f"x has the wrong shape, expecting the last two dimensions to be [1,1] "
                 f"instead of {list(x.shape[2:])}"
             )

@@ -28,6 +28,10 @@ class Lambda(Transform):
     def transform(self, inpt, params):
         return self.lambd(inpt)
 
+    def extra_repr(self):
+        name = getattr(self.lambd, "__name__", "")
+        return f"{name}, types={[kind.__name__ for kind in self.types]}"
+
 
 def _sequence(transforms):
     if not isinstance(transforms, (list, tuple, nn.ModuleList)):
@@ -81,6 +85,9 @@ class RandomApply(Transform):
         if flambeau.rand(1) >= self.p:
             return inputs if len(inputs) > 1 else inputs[0]
         return Compose(list(self.transforms))(*inputs)
+
+    def extra_repr(self):
+        return "\n".join(f"    {transform}" for transform in self.transforms)
 
 
 class RandomChoice(Transform):
