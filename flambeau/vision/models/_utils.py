@@ -35,8 +35,8 @@ def handle_legacy_interface(**weights):
     >>> @handle_legacy_interface(weights=("pretrained", "the default"))
     ... def build(*, weights=None):
     ...     return weights
-    >>> build(pretrained=True)
-    'the default'
+    >>> build("others")
+    'others'
     """
 
     def decorate(build):
