@@ -372,3 +372,13 @@ def is_safe(module, name, safe_globals):
     except pickle.UnpicklingError:
         return False
     return True
+
+
+class _Plain(Loader):
+    """Rebuilds what a plain pickle, read by Python's own `pickle`, has of PyTorch's tensors."""
+
+    def _check_flags(self, storage):
+        _utils.check_flags(storage)
+
+
+plain = _Plain(None)

@@ -6,6 +6,7 @@ import math
 import flambeau
 from flambeau import _C
 
+has_cuda = has_cudnn = has_mps = False
 has_lapack = True
 has_mkl = False
 has_openmp = False
@@ -309,3 +310,38 @@ def _softmax_backward_data(grad_output, output, dim, input_dtype):
     """The gradient of softmax's input, from its result and the gradient of that."""
     made = output * (grad_output - (grad_output * output).sum(dim, keepdim=True))
     return made.to(input_dtype)
+
+
+def _int_mm(input, mat2, *, out=None):
+    """The product of two matrices of int8, summed in int32."""
+    if input.dtype not in (flambeau.int8, flambeau.uint8) or mat2.dtype != flambeau.int8:
+        raise RuntimeError(f"_int_mm(): expected int8, got {input.dtype} and {mat2.dtype}")
+    made = input.to(flambeau.int32) @ mat2.to(flambeau.int32)
+    return made if out is None else out.copy_(made)
+
+
+def _grouped_mm(input, mat2, offs=None, bias=None, out_dtype=None):
+    """nn.functional.grouped_mm()."""
+    return flambeau.nn.functional.grouped_mm(input, mat2, offs=offs, bias=bias, out_dtype=out_dtype)
+
+
+def _scaled_mm(
+    input, mat2, scale_a, scale_b, bias=None, scale_result=None, out_dtype=None,
+    use_fast_accum=False,
+):  # fmt: skip
+    """The product of two matrices of 8-bit floats with a scale for each, or one for each row of
+    `input` and column of `mat2`; sums are of float32."""
+    a, b = input.to(flambeau.float32) * scale_a, mat2.to(flambeau.float32) * scale_b
+    made = a @ b if bias is None else a @ b + bias
+    out_dtype = out_dtype or input.dtype
+    if scale_result is not None and out_dtype.itemsize == 1:
+        made = made * scale_result
+    return made.to(out_dtype)
+
+
+class DeviceObjType(TensorType):
+    """The type of devices where annotations name it."""
+
+
+class FloatType(TensorType):
+    """The type of numbers where annotations name it."""

@@ -1,5 +1,6 @@
 """Tensors as text, in PyTorch's form."""
 
+import contextlib
 import math
 from types import SimpleNamespace
 
@@ -38,6 +39,17 @@ def set_printoptions(
     }
     vars(PRINT_OPTS).update({name: value for name, value in given.items() if value is not None})
     PRINT_OPTS.sci_mode = sci_mode
+
+
+@contextlib.contextmanager
+def printoptions(**kwargs):
+    """A block in which tensors are written with other options, as set_printoptions() has them."""
+    before = get_printoptions()
+    set_printoptions(**kwargs)
+    try:
+        yield
+    finally:
+        vars(PRINT_OPTS).update(before)
 
 
 def get_printoptions():
@@ -160,6 +172,17 @@ def _join(text, suffixes, indent):
             text += ", " + suffix
             used += len(suffix) + 2
     return text + ")"
+
+
+def _add_suffixes(tensor_str, suffixes, indent, force_newline):
+    """The text with suffixes, the first of them on a new line if need be; libraries write their
+    containers by it."""
+    if not suffixes:
+        return tensor_str + ")"
+    if force_newline:
+        tensor_str += ",\n" + " " * indent + suffixes[0]
+        suffixes = suffixes[1:]
+    return _join(tensor_str, suffixes, indent)
 
 
 def _usual_dtypes():

@@ -271,3 +271,31 @@ def _get_device_module(device_type):
     if module is None:
         raise RuntimeError(f"Device '{device_type}' does not have a corresponding module.")
     return module
+
+
+def _get_device_index(device, optional=False, allow_cpu=False):
+    """The number of a device that a program names: -1 for the CPU where that is allowed."""
+    if isinstance(device, int):
+        return device
+    if device is not None:
+        device = flambeau.device(device)
+        if device.type == "cpu":
+            if allow_cpu:
+                return -1
+            raise ValueError(f"Expected a non cpu device, but got: {device}")
+        if device.index is not None:
+            return device.index
+    if not optional:
+        raise ValueError(
+            f"Expected a torch.device with a specified index or an integer, but got: {device}"
+        )
+    return flambeau.cuda.current_device()
+
+
+def __getattr__(name):
+    from ._loader import plain
+    from ._names import REBUILD
+
+    if ("torch._utils", name) in REBUILD:  # a plain pickle that PyTorch wrote is being read
+        return getattr(plain, REBUILD["torch._utils", name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,4 +12,6 @@ __all__ = (
 def __getattr__(name):
     if name in __all__ or name == "istft":
         return getattr(flambeau, name)
+    if name == "F":
+        return flambeau.nn.functional
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,6 +42,11 @@ class _Operators(types.ModuleType):
         setattr(self, name, made)
         return made
 
+    @property
+    def loaded_libraries(self):
+        """The paths of the libraries that were loaded: none."""
+        return set()
+
     def load_library(self, path):
         """Raises RuntimeError: operators compiled for PyTorch cannot be loaded."""
         raise RuntimeError(f"load_library(): {path} is compiled for PyTorch, not for flambeau")

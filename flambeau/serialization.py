@@ -410,3 +410,10 @@ def _opened(f):
             "file that is seekable. Please pre-load the data into a buffer like io.BytesIO and try "
             "to load from it instead."
         )
+
+
+def _get_layout(name):
+    """The layout of that name, as pickles of sparse tensors have it."""
+    from ._names import _layout
+
+    return _layout(name)

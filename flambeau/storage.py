@@ -45,6 +45,11 @@ class _Methods:
         return _one_byte(self, index)
 
     @staticmethod
+    def from_buffer(buffer, byte_order="native", count=-1, offset=0, *, dtype=_C.uint8):
+        """A copy of a buffer's bytes, as TypedStorage.from_buffer() reads them."""
+        return TypedStorage.from_buffer(buffer, byte_order, count, offset, dtype=dtype).untyped()
+
+    @staticmethod
     def from_file(filename, shared=False, nbytes=0):
         """A storage over a file's first nbytes bytes; with shared=True writes reach the file."""
         import mmap
@@ -158,6 +163,8 @@ class TypedStorage:
         if swapped and part > 1:
             data = b"".join(data[i : i + part][::-1] for i in range(0, len(data), part))
         return cls._like(_over(bytearray(data)), dtype)
+
+    _from_buffer = from_buffer
 
     @classmethod
     def from_file(cls, filename, shared=False, size=0, *, dtype=None):
@@ -345,3 +352,12 @@ def _dtype_to_storage_type_map():
 def _storage_type_to_dtype_map():
     """The dtype of each class, by its name."""
     return {name: dtype for dtype, name in _NAMES.items()}
+
+
+def _load_from_bytes(data):
+    """The storage that PyTorch wrote into a plain pickle, where storages are small files."""
+    import io
+
+    from .serialization import load
+
+    return load(io.BytesIO(data), weights_only=False)

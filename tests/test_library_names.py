@@ -1,8 +1,12 @@
 """Names that libraries import, and the small tools behind some of them."""
 
+import base64
 import copy
 import importlib
+import io
 import pickle
+import pkgutil
+import zlib
 
 import pytest
 
@@ -19,7 +23,21 @@ utils.data.dataloader:_BaseDataLoaderIter utils.data.dataloader:_MultiProcessing
 utils._pytree:_dict_flatten_with_keys _C:_TensorMeta autograd.profiler:record_function
 nn.parallel:DistributedDataParallel nn.parallel.distributed:DistributedDataParallel
 multiprocessing:spawn futures:Future
+jit.annotations:BroadcastingList2 _jit_internal:_copy_to_script_wrapper _guards:detect_fake_mode
+autograd.profiler_legacy:profile profiler.profiler:_default_schedule_fn utils._triton:has_triton
+utils.data._utils.pin_memory:pin_memory utils.data.dataloader:_InfiniteConstantSampler
+fx.experimental._config:use_duck_shape fx.experimental.symbolic_shapes:guard_or_false
+backends.cuda:can_use_flash_attention jit:optimized_execution functional:F
 """.split()
+PICKLE = """
+eNrVkctu1DAYhRMnMwOGlpZ7YcOOsBnNpVJnVrBA3YRr2HiDrNQxTVCI5yTOqEWqNJupCs/AA8AjILHKvBh2J11Uog+AFz7276P
+/8nlBTuAEzHUc5wiu0KoUaZ/XOssrykt5UGd5wrUsKlXy+YiCBK2nMhIfSspzFSf8U6m+8INjLSsKT3ChEikqKgt7oPDZtinQLE
+jznearP82P/dXvJ5+bn+92+ib4evXLs3reyJZpZFYqrYTK+VyWVaYKuNbCNsxTnmmdSy6LJIsLkOaMURPVxzPJq+yrrOCdwA9Yx
+wSrVJUanZAwz9yyQqMb+sy3SVRxiF7o17UtG7Ceda/HgbMej+6bsfSHdka4bNN4puPp3nQ0mewOBsPhCOvEYlbDC8kbDf+9TfcR
+zr/MbtwnzsVqFs/N/gId1rXtxDorhuieohfh2hLXI9DQCckSN0J3iZtnwrDIpdAGRUXfloksZfIyE5pi41mETY1bEbbOv3CO7ZQ
+EqZf67On/RvyV8VwBfDye7E4Gl4D7VwJvzQa471xebqsXH+G1itupgX8nwt0l7kW4b+GH5BQPQtfKw2+p5byj8SjC47r/F5F746
+4=
+"""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,3 +127,86 @@ def test_errors_of_futures():
         collect_all([first, None])
     with pytest.raises(RuntimeError, match="Can not pickle"):
         pickle.dumps(first)
+
+
+def test_every_listed_name_is_there():
+    found = pkgutil.walk_packages(torch.__path__, "flambeau.")
+    for name in [m.name for m in found if not m.name.endswith("__main__")]:
+        module = importlib.import_module(name)
+        missing = [n for n in getattr(module, "__all__", ()) if not hasattr(module, n)]
+        assert not missing, (name, missing)
+
+
+def test_pickles_that_pytorch_wrote():
+    # pickle.dumps({"x": a leaf of float32, "v": a transposed view of int64}) by PyTorch 2.13
+    data = zlib.decompress(base64.b64decode(PICKLE))
+
+    class Reader(pickle.Unpickler):  # as the names are once `import torch` gives flambeau
+        def find_class(self, module, name):
+            return super().find_class(module.replace("torch", "flambeau"), name)
+
+    read = Reader(io.BytesIO(data)).load()
+    assert read["x"].tolist() == [1.0, 2.0] and read["x"].requires_grad
+    assert read["v"].tolist() == [[0, 2], [1, 3]] and read["v"].stride() == (1, 2)
+
+
+def test_containers_are_written_with_suffixes():
+    from flambeau import _tensor_str
+
+    assert _tensor_str._add_suffixes("x([1]", ["a=1"], 2, False) == "x([1], a=1)"
+    assert _tensor_str._add_suffixes("x([1]", ["a=1"], 2, True) == "x([1],\n  a=1)"
+    with _tensor_str.printoptions(precision=1):
+        assert str(torch.tensor(0.123)) == "tensor(0.1)"
+    assert str(torch.tensor(0.123)) == "tensor(0.1230)"
+
+
+def test_classes_of_compiled_libraries():
+    with pytest.raises(RuntimeError, match="Tried to instantiate class 'a.B'"):
+        torch.classes.a.B
+    assert torch.classes.loaded_libraries == torch.ops.loaded_libraries == set()
+
+
+def test_cuda_without_cuda():
+    with pytest.raises(RuntimeError, match="NVTX functions not installed"):
+        torch.cuda.nvtx.range_push("step")
+    with pytest.raises(AssertionError, match="not compiled with CUDA"):
+        torch.cuda.profiler.start()
+    torch.cuda.random.manual_seed(1)
+    assert torch.cuda.default_generators == () and not torch.cuda._initialized
+    assert torch.cuda.memory.memory_allocated() == 0 and not torch.cuda.nccl.is_available([])
+
+
+def test_products_of_integers_and_small_floats():
+    a = torch.full((2, 3), 100, dtype=torch.int8)
+    assert torch._int_mm(a, a.t()).tolist() == [[30000] * 2] * 2
+    with pytest.raises(RuntimeError, match="expected int8"):
+        torch._int_mm(a.float(), a.t())
+    x = torch.tensor([[1.0, 2.0]]).to(torch.float8_e4m3fn)
+    scales = torch.tensor(2.0), torch.tensor(0.5)
+    assert torch._scaled_mm(x, x.t(), *scales, out_dtype=torch.float32).item() == 5.0
+    grouped = torch._grouped_mm(torch.ones(3, 2), torch.ones(2, 2, 1), torch.tensor([1, 2]))
+    assert grouped.tolist() == [[2.0], [2.0], [0.0]]
+
+
+def test_convolutions_take_their_normalization_in():
+    from flambeau.fx.experimental.optimization import fuse, remove_dropout
+
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.ReLU(), torch.nn.Dropout()
+    )
+    net(torch.randn(4, 2, 8, 8))
+    net.eval()
+    x = torch.randn(1, 2, 8, 8)
+    fused = remove_dropout(fuse(net))
+    assert [type(m).__name__ for m in fused.children()] == ["Conv2d", "ReLU"]
+    torch.testing.assert_close(fused(x), net(x))
+
+
+def test_other_tensors_for_a_block():
+    from flambeau.nn.utils.stateless import _reparametrize_module
+
+    layer = torch.nn.Linear(1, 1, bias=False)
+    before = layer.weight
+    with _reparametrize_module(layer, {"weight": torch.full((1, 1), 3.0)}):
+        assert layer(torch.ones(1)).item() == 3.0
+    assert layer.weight is before

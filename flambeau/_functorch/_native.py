@@ -1,6 +1,7 @@
 """What PyTorch keeps in `torch._C._functorch`: tensors inside of transforms, taken apart."""
 
 from .. import _C, _levels
+from .vmap import _add_batch_dim, _remove_batch_dim  # noqa: F401
 
 __all__ = """_add_batch_dim _remove_batch_dim get_unwrapped is_batchedtensor
 is_functorch_wrapped_tensor is_gradtrackingtensor maybe_get_bdim maybe_get_level""".split()

@@ -40,7 +40,9 @@ def __getattr__(name):
         return import_module("..profiler", __name__).kineto_available
     if name == "SavedTensor":
         return import_module(".graph", __name__).SavedTensor
-    if name in ("forward_ad", "functional", "graph", "profiler", "variable"):
+    if name == "DeviceType":
+        return import_module("..profiler", __name__).DeviceType
+    if name in ("forward_ad", "functional", "graph", "profiler", "profiler_legacy", "variable"):
         return import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -129,6 +129,22 @@ def is_flash_attention_available():
     return False
 
 
+class SDPAParams:
+    """The arguments of an attention, of which can_use_flash_attention() and its like are asked."""
+
+    def __init__(self, query, key, value, attn_mask, dropout, is_causal, enable_gqa=False):
+        self.query, self.key, self.value, self.attn_mask = query, key, value, attn_mask
+        self.dropout, self.is_causal, self.enable_gqa = dropout, is_causal, enable_gqa
+
+
+def can_use_flash_attention(params, debug=False):
+    """Whether a GPU's own kernel could run that attention: there is none."""
+    return False
+
+
+can_use_cudnn_attention = can_use_efficient_attention = can_use_flash_attention
+
+
 def __getattr__(name):
     if name == "SDPBackend":
         from flambeau.nn.attention import SDPBackend

@@ -8,7 +8,7 @@ False
 from .._settings import compile
 
 __all__ = """allow_in_graph assume_constant_result compile cudagraph_mark_step_begin disable
-is_compiling is_dynamo_compiling is_exporting list_backends reset set_stance
+is_compiling is_dynamo_compiling is_exporting list_backends nested_compile_region reset set_stance
 substitute_in_graph wrap_numpy""".split()
 
 
@@ -32,6 +32,11 @@ def assume_constant_result(fn):
 
 def disable(fn=None, recursive=True, *, reason=None):
     """fn itself, or the decorator that gives it back."""
+    return fn if fn is not None else allow_in_graph
+
+
+def nested_compile_region(fn=None, **options):
+    """fn itself, or the decorator that gives it back: nothing is compiled apart from the rest."""
     return fn if fn is not None else allow_in_graph
 
 

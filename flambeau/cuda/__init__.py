@@ -7,6 +7,7 @@ device raises AssertionError.
 from flambeau import OutOfMemoryError
 
 from .._absent import (
+    default_generators,
     device_class,
     device_count,
     empty_cache,
@@ -20,6 +21,7 @@ from .._absent import (
     max_memory_reserved,
     memory_allocated,
     memory_reserved,
+    memory_snapshot,
     memory_stats,
     refuse,
     reset_accumulated_memory_stats,
@@ -30,8 +32,8 @@ from .._absent import (
 )
 
 __all__ = """CUDAGraph Event Stream StreamContext amp can_device_access_peer current_device
-current_stream default_stream device device_count empty_cache get_arch_list
-get_device_capability get_device_name get_device_properties get_rng_state
+current_stream default_generators default_stream device device_count empty_cache
+get_arch_list get_device_capability get_device_name get_device_properties get_rng_state
 get_rng_state_all graph graph_pool_handle init initial_seed ipc_collect is_available
 is_bf16_supported is_current_stream_capturing is_initialized make_graphed_callables
 manual_seed manual_seed_all max_memory_allocated max_memory_cached max_memory_reserved
@@ -66,6 +68,33 @@ init = synchronize = current_device = set_device = current_stream = default_stre
 get_device_name = get_device_capability = get_device_properties = mem_get_info = _absent
 get_rng_state = set_rng_state = initial_seed = set_stream = memory_summary = utilization = _absent
 can_device_access_peer = set_per_process_memory_fraction = _absent
+cudart = current_blas_handle = get_sync_debug_mode = set_sync_debug_mode = _absent
+caching_allocator_alloc = caching_allocator_delete = _lazy_init = _sleep = _absent
+has_half, has_magma, _initialized = True, False, False
+
+
+def _lazy_call(callable, **kwargs):
+    """What is to be called once CUDA starts, which it never does."""
+
+
+def _is_in_bad_fork():
+    """Whether this is the child of a process that used CUDA: never."""
+    return False
+
+
+def is_tf32_supported():
+    """Whether the device multiplies in TF32: there is none."""
+    return False
+
+
+def host_memory_stats():
+    """Counters of pinned memory: empty."""
+    return memory_stats()
+
+
+def get_gencode_flags():
+    """Flags that a compiler of CUDA would need: none."""
+    return ""
 
 
 class Stream:
@@ -80,6 +109,18 @@ class Event:
 
     def __init__(self, enable_timing=False, blocking=False, interprocess=False, external=False):
         _absent()
+
+
+class ExternalStream(Stream):
+    """A stream that other code made: an error, as there is no device."""
+
+
+class CudaError(RuntimeError):
+    """An error that CUDA's own library gave by its number."""
+
+
+class DeferredCudaCallError(Exception):
+    """An error of what waited for CUDA to start."""
 
 
 class StreamContext:
@@ -117,7 +158,7 @@ graph_pool_handle = make_graphed_callables = _absent
 
 
 def __getattr__(name):
-    if name == "amp":
+    if name in ("amp", "memory", "nccl", "nvtx", "profiler", "random"):
         from importlib import import_module
 
         return import_module(f"{__name__}.amp")

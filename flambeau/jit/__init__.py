@@ -9,6 +9,7 @@ back the Python that it was given, which runs as it is.
 tensor([2.])
 """
 
+import contextlib
 import types
 import typing
 import warnings
@@ -265,6 +266,12 @@ def onednn_fusion_enabled():
 def set_fusion_strategy(strategy):
     """The strategy until now: an empty list. Nothing is fused by specialisation."""
     return []
+
+
+@contextlib.contextmanager
+def optimized_execution(should_optimize):
+    """A block in which scripts would run with or without optimizations; there are none."""
+    yield
 
 
 class strict_fusion:

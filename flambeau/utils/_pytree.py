@@ -419,3 +419,13 @@ def _broadcast_to_and_flatten(tree, treespec, is_leaf=None):
             return None
         out += part
     return out
+
+
+def tree_is_leaf(tree, is_leaf=None):
+    """Whether a value is no container, or is taken for a leaf."""
+    if is_leaf is not None and is_leaf(tree):
+        return True
+    return _node_of(tree) is None
+
+
+_is_leaf = tree_is_leaf

@@ -68,6 +68,8 @@ def grouped_mm(mat_a, mat_b, *, offs=None, bias=None, out_dtype=None):
             out = torch.cat(parts, 1)
         elif mat_b.dim() == 3:
             parts = [mat_a[a:b] @ mat_b[g] for g, (a, b) in enumerate(groups)]
+            if ends[-1] < len(mat_a):  # rows of no group
+                parts.append(parts[-1].new_zeros(len(mat_a) - ends[-1], mat_b.shape[2]))
             out = torch.cat(parts)
         else:
             out = torch.stack([mat_a[:, a:b] @ mat_b[a:b] for a, b in groups])

@@ -34,3 +34,8 @@ def consume_prefix_in_state_dict_if_present(state_dict, prefix):
         # A module's own key has no dot at its end.
         if key == prefix.rstrip(".") or key.startswith(prefix):
             metadata[key[len(prefix) :]] = metadata.pop(key)
+
+
+def _reverse_repeat_tuple(t, n):
+    """The elements from the last to the first, each n times."""
+    return tuple(x for x in reversed(t) for _ in range(n))

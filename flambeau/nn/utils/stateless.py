@@ -1,5 +1,7 @@
 """functional_call under its older name."""
 
+import contextlib
+
 __all__ = ["functional_call"]
 
 
@@ -39,3 +41,19 @@ def _functional_call(
     return func.functional_call(
         module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict
     )
+
+
+@contextlib.contextmanager
+def _reparametrize_module(
+    module, parameters_and_buffers, tie_weights=False, strict=False, stack_weights=False
+):
+    """A block in which a module has other tensors in the place of its own; `stack_weights`, the
+    order in which they are put back, changes nothing."""
+    from flambeau.func._modules import _spread_ties, swapped
+
+    full = _spread_ties(module, parameters_and_buffers, tie_weights, strict)
+    try:
+        with swapped(module, full):
+            yield
+    finally:
+        parameters_and_buffers.update((name, full[name]) for name in parameters_and_buffers)

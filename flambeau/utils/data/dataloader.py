@@ -432,4 +432,6 @@ def __getattr__(name):
         from ._worker import WorkerPool
 
         return WorkerPool
+    if name == "_InfiniteConstantSampler":
+        return _EndlessSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

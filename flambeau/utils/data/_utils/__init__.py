@@ -1,3 +1,3 @@
 """Parts of data loading where PyTorch keeps them."""
 
-from . import collate, worker
+from . import collate, pin_memory, worker
