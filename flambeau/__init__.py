@@ -171,8 +171,8 @@ _ELSEWHERE = {
             "set_warn_always solve symeig thread_safe_generator to_dlpack "
             "Event Stream SymBool SymFloat SymInt TensorType get_device_module sym_float sym_int "
             "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor _segment_reduce "
-            "_softmax_backward_data _grouped_mm _int_mm _scaled_mm DeviceObjType FloatType has_cuda "
-            "has_cudnn has_mps"
+            "_softmax_backward_data _grouped_mm _int_mm _scaled_mm DeviceObjType FloatType "
+            "has_cuda has_cudnn has_mps"
         ).split(),
         "_rare_names",
     ),

@@ -1,6 +1,6 @@
 """What libraries of PyTorch's age of scripts import of its compiler: marks, and types."""
 
-from typing import Any, Dict, Final, List, Optional, Tuple, Union  # noqa: F401
+from typing import Any, Dict, Final, List, Optional, Tuple, Union  # noqa: F401, UP035
 
 from .jit import (  # noqa: F401
     Future,

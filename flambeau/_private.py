@@ -40,6 +40,18 @@ def _infer_size(a, b):
     return broadcast_shapes(a, b)
 
 
+def _is_torch_function_mode_enabled():
+    """Whether a mode that takes functions over is open."""
+    from . import overrides
+
+    return bool(overrides._modes)
+
+
+def _is_alias_of(a, b):
+    """Whether two tensors share their memory."""
+    return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+
+
 class _Functions(dict):
     """Operators by name; and the class of the nodes where gradients arrive, which libraries ask."""
 
@@ -122,10 +134,23 @@ _C._TensorMeta = type(_C.Tensor)  # metaclasses derive from it
 _C._log_api_usage_once = _log_api_usage_once
 _C._get_default_device = lambda: str(_C.get_default_device())
 _C._get_accelerator = _get_accelerator
+_C._get_privateuse1_backend_name = lambda: "privateuseone"
+_C._get_cudnn_enabled = lambda: True
+_C._is_tracing = lambda: False
+_C._is_torch_function_mode_enabled = _is_torch_function_mode_enabled
+_C._is_alias_of = _is_alias_of
 
 
 class Value:
     """A value in a graph of TorchScript; programs name the class, none of them is made."""
 
 
-_C.Value = Value
+class Graph:
+    """A graph of TorchScript, which programs name."""
+
+
+class ScriptObject:
+    """An object of a class that a compiled library registered, which programs name."""
+
+
+_C.Value, _C.Graph, _C.ScriptObject = Value, Graph, ScriptObject

@@ -293,9 +293,10 @@ def _get_device_index(device, optional=False, allow_cpu=False):
 
 
 def __getattr__(name):
-    from ._loader import plain
-    from ._names import REBUILD
+    if name.startswith("_rebuild_"):  # a plain pickle that PyTorch wrote is being read
+        from ._loader import plain
+        from ._names import REBUILD
 
-    if ("torch._utils", name) in REBUILD:  # a plain pickle that PyTorch wrote is being read
-        return getattr(plain, REBUILD["torch._utils", name])
+        if ("torch._utils", name) in REBUILD:
+            return getattr(plain, REBUILD["torch._utils", name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

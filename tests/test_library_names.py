@@ -162,7 +162,7 @@ def test_containers_are_written_with_suffixes():
 
 def test_classes_of_compiled_libraries():
     with pytest.raises(RuntimeError, match="Tried to instantiate class 'a.B'"):
-        torch.classes.a.B
+        torch.classes.a.B()
     assert torch.classes.loaded_libraries == torch.ops.loaded_libraries == set()
 
 

@@ -1,4 +1,4 @@
-"""Switches of symbolic shapes, which libraries set: shapes are known here, so nothing reads them."""
+"""Switches of symbolic shapes, which libraries set; nothing reads them, as shapes are known."""
 
 use_duck_shape = True
 translation_validation = False
