@@ -152,7 +152,8 @@ _ELSEWHERE = {
             "fused_moving_avg_obs_fake_quant per_channel_affine per_channel_affine_float_qparams "
             "per_channel_symmetric per_tensor_affine per_tensor_symmetric q_per_channel_axis "
             "q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point qscheme "
-            "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic"
+            "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic "
+            "quantized_batch_norm quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d"
         ).split(),
         "_quantized",
     ),

@@ -26,8 +26,10 @@ def from_dlpack(ext_tensor, /, *, device=None, copy=None):
     return made.clone() if copy else made
 
 
-def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=None):
     """A tensor from a tensor, an array, a buffer, numbers or sequences; without a copy if it can.
+
+    A tensor keeps its history unless requires_grad is False.
 
     >>> import flambeau as torch
     >>> torch.asarray([1, 2])
@@ -62,7 +64,7 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
             raise ValueError("asarray(): this dtype or device needs a copy")
         if copy and made.data_ptr() == source.data_ptr():
             made = made.clone()
-    if made.requires_grad and not requires_grad:
+    if made.requires_grad and requires_grad is False:
         return made.detach()
     if requires_grad and not made.requires_grad:
         return (made.detach() if made is obj else made).requires_grad_()

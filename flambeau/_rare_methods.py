@@ -105,28 +105,32 @@ def resize_as(self, tensor):
     return _resized(self, tensor.shape)
 
 
+def _has_format(tensor, memory_format):
+    rank = {flambeau.channels_last: 4, flambeau.channels_last_3d: 5}
+    fits = rank.get(memory_format, tensor.dim()) == tensor.dim()
+    return fits and tensor.is_contiguous(memory_format=memory_format)
+
+
 def dim_order(self, ambiguity_check=False):
     """The dimensions from the outermost to the innermost in memory.
+
+    ambiguity_check: whether it is a RuntimeError if strides allow another order, too (dimensions of
+    one element do); a list of memory formats, if they then fit other than one of these.
 
     >>> import flambeau as torch
     >>> torch.empty(2, 3, 5).transpose(0, 1).dim_order()
     (1, 0, 2)
     """
-    if ambiguity_check:
-        formats = [flambeau.contiguous_format, flambeau.channels_last, flambeau.channels_last_3d]
-        if isinstance(ambiguity_check, (list, tuple)):
-            formats = ambiguity_check
-        rank = {flambeau.channels_last: 4, flambeau.channels_last_3d: 5}
-        fits = [
-            f
-            for f in formats
-            if rank.get(f, self.dim()) == self.dim() and self.is_contiguous(memory_format=f)
-        ]
-        if len(fits) > 1:
-            raise RuntimeError(
-                "The tensor does not have unique dim order, or cannot map to exact one of the "
-                f"given memory formats: {formats}"
-            )
+    if not isinstance(ambiguity_check, (bool, list, tuple)):
+        raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
+    unique = 1 not in self.shape and len(set(self.stride())) == self.dim()
+    if not unique and isinstance(ambiguity_check, (list, tuple)):
+        unique = sum(_has_format(self, each) for each in ambiguity_check) == 1
+    if ambiguity_check and not unique:
+        raise RuntimeError(
+            "The tensor does not have unique dim order, or cannot map to exact one of the given "
+            "memory formats."
+        )
     strides = self.stride()
     return tuple(sorted(range(self.dim()), key=lambda d: -strides[d]))
 

@@ -23,10 +23,36 @@ class AcceleratorError(RuntimeError):
 
 
 class Event:
-    """A moment in a device's queue of work: an error, as the CPU keeps no queue."""
+    """A moment in a device's queue of work. The CPU keeps none: there is nothing to record, and
+    nothing to wait for.
+
+    >>> import flambeau as torch
+    >>> torch.Event().query()
+    True
+    """
 
     def __init__(self, device=None, *, enable_timing=False, blocking=False, interprocess=False):
-        raise RuntimeError("Event(): there is no device that works beside the CPU")
+        self.device = flambeau.device("cpu" if device is None else device)
+        if self.device.type != "cpu":
+            raise RuntimeError(f"flambeau is not built with support for {self.device} devices")
+
+    def record(self, stream=None):
+        """An error."""
+        raise RuntimeError("cpu backend doesn't support events.")
+
+    def query(self):
+        """True: all work is done."""
+        return True
+
+    def synchronize(self):
+        """Returns at once."""
+
+    def wait(self, stream=None):
+        """Returns at once."""
+
+    def elapsed_time(self, end_event):
+        """An error: nothing was recorded."""
+        raise ValueError("Both events must be created with argument 'enable_timing=True'.")
 
 
 class Tag(enum.Enum):

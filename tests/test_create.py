@@ -142,6 +142,14 @@ def test_text_is_no_data():
         torch.frombuffer([1, 2], dtype=torch.int32)
 
 
+def test_asarray_keeps_the_history_of_a_tensor():
+    x = torch.ones(2, requires_grad=True)
+    assert torch.asarray(x) is x and torch.asarray(2 * x).requires_grad
+    assert not torch.asarray(2 * x, requires_grad=False).requires_grad
+    torch.asarray(x, copy=True).sum().backward()
+    assert x.grad.tolist() == [1, 1]
+
+
 def test_asarray_of_capsules_and_numbers_of_numpy():
     np = pytest.importorskip("numpy")
     x = torch.arange(3.0)

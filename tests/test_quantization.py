@@ -233,3 +233,15 @@ def test_files_and_copies_keep_the_scale():
         assert torch.equal(old, new) and old.stride() == new.stride()
         assert old.qscheme() is new.qscheme()
     assert torch.equal(copy.deepcopy(made), made)
+
+
+def test_functions_of_quantized_tensors_alone():
+    x = torch.arange(8.0).view(1, 2, 2, 2)
+    q = torch.quantize_per_tensor(x, 0.5, 1, torch.quint8)
+    assert torch.quantized_max_pool2d(q, [2, 2]).dequantize().flatten().tolist() == [3, 7]
+    assert torch.quantized_max_pool1d(q[0], 2).q_scale() == 0.5
+    with pytest.raises(NotImplementedError):
+        torch.quantized_max_pool2d(x, [2, 2])
+    one, mean = torch.ones(2), torch.tensor([1.0, 5.0])
+    made = torch.quantized_batch_norm(q, one, one, mean, one, 0.0, 1.0, 2)
+    assert made.int_repr().flatten().tolist() == [2, 3, 4, 5, 2, 3, 4, 5]

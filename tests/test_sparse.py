@@ -383,3 +383,15 @@ def test_rows_of_dense_tensors():
     assert torch.equal(torch.cat([back.to_sparse_coo()] * 2).to_sparse_csr().values()[:3], values)
     with pytest.raises(RuntimeError):
         torch.sparse_csr_tensor([0, 1, 3], [1, 0, 1], values, (2, 2, 3))
+
+
+def test_masks_and_pieces():
+    s = torch.sparse_coo_tensor([[0, 1], [1, 0]], [3.0, 4.0], (2, 2))
+    x = torch.arange(4.0).view(2, 2)
+    assert x.sparse_mask(s).to_dense().tolist() == [[0, 1], [2, 0]]
+    assert x.sparse_mask(s.to_sparse_csr()).layout == torch.sparse_csr
+    assert torch.narrow_copy(s, 0, 1, 1).to_dense().tolist() == [[4, 0]]
+    with pytest.raises(RuntimeError, match="Invalid range to narrow"):
+        torch.narrow_copy(s, 0, 1, 2)
+    csr = torch.tensor([[0.0, 1], [2, 3]]).to_sparse_csr()
+    assert torch.sparse.mm(csr, x, "max").tolist() == [[2, 3], [6, 9]]

@@ -305,6 +305,13 @@ def test_rarely_used_names():
     assert torch.LongStorage(3).dtype == torch.int64
     x = torch.zeros(2, 3)
     assert x.dim_order() == (0, 1) and x.t().dim_order() == (1, 0)
+    assert x.dim_order(ambiguity_check=True) == (0, 1)
+    single = torch.empty(1, 2, 3, 4)
+    formats = [torch.contiguous_format, torch.channels_last]
+    assert single.dim_order(ambiguity_check=formats) == (0, 1, 2, 3)
+    for check in (True, formats[1:]):
+        with pytest.raises(RuntimeError, match="unique dim order"):
+            single.dim_order(ambiguity_check=check)
     assert x.where(x > 0, 1).sum() == 6
     assert torch.zeros(3, 3).fill_diagonal_(2).trace() == 6
     assert torch.zeros(7, 3).fill_diagonal_(1, wrap=True).sum() == 6

@@ -38,7 +38,7 @@ _METHODS = {
 for _name, _doc in _METHODS.items():
     methods[_name] = _elsewhere(_name, "_create", _doc)
 methods["sparse_mask"] = _elsewhere(
-    "sparse_mask", "_math", "The elements at the positions of a sparse tensor."
+    "sparse_mask", "_shapes", "The elements at the positions of a sparse tensor."
 )
 methods["smm"] = _elsewhere("smm", "_products", "A sparse matrix times a dense one, sparse.")
 for _name, _doc in {

@@ -26,6 +26,10 @@ from ._functions import (
     quantize_per_channel,
     quantize_per_tensor,
     quantize_per_tensor_dynamic,
+    quantized_batch_norm,
+    quantized_max_pool1d,
+    quantized_max_pool2d,
+    quantized_max_pool3d,
 )
 from ._scheme import (
     per_channel_affine,
@@ -62,4 +66,8 @@ __all__ = [
     "quantize_per_channel",
     "quantize_per_tensor",
     "quantize_per_tensor_dynamic",
+    "quantized_batch_norm",
+    "quantized_max_pool1d",
+    "quantized_max_pool2d",
+    "quantized_max_pool3d",
 ]

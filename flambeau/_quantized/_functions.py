@@ -152,6 +152,36 @@ def _make_per_channel_quantized_tensor(input, scale, zero_point, axis):
     return _by_channel(input.clone(), _DTYPES[input.dtype], scale, zero_point, axis)
 
 
+def _pooling(dims):
+    def pool(input, kernel_size, stride=(), padding=0, dilation=1, ceil_mode=False):
+        if not isinstance(input, QuantizedTensor):
+            raise NotImplementedError(f"{pool.__name__}(): the tensor is not quantized")
+        function = getattr(flambeau.nn.functional, f"max_pool{dims}d")
+        return function(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+
+    pool.__name__ = pool.__qualname__ = f"quantized_max_pool{dims}d"
+    pool.__doc__ = f"max_pool{dims}d() of a quantized tensor, with the same scale and zero point."
+    return pool
+
+
+quantized_max_pool1d, quantized_max_pool2d, quantized_max_pool3d = map(_pooling, (1, 2, 3))
+
+
+def quantized_batch_norm(input, weight, bias, mean, var, eps, output_scale, output_zero_point):
+    """Batch normalization of a quantized tensor (N, C, ...) by given means and variances (C,).
+
+    >>> import flambeau as torch
+    >>> x = torch.quantize_per_tensor(torch.ones(1, 1, 1, 2), 0.5, 0, torch.quint8)
+    >>> one, zero = torch.ones(1), torch.zeros(1)
+    >>> torch.quantized_batch_norm(x, one, one, zero, one, 0.0, 0.5, 0).dequantize()
+    tensor([[[[2., 2.]]]])
+    """
+    if weight is None or bias is None:
+        raise RuntimeError(f"{'Weight' if weight is None else 'Bias'} must be provided")
+    made = flambeau.nn.functional.batch_norm(numbers(input), mean, var, weight, bias, eps=eps)
+    return quantize_per_tensor(made, output_scale, output_zero_point, input.dtype)
+
+
 def _asker(name):
     def ask(input):
         if not isinstance(input, QuantizedTensor):

@@ -121,7 +121,8 @@ def _linear(input, weight, bias=None):
 def mm(mat1, mat2, reduce="sum"):
     """The product of a sparse matrix with a dense or sparse one; gradients flow to both.
 
-    With a CSR matrix `reduce` may be "mean", "amax" or "amin" of the products instead of a sum.
+    With a CSR matrix `reduce` may be "mean", "amax" ("max") or "amin" ("min") of the
+    products instead of a sum.
 
     >>> import flambeau as torch
     >>> a = torch.eye(2).to_sparse()
@@ -131,6 +132,7 @@ def mm(mat1, mat2, reduce="sum"):
     """
     if reduce == "sum":
         return product(mat1, mat2)
+    reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
     if reduce not in ("mean", "amax", "amin"):
         raise RuntimeError(f"sparse.mm(): reduce must be sum, mean, amax or amin, got {reduce!r}")
     _check(mat1, mat2, "sparse.mm")
@@ -191,7 +193,7 @@ def spdiags(diagonals, offsets, shape, layout=None):
     rows = columns - offsets.unsqueeze(1)
     good = (rows >= 0) & (rows < shape[0]) & (columns < shape[1])
     indices = flambeau.stack([rows[good], columns[good]])
-    made = coalesce(coo(indices, diagonals[good], shape, False))
+    made = coo(indices, diagonals[good], shape, False)
     return made if layout is None else made.to_sparse(layout=layout)
 
 

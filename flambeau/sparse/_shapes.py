@@ -82,6 +82,17 @@ def index_select(input, dim, index):
     return in_layout_of(input, coalesce(coo(indices, x._v[taken], shape, False)))
 
 
+@handles("narrow_copy")
+def narrow_copy(input, dim, start, length):
+    (dim,) = dims_of(input, dim)
+    if not 0 <= start <= start + length <= input.shape[dim]:
+        raise RuntimeError(
+            "Invalid range to narrow. range(start, start+length) must be a subset of range(0, "
+            f"{input.shape[dim]})."
+        )
+    return index_select(input, dim, flambeau.arange(start, start + length))
+
+
 @handles("select")
 def select(input, dim, index):
     x = to_coo(input)
