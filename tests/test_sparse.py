@@ -395,3 +395,82 @@ def test_masks_and_pieces():
         torch.narrow_copy(s, 0, 1, 2)
     csr = torch.tensor([[0.0, 1], [2, 3]]).to_sparse_csr()
     assert torch.sparse.mm(csr, x, "max").tolist() == [[2, 3], [6, 9]]
+
+
+# -- blocks, batches, tensors made empty -----------------------------------------------------------
+@pytest.mark.parametrize("layout", ["sparse_bsr", "sparse_bsc"])
+@pytest.mark.parametrize("blocksize", [(2, 3), (1, 9), (4, 1)])
+def test_blocks(layout, blocksize):
+    x = torch.arange(36.0).reshape(4, 9)
+    x = torch.where(x % 5 == 0, x, 0.0)
+    layout = getattr(torch, layout)
+    y = x.to_sparse(layout=layout, blocksize=blocksize)
+    assert y.layout == layout and y.values().shape[1:] == blocksize
+    assert torch.equal(y.to_dense(), x) and torch.equal(y.t().to_dense(), x.t())
+    assert torch.equal((y * 2 + y).to_dense(), x * 3)
+    assert torch.equal(y @ torch.ones(9, 2), x @ torch.ones(9, 2))
+    assert torch.equal(y.to_sparse().to_dense(), x) and y.to_sparse().is_coalesced()
+    assert torch.equal(y.to_sparse_csr().to_dense(), x)
+    assert (y.sparse_dim(), y.dense_dim()) == (2, 0)
+
+
+def test_blocks_keep_the_gradients_of_their_zeros():
+    x = torch.eye(4, requires_grad=True)
+    weights = torch.arange(16.0).reshape(4, 4)
+    (x.to_sparse_bsr((2, 2)).to_dense() * weights).sum().backward()
+    assert x.grad.tolist() == [[0, 1, 0, 0], [4, 5, 0, 0], [0, 0, 10, 11], [0, 0, 14, 15]]
+
+
+def test_blocks_must_fit():
+    with pytest.raises(RuntimeError, match="divisible"):
+        torch.ones(4, 4).to_sparse_bsr((3, 2))
+    with pytest.raises(RuntimeError, match="blocksize"):
+        torch.ones(4, 4).to_sparse(layout=torch.sparse_bsr)
+    with pytest.raises(RuntimeError, match="blocksize"):
+        torch.ones(4, 4).to_sparse(layout=torch.sparse_csr, blocksize=(2, 2))
+    with pytest.raises(RuntimeError):
+        torch.sparse_bsr_tensor([0, 1], [0], torch.ones(1, 2, 2), (3, 3))
+
+
+def test_batches_of_matrices():
+    x = torch.arange(1.0, 25.0).reshape(2, 3, 4)
+    y = x.to_sparse_csr()
+    assert y.crow_indices().shape == (2, 4) and y._nnz() == 12 and y.dense_dim() == 0
+    assert torch.equal(y.to_dense(), x) and torch.equal(y[1].to_dense(), x[1])
+    assert y[1].layout == torch.sparse_csr
+    assert torch.equal(y.transpose(1, 2).to_dense(), x.transpose(1, 2))
+    assert torch.equal(y.to_sparse_csc().to_dense(), x)
+    assert torch.equal(torch.bmm(y, torch.ones(2, 4, 1)), x.sum(2, keepdim=True))
+    made = torch.sparse_csr_tensor([[0, 1, 2], [0, 0, 2]], [[0, 1], [0, 1]], torch.ones(2, 2))
+    assert made.to_dense().tolist() == [[[1, 0], [0, 1]], [[0, 0], [1, 1]]]
+    x[0, 0, 0] = 0
+    with pytest.raises(RuntimeError, match="same number of specified elements per batch"):
+        x.to_sparse_csr()
+
+
+def test_made_by_layout():
+    for layout in torch.sparse_coo, torch.sparse_csr, torch.sparse_csc:
+        x = torch.zeros(2, 3, layout=layout, dtype=torch.float64)
+        assert x.layout == layout and x.dtype == torch.float64 and x._nnz() == 0
+        assert torch.equal(x.to_dense(), torch.zeros(2, 3, dtype=torch.float64))
+    assert torch.empty((10**6, 10**6), layout=torch.sparse_coo).shape == (10**6, 10**6)
+    like = torch.zeros_like(torch.ones(2, 2), layout=torch.sparse_coo)
+    assert like.is_sparse and like.new_zeros(3, 1).shape == (3, 1)
+    with pytest.raises(RuntimeError):
+        torch.ones(2, layout=torch.sparse_coo)
+
+
+def test_rows_kept_whole_and_matrices_turned_in_place():
+    x = torch.tensor([[0.0, 2.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 3.0]]).to_sparse()
+    product = torch.hspmm(x, torch.ones(3, 2))
+    assert product.sparse_dim() == 1 and product._indices().tolist() == [[0, 2]]
+    total = torch.sspaddmm(x, x, torch.eye(3), beta=2.0)
+    assert torch.equal(total.to_dense(), x.to_dense() * 3)
+    dense = x.to_dense()
+    assert torch.equal(x.t_().to_dense(), dense.t())
+    assert torch.equal((x // 2).to_dense(), dense.t() // 2) and bool(x.any())
+    assert torch.equal(torch.ones(3, 3).mul_(x), dense.t())
+    assert torch.equal(x.narrow_copy(0, 1, 2).to_dense(), dense.t()[1:])
+    assert torch.equal(torch.hstack((x, x)).to_dense(), torch.hstack((dense.t(), dense.t())))
+    assert torch.equal(torch.ones(3, 3).sparse_mask(x).to_dense(), (dense.t() != 0).float())
+    assert torch.equal(x.to_sparse_csr() + torch.ones(3, 3), dense.t() + 1)

@@ -295,7 +295,7 @@ bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) 
   if (keyword_is(key, "layout")) {
     Layout layout = Layout::strided;
     if (value != Py_None && !layout_from(value, &layout)) return false;
-    check(layout == Layout::strided, op.schema.name, "(): makes strided tensors only");
+    call.sparse = layout != Layout::strided;
     return true;
   }
   // Pinned memory belongs to a GPU; on the CPU the flag has no effect.
@@ -360,7 +360,7 @@ bool parse_one(ParsedCall& call, const Op& op, PyObject* const* args, size_t nar
   auto n = static_cast<int>(spec.size());
   call.clear();
   call.op = &op;
-  call.has_out = call.requires_grad = false;
+  call.has_out = call.requires_grad = call.sparse = false;
   uint64_t given = 0;
   Value* out = call.args();
   for (; call.nargs < n; ++call.nargs) new (out + call.nargs) Value;

@@ -66,7 +66,7 @@ void set_data(const Tensor& t, PyObject* value) {
   check_type(value && is_tensor(value), "Variable data has to be a tensor, but got ",
              value ? Py_TYPE(value)->tp_name : "nothing");
   const Tensor& from = unwrap(value);
-  check(from->layout == t->layout && t->layout == Layout::strided,
+  check(from->layout == t->layout,
         "Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have "
         "incompatible tensor type.");
   check(from.device_type() == t.device_type(),

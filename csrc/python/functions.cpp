@@ -164,6 +164,18 @@ PyObject* disabled(PyObject*, PyObject* args) {
 
 }  // namespace
 
+// A call's arguments as Python's own calls have them.
+static std::pair<Py, Py> packed(PyObject* const* args, size_t nargs, PyObject* kwnames) {
+  Py call_args = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(nargs))));
+  for (size_t i = 0; i < nargs; ++i)
+    PyTuple_SET_ITEM(call_args.get(), static_cast<Py_ssize_t>(i), Py_NewRef(args[i]));
+  Py kwargs = Py::steal(checked(PyDict_New()));
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
+    PyDict_SetItem(kwargs.get(), PyTuple_GET_ITEM(kwnames, k),
+                   args[nargs + static_cast<size_t>(k)]);
+  return {std::move(call_args), std::move(kwargs)};
+}
+
 static PyObject* mode_handler;  // overrides._in_mode(func, types, args, kwargs)
 
 PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, PyObject* kwnames) {
@@ -175,13 +187,7 @@ PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, Py
   for (size_t i = 0; i < found.size(); ++i)
     PyTuple_SET_ITEM(types.get(), static_cast<Py_ssize_t>(i),
                      Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(found[i]))));
-  Py call_args = Py::steal(checked(PyTuple_New(static_cast<Py_ssize_t>(nargs))));
-  for (size_t i = 0; i < nargs; ++i)
-    PyTuple_SET_ITEM(call_args.get(), static_cast<Py_ssize_t>(i), Py_NewRef(args[i]));
-  Py kwargs = Py::steal(checked(PyDict_New()));
-  for (size_t k = 0; k < nkw; ++k)
-    PyDict_SetItem(kwargs.get(), PyTuple_GET_ITEM(kwnames, static_cast<Py_ssize_t>(k)),
-                   args[nargs + k]);
+  auto [call_args, kwargs] = packed(args, nargs, kwnames);
   for (PyObject* o : found)
     if (is_pytorch_tensor(Py_TYPE(o))) return call_with_taken(func, call_args.get(), kwargs.get());
   if (torch_function_modes)
@@ -245,6 +251,13 @@ PyObject* call_function(PyObject* self, PyObject* const* args, size_t nargsf, Py
       if (r) return r;
       PlainTensors plain;
       parse_call(call, f->op, args, nargs, kwnames);
+    }
+    if (call.sparse) [[unlikely]] {
+      auto [call_args, kwargs] = packed(args, nargs, kwnames);
+      Py home = Py::steal(checked(PyImport_ImportModule("flambeau.sparse._create")));
+      Py make = Py::steal(checked(PyObject_GetAttrString(home.get(), "made_by_layout")));
+      return checked(
+          PyObject_CallFunctionObjArgs(make.get(), self, call_args.get(), kwargs.get(), nullptr));
     }
     const Op* op = call.op;
     bool inplace = f->inplace;

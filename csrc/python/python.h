@@ -142,7 +142,7 @@ inline bool may_be_overridden(PyObject* self) {
 struct ParsedCall {
   const Op* op = nullptr;
   int nargs = 0;
-  bool has_out = false, requires_grad = false;
+  bool has_out = false, requires_grad = false, sparse = false;  // sparse: by layout=
   alignas(Value) unsigned char storage[kMaxArgs * sizeof(Value)];
   Value outs[kMaxResults];
   Value* args() { return reinterpret_cast<Value*>(storage); }

@@ -22,6 +22,8 @@ _METHODS = {
     "to_sparse_coo": "The tensor without its zeros, in coordinate format.",
     "to_sparse_csr": "The matrix without its zeros, in compressed rows.",
     "to_sparse_csc": "The matrix without its zeros, in compressed columns.",
+    "to_sparse_bsr": "The matrix without the blocks that are zero, in compressed rows of them.",
+    "to_sparse_bsc": "The matrix without the blocks that are zero, in compressed columns of them.",
     "indices": "The positions of a coalesced COO tensor.",
     "values": "The values of a sparse tensor.",
     "crow_indices": "Where each row of a CSR tensor begins.",
@@ -41,13 +43,26 @@ methods["sparse_mask"] = _elsewhere(
     "sparse_mask", "_shapes", "The elements at the positions of a sparse tensor."
 )
 methods["smm"] = _elsewhere("smm", "_products", "A sparse matrix times a dense one, sparse.")
+functions["sparse_coo_tensor"] = _elsewhere(
+    "sparse_coo_tensor", "_create", "A sparse tensor in coordinate format."
+)
 for _name, _doc in {
-    "sparse_coo_tensor": "A sparse tensor in coordinate format from positions and values.",
     "sparse_csr_tensor": "A sparse matrix in compressed rows.",
     "sparse_csc_tensor": "A sparse matrix in compressed columns.",
+    "sparse_bsr_tensor": "A sparse matrix of blocks in compressed rows.",
+    "sparse_bsc_tensor": "A sparse matrix of blocks in compressed columns.",
     "sparse_compressed_tensor": "A sparse matrix in compressed rows or columns.",
 }.items():
-    functions[_name] = _elsewhere(_name, "_create", _doc)
+    functions[_name] = _elsewhere(_name, "_compressed", _doc)
 functions["spmm"] = functions["dsmm"] = functions["mm"]
 functions["hsmm"] = _elsewhere("smm", "_products", "A sparse matrix times a dense one, sparse.")
 functions["smm"] = methods["smm"]
+functions["hspmm"] = _elsewhere(
+    "hspmm", "_products", "A sparse matrix times a dense one, of which whole rows are kept."
+)
+functions["sspaddmm"] = methods["sspaddmm"] = _elsewhere(
+    "sspaddmm", "_products", "A sparse matrix and a product of a sparse and a dense one, sparse."
+)
+methods["_coalesced_"] = _elsewhere(
+    "_coalesced_", "_create", "Says whether positions are in order."
+)

@@ -7,6 +7,13 @@ tensor([[2.],
         [1.]])
 """
 
+from ._compressed import (
+    sparse_bsc_tensor,
+    sparse_bsr_tensor,
+    sparse_compressed_tensor,
+    sparse_csc_tensor,
+    sparse_csr_tensor,
+)
 from ._constructors import (
     BFloat16Tensor,
     ByteTensor,
@@ -18,12 +25,7 @@ from ._constructors import (
     LongTensor,
     ShortTensor,
 )
-from ._create import (
-    sparse_compressed_tensor,
-    sparse_coo_tensor,
-    sparse_csc_tensor,
-    sparse_csr_tensor,
-)
+from ._create import sparse_coo_tensor
 from ._invariants import as_sparse_gradcheck, check_sparse_tensor_invariants
 from ._math import log_softmax, softmax
 from ._products import addmm, mm, sampled_addmm, spdiags
@@ -46,6 +48,8 @@ __all__ = [
     "mm",
     "sampled_addmm",
     "softmax",
+    "sparse_bsc_tensor",
+    "sparse_bsr_tensor",
     "sparse_compressed_tensor",
     "sparse_coo_tensor",
     "sparse_csc_tensor",

@@ -3,22 +3,9 @@
 import flambeau
 from flambeau import Tensor
 
+from . import _compressed
+from ._compressed import as_positions, as_tensor
 from ._tensor import CompressedTensor, CooTensor, SparseTensor, compressed, coo, handles
-
-
-def _as_tensor(data, dtype=None, device=None):
-    if isinstance(data, Tensor):
-        return data if dtype is None and device is None else data.to(device=device, dtype=dtype)
-    return flambeau.as_tensor(data, dtype=dtype, device=device)
-
-
-def _positions(data, name, what):
-    positions = _as_tensor(data)
-    if positions.is_floating_point() or positions.is_complex():
-        positions = positions.to(flambeau.int64)
-    if positions.dtype not in (flambeau.int64, flambeau.int32, flambeau.int16, flambeau.int8):
-        raise RuntimeError(f"{name}(): {what} must be integers, got {positions.dtype}")
-    return positions.detach()
 
 
 def _finish(made, requires_grad):
@@ -60,7 +47,7 @@ def sparse_coo_tensor(
         indices = flambeau.empty((len(size), 0), dtype=flambeau.int64)
         values = flambeau.empty(0, dtype=dtype, device=device)
         return _finish(coo(indices, values, size, True), requires_grad)
-    indices, values = _positions(indices, name, "indices"), _as_tensor(values, dtype, device)
+    indices, values = as_positions(indices, name, "indices"), as_tensor(values, dtype, device)
     indices = indices.to(flambeau.int64)
     if indices.dim() != 2:
         raise RuntimeError(
@@ -90,92 +77,6 @@ def sparse_coo_tensor(
     if requires_grad:
         values = values.detach()
     return _finish(coo(indices, values, size, bool(is_coalesced)), requires_grad)
-
-
-def sparse_compressed_tensor(
-    compressed_indices, plain_indices, values, size=None, *, dtype=None, layout=None, device=None,
-    pin_memory=False, requires_grad=False, check_invariants=None,
-):  # fmt: skip
-    """A sparse matrix in compressed rows (layout sparse_csr) or columns (sparse_csc), of numbers or
-    of dense tensors.
-
-    >>> import flambeau as torch
-    >>> torch.sparse_compressed_tensor(
-    ...     [0, 1, 2], [1, 0], [3.0, 4.0], (2, 2), layout=torch.sparse_csr
-    ... ).to_dense()
-    tensor([[0., 3.],
-            [4., 0.]])
-    """
-    if layout not in (flambeau.sparse_csr, flambeau.sparse_csc):
-        raise RuntimeError(
-            f"sparse_compressed_tensor(): expected layout sparse_csr or sparse_csc, got {layout}"
-        )
-    name = "sparse_csr_tensor" if layout == flambeau.sparse_csr else "sparse_csc_tensor"
-    begins = _positions(compressed_indices, name, "compressed indices")
-    plain = _positions(plain_indices, name, "plain indices")
-    values = _as_tensor(values, dtype, device)
-    if begins.dim() != 1 or plain.dim() != 1 or values.dim() < 1:
-        raise RuntimeError(f"{name}(): batches of matrices are not supported")
-    if begins.numel() == 0:
-        raise RuntimeError(f"{name}(): compressed indices must not be empty")
-    if plain.shape[0] != values.shape[0]:
-        raise RuntimeError(
-            f"{name}(): indices and values must have same nnz, got {plain.shape[0]} and "
-            f"{values.shape[0]}"
-        )
-    rows = begins.numel() - 1
-    if size is None:
-        columns = int(plain.max()) + 1 if plain.numel() else 0
-        size = (rows, columns) if layout == flambeau.sparse_csr else (columns, rows)
-        size = (*size, *values.shape[1:])
-    size = tuple(size)
-    if len(size) != values.dim() + 1 or size[2:] != tuple(values.shape[1:]):
-        raise RuntimeError(
-            f"{name}(): size {size} does not go with values of size {tuple(values.shape)}"
-        )
-    if size[layout != flambeau.sparse_csr] != rows:
-        raise RuntimeError(
-            f"{name}(): size {size} does not go with {begins.numel()} compressed indices"
-        )
-    other = size[1] if layout == flambeau.sparse_csr else size[0]
-    steps = begins.diff()
-    if int(begins[0]) != 0 or int(begins[-1]) != plain.numel() or bool((steps < 0).any()):
-        raise RuntimeError(f"{name}(): compressed indices must rise from 0 to nnz")
-    if plain.numel() and not (int(plain.min()) >= 0 and int(plain.max()) < other):
-        raise RuntimeError(f"{name}(): plain indices must be within 0 and {other - 1}")
-    if requires_grad:
-        values = values.detach()
-    return _finish(compressed(begins, plain, values, size, layout), requires_grad)
-
-
-def sparse_csr_tensor(crow_indices, col_indices, values, size=None, **options):
-    """A sparse matrix in compressed rows: row r has the values crow[r] to crow[r + 1].
-
-    >>> import flambeau as torch
-    >>> torch.sparse_csr_tensor([0, 1, 2], [1, 0], [3.0, 4.0]).to_dense()
-    tensor([[0., 3.],
-            [4., 0.]])
-    """
-    options.pop("layout", None)
-    layout = flambeau.sparse_csr
-    return sparse_compressed_tensor(
-        crow_indices, col_indices, values, size, layout=layout, **options
-    )
-
-
-def sparse_csc_tensor(ccol_indices, row_indices, values, size=None, **options):
-    """A sparse matrix in compressed columns: column c has the values ccol[c] to ccol[c + 1].
-
-    >>> import flambeau as torch
-    >>> torch.sparse_csc_tensor([0, 1, 2], [1, 0], [3.0, 4.0]).to_dense()
-    tensor([[0., 4.],
-            [3., 0.]])
-    """
-    options.pop("layout", None)
-    layout = flambeau.sparse_csc
-    return sparse_compressed_tensor(
-        ccol_indices, row_indices, values, size, layout=layout, **options
-    )
 
 
 # -- conversions -----------------------------------------------------------------------------------
@@ -238,30 +139,10 @@ def to_coo(x):
     if not isinstance(x, CompressedTensor):
         got = x.layout if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"expected a sparse tensor, got {got}")
-    rows = flambeau.repeat_interleave(x._c.diff())
-    pair = (rows, x._p) if x.layout == flambeau.sparse_csr else (x._p, rows)
-    indices = flambeau.stack([t.to(flambeau.int64) for t in pair])
-    return coo(indices, x._v, x.shape, False)
+    return _compressed.expand(x)
 
 
-def _compress(x, layout):
-    if isinstance(x, CompressedTensor) and x.layout == layout:
-        return x
-    x = to_coo(x)
-    if x.sparse_dim() != 2:
-        raise RuntimeError(f"only matrices are converted to {layout}, got {x.dim()}-D")
-    x = coalesce(x)
-    indices, values = x._i, x._v
-    by_rows = layout == flambeau.sparse_csr
-    if not by_rows:
-        order = indices[1].argsort(stable=True)
-        indices, values = indices[:, order], values[order]
-    lead, other = (0, 1) if by_rows else (1, 0)
-    first = begins(indices[lead].contiguous(), x.shape[lead])
-    return compressed(first, indices[other].contiguous(), values, x.shape, layout)
-
-
-def _from_dense(x, sparse_dim):
+def _from_dense(x, sparse_dim, blocksize=None):
     if not 0 <= sparse_dim <= x.dim() or (sparse_dim == 0 and x.dim()):
         raise RuntimeError(
             f"to_sparse(): sparse_dim must be within 1 and {x.dim()}, got {sparse_dim}"
@@ -269,6 +150,11 @@ def _from_dense(x, sparse_dim):
     there = x.detach() != 0
     if sparse_dim < x.dim():
         there = there.reshape(*x.shape[:sparse_dim], -1).any(-1)
+    if blocksize is not None:  # all positions of the blocks that are not zero
+        *batch, rows, columns = there.shape
+        high, wide = _compressed.check_blocks(rows, columns, blocksize)
+        blocks = there.reshape(*batch, rows // high, high, columns // wide, wide).any(-1).any(-2)
+        there = blocks.repeat_interleave(high, -2).repeat_interleave(wide, -1)
     indices = there.nonzero().t().contiguous()
     values = x[tuple(indices)] if sparse_dim else x.reshape(1)[: int(there)]
     return coo(indices, values, x.shape, True)
@@ -280,17 +166,25 @@ def to_sparse(input, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=
     x = input
     if isinstance(sparse_dim, flambeau.layout):
         sparse_dim, layout = None, sparse_dim
-    if blocksize is not None:
-        raise RuntimeError("to_sparse(): there are no layouts with blocks")
-    if layout not in (None, flambeau.sparse_coo, flambeau.sparse_csr, flambeau.sparse_csc):
-        raise RuntimeError(f"to_sparse(): conversion to {layout} is not supported")
+    if layout == flambeau.strided:
+        return to_dense(x)
+    blocks = layout in _compressed.BLOCKS
+    own = x._blocksize if isinstance(x, CompressedTensor) else None
+    blocksize = own if blocks and blocksize is None else blocksize
+    if blocks != (blocksize is not None):
+        raise RuntimeError(
+            "to_sparse(): a blocksize is given for the layouts sparse_bsr and sparse_bsc only, "
+            f"got {blocksize} for {layout}"
+        )
     if not isinstance(x, SparseTensor):
-        if sparse_dim is None:
-            sparse_dim = x.dim() - (dense_dim or 0)
-        x = _from_dense(x, sparse_dim)
-    if layout in (flambeau.sparse_csr, flambeau.sparse_csc):
-        return _compress(x, layout)
-    return to_coo(x)
+        sparse_dim = x.dim() - (dense_dim or 0) if sparse_dim is None else sparse_dim
+        x = _from_dense(x, sparse_dim, blocksize)
+    if layout in (None, flambeau.sparse_coo):
+        return coalesce(to_coo(x)) if isinstance(x, CompressedTensor) else x
+    if x.layout == layout and own == (None if blocksize is None else tuple(blocksize)):
+        return x
+    dtype = x._c.dtype if isinstance(x, CompressedTensor) else flambeau.int64
+    return _compressed.compress(coalesce(to_coo(x)), layout, blocksize, dtype)
 
 
 @handles("to_sparse_coo")
@@ -311,12 +205,52 @@ def to_sparse_csc(input, dense_dim=None):
     return to_sparse(input, layout=flambeau.sparse_csc, dense_dim=dense_dim)
 
 
+@handles("to_sparse_bsr")
+def to_sparse_bsr(input, blocksize, dense_dim=None):
+    """The matrix without the blocks that are zero, in compressed rows of blocks."""
+    return to_sparse(input, layout=flambeau.sparse_bsr, blocksize=blocksize, dense_dim=dense_dim)
+
+
+@handles("to_sparse_bsc")
+def to_sparse_bsc(input, blocksize, dense_dim=None):
+    """The matrix without the blocks that are zero, in compressed columns of blocks."""
+    return to_sparse(input, layout=flambeau.sparse_bsc, blocksize=blocksize, dense_dim=dense_dim)
+
+
+def _nothing(size, dtype, device, layout):
+    """A tensor of zeros, none of which are kept."""
+    size = tuple(size)
+    values = flambeau.empty(0, dtype=dtype, device=device)
+    if layout == flambeau.sparse_coo:
+        return coo(flambeau.empty((len(size), 0), dtype=flambeau.int64), values, size, True)
+    if layout in _compressed.BLOCKS or len(size) < 2:
+        raise RuntimeError(f"a tensor of shape {size} is not made empty in layout {layout}")
+    leads = size[-2] if layout == flambeau.sparse_csr else size[-1]
+    begins = flambeau.zeros((*size[:-2], leads + 1), dtype=flambeau.int64)
+    plain = begins.new_zeros((*size[:-2], 0))
+    return compressed(begins, plain, values.new_empty(plain.shape), size, layout)
+
+
+def made_by_layout(function, args, options):
+    """What a function that makes tensors gives for a sparse `layout=`."""
+    name, layout = function.__name__, options.pop("layout")
+    dtype, device = options.get("dtype"), options.get("device")
+    if name in ("zeros_like", "empty_like", "new_zeros", "new_empty"):
+        like, *args = args
+        dtype = like.dtype if dtype is None else dtype
+        args = args or [like.shape]
+    elif name not in ("zeros", "empty"):
+        raise RuntimeError(f"{name}() is not implemented for layout {layout}")
+    size = options.get("size", args[0] if args and not isinstance(args[0], int) else args)
+    return _finish(_nothing(size, dtype, device, layout), options.get("requires_grad"))
+
+
 # -- parts -----------------------------------------------------------------------------------------
 def _part(x, name, layouts, wanted):
     layout = str(x.layout).rpartition(".")[2]
     if layout not in layouts:
-        got = {"strided": "Strided", "sparse_coo": "Sparse"}.get(layout, layout)
-        raise RuntimeError(f"{name} expected {wanted} tensor layout but got {got}")
+        parts = [part.capitalize() for part in layout.split("_") if part != "coo"]
+        raise RuntimeError(f"{name} expected {wanted} tensor layout but got {''.join(parts)}")
     if layout == "sparse_coo" and not x._coalesced:
         raise RuntimeError(
             f"Cannot get {name} on an uncoalesced tensor, please call .coalesce() first"
@@ -325,8 +259,8 @@ def _part(x, name, layouts, wanted):
 
 
 _COORDINATES = ("sparse_coo",), "sparse coordinate"
-_ROWS = ("sparse_csr",), "sparse row compressed"
-_COLUMNS = ("sparse_csc",), "sparse column compressed"
+_ROWS = ("sparse_csr", "sparse_bsr"), "sparse row compressed"
+_COLUMNS = ("sparse_csc", "sparse_bsc"), "sparse column compressed"
 
 
 @handles("indices")
@@ -338,7 +272,7 @@ def indices(x):
 @handles("values")
 def values(x):
     """The values of a sparse tensor."""
-    return _part(x, "values", ("sparse_coo", "sparse_csr", "sparse_csc"), "sparse")._v
+    return _part(x, "values", ("sparse_coo", *_ROWS[0], *_COLUMNS[0]), "sparse")._v
 
 
 @handles("crow_indices")
@@ -381,6 +315,13 @@ def _values(x):
     return x._v
 
 
+@handles("_coalesced_")
+def _coalesced_(x, coalesced):
+    """Says whether the positions of a COO tensor are in order, each once."""
+    x._coalesced = coalesced
+    return x
+
+
 @handles("is_coalesced")
 def is_coalesced(x):
     """Whether the positions of a COO tensor are in order, each once."""
@@ -400,7 +341,8 @@ def sparse_dim(x):
 @handles("dense_dim")
 def dense_dim(x):
     """How many dimensions the values have besides."""
-    return x.dim() - sparse_dim(x)
+    batches = x._c.dim() - 1 if isinstance(x, CompressedTensor) else 0
+    return x.dim() - sparse_dim(x) - batches
 
 
 @handles("_nnz")
@@ -408,7 +350,7 @@ def _nnz(x):
     """How many values are kept."""
     if not isinstance(x, SparseTensor):
         raise RuntimeError("_nnz expected sparse tensor layout but got Strided")
-    return x._v.shape[0]
+    return x._p.shape[-1] if isinstance(x, CompressedTensor) else x._v.shape[0]
 
 
 def _convert_indices_from_coo_to_csr(input, size, *, out_int32=False):

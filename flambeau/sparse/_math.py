@@ -3,6 +3,7 @@
 import flambeau
 from flambeau import Tensor
 
+from ._compressed import compress
 from ._create import coalesce, flat_positions, to_coo, to_dense, to_sparse
 from ._tensor import CompressedTensor, CooTensor, SparseTensor, compressed, coo, handles
 
@@ -12,8 +13,10 @@ def is_sparse(x):
 
 
 def in_layout_of(x, made):
-    """A COO result in the layout of x."""
-    return to_sparse(made, layout=x.layout) if isinstance(x, CompressedTensor) else made
+    """A result in the layout of x."""
+    if not isinstance(x, CompressedTensor) or made.layout == x.layout:
+        return made
+    return compress(coalesce(to_coo(made)), x.layout, x._blocksize, x._c.dtype)
 
 
 def to_out(result, out):
@@ -24,12 +27,22 @@ def to_out(result, out):
     return out.copy_(to_dense(result))
 
 
+def become(x, value):
+    """Makes x, in place, the tensor of the same dtype, of any shape, that value is."""
+    if x.layout != value.layout:
+        raise RuntimeError(f"a tensor of layout {x.layout} cannot become one of {value.layout}")
+    x.__dict__.update(value.__dict__)
+    with flambeau._C.DisableTorchFunctionSubclass():
+        Tensor.data.__set__(x, value)
+    return x
+
+
 @handles("assign")
 def assign(x, value):
     """Makes x, in place, the tensor that value is."""
     if tuple(x.shape) != tuple(value.shape):
         raise RuntimeError(f"a sparse tensor of shape {tuple(value.shape)} for {tuple(x.shape)}")
-    value = to_sparse(value, layout=x.layout)
+    value = to_sparse(value) if isinstance(x, CooTensor) else in_layout_of(x, to_sparse(value))
     if isinstance(x, CooTensor):
         x._i, x._coalesced = value._i, value._coalesced
     else:
@@ -155,6 +168,8 @@ def add(input, other, *, alpha=1, out=None):
         dense = input.to(dtype).index_put(tuple(x._i), values, accumulate=True)
         return to_out(dense, out)
     if not is_sparse(other):
+        if isinstance(input, CompressedTensor) and isinstance(other, Tensor):
+            return add(other if alpha == 1 else other * alpha, input, out=out)
         raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
     if not is_sparse(input):
         raise RuntimeError("add(): a number cannot be added to a sparse tensor")
@@ -236,18 +251,40 @@ def div(input, other, *, rounding_mode=None, out=None):
     return to_out(x._with_values(flambeau.div(x._v, other, rounding_mode=rounding_mode)), out)
 
 
+@handles("floor_divide", "__floordiv__")
+def floor_divide(input, other, *, out=None):
+    return div(input, other, rounding_mode="floor", out=out)
+
+
 def _in_place(name, function):
     def in_place(input, *args, **kwargs):
         if not is_sparse(input):
-            raise RuntimeError(f"{name}(): a dense tensor cannot take a sparse result")
+            return input.copy_(to_dense(function(input, *args, **kwargs)))
         return assign(input, function(input, *args, **kwargs))
 
     handles(name)(in_place)
 
 
-for _function, _names in (mul, "mul_ multiply_"), (div, "div_ divide_"), (_pow, "pow_"):
+for _function, _names in (
+    (mul, "mul_ multiply_"),
+    (div, "div_ divide_"),
+    (floor_divide, "floor_divide_"),
+    (_pow, "pow_"),
+):
     for _name in _names.split():
         _in_place(_name, _function)
+
+
+@handles("any")
+def _any(input):
+    return to_coo(input)._v.any()
+
+
+@handles("new_zeros", "new_empty")
+def _new_zeros(input, *size, dtype=None, **options):
+    options.setdefault("layout", input.layout)
+    size = options.pop("size", size[0] if size and not isinstance(size[0], int) else size)
+    return flambeau.zeros(size, dtype=dtype or input.dtype, **options)
 
 
 @handles("equal")
@@ -261,23 +298,25 @@ def _is_same_size(input, other):
 
 
 # -- sums ------------------------------------------------------------------------------------------
-def dims_of(x, dim):
+def dims_of(x, dim, n=None):
+    """Dimensions of x, or of a tensor of n, counted from the first."""
+    n = x.dim() if n is None else n
     dims = [dim] if isinstance(dim, int) else list(dim)
     for d in dims:
-        if not -x.dim() <= d < x.dim():
+        if not -n <= d < n:
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-x.dim()}, {x.dim() - 1}], "
-                f"but got {d})"
+                f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})"
             )
-    return sorted({d % x.dim() for d in dims})
+    return sorted({d % n for d in dims})
 
 
 @handles("sum")
 def sum_(input, dim=None, keepdim=False, *, dtype=None):
     """Sums over dimensions, or all: a dense tensor when no sparse dimension is left."""
     x = to_coo(input)
-    if dtype is not None:
-        x = x.to(dtype)
+    if dtype is None and not (x.dtype.is_floating_point or x.dtype.is_complex):
+        dtype = flambeau.int64
+    x = x if dtype is None else x.to(dtype)
     dims = dims_of(x, dim) if dim is not None and dim != () else list(range(x.dim()))
     if len(dims) == x.dim():
         total = x._v.sum()

@@ -4,7 +4,7 @@ import flambeau
 from flambeau import _C, Tensor
 
 from ._create import begins, coalesce, to_coo, to_dense, to_sparse_csr
-from ._math import add, in_layout_of, is_sparse, mul, to_out
+from ._math import add, in_layout_of, is_sparse, joined, mul, to_out
 from ._shapes import transpose
 from ._tensor import CompressedTensor, coo, handles
 
@@ -29,7 +29,7 @@ def _check(a, b, name):
 def _rows(a):
     """Where the rows of a begin, and the columns; None when its values are not in that order."""
     if isinstance(a, CompressedTensor):
-        if a.layout != flambeau.sparse_csr:
+        if a.layout != flambeau.sparse_csr or a.dim() != 2:
             return None
         return a._c.to(flambeau.int64), a._p.to(flambeau.int64)
     if not a._coalesced or a.sparse_dim() != 2 or a.dense_dim():
@@ -64,7 +64,7 @@ def _sparse_sparse(a, b):
     return in_layout_of(a, coalesce(made))
 
 
-@handles("mm", "spmm", "hspmm")
+@handles("mm", "spmm")
 def product(input, mat2, *, out=None):
     _check(input, mat2, "mm")
     if is_sparse(input) and is_sparse(mat2):
@@ -97,7 +97,26 @@ def bmm(input, mat2, *, out=None):
     return to_out(flambeau.stack(parts), out)
 
 
-@handles("addmm", "sspaddmm")
+@handles("sspaddmm")
+def sspaddmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    """beta * input + alpha * (mat1 @ mat2) of sparse input and mat1, sparse."""
+    return to_out(joined(mul(input, beta), smm(mat1, mat2) * alpha, "sspaddmm"), out)
+
+
+@handles("hspmm")
+def hspmm(mat1, mat2, *, out=None):
+    """The product of a sparse and a dense matrix, of which the rows that may not be zero are kept.
+
+    >>> import flambeau as torch
+    >>> torch.hspmm(torch.eye(2).to_sparse(), torch.ones(2, 3)).indices()
+    tensor([[0, 1]])
+    """
+    rows = to_coo(mat1)._i[0].unique()
+    whole = to_dense(product(mat1, mat2))
+    return to_out(coo(rows.unsqueeze(0), whole[rows], whole.shape, True), out)
+
+
+@handles("addmm")
 def addmm_(input, mat1, mat2, *, beta=1, alpha=1, out=None):
     result = product(mat1, mat2)
     result = result if alpha == 1 else result * alpha

@@ -4,7 +4,7 @@ import flambeau
 from flambeau import Tensor
 
 from ._create import coalesce, flat_positions, to_coo
-from ._math import dims_of, in_layout_of, is_sparse, same_shape, to_out
+from ._math import become, dims_of, in_layout_of, is_sparse, same_shape, to_out
 from ._tensor import CompressedTensor, compressed, coo, handles
 
 
@@ -31,11 +31,7 @@ def permute(input, *sizes, dims=None):
     if sorted(dims) != list(range(input.dim())):
         raise RuntimeError(f"permute(): {dims} is no order of {input.dim()} dimensions")
     if isinstance(input, CompressedTensor):
-        if dims == [0, 1]:
-            return input
-        csr, csc = flambeau.sparse_csr, flambeau.sparse_csc
-        layout = csc if input.layout == csr else csr
-        return compressed(input._c, input._p, input._v, tuple(input.shape[::-1]), layout)
+        return _permute_compressed(input, dims)
     depth = input.sparse_dim()
     if any((d < depth) != (i < depth) for i, d in enumerate(dims)):
         raise RuntimeError("permute(): sparse and dense dimensions cannot be exchanged")
@@ -46,10 +42,41 @@ def permute(input, *sizes, dims=None):
     return coo(indices, values, shape, input._coalesced and same)
 
 
+_TURNED = {
+    flambeau.sparse_csr: flambeau.sparse_csc,
+    flambeau.sparse_csc: flambeau.sparse_csr,
+    flambeau.sparse_bsr: flambeau.sparse_bsc,
+    flambeau.sparse_bsc: flambeau.sparse_bsr,
+}
+
+
+def _permute_compressed(x, dims):
+    """Rows and columns exchanged, or nothing: the same parts read the other way."""
+    same, row = list(range(x.dim())), x._c.dim() - 1
+    if dims == same:
+        return x
+    same[row], same[row + 1] = row + 1, row
+    if dims != same:
+        raise RuntimeError("permute(): of a compressed tensor only rows and columns are exchanged")
+    shape = tuple(x.shape[d] for d in dims)
+    values = x._v if x._blocksize is None else x._v.transpose(row + 1, row + 2)
+    return compressed(x._c, x._p, values, shape, _TURNED[x.layout])
+
+
+@handles("t_")
+def t_(input):
+    return become(input, t(input))
+
+
+@handles("transpose_", "swapaxes_", "swapdims_")
+def transpose_(input, dim0, dim1):
+    return become(input, transpose(input, dim0, dim1))
+
+
 @handles("unsqueeze")
 def unsqueeze(input, dim):
     x = to_coo(input)
-    dim %= x.dim() + 1
+    (dim,) = dims_of(x, dim, x.dim() + 1)
     if dim > x.sparse_dim():
         return x._with_values(x._v.unsqueeze(dim - x.sparse_dim() + 1))
     rows = [*x._i[:dim], flambeau.zeros_like(x._i[0]), *x._i[dim:]]
@@ -95,11 +122,15 @@ def narrow_copy(input, dim, start, length):
 
 @handles("select")
 def select(input, dim, index):
-    x = to_coo(input)
-    (dim,) = dims_of(x, dim)
-    n = x.shape[dim]
+    (dim,) = dims_of(input, dim)
+    n = input.shape[dim]
     if not -n <= index < n:
         raise IndexError(f"select(): index {index} out of range for dimension {dim} of size {n}")
+    if isinstance(input, CompressedTensor) and dim < input._c.dim() - 1:  # a matrix of a batch
+        shape = (*input.shape[:dim], *input.shape[dim + 1 :])
+        parts = (part.select(dim, index) for part in (input._c, input._p, input._v))
+        return compressed(*parts, shape, input.layout)
+    x = to_coo(input)
     shape = [*x.shape[:dim], *x.shape[dim + 1 :]]
     if dim >= x.sparse_dim():
         values = x._v.select(dim - x.sparse_dim() + 1, index)
@@ -154,6 +185,16 @@ def cat(tensors, dim=0, *, out=None):
         values.append(x._v)
     shape = [*parts[0].shape[:dim], total, *parts[0].shape[dim + 1 :]]
     return to_out(coo(flambeau.cat(rows, 1), flambeau.cat(values), shape, False), out)
+
+
+@handles("hstack", "column_stack")
+def hstack(tensors, *, out=None):
+    return cat(tensors, 0 if tensors[0].dim() == 1 else 1, out=out)
+
+
+@handles("vstack", "row_stack")
+def vstack(tensors, *, out=None):
+    return cat([x if x.dim() > 1 else unsqueeze(x, 0) for x in tensors], 0, out=out)
 
 
 @handles("stack")

@@ -223,7 +223,14 @@ class CooTensor(SparseTensor):
 
 
 class CompressedTensor(SparseTensor):
-    """Rows (CSR) or columns (CSC) one after another: where each begins, positions, values."""
+    """Rows or columns one after another: where each begins, positions, values; see _compressed."""
+
+    @property
+    def _blocksize(self):
+        """The sizes of the blocks; None where the values are numbers."""
+        depth = self._c.dim()
+        blocks = self.layout in (flambeau.sparse_bsr, flambeau.sparse_bsc)
+        return tuple(self._v.shape[depth : depth + 2]) if blocks else None
 
     def _state(self):
         return self._c, self._p, self._v.detach(), tuple(self.shape)
@@ -240,7 +247,7 @@ def coo(indices, values, size, coalesced=False):
 
 
 def compressed(begins, positions, values, size, layout):
-    """A CSR or CSC tensor over these parts, which fit."""
+    """A compressed tensor over these parts, which fit."""
     made = Tensor._make_sparse(CompressedTensor, tuple(size), values.dtype, layout)
     made._c, made._p, made._v, made._leaf = begins, positions, values, False
     return made
@@ -248,14 +255,15 @@ def compressed(begins, positions, values, size, layout):
 
 def rebuild(layout, state, requires_grad=False):
     """A sparse tensor from what a pickle or a checkpoint holds, checked."""
-    from ._create import sparse_compressed_tensor, sparse_coo_tensor
+    from ._compressed import sparse_compressed_tensor
+    from ._create import sparse_coo_tensor
 
     if layout == "sparse_coo":
         indices, values, size, *coalesced = state
         made = sparse_coo_tensor(indices, values, size)
         if coalesced and coalesced[0]:
             made = made.coalesce()
-    elif layout in ("sparse_csr", "sparse_csc"):
+    elif layout in ("sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"):
         begins, positions, values, size = state
         layout = getattr(flambeau, layout)
         made = sparse_compressed_tensor(begins, positions, values, size, layout=layout)
@@ -265,18 +273,19 @@ def rebuild(layout, state, requires_grad=False):
 
 
 def _text(x):
-    from flambeau._tensor_str import _join
+    from flambeau._tensor_str import _join, _tensor_str
 
     def part(name, tensor):
-        text = repr(tensor.detach())
-        tail = text.rfind(", dtype=")
-        if tail >= 0 and "\n" not in text[tail:]:
-            text = text[:tail] + ")"
+        start = f"{name}=tensor("
         if tensor.numel() == 0:
-            text = f"tensor([], size={tuple(tensor.shape)})"
-        return f"{name}={text}".replace("\n", "\n" + " " * (len(name) + 1 + 7))
+            return f"{start}[], size={tuple(tensor.shape)})"
+        return start + _tensor_str(tensor.detach(), 7 + len(start)) + ")"
 
-    names = {"sparse_coo": ("indices",), "sparse_csr": ("crow_indices", "col_indices")}
+    names = {
+        "sparse_coo": ("indices",),
+        "sparse_csr": ("crow_indices", "col_indices"),
+        "sparse_bsr": ("crow_indices", "col_indices"),
+    }
     layout = str(x.layout).rpartition(".")[2]
     coo_like = layout == "sparse_coo"
     positions = (x._i,) if coo_like else (x._c, x._p)
