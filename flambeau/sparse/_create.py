@@ -240,7 +240,7 @@ def made_by_layout(function, args, options):
         dtype = like.dtype if dtype is None else dtype
         args = args or [like.shape]
     elif name not in ("zeros", "empty"):
-        raise RuntimeError(f"{name}() is not implemented for layout {layout}")
+        raise RuntimeError(f"{name}(): makes strided tensors only, not of layout {layout}")
     size = options.get("size", args[0] if args and not isinstance(args[0], int) else args)
     return _finish(_nothing(size, dtype, device, layout), options.get("requires_grad"))
 

@@ -242,6 +242,7 @@ class CompressedTensor(SparseTensor):
 def coo(indices, values, size, coalesced=False):
     """A COO tensor over these parts, which fit."""
     made = Tensor._make_sparse(CooTensor, tuple(size), values.dtype, flambeau.sparse_coo)
+    coalesced = coalesced or indices.shape[1] < 2
     made._i, made._v, made._coalesced, made._leaf = indices, values, coalesced, False
     return made
 
