@@ -2,6 +2,7 @@
 #include "node_names.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <unordered_map>
 
@@ -140,6 +141,21 @@ void collect(const Node& n, uint64_t since, std::vector<Edge>& out,
 }
 
 }  // namespace
+
+std::string camel_case(const std::string& full) {
+  const bool with_space = full.starts_with("special.") || full.starts_with("linalg.");
+  std::string out;
+  bool upper = true;
+  for (char c : full.substr(with_space ? 0 : full.rfind('.') + 1)) {
+    if (c == '_' || c == '.') {
+      upper = true;
+    } else {
+      out += upper ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+      upper = c >= '0' && c <= '9';
+    }
+  }
+  return out;
+}
 
 std::string name_of(const OpNode& n) {
   const auto found = namers().find(n.op->node_name);

@@ -10,6 +10,9 @@ inline constexpr uint32_t kNamedComposite = 1u << 30;
 // PyTorch's name for the node of a call, which may depend on what the operator was called with.
 std::string name_of(const OpNode& node);
 
+// "nn.functional.log_softmax" -> "LogSoftmax", "special.i0e" -> "SpecialI0E"
+std::string camel_case(const std::string& full);
+
 // Number of the next node.
 uint64_t node_count();
 

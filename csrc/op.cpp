@@ -2,7 +2,6 @@
 #include "op.h"
 
 #include <algorithm>
-#include <cctype>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -25,20 +24,10 @@ Table& table() {
   return *t;
 }
 
-// "nn.functional.log_softmax" -> "LogSoftmax", "special.i0e" -> "SpecialI0E"
-std::string camel_case(const std::string& full) {
-  const bool with_space = full.starts_with("special.") || full.starts_with("linalg.");
-  std::string out;
-  bool upper = true;
-  for (char c : full.substr(with_space ? 0 : full.rfind('.') + 1)) {
-    if (c == '_' || c == '.') {
-      upper = true;
-    } else {
-      out += upper ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
-      upper = c >= '0' && c <= '9';
-    }
-  }
-  return out;
+int argument_of(const Op& op, const std::string& name) {
+  for (int i = 0; i < op.nargs(); ++i)
+    if (op.schema.args[i].name == name) return i;
+  return -1;
 }
 
 void parse_saves(Op& op, const std::string& text) {
@@ -47,12 +36,15 @@ void parse_saves(Op& op, const std::string& text) {
     std::string name = text.substr(at, end - at);
     name.erase(0, name.find_first_not_of(' '));
     at = end + 1;
-    bool found = false;
-    for (int i = 0; i < op.nargs(); ++i) {
-      if (op.schema.args[i].name != name) continue;
-      op.saved_args |= uint64_t(1) << i;
-      found = true;
+    std::string reader;
+    if (const size_t gap = name.find(" for "); gap != std::string::npos) {
+      reader = name.substr(gap + 5);
+      name.erase(gap);
     }
+    const int i = argument_of(op, name);
+    bool found = i >= 0;
+    if (found) op.saved_args |= uint64_t(1) << i;
+    if (!reader.empty()) op.saved_for.emplace_back(i, argument_of(op, reader));
     if (name.compare(0, 6, "result") == 0) {
       op.saved_results |= uint64_t(1) << (name.size() > 6 ? std::stoi(name.substr(6)) : 0);
       found = true;
@@ -198,8 +190,18 @@ Ref<OpNode> make_node(const Op& op, const Value* args, uint64_t read) {
   return node;
 }
 
+// Which arguments the gradients that are wanted read.
+uint64_t wanted_saves(const Op& op, const Value* args) {
+  if (op.pointwise) return pointwise_saves(op, args);
+  uint64_t saves = op.saved_args;
+  for (const auto& [arg, reader] : op.saved_for)
+    if (!args[reader].is_tensor() || !args[reader].as_tensor().requires_grad())
+      saves &= ~(uint64_t(1) << arg);
+  return saves;
+}
+
 Ref<OpNode> make_node(const Op& op, const Value* args) {
-  return make_node(op, args, op.pointwise ? pointwise_saves(op, args) : op.saved_args);
+  return make_node(op, args, wanted_saves(op, args));
 }
 
 bool differentiable(const Tensor& t) { return t.defined() && is_inexact(t.dtype()); }
@@ -428,7 +430,7 @@ void call_inplace(const Op& op, Value* args) {
     settle_fused();
   Ref<OpNode> node;
   if (recording) {
-    bool reads_old = (op.pointwise ? pointwise_saves(op, args) : op.saved_args) & 1;
+    bool reads_old = wanted_saves(op, args) & 1;
     if (reads_old) {  // the gradient reads the old value
       Tensor old;
       {

@@ -110,7 +110,9 @@ struct OpRecord {
   ForwardFn inplace = nullptr;
   BackwardFn backward = nullptr;
   FuseFn fuse = nullptr;  // tried where no gradient is recorded
-  const char* saves = "";  // tensors that backward reads: "input, other, result", "result1"
+  // Tensors that backward reads: "input, other, result", "result1"; "input for other": where it
+  // reads input for the gradient of `other` alone.
+  const char* saves = "";
   uint32_t flags = 0;
   const char* node = nullptr;  // grad_fn's name where it is not CamelCase(name) + "Backward0"
   const char* doc = "";
@@ -126,6 +128,7 @@ struct Op {
   FuseFn fuse;
   uint32_t flags;
   uint64_t saved_args = 0, saved_results = 0;  // bit sets
+  std::vector<std::pair<int, int>> saved_for;  // an argument, and whose gradient alone reads it
   uint64_t tensor_args = 0;  // arguments of type Tensor and Tensor[]
   std::string node_name, doc, text;
   const PointwiseOp* pointwise;

@@ -225,7 +225,14 @@ int simple_power(const PointwiseOp& op, const Operands& o, Compute compute) {
   const double exponent = o.numbers[2].to<double>();
   if (exponent == 1) return pointwise_positive_copy;
   if (exponent == 2) return pointwise_square;
-  if (exponent == -1 && compute != Compute::i64) return pointwise_reciprocal;
+  if (exponent == 3) return pointwise_cube;
+  if (compute == Compute::i64) return op.index;
+  if (exponent == -1) return pointwise_reciprocal;
+  if (exponent == -2) return pointwise_inverse_square;
+  // Of half precision, PyTorch's roots are powers, which know infinities and zeros otherwise.
+  if (itemsize(o.tensors[0]->dtype()) == 2) return op.index;
+  if (exponent == 0.5) return pointwise_sqrt;
+  if (exponent == -0.5) return pointwise_rsqrt;
   return op.index;
 }
 
@@ -341,6 +348,17 @@ void round_number(int index, Scalar& s, DType common) {
   if (common == DType::bfloat16) s.d = convert<double>(convert<bfloat16>(s.d));
 }
 
+// Loops over complex numbers as they lie in memory beat one that converts them, by more than it
+// takes to make real operands complex first.
+void widen_reals(const PointwiseOp& op, Operands& o, DType common, Tensor* copies) {
+  if (op.index > pointwise_div) return;
+  for (int k = 1; k < o.n; ++k) {
+    if (!o.tensors[k] || o.tensors[k]->dtype() == common || !o.tensors[k]->dim()) continue;
+    copies[k] = o.tensors[k]->to_raw(common);
+    o.tensors[k] = &copies[k];
+  }
+}
+
 }  // namespace
 
 void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
@@ -372,6 +390,7 @@ void pointwise_forward(const PointwiseOp& op, Value* args, Value* results) {
     out = make_output(o, shape, dtype, device);
     o.tensors[0] = &out;
   }
+  if (compute == Compute::c128 && op.operands == 2) widen_reals(op, o, common, copies);
   PointwiseNumber numbers[kMaxNumbers];
   for (int k = 0; k < op.numbers && args[op.operands + k].is_scalar(); ++k) {
     Scalar number = args[op.operands + k].as_scalar();
@@ -541,7 +560,10 @@ void pointwise_backward(const PointwiseOp& op, Backward& b) {
       have |= kReadsY;
     }
   };
-  bool recording = modes().grad;
+  // Complex products and quotients have loops of their own, which several operators are made of.
+  const bool parts =
+      is_complex(g.dtype()) && (op.index == pointwise_mul || op.index == pointwise_div);
+  const bool recording = modes().grad || parts;
   for (int k = 0; k < op.operands; ++k) {
     if (node.args[k].is_scalar() || !b.needs(k)) continue;
     DType own = b.dtype(k);

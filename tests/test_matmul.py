@@ -282,3 +282,17 @@ def test_meta_tensors_have_shapes():
     a = torch.empty(3, 4, device="meta")
     assert a.mm(torch.empty(4, 5, device="meta")).shape == (3, 5)
     assert (torch.empty(2, 3, 4, device="meta") @ torch.empty(4, device="meta")).shape == (2, 3)
+
+
+@pytest.mark.parametrize("m, n, k", [(3, 1, 3), (1, 3, 3), (1, 1, 5), (8, 1, 8), (4, 1, 16)])
+def test_columns_of_few_numbers(m, n, k):
+    torch.manual_seed(0)
+    a, b, c = torch.randn(5, m, k), torch.randn(5, k, n), torch.randn(5, m, n)
+    wanted = (a.double()[..., None] * b.double()[:, None]).sum(2)
+    assert torch.allclose((a @ b).double(), wanted, 1e-5, 1e-6)
+    turned = (b.mT.contiguous().mT, a.mT.contiguous().mT)
+    assert torch.allclose((turned[1] @ turned[0]).double(), wanted, 1e-5, 1e-6)
+    found = torch.baddbmm(c, a, b, beta=0.5, alpha=2)
+    assert torch.allclose(found.double(), 0.5 * c.double() + 2 * wanted, 1e-5, 1e-6)
+    nothing = torch.full_like(c, float("nan"))
+    assert torch.equal(torch.baddbmm(nothing, a, b, beta=0), a @ b)

@@ -130,3 +130,50 @@ def test_rows_of_half_precision_are_rounded_once(narrow, weights):
     (g,) = torch.autograd.grad((F.layer_norm(x, (37,)) ** 3).sum(), x, create_graph=True)
     g.sum().backward()
     assert x.grad.dtype == narrow
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 8, 15, 16, 17, 31, 32, 33])
+def test_layer_norm_of_narrow_rows(columns):
+    torch.manual_seed(columns)
+    weight, bias = torch.randn(columns), torch.randn(columns)
+    for rows in (1, 5, 16, 37):
+        x = torch.randn(rows, columns) + 3
+        centered = x.double() - x.double().mean(1, keepdim=True)
+        scale = (centered.square().mean(1, keepdim=True) + 1e-3).rsqrt()
+        wanted = centered * scale * weight.double() + bias.double()
+        found = torch.nn.functional.layer_norm(x, (columns,), weight, bias, 1e-3)
+        assert torch.allclose(found.double(), wanted, 1e-4, 1e-4)
+        root = (x.double().square().mean(1, keepdim=True) + 1e-3).rsqrt()
+        found = torch.nn.functional.rms_norm(x, (columns,), weight, 1e-3)
+        assert torch.allclose(found.double(), x.double() * root * weight.double(), 1e-4, 1e-5)
+        half = torch.nn.functional.layer_norm(
+            x.bfloat16(), (columns,), weight.bfloat16(), bias.bfloat16(), 1e-3
+        )
+        assert torch.allclose(half.double(), wanted, 0.05, 0.05)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 19])
+@pytest.mark.parametrize("columns", [2, 5, 8, 9, 32])
+def test_gradients_of_layer_norm_of_narrow_rows(rows, columns):
+    x = torch.randn(rows, columns, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(columns, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(columns, dtype=torch.float64, requires_grad=True)
+    norm = torch.nn.functional.layer_norm
+    assert torch.autograd.gradcheck(lambda *a: norm(a[0], (columns,), *a[1:]), (x, weight, bias))
+    assert torch.autograd.gradcheck(lambda a: norm(a, (columns,)), x)
+    root = torch.nn.functional.rms_norm
+    assert torch.autograd.gradcheck(lambda a, b: root(a, (columns,), b), (x, weight))
+
+
+def test_layer_norm_of_narrow_rows_is_the_same_on_any_number_of_threads():
+    before, found = torch.get_num_threads(), []
+    torch.manual_seed(0)
+    x, weight = torch.randn(20000, 6), torch.randn(6)
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        a, w = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        y = torch.nn.functional.layer_norm(a, (6,), w)
+        y.backward(x)
+        found.append(torch.cat([y.flatten(), a.grad.flatten(), w.grad]))
+    torch.set_num_threads(before)
+    assert torch.equal(*found)

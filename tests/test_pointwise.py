@@ -278,10 +278,118 @@ def test_quotients_of_integers_of_any_size(dtype):
 def test_powers_of_special_numbers():
     inf, nan = float("inf"), float("nan")
     x = torch.tensor([0.0, -0.0, inf, -inf, nan, 4.0])
-    for exponent in (0.5, -0.5, 1, 2, 3, -1, -2):
+    for exponent in (1, 2, 3, -1, -2):
         one_by_one = torch.tensor([torch.pow(v, torch.tensor(exponent)) for v in x])
         assert torch.equal((x**exponent).nan_to_num(7.0), one_by_one.nan_to_num(7.0))
         assert torch.equal(x.clone().pow_(exponent).nan_to_num(7.0), one_by_one.nan_to_num(7.0))
+
+
+def test_powers_of_a_half_are_square_roots():
+    inf = float("inf")
+    x = torch.tensor([0.0, -0.0, inf, -inf, -1.0, 4.0])
+    for t in (x, x.double()):
+        assert str(t**0.5) == str(t.sqrt()) and str(t**-0.5) == str(t.rsqrt())
+    power = torch.tensor([0.0, 0.0, inf, inf])  # of half precision, and by a tensor: C's pow
+    assert torch.equal(x[:4].half() ** 0.5, power.half())
+    assert torch.equal(x[:4] ** torch.tensor(0.5), power)
+
+
+@pytest.mark.parametrize("exponent", [3, -2, 0.5, -0.5])
+def test_gradients_of_simple_powers(exponent):
+    x = torch.rand(37, dtype=torch.float64) + 0.5
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: x**exponent, x)
+    assert torch.autograd.gradgradcheck(lambda x: x**exponent, x)
+    slope = torch.autograd.grad((x**exponent).sum(), x)[0]
+    assert torch.allclose(slope, exponent * torch.exp((exponent - 1) * x.detach().log()))
+
+
+def test_powers_of_whole_numbers():
+    for dtype in (torch.uint8, torch.int16, torch.int64):
+        x = torch.tensor([0, 1, 2, 5, 100], dtype=dtype)
+        assert torch.equal(x**3, x * x * x)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+@pytest.mark.parametrize("n", [1, 3, 4, 8, 37])
+def test_complex_products_and_quotients(dtype, n):
+    torch.manual_seed(n)
+    x, z = torch.randn(n, dtype=dtype), torch.randn(n, dtype=dtype) + 0.5
+    a, b, c, d = (t.double() for t in (x.real, x.imag, z.real, z.imag))
+    size, eps = c * c + d * d, 1e-6 if dtype == torch.complex64 else 1e-14
+
+    def near(r, re, im):
+        return torch.allclose(r, torch.complex(re, im).to(dtype), eps, 4 * eps)
+
+    assert near(x * z, a * c - b * d, a * d + b * c)
+    assert near(x / z, (a * c + b * d) / size, (b * c - a * d) / size)
+    assert near(x.square(), a * a - b * b, 2 * a * b)
+    assert near(z.reciprocal(), c / size, -d / size)
+    assert near(x * z.real, a * c, b * c) and near(x / z.real, a / c, b / c)
+    assert near(x * (2 - 1j), 2 * a + b, 2 * b - a) and near(1 / z, c / size, -d / size)
+
+
+def test_complex_quotients_do_not_overflow():
+    for scale in (1e-300, 1e-160, 1e160, 1e300):
+        x = torch.tensor([[scale, scale], [-scale, 0], [0, scale]], dtype=torch.float64)
+        x = torch.view_as_complex(x)
+        assert torch.allclose(x / x, torch.ones(3, dtype=torch.complex128))
+    one = torch.ones(1, dtype=torch.complex128)
+    assert torch.isinf((one / torch.zeros(1, dtype=torch.complex128)).abs()).all()
+
+
+def test_gradients_of_complex_products():
+    x = torch.randn(5, dtype=torch.complex128, requires_grad=True)
+    z = torch.randn(5, dtype=torch.complex128, requires_grad=True)
+    r = (torch.rand(5, dtype=torch.float64) + 0.5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, z, r: x * z / (z + 3) * r + x / r, (x, z, r))
+
+
+# What a gradient reads may not be written over before it runs; these leave input or result alone.
+LEAVES_ALONE = {
+    "logaddexp": (lambda x: torch.logaddexp(x, 2 * x), "result"),
+    "logaddexp2": (lambda x: torch.logaddexp2(x, 2 * x), "result"),
+    "sinc": (torch.sinc, "result"),
+    "erfinv": (torch.erfinv, "result"),
+    "tanhshrink": (torch.nn.functional.tanhshrink, "both"),
+    "1 / x": (lambda x: 1 / x, "both"),
+    "2 / x": (lambda x: 2 / x, "both"),
+    "product with a constant": (lambda x: x @ torch.ones(3, 3), "both"),
+    "linear with a constant": (lambda x: torch.nn.functional.linear(x, torch.ones(3, 3)), "both"),
+    "products with constants": (lambda x: x[None].bmm(torch.ones(1, 3, 3)), "both"),
+}
+
+
+@pytest.mark.parametrize("name", LEAVES_ALONE)
+def test_written_over_before_the_gradient(name):
+    f, which = LEAVES_ALONE[name]
+    grads = []
+    for write in (None, "input", "result"):
+        leaf = torch.linspace(0.1, 0.9, 9).reshape(3, 3).requires_grad_()
+        x = leaf * 1
+        y = f(x)
+        loss = y.sum()
+        if write == which or (which == "both" and write):
+            (x if write == "input" else y).mul_(2)
+        loss.backward()
+        grads.append(leaf.grad)
+    assert torch.equal(grads[0], grads[1]) and torch.equal(grads[0], grads[2])
+
+
+def test_the_result_of_logsumexp_may_be_written_to():
+    weight = torch.ones(3, requires_grad=True)
+    torch.zeros(2, 3).logsumexp(0).mul_(weight).sum().backward()
+    assert torch.allclose(weight.grad, torch.full((3,), math.log(2)))
+
+
+def test_a_number_over_a_tensor():
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = 3 / x
+    assert y.grad_fn.name() == "MulBackward0" and torch.allclose(y, torch.tensor([3.0, 1.5, 1.0]))
+    y.sum().backward()
+    assert torch.allclose(x.grad, torch.tensor([-3.0, -0.75, -1 / 3]))
+    assert torch.equal(2 / torch.tensor([1, 4]), torch.tensor([2.0, 0.5]))
+    assert (1 / torch.ones(2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 def test_bounds_that_are_no_numbers():

@@ -1,4 +1,6 @@
 # Order, sets and bins against NumPy.
+import bisect
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,43 @@ def test_unique_consecutive():
     assert run.tolist() == [[0, 0, 1], [1, 1, 2]]
     assert torch.tensor([]).unique_consecutive(return_counts=True)[1].tolist() == []
     assert torch.tensor([1.0, float("nan"), float("nan")]).unique_consecutive().shape == (3,)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("edges", [0, 1, 2, 7, 512, 513])
+def test_searchsorted_of_any_count(edges, dtype):
+    dtype = getattr(torch, dtype)
+    wide = 200 if dtype in (torch.uint8, torch.bfloat16) else 600
+    row = sorted((i * 37) % wide for i in range(edges))
+    e = torch.tensor(row, dtype=torch.int64).to(dtype)
+    row = e.tolist()
+    order = [(i * 5) % edges for i in range(edges)] if edges % 5 else list(range(edges))
+    shuffled, sorter = torch.empty_like(e), torch.empty(edges, dtype=torch.int64)
+    for place, at in enumerate(order):
+        shuffled[at], sorter[place] = e[place], at
+    for count in (1, 15, 16, 17, 40):
+        values = torch.tensor([(i * 91) % wide for i in range(count)]).to(dtype)
+        for right, side in ((False, bisect.bisect_left), (True, bisect.bisect_right)):
+            wanted = torch.tensor([side(row, v) for v in values.tolist()])
+            assert torch.equal(torch.searchsorted(e, values, right=right), wanted)
+            found = torch.searchsorted(shuffled, values, right=right, sorter=sorter)
+            assert torch.equal(found, wanted)
+
+
+def test_searchsorted_of_special_numbers():
+    inf, nan = float("inf"), float("nan")
+    edges = torch.tensor([-inf, -1.0, -0.0, 0.0, 1.0, inf, nan])
+    values = torch.tensor([-inf, -0.5, 0.0, -0.0, 2.0, inf, nan, -nan] * 3)
+    for t in (torch.float32, torch.float64, torch.bfloat16):
+        left = torch.searchsorted(edges.to(t), values.to(t))
+        right = torch.searchsorted(edges.to(t), values.to(t), right=True)
+        assert left.tolist() == [0, 2, 2, 2, 5, 5, 6, 6] * 3
+        assert right.tolist() == [1, 2, 4, 4, 5, 6, 7, 7] * 3
+
+
+def test_searchsorted_row_by_row():
+    edges = torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    values = torch.tensor([[float(i) for i in range(20)]] * 2)
+    found = torch.searchsorted(edges, values)
+    assert found[0].tolist() == [0, 0, 1, 2] + [3] * 16
+    assert found[1].tolist() == [0] * 11 + [1] * 9

@@ -1,5 +1,7 @@
 """Special functions: values from mpmath (40 digits, rounded), gradients, dtypes, errors."""
 
+import math
+
 import pytest
 
 import flambeau as torch
@@ -527,3 +529,24 @@ def test_complex_sinc_and_logaddexp():
     assert torch.allclose(torch.logaddexp(x, x + 1), (x.exp() + (x + 1).exp()).log())
     assert gradcheck(torch.sinc, (x.clone().requires_grad_(),))
     assert gradcheck(torch.logaddexp, (x.clone().requires_grad_(), (x + 1).requires_grad_()))
+
+
+def test_lgamma_and_trigamma_along_the_line():
+    x = torch.cat([torch.linspace(0.001, 20, 1999), torch.linspace(-9.75, -0.25, 20)]).double()
+    wanted = torch.tensor([math.lgamma(v) for v in x.float().tolist()])
+    assert torch.allclose(x.float().lgamma(), wanted, 2e-6, 2e-6)
+    # trigamma(x) = trigamma(x + 1) + 1 / x^2, and at 1, 1/2 and -1/2 it is known
+    known = torch.polygamma(1, torch.tensor([1.0, 0.5, -0.5], dtype=torch.float64))
+    wanted = torch.tensor([math.pi**2 / 6, math.pi**2 / 2, math.pi**2 / 2 + 4]).double()
+    assert torch.allclose(known, wanted, 1e-6, 0)
+    y = torch.polygamma(1, x)
+    assert torch.allclose(y, torch.polygamma(1, x + 1) + x**-2, 1e-11, 0)
+    assert torch.allclose(torch.polygamma(1, x.float()).double(), y, 1e-4, 0)
+    assert torch.allclose(torch.polygamma(0, x), torch.digamma(x))
+
+
+def test_incomplete_gamma_functions_of_float():
+    torch.manual_seed(0)
+    a, x = torch.rand(4000) * 12, torch.rand(4000) * 12
+    for f in (torch.special.gammainc, torch.special.gammaincc):
+        assert torch.allclose(f(a, x).double(), f(a.double(), x.double()), 2e-6, 1e-7)

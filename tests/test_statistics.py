@@ -211,3 +211,16 @@ def test_gradient_of_index_fill_counts_an_index_once():
     v = torch.tensor(2.0, requires_grad=True)
     torch.zeros(3).index_fill(0, torch.tensor([1, 1]), v).sum().backward()
     assert v.grad == 1
+
+
+def test_histograms_of_what_lies_outside():
+    nan, inf = float("nan"), float("inf")
+    x = torch.tensor([-1.0, 0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 3.1, nan, inf, -inf])
+    edges, weight = torch.tensor([0.0, 1.0, 2.0, 3.0]), torch.arange(11.0)
+    assert torch.histogram(x, edges).hist.tolist() == [2, 1, 3]
+    assert torch.histogram(x, edges, weight=weight).hist.tolist() == [3, 3, 15]
+    assert torch.histogram(x, 3, range=(0.0, 3.0)).hist.tolist() == [2, 1, 3]
+    assert torch.histogram(x[1:3], torch.tensor([1.0])).hist.shape == (0,)
+    points = torch.stack([x, x.nan_to_num()], 1)
+    hist = torch.histogramdd(points, [edges, torch.tensor([0.0, 2.0, 4.0])]).hist
+    assert hist.tolist() == [[2, 0], [1, 0], [0, 3]]

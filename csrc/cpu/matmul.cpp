@@ -78,10 +78,29 @@ void for_batches(const GemmArgs& x, const F& f) {
   const int64_t count = x.batch[0] * x.batch[1];
   const double flops = 2.0 * static_cast<double>(x.m) * static_cast<double>(x.n * x.k) + 100;
   const auto range = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) f(i / x.batch[1], i % x.batch[1]);
+    int64_t i0 = begin / x.batch[1], i1 = begin % x.batch[1];
+    for (int64_t i = begin; i < end; ++i) {
+      f(i0, i1);
+      if (++i1 == x.batch[1]) i1 = 0, ++i0;
+    }
   };
   if (count < 4 || flops > 32 * kParallelFlops) return range(0, count);
   parallel_for(0, count, 1 + static_cast<int64_t>(kParallelFlops / flops), range);
+}
+
+// A column or row of a few numbers takes less time than it takes to set up a micro-kernel.
+template <class T>
+void gemm_tiny(const GemmArgs& x, const T* a, const T* b, T* c, const T* bias) {
+  const T alpha = static_cast<T>(x.alpha), beta = static_cast<T>(x.beta);
+  for (int64_t i = 0; i < x.m; ++i)
+    for (int64_t j = 0; j < x.n; ++j) {
+      T& to = c[i * x.c_row + j * x.c_col];
+      T sum(0);
+      for (int64_t p = 0; p < x.k; ++p)
+        sum += a[i * x.a_row + p * x.a_col] * b[p * x.b_row + j * x.b_col];
+      sum = alpha * sum + (bias ? bias[x.bias_rows ? i : j] : T(0));
+      to = beta == T(0) ? sum : sum + beta * to;
+    }
 }
 
 template <class T>
@@ -90,9 +109,11 @@ void gemm_float(const GemmArgs& args) {
   const bool turn = args.c_row == 1 && (args.c_col != 1 || (args.n == 1 && args.m > 1));
   const GemmArgs x = turn ? transposed(args) : args;
   const T* bias = dense_bias<T>(x);
+  const bool tiny = (x.m == 1 || x.n == 1) && x.m * x.n * x.k <= 64 && !x.finish;
+  const auto one = tiny ? gemm_tiny<T> : gemm_one<T>;
   for_batches(x, [&](int64_t i0, int64_t i1) {
-    gemm_one(x, at<T>(x.a, x.a_batch, i0, i1), at<T>(x.b, x.b_batch, i0, i1),
-             const_cast<T*>(at<T>(x.c, x.c_batch, i0, i1)), bias);
+    one(x, at<T>(x.a, x.a_batch, i0, i1), at<T>(x.b, x.b_batch, i0, i1),
+        const_cast<T*>(at<T>(x.c, x.c_batch, i0, i1)), bias);
   });
 }
 

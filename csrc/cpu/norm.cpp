@@ -2,6 +2,7 @@
 #include "kernels/norm.h"
 
 #include "finish.h"
+#include "gemm.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -235,24 +236,122 @@ void backward_row(const NormArgs& a, int64_t row, const T* x, const T* g, T* dx,
   });
 }
 
+// Rows of few columns would leave registers idle: W rows side by side, a register for each column.
+template <class T>
+struct NarrowRows {
+  using V = Vec<T>;
+  static constexpr int64_t W = V::size, kColumns = 32;
+  const NormArgs& a;
+  V sums[2 * kColumns];  // of dweight, then of dbias
+
+  explicit NarrowRows(const NormArgs& args) : a(args) {
+    for (V& v : sums) v = V(0);
+  }
+  const T* weight() const { return static_cast<const T*>(a.weight); }
+  const T* bias() const { return static_cast<const T*>(a.bias); }
+
+  void turn(const T* rows, int64_t m, V* columns) const {
+    pack(reinterpret_cast<T*>(columns), W, rows, a.channels, 1, m, a.channels, T(1));
+  }
+  void turn_back(T* rows, int64_t m, const V* columns) const {
+    alignas(64) T turned[(kColumns + 1) * W];
+    pack(turned, a.channels, reinterpret_cast<const T*>(columns), W, 1, a.channels, m, T(1));
+    __builtin_memcpy(rows, turned, static_cast<size_t>(m * a.channels) * sizeof(T));
+  }
+
+  void forward(int64_t row, int64_t m, const T* x, T* y) const {
+    const int64_t n = a.channels;
+    const V share(T(1) / static_cast<T>(n));
+    V t[kColumns], mean(0), squares(0);
+    turn(x, m, t);
+    for (int64_t c = 0; a.centered && c < n; ++c) mean += t[c];
+    mean = mean * share;
+    for (int64_t c = 0; c < n; ++c) t[c] -= mean, squares = fma(t[c], t[c], squares);
+    const V var = squares * share, r = 1 / sqrt(var + V(static_cast<T>(a.eps)));
+    mean.store_n(static_cast<T*>(a.mean) + row, m);
+    var.store_n(static_cast<T*>(a.var) + row, m);
+    for (int64_t c = 0; c < n; ++c) {
+      t[c] *= r;
+      if (a.weight) t[c] *= V(weight()[c]);
+      if (a.bias) t[c] += V(bias()[c]);
+    }
+    turn_back(y, m, t);
+  }
+
+  void backward(int64_t row, int64_t m, const T* x, const T* g, T* dx) {
+    const int64_t n = a.channels;
+    const V share(T(1) / static_cast<T>(n));
+    const V mean = V::load_n(static_cast<const T*>(a.mean) + row, m);
+    const V var = V::load_n(static_cast<const T*>(a.var) + row, m, T(1));
+    const V r = 1 / sqrt(var + V(static_cast<T>(a.eps)));
+    V h[kColumns], d[kColumns], first(0), second(0);
+    turn(x, m, h), turn(g, m, d);
+    for (int64_t c = 0; c < n; ++c) {
+      h[c] = (h[c] - mean) * r;
+      sums[c] = fma(d[c], h[c], sums[c]);
+      sums[n + c] += d[c];
+      if (a.weight) d[c] *= V(weight()[c]);
+      first += d[c];
+      second = fma(d[c], h[c], second);
+    }
+    first = a.centered ? first * share : V(0);
+    second *= share;
+    for (int64_t c = 0; c < n; ++c) d[c] = r * (d[c] - first - h[c] * second);
+    turn_back(dx, m, d);
+  }
+  void finish(T* partial) const {
+    for (int64_t i = 0; i < 2 * a.channels; ++i) partial[i] = sum(sums[i]);
+  }
+};
+
+// Numbers of half precision as float32, and back.
+void widen_half(NormArgs::Half kind, const void* from, int64_t at, float* to, int64_t n) {
+  const uint16_t* p = static_cast<const uint16_t*>(from) + at;
+  kind == NormArgs::bf16 ? bf16_to_float(p, to, n) : f16_to_float(p, to, n);
+}
+void narrow_half(NormArgs::Half kind, const float* from, void* to, int64_t at, int64_t n) {
+  uint16_t* p = static_cast<uint16_t*>(to) + at;
+  kind == NormArgs::bf16 ? float_to_bf16(from, p, n) : float_to_f16(from, p, n);
+}
+
+// Rows [begin, end), a block of the gradient's sums.
+template <class T>
+void narrow_rows(const NormArgs& a, int64_t begin, int64_t end, T* partial) {
+  using Rows = NarrowRows<T>;
+  Rows rows(a);
+  for (int64_t row = begin; row < end; row += Rows::W) {
+    const int64_t m = end - row < Rows::W ? end - row : Rows::W, at = row * a.channels;
+    const T *x = static_cast<const T*>(a.x) + at, *g = static_cast<const T*>(a.g) + at;
+    T* out = static_cast<T*>(a.out) + at;
+    alignas(64) T wide[2][Rows::kColumns * Rows::W];  // out goes where x was
+    if constexpr (sizeof(T) == 4)
+      if (a.half) {
+        widen_half(a.half, a.x, at, wide[0], m * a.channels);
+        if (a.g) widen_half(a.half, a.g, at, wide[1], m * a.channels);
+        x = out = wide[0], g = wide[1];
+      }
+    if (a.g)
+      rows.backward(row, m, x, g, out);
+    else
+      rows.forward(row, m, x, out);
+    if constexpr (sizeof(T) == 4)
+      if (a.half) narrow_half(a.half, out, a.out, at, m * a.channels);
+  }
+  if (a.g) rows.finish(partial);
+}
+
 // A row of half precision passes through float32 in the first cache.
-template <bool bf16>
 void half_row(const NormArgs& a, int64_t row, float* buffer, float* sums) {
-  const int64_t n = a.channels;
-  const auto read = [&](const void* from, float* to) {
-    const uint16_t* p = static_cast<const uint16_t*>(from) + row * n;
-    bf16 ? bf16_to_float(p, to, n) : f16_to_float(p, to, n);
-  };
+  const int64_t n = a.channels, at = row * n;
   float *x = buffer, *g = buffer + n;  // x is overwritten by the result
-  read(a.x, x);
+  widen_half(a.half, a.x, at, x, n);
   if (a.g) {
-    read(a.g, g);
+    widen_half(a.half, a.g, at, g, n);
     backward_row<float>(a, row, x, g, x, sums);
   } else {
     forward_row<float>(a, row, x, x);
   }
-  uint16_t* out = static_cast<uint16_t*>(a.out) + row * n;
-  bf16 ? float_to_bf16(x, out, n) : float_to_f16(x, out, n);
+  narrow_half(a.half, x, a.out, at, n);
 }
 
 template <class T>
@@ -261,13 +360,13 @@ void run_layer(const NormArgs& a) {
   T* partial = static_cast<T*>(a.partial);
   parallel_for(0, a.outer, a.grain, [&](int64_t b, int64_t e) {
     T* sums = a.g ? partial + b / a.grain * 2 * n : nullptr;
+    if (n <= NarrowRows<T>::kColumns) return narrow_rows<T>(a, b, e, sums);
     for (int64_t i = 0; sums && i < 2 * n; ++i) sums[i] = 0;
     if constexpr (sizeof(T) == 4)
       if (a.half) {
         T* buffer =
             static_cast<T*>(scratch(Scratch::columns, static_cast<size_t>(2 * n) * sizeof(T)));
-        for (int64_t row = b; row < e; ++row)
-          (a.half == NormArgs::bf16 ? half_row<true> : half_row<false>)(a, row, buffer, sums);
+        for (int64_t row = b; row < e; ++row) half_row(a, row, buffer, sums);
         return;
       }
     const auto at = [&](const void* p, int64_t row) { return static_cast<const T*>(p) + row * n; };

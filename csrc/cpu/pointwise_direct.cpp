@@ -253,6 +253,7 @@ bool integers(const DirectArgs& a) {
     case pointwise_neg: return unary<T, T>(l, [=](T x) { return wrapped(-U(x)); });
     case pointwise_abs: return unary<T, T>(l, [=](T x) { return wrapped(x < 0 ? -U(x) : U(x)); });
     case pointwise_square: return unary<T, T>(l, [=](T x) { return wrapped(U(x) * U(x)); });
+    case pointwise_cube: return unary<T, T>(l, [=](T x) { return wrapped(U(x) * U(x) * U(x)); });
     case pointwise_div_floor: return quotients<T, true, false>(l);
     case pointwise_div_trunc: return quotients<T, false, false>(l);
     case pointwise_remainder: return quotients<T, true, true>(l);
@@ -302,49 +303,69 @@ bool truths(const DirectArgs& a) {
 // -- complex numbers, the parts side by side
 constexpr int64_t kPart = 256;
 
-// Numbers in double precision, their parts side by side: lanes 2k and 2k + 1.
+// Numbers whose parts lie side by side: lanes 2k and 2k + 1.
 using Doubles = Vec<double>;
-constexpr int kLanes = Doubles::size;
-FLAMBEAU_INLINE Doubles load_parts(const double* p) { return Doubles::load(p); }
-FLAMBEAU_INLINE Doubles load_parts(const float* p) {
-  HalfFloats h;
-  __builtin_memcpy(&h, p, sizeof h);
-  return __builtin_convertvector(h, Doubles::Reg);
+template <class K, class P>
+FLAMBEAU_INLINE Vec<K> load_parts(const P* p) {
+  if constexpr (__is_same(K, P)) {
+    return Vec<K>::load(p);
+  } else {
+    HalfFloats h;
+    __builtin_memcpy(&h, p, sizeof h);
+    return __builtin_convertvector(h, Doubles::Reg);
+  }
 }
-FLAMBEAU_INLINE void store_parts(double* p, Doubles v) { v.store(p); }
-FLAMBEAU_INLINE void store_parts(float* p, Doubles v) {
-  const HalfFloats h = __builtin_convertvector(v.v, HalfFloats);
-  __builtin_memcpy(p, &h, sizeof h);
+template <class K, class P>
+FLAMBEAU_INLINE void store_parts(P* p, Vec<K> v) {
+  if constexpr (__is_same(K, P)) {
+    v.store(p);
+  } else {
+    const HalfFloats h = __builtin_convertvector(v.v, HalfFloats);
+    __builtin_memcpy(p, &h, sizeof h);
+  }
 }
 
+template <class K>
 struct PartLanes {  // which lane each takes: the real part, the imaginary one, the other
-  int64_t re[kLanes], im[kLanes], other[kLanes];
-  double sign[kLanes];
+  static constexpr int W = Vec<K>::size;
+  typename Vec<K>::Int re[W], im[W], other[W];
+  K sign[W];
   constexpr PartLanes() : re(), im(), other(), sign() {
-    for (int i = 0; i < kLanes; ++i)
+    for (int i = 0; i < W; ++i)
       re[i] = i & ~1, im[i] = i | 1, other[i] = i ^ 1, sign[i] = i & 1 ? 1 : -1;
   }
 };
-constexpr PartLanes kParts;
-FLAMBEAU_INLINE Doubles take(Doubles v, const int64_t* lanes) {
-  return __builtin_shuffle(v.v, Vec<int64_t>::load(lanes).v);
+template <class K>
+constexpr PartLanes<K> kParts;
+template <class K>
+FLAMBEAU_INLINE Vec<K> take(Vec<K> v, const typename Vec<K>::Int* lanes) {
+  return __builtin_shuffle(v.v, Vec<typename Vec<K>::Int>::load(lanes).v);
 }
-FLAMBEAU_INLINE Doubles product(Doubles x, Doubles z) {
-  const Doubles cross = take(x, kParts.im) * take(z, kParts.other) * Doubles::load(kParts.sign);
-  return fma(take(x, kParts.re), z, cross);
+template <class K>
+FLAMBEAU_INLINE Vec<K> product(Vec<K> x, Vec<K> z) {
+  constexpr const PartLanes<K>& p = kParts<K>;
+  return fma(take(x, p.re), z, take(x, p.im) * take(z, p.other) * Vec<K>::load(p.sign));
 }
-FLAMBEAU_INLINE Doubles quotient(Doubles x, Doubles z) {
-  const Doubles mirrored = z * Doubles::load(kParts.sign) * -1, squares = z * z;
-  return product(x, mirrored) / (squares + take(squares, kParts.other));
+template <class K>
+FLAMBEAU_INLINE Vec<K> quotient(Vec<K> x, Vec<K> z) {
+  constexpr const PartLanes<K>& p = kParts<K>;
+  const Vec<K> mirrored = z * Vec<K>::load(p.sign) * -1, squares = z * z;
+  return product(x, mirrored) / (squares + take(squares, p.other));
+}
+// The same by a divisor whose larger part is made 1, so that its square does not overflow.
+template <class K>
+FLAMBEAU_INLINE Vec<K> safe_quotient(Vec<K> x, Vec<K> z) {
+  const Vec<K> size = abs(z), large = max(size, take(size, kParts<K>.other));
+  return quotient(x, z / large) / large;
 }
 
-// Products and quotients in double precision, where no part overflows that need not. What is not
-// a number may owe that to an infinity: the C rules then say what it is.
-template <class P, class X, class F, class S>
+// f in the precision of K. What is not a number may owe that to an infinity: the C rules then say
+// what it is.
+template <class K, class P, class X, class F, class S>
 bool complex_binary(const Loop& loop, const F& f, const S& exact) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1], &t = loop.operands[2];
   if (!in_order<X>(d) || !usable<X>(s) || !usable<X>(t)) return false;
-  constexpr int kPair = kLanes / 2;
+  constexpr int kLanes = Vec<K>::size, kPair = kLanes / 2;
   each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     alignas(64) P one[2][kLanes], rest[2][kLanes], last[kLanes];
     for (P& p : rest[0]) p = 1;
@@ -366,13 +387,13 @@ bool complex_binary(const Loop& loop, const F& f, const S& exact) {
     }
     P* y = reinterpret_cast<P*>(c.at(loop, 0));
     const auto step = [&](const P* x, const P* z, P* out) {
-      const Doubles u = load_parts(x), v = load_parts(z);
-      Doubles r = f(u, v);
+      const Vec<K> u = load_parts<K>(x), v = load_parts<K>(z);
+      Vec<K> r = f(u, v);
       if (any(r != r)) [[unlikely]]
         for (int i = 0; i < kLanes; i += 2)
           if (r.v[i] != r.v[i] || r.v[i + 1] != r.v[i + 1]) {
             const Cx e = exact(to_cx(u.v[i], u.v[i + 1]), to_cx(v.v[i], v.v[i + 1]));
-            r.v[i] = __real__ e, r.v[i + 1] = __imag__ e;
+            r.v[i] = static_cast<K>(__real__ e), r.v[i + 1] = static_cast<K>(__imag__ e);
           }
       store_parts(out, r);
     };
@@ -386,6 +407,33 @@ bool complex_binary(const Loop& loop, const F& f, const S& exact) {
     for (int64_t j = 0; j < 2 * (n - i); ++j) y[2 * i + j] = last[j];
   });
   return true;
+}
+
+template <class P, class X>
+bool products(const Loop& l) {
+  return complex_binary<P, P, X>(
+      l, [](auto x, auto z) { return product(x, z); }, [](Cx x, Cx z) { return x * z; });
+}
+template <class P, class X>
+bool quotients_of(const Loop& l) {  // in double precision float's squares do not overflow
+  return complex_binary<double, P, X>(
+      l, [](Doubles x, Doubles z) { return sizeof(P) == 4 ? quotient(x, z) : safe_quotient(x, z); },
+      [](Cx x, Cx z) { return x / z; });
+}
+// A function of one operand as one of two, the other being operand `from` (0: the number one).
+Loop with_operand(const Loop& loop, int from, int to) {
+  static constexpr double kOne[2] = {1, 0};
+  Loop l = loop;
+  l.noperands = 3;
+  if (to == 1) l.operands[2] = l.operands[1];
+  LoopOperand& o = l.operands[to] = loop.operands[from];
+  if (from) return l;
+  o.data = const_cast<char*>(reinterpret_cast<const char*>(kOne));
+  o.dtype = DType::complex128;
+  o.constant = true;
+  o.contiguous = false;
+  for (int d = 0; d < l.ndim; ++d) o.strides[d] = 0;
+  return l;
 }
 
 // Both parts by the same real function of as many real numbers.
@@ -446,13 +494,10 @@ bool complexes(const DirectArgs& a) {
     case pointwise_sub:
       return plain && (parts_binary<P>(l, [](P x, P z) { return x - z; }) ||
                        binary<X, X>(l, [](X x, X z) { return x - z; }));
-    case pointwise_mul:
-      return complex_binary<P, X>(
-          l, [](Doubles x, Doubles z) { return product(x, z); }, [](Cx x, Cx z) { return x * z; });
-    case pointwise_div:
-      if (sizeof(P) == 8) return false;  // no wider type to divide in
-      return complex_binary<P, X>(
-          l, [](Doubles x, Doubles z) { return quotient(x, z); }, [](Cx x, Cx z) { return x / z; });
+    case pointwise_mul: return products<P, X>(l);
+    case pointwise_div: return quotients_of<P, X>(l);
+    case pointwise_square: return products<P, X>(with_operand(l, 1, 2));
+    case pointwise_reciprocal: return quotients_of<P, X>(with_operand(l, 0, 1));
     case pointwise_neg: return parts_unary<P>(l, [](P x) { return -x; });
     case pointwise_conj_physical: return unary<X, X>(l, [](X x) { return ~x; });
     case pointwise_abs: return of_parts<P>(l, [](auto re, auto im) { return hypot(re, im); });

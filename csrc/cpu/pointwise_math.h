@@ -178,13 +178,17 @@ FLAMBEAU_INLINE Vec<T> floor_divide(Vec<T> x, Vec<T> z) {
 template <class T>
 FLAMBEAU_INLINE Vec<T> power(Vec<T> x, Vec<T> z) {
   const T first = z.v[0];  // mostly that of all
-  if ((first == 2) | (first == T(0.5)) | (first == 3) | (first == -1) | (first == 1)) {
+  const bool half = (first == T(0.5)) | (first == T(-0.5));
+  if (half | (first == 2) | (first == 3) | (first == -1) | (first == 1) | (first == -2)) {
     if (all(z == first)) {
       if (first == 2) return x * x;
       if (first == 3) return x * x * x;
       if (first == 1) return x;
       if (first == -1) return 1 / x;
-      return where(x == Vec<T>(-kInf<T>), Vec<T>(kInf<T>), sqrt(x) + 0);
+      if (first == -2) return 1 / (x * x);
+      // Unlike the square root, infinity of -infinity and 0 of -0.
+      const Vec<T> root = where(x == Vec<T>(-kInf<T>), Vec<T>(kInf<T>), sqrt(x) + 0);
+      return first > 0 ? root : 1 / root;
     }
   }
   return pow(x, z);
@@ -238,6 +242,12 @@ FLAMBEAU_INLINE T lerp_value(T x, T z, T u) {  // from the nearer end, so that b
 template <class T, class P>
 FLAMBEAU_INLINE T scaled(T g, P p) {
   return g * conj(p);
+}
+template <class T>
+FLAMBEAU_INLINE T sinc_slope(T g, T x, T t) {
+  return where(
+      x == 0.0, T(0.0),
+      g * conj((cos(t) - sin(t) / where(x == 0.0, T(1.0), t)) / where(x == 0.0, T(1.0), x)));
 }
 template <class T>
 FLAMBEAU_INLINE T silu_slope(T x, T s) {

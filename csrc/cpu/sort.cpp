@@ -13,13 +13,14 @@ namespace {
 // -- keys -----------------------------------------------------------------------------------------
 FLAMBEAU_INLINE uint32_t float_key(float x) {
   const uint32_t u = __builtin_bit_cast(uint32_t, x + 0.0f);  // -0 becomes 0
-  const uint32_t key = u & 0x80000000u ? ~u : u | 0x80000000u;
-  return x != x ? 0xffffffffu : key;
+  const uint32_t key = u ^ (static_cast<uint32_t>(static_cast<int32_t>(u) >> 31) | 1u << 31);
+  return u << 1 > 0xff000000u ? 0xffffffffu : key;  // not a number: the greatest
 }
 FLAMBEAU_INLINE uint64_t double_key(double x) {
   const uint64_t u = __builtin_bit_cast(uint64_t, x + 0.0);
-  const uint64_t key = u >> 63 ? ~u : u | uint64_t(1) << 63;
-  return x != x ? ~uint64_t(0) : key;
+  const uint64_t key =
+      u ^ (static_cast<uint64_t>(static_cast<int64_t>(u) >> 63) | uint64_t(1) << 63);
+  return u << 1 > uint64_t(0xffe) << 52 ? ~uint64_t(0) : key;
 }
 template <class T>
 FLAMBEAU_INLINE auto key_of(T x) {
@@ -377,25 +378,54 @@ void running(const RunningArgs& a) {
   });
 }
 
-void search(const SearchArgs& a) {
-  by_real_dtype(a.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    parallel_for(0, a.rows * a.count, 2048, [&](int64_t b, int64_t e) {
-      for (int64_t k = b; k < e; ++k) {
-        const int64_t row = a.shared ? 0 : k / a.count;
-        const T* edges = reinterpret_cast<const T*>(a.edges) + row * a.edge_count;
-        const int64_t* sorter = a.sorter ? a.sorter + row * a.edge_count : nullptr;
-        const auto key = key_of(reinterpret_cast<const T*>(a.values)[k]);
-        const auto before = [&](int64_t i) {  // 1 or 0: steps without a branch to mispredict
-          const auto edge = key_of(edges[sorter ? sorter[i] : i]);
-          return static_cast<int64_t>(edge < key) | (a.right & static_cast<int64_t>(edge == key));
-        };
-        int64_t lo = 0, n = a.edge_count;
-        for (; n > 1; n -= n / 2) lo += n / 2 & -before(lo + n / 2 - 1);
-        a.out[k] = lo + (n == 1 ? before(lo) : 0);
+// Where `Count` values go among n edges: side by side, since each step waits for the one before,
+// and without a branch to mispredict. edge(i): the key of edge i.
+template <int Count, class T, class E>
+FLAMBEAU_INLINE void search_some(const T* values, int64_t* out, int64_t n, bool right,
+                                 const E& edge) {
+  decltype(key_of(T{})) key[Count];
+  int64_t lo[Count];
+  for (int k = 0; k < Count; ++k) key[k] = key_of(values[k]), lo[k] = 0;
+  const auto step = [&](int64_t width, int64_t at) {
+    for (int k = 0; k < Count; ++k) {
+      const auto x = edge(lo[k] + at);
+      lo[k] += width & -static_cast<int64_t>((x < key[k]) | (right & (x == key[k])));
+    }
+  };
+  for (; n > 1; n -= n / 2) step(n / 2, n / 2 - 1);
+  if (n == 1) step(1, 0);
+  for (int k = 0; k < Count; ++k) out[k] = lo[k];
+}
+
+template <class T>
+void search_typed(const SearchArgs& a) {
+  constexpr int kSome = 16, kFew = 512;  // edges whose keys are made once for all values
+  const T* values = reinterpret_cast<const T*>(a.values);
+  parallel_for(0, a.rows * a.count, 2048, [&](int64_t b, int64_t e) {
+    while (b < e) {  // up to the end of a row
+      const int64_t row = b / a.count, end = (row + 1) * a.count < e ? (row + 1) * a.count : e;
+      const int64_t first = a.shared ? 0 : row * a.edge_count;
+      const T* edges = reinterpret_cast<const T*>(a.edges) + first;
+      const auto range = [&](const auto& edge) {
+        for (; b + kSome <= end; b += kSome)
+          search_some<kSome>(values + b, a.out + b, a.edge_count, a.right, edge);
+        for (; b < end; ++b) search_some<1>(values + b, a.out + b, a.edge_count, a.right, edge);
+      };
+      const int64_t* sorter = a.sorter ? a.sorter + first : nullptr;
+      const auto edge = [&](int64_t i) { return key_of(edges[sorter ? sorter[i] : i]); };
+      if (a.edge_count > kFew || a.edge_count > 2 * (end - b)) {
+        range(edge);
+        continue;
       }
-    });
+      decltype(key_of(T{})) keys[kFew];
+      for (int64_t i = 0; i < a.edge_count; ++i) keys[i] = edge(i);
+      range([&](int64_t i) { return keys[i]; });
+    }
   });
+}
+
+void search(const SearchArgs& a) {
+  by_real_dtype(a.dtype, [&](auto tag) { search_typed<decltype(tag)>(a); });
 }
 
 }  // namespace

@@ -37,11 +37,22 @@ FLAMBEAU_INLINE Vec<float> lgamma(Vec<float> a) {
   const DoublePair d = widen(a);
   return narrow({lgamma_for_float(d.lo), lgamma_for_float(d.hi)});
 }
-FLAMBEAU_SPECIAL(trigamma)
+FLAMBEAU_SPECIAL_VECTOR(trigamma)
 FLAMBEAU_SPECIAL2(polygamma)  // order, x
 FLAMBEAU_SPECIAL2(zeta)       // Hurwitz: exponent, first term
-FLAMBEAU_SPECIAL2(igamma)     // regularized incomplete gamma functions: lower, a and x
-FLAMBEAU_SPECIAL2(igammac)    // upper
+// Regularized incomplete gamma functions of a and x: the lower, the upper; to `eps`.
+double igamma(double a, double x, double eps);
+double igammac(double a, double x, double eps);
+template <class T>
+constexpr double kGammaEps = sizeof(T) == 4 ? 0x1p-32 : 0x1p-53;
+template <class T>
+FLAMBEAU_INLINE Vec<T> igamma(Vec<T> a, Vec<T> b) {
+  return map(a, b, [](T x, T z) { return static_cast<T>(igamma(x, z, kGammaEps<T>)); });
+}
+template <class T>
+FLAMBEAU_INLINE Vec<T> igammac(Vec<T> a, Vec<T> b) {
+  return map(a, b, [](T x, T z) { return static_cast<T>(igammac(x, z, kGammaEps<T>)); });
+}
 FLAMBEAU_SPECIAL2(gamma_sample_slope)  // d x / d a of a draw x from Gamma(a)
 double beta_sample_slope(double x, double a, double b);  // d x / d a of a draw x from Beta(a, b)
 
@@ -85,6 +96,8 @@ FLAMBEAU_SPECIAL2(legendre_p)
 
 template <class T>
 FLAMBEAU_INLINE Vec<T> polygamma(double n, Vec<T> x) {
+  if (n == 0) return digamma(x);
+  if (n == 1) return trigamma(x);
   return polygamma(Vec<T>(static_cast<T>(n)), x);
 }
 template <class T>

@@ -28,10 +28,10 @@ Dual operator/(Dual a, Dual b) {
   const double q = a.v / b.v;
   return {q, (a.d - q * b.d) / b.v};
 }
-bool settled(double change, double) { return __builtin_fabs(change) <= kEps; }
-bool settled(Dual factor, Dual total) {
-  return __builtin_fabs(factor.v) <= kEps &&
-         __builtin_fabs(factor.d) <= kEps * (__builtin_fabs(total.d / total.v) + 1);
+bool settled(double change, double, double eps) { return __builtin_fabs(change) <= eps; }
+bool settled(Dual factor, Dual total, double eps) {
+  return __builtin_fabs(factor.v) <= eps &&
+         __builtin_fabs(factor.d) <= eps * (__builtin_fabs(total.d / total.v) + 1);
 }
 double plain(double x) { return x; }
 double plain(Dual x) { return x.v; }
@@ -42,19 +42,19 @@ N nonzero(N x) {
 
 // sum of x^n / (a (a+1) ... (a+n)): gamma(a, x) over x^a exp(-x) (DLMF 8.7.1, 8.11.4)
 template <class N>
-N lower_series(N a, double x) {
+N lower_series(N a, double x, double eps = kEps) {
   N term = N(1) / a, sum = term;
   for (int n = 1; n < kMaxTerms; ++n) {
     term = term * N(x) / (a + N(n));
     sum = sum + term;
-    if (settled(term / sum, sum)) break;
+    if (settled(term / sum, sum, eps)) break;
   }
   return sum;
 }
 
 // Gamma(a, x) over x^a exp(-x): its continued fraction (DLMF 8.9.2), by Lentz's method.
 template <class N>
-N upper_fraction(N a, double x) {
+N upper_fraction(N a, double x, double eps = kEps) {
   N b = N(x + 1) - a, c = N(1e300), d = N(1) / nonzero(b), h = d;
   for (int n = 1; n < kMaxTerms; ++n) {
     const N an = N(-n) * (N(n) - a);
@@ -63,7 +63,7 @@ N upper_fraction(N a, double x) {
     c = nonzero(b + an / c);
     const N factor = c * d;
     h = h * factor;
-    if (settled(factor - N(1), h)) break;
+    if (settled(factor - N(1), h, eps)) break;
   }
   return h;
 }
@@ -82,7 +82,7 @@ N beta_fraction(N a, N b, double x) {
     c = nonzero(N(1) + odd / c);
     const N factor = d * c;
     h = h * factor;
-    if (settled(factor - N(1), h)) break;
+    if (settled(factor - N(1), h, kEps)) break;
   }
   return h;
 }
@@ -124,11 +124,13 @@ double upper_uniform(double a, double x) {
 
 // P and Q for small a and x, where Q is a difference of numbers close to one: with
 // u = log(x^a / Gamma(1 + a)), P = exp(u) (1 + a sum of (-x)^n / ((a + n) n!)) (DLMF 8.7.1).
-double small_incomplete_gamma(double a, double x, bool lower) {
+double small_incomplete_gamma(double a, double x, bool lower, double eps) {
   double sum = 0, power = 1;
   for (int n = 1; n < 30; ++n) {
     power *= -x / n;
-    sum += power / (a + n);
+    const double term = power / (a + n);
+    sum += term;
+    if (__builtin_fabs(term) <= eps * __builtin_fabs(sum)) break;
   }
   const double near_one =  // log Gamma(1 + a), by its series (DLMF 5.7.3) where 1 + a is rounded
       a < 1e-3 ? a * (-0.5772156649015329 +
@@ -141,21 +143,21 @@ double small_incomplete_gamma(double a, double x, bool lower) {
 }
 
 // P (lower) or Q of the regularized incomplete gamma functions, inside their domain.
-double incomplete_gamma(double a, double x, bool lower) {
+double incomplete_gamma(double a, double x, bool lower, double eps) {
   if (a > 1e4 && __builtin_fabs(x - a) < 0.4 * a) {
     const double q = upper_uniform(a, x);
     return lower ? 1 - q : q;
   }
-  if (a < 1 && x < 1.1) return small_incomplete_gamma(a, x, lower);
+  if (a < 1 && x < 1.1) return small_incomplete_gamma(a, x, lower, eps);
   if (x < a + 1) {
-    const double p = gamma_prefix(a, x) * lower_series(a, x);
+    const double p = gamma_prefix(a, x) * lower_series(a, x, eps);
     return lower ? p : 1 - p;
   }
-  const double q = gamma_prefix(a, x) * upper_fraction(a, x);
+  const double q = gamma_prefix(a, x) * upper_fraction(a, x, eps);
   return lower ? 1 - q : q;
 }
 
-double regularized(double a, double x, bool lower) {
+double regularized(double a, double x, bool lower, double eps) {
   const double zero = lower ? 0 : 1, one = 1 - zero;
   if (x < 0 || a < 0) return __builtin_nan("");
   if (a == 0) return x > 0 ? one : __builtin_nan("");
@@ -163,13 +165,13 @@ double regularized(double a, double x, bool lower) {
   if (__builtin_isinf(a)) return __builtin_isinf(x) ? __builtin_nan("") : zero;
   if (__builtin_isinf(x)) return one;
   if (a != a || x != x) return __builtin_nan("");
-  return incomplete_gamma(a, x, lower);
+  return incomplete_gamma(a, x, lower, eps);
 }
 
 }  // namespace
 
-double igamma(double a, double x) { return regularized(a, x, true); }
-double igammac(double a, double x) { return regularized(a, x, false); }
+double igamma(double a, double x, double eps) { return regularized(a, x, true, eps); }
+double igammac(double a, double x, double eps) { return regularized(a, x, false, eps); }
 
 // Both from P(a, x(a)) = const: dx/da = -(dP/da) / (dP/dx).
 double gamma_sample_slope(double a, double x) {
@@ -221,17 +223,17 @@ Vec<double> digamma(Vec<double> x) {
   return where(x == 0, copysign(V(kInf<double>), -x), r);
 }
 
-// Shifted up to 8, then Stirling's series (Abramowitz and Stegun 6.1.41); reflected below 1/2.
+// Shifted up by 8, then Stirling's series (Abramowitz and Stegun 6.1.41); reflected below 0.
 // Near the zeros at 1 and 2 it has the digits of float only.
 Vec<double> lgamma_for_float(Vec<double> x) {
   using V = Vec<double>;
-  const Mask<double> low = x < 0.5;
-  V a = where(low, 1 - x, x), product(1);
-  for (int k = 0; k < 8 && any(a < 8); ++k) {
-    const Mask<double> small = a < 8;
-    product = where(small, product * a, product);
-    a = where(small, a + 1, a);
-  }
+  const Mask<double> low = x < 0;
+  V a = where(low, 1 - x, x);
+  // a (a + 1) ... (a + 7), the first times the last, the second times the last but one, ...
+  const V u = a * (a + 7), rising = u * (u + 6) * (u + 10) * (u + 12);
+  const Mask<double> small = a < 8;
+  const V product = where(small, rising, V(1));
+  a = where(small, a + 8, a);
   const V inverse = 1 / a, s = inverse * inverse;
   const V series =
       1.0 / 12 - s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s * (1.0 / 1188))));
@@ -244,21 +246,26 @@ Vec<double> lgamma_for_float(Vec<double> x) {
   return where(abs(x) == kInf<double>, V(kInf<double>), r);
 }
 
-double trigamma(double x) {
-  double r = 0, sign = 1;
-  if (x < 0.5) {
-    const double s = __builtin_sin(kPi * x);
-    r = -kPi * kPi / (s * s);
-    x = 1 - x;
-    sign = -1;
+Vec<double> trigamma(Vec<double> x) {
+  using V = Vec<double>;
+  const Mask<double> low = x < 0.5;
+  V a = where(low, 1 - x, x), r(0);
+  for (int k = 0; k < 10 && any(a < 10); ++k) {
+    const Mask<double> small = a < 10;
+    r = r + where(small, 1 / (a * a), V(0));
+    a = where(small, a + 1, a);
   }
-  for (; x < 10; x += 1) r += 1 / (x * x);
-  const double s = 1 / (x * x);
-  const double series =
+  const V s = 1 / (a * a);
+  const V series =
       s * (1.0 / 6 -
            s * (1.0 / 30 -
                 s * (1.0 / 42 - s * (1.0 / 30 - s * (5.0 / 66 - s * (691.0 / 2730 - s * 7 / 6))))));
-  return sign * (r + (1 + 0.5 / x + series) / x);
+  r = r + (1 + 0.5 / a + series) / a;
+  if (any(low)) {
+    const V turn = sin((x - round(x)) * kPi);
+    r = where(low, kPi * kPi / (turn * turn) - r, r);
+  }
+  return r;
 }
 
 double polygamma(double n, double x) {

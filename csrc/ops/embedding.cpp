@@ -207,12 +207,12 @@ std::tuple<Tensor, Tensor> bag_forward(const Tensor& weight, const Tensor& index
   Tensor out = empty(Ints{bags, width}, weight.options());
   Tensor winners = empty(mode == 2 ? Ints{bags, width} : Ints{0}, index.options());
   if (out.is_meta()) return {out, winners};
-  for (int64_t i = 0; i < index.numel(); ++i) {
-    const int64_t at = index.data<int64_t>()[i];
-    check(at >= 0 && at < weight.sizes()[0],
-          "embedding_bag(): Expected idx >= 0 && idx < "
-          "num_embeddings: index ",
-          i, " of input is ", at, ", the valid range is [0, ", weight.sizes()[0], ")");
+  if (index.numel()) {
+    int64_t least = 0, greatest = 0;
+    bounds_kernel(index.device_type(), index.data<int64_t>(), index.numel(), &least, &greatest);
+    check(least >= 0 && greatest < weight.sizes()[0],
+          "embedding_bag(): Expected idx >= 0 && idx < num_embeddings: the input has ",
+          least < 0 ? least : greatest, ", the valid range is [0, ", weight.sizes()[0], ")");
   }
   Tensor table = weight.contiguous_raw();
   Tensor factors = scale.defined() ? scale.contiguous_raw() : Tensor();

@@ -57,6 +57,7 @@ FLAMBEAU_TENSOR_FUNCTION(tanh, "tanh")
 FLAMBEAU_TENSOR_FUNCTION(abs, "abs")
 FLAMBEAU_TENSOR_FUNCTION(sgn, "sgn")
 FLAMBEAU_TENSOR_FUNCTION(erf, "erf")
+FLAMBEAU_TENSOR_FUNCTION(erfinv, "erfinv")
 FLAMBEAU_TENSOR_FUNCTION(sigmoid, "sigmoid")
 FLAMBEAU_TENSOR_FUNCTION(digamma, "digamma")
 FLAMBEAU_TENSOR_FUNCTION(trigamma, "_trigamma")
@@ -150,6 +151,7 @@ FLAMBEAU_PROBE_FUNCTION(tanh)
 FLAMBEAU_PROBE_FUNCTION(abs)
 FLAMBEAU_PROBE_FUNCTION(sgn)
 FLAMBEAU_PROBE_FUNCTION(erf)
+FLAMBEAU_PROBE_FUNCTION(erfinv)
 FLAMBEAU_PROBE_FUNCTION(sigmoid)
 FLAMBEAU_PROBE_FUNCTION(digamma)
 FLAMBEAU_PROBE_FUNCTION(trigamma)
@@ -176,6 +178,11 @@ Probe where(const Probe& c, const A& a, const B& b) {
 inline Probe scaled(const Probe& g, double p) { return p == 1 ? g : probe_of(g); }
 
 // -- both: the same text as in cpu/pointwise_math.h -----------------------------------------------
+template <class T>
+T sinc_slope(const T& g, const T& x, const T& t) {
+  return where(x == 0.0, 0.0,
+               g * conj((cos(t) - sin(t) / where(x == 0.0, 1.0, t)) / where(x == 0.0, 1.0, x)));
+}
 template <class T>
 T silu_slope(const T& x, const T& s) {
   return s * (1.0 + x * (1.0 - s));

@@ -31,8 +31,7 @@ void check_matrices(const Tensor& a, const Tensor& b, const char* op) {
 
 // x y in the memory order of `like`: the gradient of a transposed weight comes out transposed.
 Tensor product_like(const Tensor& like, const Tensor& x, const Tensor& y) {
-  const Ints& s = like.strides();
-  if (s[0] == 1 && s[1] > 1)
+  if (like.defined() && like.strides()[0] == 1 && like.strides()[1] > 1)
     return call_transpose(call_mm(call_transpose(y, 0, 1), call_transpose(x, 0, 1)), 0, 1);
   return call_mm(x, y);
 }
@@ -400,18 +399,18 @@ FLAMBEAU_OPS{
     {.schema = "mm(Tensor input, Tensor mat2) -> Tensor",
      .forward = native<mm>,
      .backward = mm_back,
-     .saves = "input, mat2",
+     .saves = "input for mat2, mat2",
      .doc = "The product of two matrices, [n, m] and [m, p]."},
     {.schema = "spmm(Tensor input, Tensor mat2) -> Tensor", .flags = kNoMethod, .alias = "mm"},
     {.schema = "bmm(Tensor input, Tensor mat2) -> Tensor",
      .forward = native<bmm>,
      .backward = bmm_back,
-     .saves = "input, mat2",
+     .saves = "input for mat2, mat2 for input",
      .doc = "Products of matrices batch by batch, [b, n, m] and [b, m, p]."},
     {.schema = "_batched_products(Tensor input, Tensor other) -> Tensor",
      .forward = native<batched_products>,
      .backward = batched_products_back,
-     .saves = "input, other",
+     .saves = "input for other, other for input",
      .flags = kInternal,
      .node = "BmmBackward0",
      .doc = "Products of matrices whose leading dimensions broadcast."},
@@ -422,12 +421,12 @@ FLAMBEAU_OPS{
     {.schema = "mv(Tensor input, Tensor vec) -> Tensor",
      .forward = native<mv>,
      .backward = mv_back,
-     .saves = "input, vec",
+     .saves = "input for vec, vec for input",
      .doc = "The product of a matrix [n, m] and a vector [m]."},
     {.schema = "dot(Tensor input, Tensor tensor) -> Tensor",
      .forward = native<dot>,
      .backward = dot_back,
-     .saves = "input, tensor",
+     .saves = "input for tensor, tensor for input",
      .doc = "The dot product of two vectors, without conjugation."},
     {.schema = "vdot(Tensor input, Tensor other) -> Tensor",
      .forward = native<vdot>,
@@ -447,14 +446,14 @@ FLAMBEAU_OPS{
                "-> Tensor",
      .forward = native<addmm>,
      .backward = addmm_back,
-     .saves = "mat1, mat2",
+     .saves = "mat1 for mat2, mat2",
      .flags = kInplace,
      .doc = "beta * input + alpha * (mat1 @ mat2); input broadcasts."},
     {.schema = "baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, "
                "Scalar alpha=1) -> Tensor",
      .forward = native<baddbmm>,
      .backward = baddbmm_back,
-     .saves = "batch1, batch2",
+     .saves = "batch1 for batch2, batch2 for batch1",
      .flags = kInplace,
      .doc = "beta * input + alpha * (batch1 @ batch2), batch by batch; input broadcasts."},
     {.schema = "addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, "
@@ -479,7 +478,7 @@ FLAMBEAU_OPS{
      .forward = native<linear>,
      .backward = linear_back,
      .fuse = fuse_linear,
-     .saves = "input, weight",
+     .saves = "input for weight, weight for input",
      .flags = kNoMethod,
      .node = "AddmmBackward0",
      .doc = "input @ weight.T + bias, along the last dimension of input."},

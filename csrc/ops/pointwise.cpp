@@ -233,6 +233,8 @@ Tensor logit(const Tensor& x, std::optional<double> eps) {
 Tensor polygamma_of(int64_t n, const Tensor& x) {
   static const OpCall f("_polygamma");
   check(n >= 0, "polygamma(n, x) does not support negative n.");
+  static const OpCall digamma("digamma"), trigamma("_trigamma");
+  if (n <= 1) return n ? trigamma(x) : digamma(x);
   return f(x, static_cast<double>(n));
 }
 
@@ -305,6 +307,8 @@ Tensor conj_of(const Tensor& x) {
   static const OpCall f("conj_physical");
   return is_complex(x.dtype()) ? f(x) : x;
 }
+// As PyTorch has it: what the gradient reads is neither the input nor the result.
+Tensor tanhshrink(const Tensor& x) { return x - tanh(x); }
 Tensor positive(const Tensor& x) {
   check(x.dtype() != DType::boolean, "The `+` operator, on a bool tensor is not supported.");
   return x;
@@ -326,6 +330,10 @@ FLAMBEAU_OPS({
      .forward = native<bitwise_not>,
      .flags = kChoice,
      .doc = "Every bit the other way round; of a bool, not."},
+    {.schema = "nn.functional.tanhshrink(Tensor input) -> Tensor",
+     .forward = native<tanhshrink>,
+     .flags = kComposite | kNoMethod,
+     .doc = "x - tanh(x)."},
     {.schema = "floor_divide(Tensor input, Tensor other) -> Tensor",
      .flags = kInplace,
      .alias = "_div_floor"},
@@ -377,6 +385,7 @@ FLAMBEAU_OPS({
     {.schema = "polygamma(int n, Tensor input) -> Tensor",
      .forward = native<polygamma_of>,
      .flags = kComposite,
+     .node = "PolygammaBackward0",
      .doc = "The n-th derivative of digamma."},
     {.schema = "special.polygamma(int n, Tensor input) -> Tensor", .alias = "polygamma"},
     {.schema = "mvlgamma(Tensor input, int p) -> Tensor",

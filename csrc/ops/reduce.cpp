@@ -411,13 +411,14 @@ Tensor logsumexp(const Tensor& x, const Ints& dims, bool keepdim) {
   Tensor v = is_inexact(x.dtype()) ? x : x.to_raw(default_dtype());
   if (v.dim() == 0 && !is_complex(v.dtype())) return v.clone_raw();
   if (v.numel() == 0) return log(call_sum(exp(v), dims, keepdim));
-  static const OpCall finite("isinf"), squeeze("reshape");
+  static const OpCall finite("isinf");
   static const OpCall real_part("real");
   Tensor top = call_amax(is_complex(v.dtype()) ? real_part(v) : v, dims, true);
   top = where(finite(top), 0.0, top);
   Tensor total = log(call_sum(exp(v - top), dims, true)) + top;
-  return keepdim ? total
-                 : squeeze(total, reduced_sizes(v, dim_bits(dims, v.dim(), "logsumexp"), false));
+  return keepdim
+             ? total
+             : reshape_raw(total, reduced_sizes(v, dim_bits(dims, v.dim(), "logsumexp"), false));
 }
 void logsumexp_backward(Backward& b) {
   Tensor x = b.in(0);

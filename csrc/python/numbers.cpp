@@ -182,6 +182,21 @@ PyObject* subtract(PyObject* a, PyObject* b) {
   return binary(kSub, a, b);
 }
 
+// number / tensor is the tensor's reciprocal times the number, so that the gradient reads neither
+// the tensor nor the result.
+PyObject* divide(PyObject* a, PyObject* b) {
+  const bool plain = is_tensor_exact(b) && (PyFloat_CheckExact(a) || PyLong_CheckExact(a)) &&
+                     (!torch_function_modes || torch_function_disabled);
+  if (!plain) return binary(kDiv, a, b);
+  return guarded([&] {
+    static const OpCall reciprocal("reciprocal"), mul("mul");
+    Scalar number;
+    check(scalar_from(a, &number), "div(): the number is out of range");
+    const Tensor r = reciprocal(unwrap(b));
+    return wrap(r.requires_grad() || number.to<double>() != 1 ? mul(r, number) : r);
+  });
+}
+
 PyObject* matmul(PyObject* a, PyObject* b) {
   if ((!is_tensor(a) && !overrides(a)) || (!is_tensor(b) && !overrides(b)))
     Py_RETURN_NOTIMPLEMENTED;
@@ -314,7 +329,7 @@ PyObject* to_index(PyObject* self) {
 PyType_Slot number_slots[] = {FLAMBEAU_SLOT(Py_nb_add, slot<kAdd>),
                               FLAMBEAU_SLOT(Py_nb_subtract, subtract),
                               FLAMBEAU_SLOT(Py_nb_multiply, slot<kMul>),
-                              FLAMBEAU_SLOT(Py_nb_true_divide, slot<kDiv>),
+                              FLAMBEAU_SLOT(Py_nb_true_divide, divide),
                               FLAMBEAU_SLOT(Py_nb_floor_divide, slot<kFloorDiv>),
                               FLAMBEAU_SLOT(Py_nb_remainder, slot<kRemainder>),
                               FLAMBEAU_SLOT(Py_nb_power, power),

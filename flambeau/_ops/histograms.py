@@ -1,5 +1,7 @@
 """Histograms of one and of several dimensions."""
 
+import math
+
 import flambeau
 
 from . import op, result_type_of
@@ -42,23 +44,15 @@ def _edges(x, bins, low_high, name):
 
 def _count(columns, edges, weight, density):
     """How much weight of the points falls in each cell of the grid of edges."""
-    shape = [e.numel() - 1 for e in edges]
-    cell = inside = None
+    # A cell before and one behind along each dimension, for what lies outside.
+    shape = [e.numel() + 1 for e in edges]
+    cell = None
     for x, e in zip(columns, edges, strict=True):
-        at = flambeau.searchsorted(e, x.contiguous(), right=True) - 1
-        at = flambeau.where(x == e[-1], at.new_full((), e.numel() - 2), at)
-        good = (x >= e[0]) & (x <= e[-1])
-        cell = at if cell is None else cell * (e.numel() - 1) + at
-        inside = good if inside is None else inside & good
-    w = weight if weight is not None else flambeau.ones_like(columns[0])
-    total = 1
-    for n in shape:
-        total *= n
-    hist = columns[0].new_zeros(total)
-    if total:
-        hist = hist.index_add(0, cell[inside], w[inside]).reshape(shape)
-    else:
-        hist = hist.reshape(shape)
+        at = flambeau.searchsorted(e, x.contiguous(), right=True)
+        at -= (x == e[-1]).long()  # the last edge belongs to its bin
+        cell = at if cell is None else cell.mul_(e.numel() + 1).add_(at)
+    hist = flambeau.bincount(cell, weight, minlength=math.prod(shape)).to(columns[0].dtype)
+    hist = hist.reshape(shape)[tuple(slice(1, n - 1) for n in shape)].contiguous()
     if density:
         hist = hist / hist.sum()
         for d, e in enumerate(edges):
