@@ -580,6 +580,8 @@ def test_nothing_is_left_behind(end):
 
     def left():
         named = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+        # Semaphores of any process have a name only until they are open.
+        named = {name for name in named if not name.startswith("sem.")}
         return len(os.listdir("/proc/self/fd")), named, multiprocessing.active_children()
 
     actions = {
