@@ -270,3 +270,12 @@ def test_examples_tell_what_they_are():
     plain = torch.ones(2)
     assert not native.is_batchedtensor(plain) and native.get_unwrapped(plain) is plain
     assert native.maybe_get_bdim(plain) == native.maybe_get_level(plain) == -1
+
+
+def test_batched_gradients_of_dropout():
+    x = torch.randn(4, 50, requires_grad=True)
+    y = torch.nn.functional.dropout(x, 0.3)
+    grads = torch.randn(3, 4, 50)
+    (batched,) = torch.autograd.grad(y, x, grads, is_grads_batched=True, retain_graph=True)
+    each = [torch.autograd.grad(y, x, g, retain_graph=True)[0] for g in grads]
+    assert torch.equal(batched, torch.stack(each))

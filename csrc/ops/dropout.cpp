@@ -59,7 +59,9 @@ std::tuple<Tensor, Tensor> drop(const Tensor& x, double p, Generator* g) {
 
 Tensor apply_mask(const Tensor& x, const Tensor& mask, double p) {
   if (x.is_meta()) return empty_like(x);
-  const int64_t* strides = mask.data<int64_t>() + (x.numel() + 63) / 64;
+  const int64_t words = (x.numel() + 63) / 64;
+  check(mask.numel() == words + x.dim(), "dropout: a mask of another shape than ", x.sizes());
+  const int64_t* strides = mask.data<int64_t>() + words;
   const Tensor y = empty_strided(x.sizes(), {strides, static_cast<size_t>(x.dim())}, x.options());
   const Tensor from = in_order_of(y, x);
   apply_dropout(arguments(from, y, mask, p));

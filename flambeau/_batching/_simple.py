@@ -34,7 +34,7 @@ def _same_promotion(call, tensors, rank):
 
 @rule(
     "complex", "polar", "bitwise_not", "floor_divide", "clamp", "clamp_min", "clamp_max", "logit",
-    "heaviside", "_dropout_masked",
+    "heaviside",
 )  # fmt: skip
 def pointwise(call):
     tensors = [i for i in call.record.tensors if isinstance(call.args[i], _C.Tensor)]
