@@ -66,7 +66,13 @@ class Pickler(pickle._Pickler):
             return value.id
         if isinstance(value, flambeau.storage.TypedStorage):
             name = _TYPED.get(value.dtype, _UNTYPED)
-            return self._storage(value.untyped(), name, value.element_size()).id
+            reference = self._storage(value.untyped(), name, value.element_size())
+            if reference.kind is not name and value.nbytes():
+                raise RuntimeError(
+                    "Cannot save multiple tensors or storages that view the same data as different "
+                    "types"
+                )
+            return reference.id
         if isinstance(value, flambeau.UntypedStorage):
             return self._storage(value, _UNTYPED, 1).id
         return None

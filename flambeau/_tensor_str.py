@@ -221,7 +221,8 @@ def _text(tensor, contents):
         suffixes.append(f"grad_fn=<{tensor.grad_fn.name().rpartition('::')[2]}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    return _join(name + "(" + numbers, suffixes, indent)
+    whole = _join(name + "(" + numbers, suffixes, indent)
+    return f"Parameter({whole})" if getattr(tensor, "_is_param", False) else whole
 
 
 def _transformed_text(transformed, contents):

@@ -153,6 +153,7 @@ def deepcopy_tensor(tensor, memo):
             memo[id(tensor)] = made.requires_grad_(tensor.requires_grad)
             own = {k: v for k, v in vars(tensor).items() if k not in vars(made)}
             vars(made).update(copy.deepcopy(own, memo))
+            _copy_slots(tensor, made, memo)
             return made
     plain = tensor.detach()
     if plain.device.type == "meta" or plain.layout is not flambeau.strided:
@@ -172,7 +173,30 @@ def deepcopy_tensor(tensor, memo):
     if tensor.grad is not None:
         made.grad = copy.deepcopy(tensor.grad, memo)
     vars(made).update(copy.deepcopy(vars(tensor), memo))
+    _copy_slots(tensor, made, memo)
     return made
+
+
+def _copy_slots(tensor, made, memo):
+    """What the class of a tensor keeps in __slots__ of its own."""
+    import copy
+    import copyreg
+
+    for name in copyreg._slotnames(type(tensor)):
+        if type(getattr(type(tensor), name, None)) is not _MEMBER:
+            continue  # a name that another class answers
+        try:
+            value = object.__getattribute__(tensor, name)
+        except AttributeError:
+            continue  # not set
+        object.__setattr__(made, name, copy.deepcopy(value, memo))
+
+
+class _Slotted:
+    __slots__ = ("slot",)
+
+
+_MEMBER = type(_Slotted.slot)
 
 
 flambeau.UntypedStorage.__reduce_ex__ = reduce_storage

@@ -1,5 +1,6 @@
 """__torch_function__: subclasses, other classes, attributes, modes, the tables of overrides."""
 
+import copy
 import pickle
 
 import pytest
@@ -201,3 +202,20 @@ def test_a_mode_may_leave_a_call_to_the_classes():
         assert torch.sin(x) == 7
         with pytest.raises(TypeError, match="Nothing, Answers"):
             torch.cos(x)
+
+
+def test_slots_are_copied_deeply():
+    class Noted(torch.Tensor):
+        __slots__ = ("note",)
+
+    x = torch.ones(2).as_subclass(Noted)
+    x.note = ["kept"]
+    twin = copy.deepcopy(x)
+    assert twin.note == ["kept"] and twin.note is not x.note
+
+
+def test_what_is_not_initialized_is_not_computed_with():
+    weight = torch.nn.parameter.UninitializedParameter()
+    for function in torch.empty_like, torch.abs, lambda x: x + x:
+        with pytest.raises(ValueError, match="uninitialized parameter"):
+            function(weight)

@@ -619,3 +619,10 @@ def test_what_is_saved_is_written_through(tmp_path):
     with open(path, "wb") as file:
         torch.save(torch.ones(3), file)
         assert torch.equal(torch.load(path), torch.ones(3))
+
+
+def test_storages_of_two_dtypes_over_the_same_bytes():
+    x = torch.ones(3)
+    other = torch.TypedStorage(wrap_storage=x.untyped_storage(), dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="view the same data as different types"):
+        torch.save([x, other], io.BytesIO())

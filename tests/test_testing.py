@@ -132,3 +132,20 @@ def test_made_tensors_span_more_than_a_number():
     limit = torch.finfo(torch.float32).max
     x = torch.testing.make_tensor(100, dtype=torch.float32, device="cpu", low=-limit, high=limit)
     assert x.isfinite().all() and x.abs().max() > limit / 2
+
+
+def test_sparse_and_quantized_tensors_are_compared_by_their_parts():
+    x = torch.eye(3)
+    with pytest.raises(AssertionError, match="Sparse COO values are not close"):
+        assert_close(x.to_sparse(), (x * 2).to_sparse())
+    with pytest.raises(AssertionError, match="Sparse CSR col_indices are not equal"):
+        assert_close(x.to_sparse_csr(), x.flip(0).to_sparse_csr())
+    with pytest.raises(AssertionError, match="specified values in sparse COO tensors"):
+        assert_close(x.to_sparse(), torch.ones(3, 3).to_sparse())
+    with pytest.raises(AssertionError, match="sparse dimensions"):
+        assert_close(torch.ones(2, 2).to_sparse(1), torch.ones(2, 2).to_sparse(2))
+    assert_close(x.to_sparse_csr(), x.to_sparse(), check_layout=False)
+    q = torch.quantize_per_tensor(x, 1, 0, torch.qint8)
+    assert_close(q, q)
+    with pytest.raises(AssertionError, match="is_quantized"):
+        assert_close(q, x, check_dtype=False)

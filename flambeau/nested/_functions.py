@@ -255,7 +255,9 @@ def _unsqueeze(input, dim):
 
 
 @_handles("squeeze")
-def _squeeze(input, dim):
+def _squeeze(input, dim=None):
+    if dim is None:
+        raise RuntimeError("squeeze(): a nested tensor needs the dimension")
     inner = _inner(input, dim, "squeeze")
     moved = input._ragged_idx - (inner < input._ragged_idx - 1)
     return input._map(lambda t: t.squeeze(inner), moved)
@@ -281,7 +283,7 @@ def _flatten(input, start_dim=0, end_dim=-1):
 @_handles("view", "reshape")
 def view(input, *sizes):
     sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-    if sizes[0] not in (-1, len(input)):
+    if not sizes or sizes[0] not in (-1, len(input)):
         raise RuntimeError("view(): the batch of a nested tensor keeps its size")
     inner = list(sizes[1:])
     if input.layout == flambeau.jagged:

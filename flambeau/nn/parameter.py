@@ -126,7 +126,7 @@ _UNINITIALIZED = (
 # Operators that ask nothing of the shape.
 _SHAPELESS = frozenset(
     "is_complex is_floating_point half float double bfloat16 cpu cuda to type detach "
-    "requires_grad_ empty_like alias __get__ __set__".split()
+    "requires_grad_ alias __get__ __set__".split()
 )
 
 

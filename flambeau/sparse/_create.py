@@ -149,7 +149,7 @@ def _from_dense(x, sparse_dim, blocksize=None):
         )
     there = x.detach() != 0
     if sparse_dim < x.dim():
-        there = there.reshape(*x.shape[:sparse_dim], -1).any(-1)
+        there = there.flatten(sparse_dim).any(-1)
     if blocksize is not None:  # all positions of the blocks that are not zero
         *batch, rows, columns = there.shape
         high, wide = _compressed.check_blocks(rows, columns, blocksize)

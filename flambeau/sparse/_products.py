@@ -129,6 +129,11 @@ def addmm_(input, mat1, mat2, *, beta=1, alpha=1, out=None):
     return to_out((input if beta == 1 else input * beta) + result, out)
 
 
+@handles("addmv")
+def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
+    return addmm_(input.unsqueeze(-1), mat, vec.unsqueeze(1), beta=beta, alpha=alpha).squeeze(1)
+
+
 @handles("linear")
 def _linear(input, weight, bias=None):
     flat = input.reshape(-1, input.shape[-1]) if not is_sparse(input) else input

@@ -107,6 +107,9 @@ def _check_attributes(actual, expected, options, path):
     check("shape", actual.shape, expected.shape)
     if options.check_layout:
         check("layout", actual.layout, expected.layout)
+    check("is_quantized", actual.is_quantized, expected.is_quantized)
+    if actual.is_quantized:
+        check("qscheme()", actual.qscheme(), expected.qscheme())
     if options.check_device:
         check("device", actual.device, expected.device)
     if options.check_dtype:
@@ -115,7 +118,7 @@ def _check_attributes(actual, expected, options, path):
         check("stride()", actual.stride(), expected.stride())
 
 
-def _tensor_text(actual, expected, close, rtol, atol):
+def _tensor_text(actual, expected, close, rtol, atol, what="Tensor-likes"):
     exact = rtol == 0 and atol == 0
     if actual.dtype == flambeau.bool:
         actual, expected = actual.to(flambeau.int64), expected.to(flambeau.int64)
@@ -124,7 +127,7 @@ def _tensor_text(actual, expected, close, rtol, atol):
     difference = (actual - expected).abs()
     difference = difference.masked_fill(close, 0)
     relative = (difference / expected.abs()).masked_fill(close, 0)
-    lines = [f"Tensor-likes are not {'equal' if exact else 'close'}!", ""]
+    lines = [f"{what} are not {'equal' if exact else 'close'}!", ""]
     lines.append(f"Mismatched elements: {wrong} / {total} ({wrong / total:.1%})")
     for name, values, limit in (("absolute", difference, atol), ("relative", relative, rtol)):
         flat = values.flatten()
@@ -143,21 +146,60 @@ def _compare_tensors(actual, expected, options, path):
         return
     rtol, atol = options.tolerances(actual.dtype, expected.dtype)
     a, b = actual.detach(), expected.detach()
-    if a.layout != flambeau.strided or b.layout != flambeau.strided:
+    what = "Tensor-likes"
+    if a.layout != b.layout:
         a, b = a.to_dense(), b.to_dense()
+    elif a.layout != flambeau.strided:
+        kind = "sparse " + str(a.layout).rpartition("_")[2].upper()
+        a, b = _sparse_values(a, b, kind, path)
+        what = f"S{kind[1:]} values"
+    if a.is_quantized:
+        a, b, what = a.dequantize(), b.dequantize(), "Quantized tensor-likes"
+        rtol, atol = options.tolerances(a.dtype, b.dtype)
+    _compare_dense(a, b, rtol, atol, options.equal_nan, path, what)
+
+
+_POSITIONS = {
+    "COO": ("indices",),
+    "CSR": ("crow_indices", "col_indices"),
+    "BSR": ("crow_indices", "col_indices"),
+    "CSC": ("ccol_indices", "row_indices"),
+    "BSC": ("ccol_indices", "row_indices"),
+}
+
+
+def _sparse_values(a, b, kind, path):
+    """The values of two sparse tensors of one layout, whose positions are the same."""
+
+    def check(what, m, n):
+        if m != n:
+            text = f"The number of {what} in {kind} tensors does not match: {m} != {n}"
+            raise _Different(AssertionError, text, path)
+
+    if kind == "sparse COO":
+        check("sparse dimensions", a.sparse_dim(), b.sparse_dim())
+        a, b = a.coalesce(), b.coalesce()
+    check("specified values", a._nnz(), b._nnz())
+    for name in _POSITIONS[kind[7:]]:
+        pair = getattr(a, name)(), getattr(b, name)()
+        _compare_dense(*pair, 0, 0, False, path, f"S{kind[1:]} {name}")
+    return a.values(), b.values()
+
+
+def _compare_dense(a, b, rtol, atol, equal_nan, path, what):
     b = b.to(a.device)
     if a.dtype != b.dtype:
         dtype = flambeau.promote_types(a.dtype, b.dtype)
         a, b = a.to(dtype), b.to(dtype)
     if a.dtype in (flambeau.float8_e4m3fn, flambeau.float8_e5m2):
         a, b = a.to(flambeau.float32), b.to(flambeau.float32)
-    close = flambeau.isclose(a, b, rtol=rtol, atol=atol, equal_nan=options.equal_nan)
+    close = flambeau.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)
     if bool(close.all()):
         return
     if a.dim() == 0 or a.numel() == 0:
         text = _number_text(a.item(), b.item(), rtol, atol)
     else:
-        text = _tensor_text(a, b, close, rtol, atol)
+        text = _tensor_text(a, b, close, rtol, atol, what)
     raise _Different(AssertionError, text, path)
 
 

@@ -3,7 +3,7 @@
 import weakref
 from collections import OrderedDict
 
-__all__ = ["RemovableHandle"]
+__all__ = ["RemovableHandle", "unserializable_hook"]
 
 
 class RemovableHandle:
@@ -50,3 +50,15 @@ class RemovableHandle:
 
     def __exit__(self, *exc):
         self.remove()
+
+
+def unserializable_hook(f):
+    """Marks a hook that nobody misses when its tensor is pickled.
+
+    >>> from flambeau.utils.hooks import unserializable_hook
+    >>> @unserializable_hook
+    ... def hook(grad):
+    ...     return grad * 2
+    """
+    f.__torch_unserializable__ = True
+    return f

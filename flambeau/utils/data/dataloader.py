@@ -339,7 +339,6 @@ class LengthWatch:
                 f"len(dataloader)), but {self._seen} samples have been fetched.{hint}",
                 stacklevel=3,
             )
-            self.wanted = False
 
 
 def _warn_of_many(num_workers):
