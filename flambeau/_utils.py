@@ -183,13 +183,14 @@ def _copy_slots(tensor, made, memo):
     import copyreg
 
     for name in copyreg._slotnames(type(tensor)):
-        if type(getattr(type(tensor), name, None)) is not _MEMBER:
+        slot = getattr(type(tensor), name, None)
+        if type(slot) is not _MEMBER:
             continue  # a name that another class answers
         try:
-            value = object.__getattribute__(tensor, name)
+            value = slot.__get__(tensor)
         except AttributeError:
             continue  # not set
-        object.__setattr__(made, name, copy.deepcopy(value, memo))
+        slot.__set__(made, copy.deepcopy(value, memo))
 
 
 class _Slotted:
