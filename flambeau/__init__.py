@@ -173,7 +173,8 @@ _ELSEWHERE = {
             "Event Stream SymBool SymFloat SymInt TensorType get_device_module sym_float sym_int "
             "sym_ite sym_max sym_min sym_not sym_sqrt sym_sum _shape_as_tensor _segment_reduce "
             "_softmax_backward_data _grouped_mm _int_mm _scaled_mm DeviceObjType FloatType "
-            "has_cuda has_cudnn has_mps"
+            "has_cuda has_cudnn has_mps _nested_compute_contiguous_strides_offsets "
+            "_nested_view_from_buffer"
         ).split(),
         "_rare_names",
     ),

@@ -380,5 +380,11 @@ class _Plain(Loader):
     def _check_flags(self, storage):
         _utils.check_flags(storage)
 
+    def _tensor(self, stored, dtype, offset, size, stride, requires_grad, metadata):
+        if stored.device.type != "meta":
+            return super()._tensor(stored, dtype, offset, size, stride, requires_grad, metadata)
+        made = self._rebuild_meta(dtype, size, stride, requires_grad)
+        return made  # a reader that wants the sizes now and the numbers later
+
 
 plain = _Plain(None)

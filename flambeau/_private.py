@@ -95,6 +95,10 @@ def _submodule(name):
         from .autograd import graph
 
         return graph._native
+    if name == "_distributed_rpc":
+        from .distributed import rpc
+
+        return rpc
     from . import _operators
 
     if name in _operators.NAMESPACES:

@@ -371,3 +371,17 @@ class DeviceObjType(TensorType):
 
 class FloatType(TensorType):
     """The type of numbers where annotations name it."""
+
+
+def _nested_compute_contiguous_strides_offsets(nested_size):
+    """Where the parts of a nested tensor lie that are one after the other."""
+    from .nested._tensor import contiguous_strides_offsets
+
+    return contiguous_strides_offsets(nested_size)
+
+
+def _nested_view_from_buffer(buffer, nested_size, nested_strides, offsets):
+    """A nested tensor whose parts lie in a flat one."""
+    from .nested._tensor import view_from_buffer
+
+    return view_from_buffer(buffer, nested_size, nested_strides, offsets)

@@ -210,3 +210,22 @@ def test_other_tensors_for_a_block():
     with _reparametrize_module(layer, {"weight": torch.full((1, 1), 3.0)}):
         assert layer(torch.ones(1)).item() == 3.0
     assert layer.weight is before
+
+
+def test_nested_tensors_over_a_flat_one():
+    flat = torch.arange(9.0, requires_grad=True)
+    sizes = torch.tensor([[2, 3], [1, 3]])
+    strides, offsets = torch._nested_compute_contiguous_strides_offsets(sizes)
+    assert strides.tolist() == [[3, 1], [3, 1]] and offsets.tolist() == [0, 6]
+    nested = torch._nested_view_from_buffer(flat, sizes, strides, offsets)
+    assert [part.tolist() for part in nested.unbind()] == [[[0, 1, 2], [3, 4, 5]], [[6, 7, 8]]]
+    nested.unbind()[1].sum().backward()
+    assert flat.grad.tolist() == [0] * 6 + [1] * 3
+
+
+def test_what_libraries_ask_of_process_groups():
+    import flambeau.distributed as dist
+
+    assert dist.distributed_c10d._pg_map == {}
+    assert dist.Backend.default_device_backend_map["cpu"] == "gloo"
+    assert not isinstance(torch, torch._C._distributed_rpc.PyRRef)

@@ -150,3 +150,11 @@ __all__ = [
     "split_group",
     "supports_complex",
 ]
+
+
+def __getattr__(name):
+    if name == "_pg_map":  # {group: (backend, store)}
+        from ._world import _world
+
+        return {group: (get_backend(group), None) for group in _world["groups"].values()}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,3 +9,12 @@ def is_available():
     False
     """
     return False
+
+
+class PyRRef:
+    """A reference to an object of another process; programs ask whether a thing is one."""
+
+
+def _is_current_rpc_agent_set():
+    """Whether remote procedure calls were started: never."""
+    return False

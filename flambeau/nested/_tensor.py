@@ -4,6 +4,7 @@ Functions come to `__torch_function__` and from there to the table in `_function
 """
 
 import itertools
+import math
 
 import flambeau
 from flambeau import _C, Tensor
@@ -345,3 +346,18 @@ def of_state(state):
         raise RuntimeError("the parts of a jagged tensor lie outside of its values")
     made = jagged(values, offsets, state.get("lengths"), along + 1)
     return made.requires_grad_() if state.get("requires_grad") else made
+
+
+def contiguous_strides_offsets(sizes):
+    """(strides, offsets) of parts of these sizes that lie one after the other."""
+    rows = sizes.tolist()
+    strides = [[math.prod(row[i + 1 :]) for i in range(len(row))] for row in rows]
+    offsets = itertools.accumulate((math.prod(row) for row in rows[:-1]), initial=0)
+    return flambeau.tensor(strides), flambeau.tensor(list(offsets) if rows else [])
+
+
+def view_from_buffer(buffer, sizes, strides, offsets):
+    """The nested tensor of the parts of these sizes, strides and offsets in a flat one."""
+    rows = zip(sizes.tolist(), strides.tolist(), offsets.tolist(), strict=True)
+    parts = [buffer.as_strided(*row[:2], row[2] + buffer.storage_offset()) for row in rows]
+    return of_parts(parts, flambeau.strided)
