@@ -27,10 +27,7 @@ def set_printoptions(
     tensor([1.12])
     >>> torch.set_printoptions(profile="default")
     """
-    if profile is not None:
-        if profile not in _PROFILES:
-            raise ValueError(f"set_printoptions(): no profile {profile!r}")
-        vars(PRINT_OPTS).update(_PROFILES[profile])
+    vars(PRINT_OPTS).update(_PROFILES.get(profile, {}))  # as PyTorch takes any other name
     given = {
         "precision": precision,
         "threshold": threshold,

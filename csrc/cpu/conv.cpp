@@ -404,6 +404,56 @@ void input_block(const Conv<T>& c, int64_t n, int64_t group, int64_t ch0, int64_
   }
 }
 
+// Adds what the taps of one position hold to where they were read from.
+template <class T>
+void add_taps(const Conv<T>& c, int64_t position, const T* from, T* x) {
+  const int64_t *in = c.a.in, *out = c.a.out, *kernel = c.a.kernel;
+  const int64_t place[3] = {position / out[2] / out[1], position / out[2] % out[1],
+                            position % out[2]};
+  int64_t corner[3];
+  for (int i = 0; i < 3; ++i) corner[i] = place[i] * c.a.stride[i] - c.a.padding[i];
+  for (int64_t i = 0, d = corner[0]; i < kernel[0]; ++i, d += c.a.dilation[0])
+    for (int64_t j = 0, h = corner[1]; j < kernel[1]; ++j, h += c.a.dilation[1]) {
+      const bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
+      for (int64_t k = 0, w = corner[2]; k < kernel[2]; ++k, w += c.a.dilation[2], ++from)
+        if (inside && w >= 0 && w < in[2]) x[(d * in[1] + h) * in[2] + w] += *from;
+    }
+}
+
+// Few positions under many filters: those are read once, where they lie, for all images together,
+// and what each tap gives is added to where it was read from.
+template <class T>
+bool few_positions(const Conv<T>& c) {
+  const int64_t most = mirrors(c) ? kTileCols<T> : min(c.filters, 16 * kTileCols<T>);
+  return c.a.groups == 1 && c.filters >= kTileRows && c.depth >= 8 * kTileCols<T> &&
+         c.a.batch * c.positions <= most;
+}
+
+template <class T>
+void input_few(const Conv<T>& c) {
+  const ConvArgs& a = c.a;
+  const int64_t count = a.batch * c.positions, start = ceil_div(count * c.filters, 16) * 16;
+  T* rows = scratch_for<T>(Scratch::shared, start + count * c.depth + Vec<T>::size);
+  T* columns = rows + start;
+  for (int64_t n = 0; n < a.batch; ++n)
+    for (int64_t f = 0; f < c.filters; ++f)
+      for (int64_t p = 0; p < c.positions; ++p)
+        rows[(n * c.positions + p) * c.filters + f] = c.output(n, f)[p];
+  gemm(Gemm<T>{count, c.depth, c.filters, rows, c.filters, 1, c.weight(0), c.depth, 1, columns,
+               c.depth});
+  const auto add = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / a.in_channels, ch = i % a.in_channels;
+      T* x = c.input(n, ch);
+      const T first = a.bias ? static_cast<const T*>(a.bias)[ch] : T(0);
+      for (int64_t j = 0; j < c.in_size(); ++j) x[j] = first;
+      const T* from = columns + n * c.positions * c.depth + ch * c.taps;
+      for (int64_t p = 0; p < c.positions; ++p, from += c.depth) add_taps(c, p, from, x);
+    }
+  };
+  parallel_for(0, a.batch * a.in_channels, 1 + 16384 / (c.positions * c.taps), add);
+}
+
 template <class T>
 void input(const Conv<T>& c) {
   if (c.whole()) return input_whole(c);
@@ -418,6 +468,7 @@ void input(const Conv<T>& c) {
     return each_plane(c, c.a.in_channels, 1,
                       [&](int64_t n, int64_t channel) { d.input(n, channel); });
   }
+  if (few_positions(c)) return input_few(c);
   if (mirrors(c)) return input_mirrored(c);
   if (has_phases(c)) return input_phases(c);
   const int64_t wanted = ceil_div(256, c.taps);  // rows of columns worth a block
