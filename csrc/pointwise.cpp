@@ -285,8 +285,7 @@ void check_number(const PointwiseOp& op, const Scalar& s, DType common) {
             (op.index != pointwise_add && op.index != pointwise_sub),
         "Boolean alpha only supported for Boolean results.");
   if (is_integral(common) || common == DType::boolean)
-    check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL ||
-              op.index == pointwise_relu,
+    check(s.kind < Scalar::floating || !(op.types & I) || op.types & BOOL || op.operands != 2,
           "For integral input tensors, argument alpha must not be a floating point number.");
   else
     check(s.kind != Scalar::complex || is_complex(common),

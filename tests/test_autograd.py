@@ -292,6 +292,18 @@ def test_hooks_of_nodes_and_leaves_in_order():
     assert log == [([2.0, 2.0], [1.0, 1.0]), "tensor", "pre", ("post", [2.0, 2.0])]
 
 
+def test_results_of_hooks_after_accumulation():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    x.register_post_accumulate_grad_hook(lambda p: p.sub_(p.grad, alpha=0.5))
+    x.sum().backward()
+    assert x.tolist() == [0.5, 1.5]
+    for result, error in ((lambda p: p.grad * 1, RuntimeError), (lambda p: 5, TypeError)):
+        y = torch.ones(2, requires_grad=True)
+        y.register_post_accumulate_grad_hook(result)
+        with pytest.raises(error, match="hook"):
+            y.sum().backward()
+
+
 def test_multi_grad_hook():
     a, b, c = leaf(1.0), leaf(2.0), leaf(3.0)
     seen = []

@@ -405,3 +405,17 @@ def test_numbers_are_rounded_to_half_precision_where_it_tells():
     for function in torch.fmod, torch.remainder, torch.pow:
         assert torch.equal(function(x, 0.3), function(x, number))
     assert torch.nn.functional.hardshrink(x, 0.3).tolist() == [5.0, 100.0, 0.0]
+
+
+def test_numbers_of_integers_lose_their_fractions():
+    x = torch.arange(-2, 3)
+    assert torch.nn.functional.threshold(x, 0.7, 7).tolist() == [7, 7, 7, 1, 2]
+    assert torch.addcmul(x, x, x, value=1.5).tolist() == [2, 0, 0, 2, 6]
+    with pytest.raises(RuntimeError, match="alpha"):
+        x.add(x, alpha=0.5)
+
+
+def test_decimals_without_end():
+    x = torch.tensor([1.25, 0.0, float("inf")], dtype=torch.float64)
+    for decimals in (400, -400, 2**63 - 1, -(2**63)):
+        assert x.round(decimals=decimals).isnan().all()

@@ -214,7 +214,7 @@ Tensor round(const Tensor& x, int64_t decimals) {
   static const OpCall nearest("_round");
   if (decimals == 0) return nearest(x);
   double ten = 1;
-  for (int64_t i = 0; i < std::abs(decimals); ++i) ten *= 10;
+  for (int64_t i = decimals; i != 0 && ten < HUGE_VAL; i += i < 0 ? 1 : -1) ten *= 10;
   return decimals > 0 ? nearest(x * ten) / ten : nearest(x / ten) * ten;
 }
 

@@ -91,7 +91,10 @@ struct PyPostAccumulateHook final : TensorHook, HookTable {
     Py arg = Py::steal(checked(wrap(leaf)));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks.get()); ++i) {
       Py r = Py::steal(checked(PyObject_CallOneArg(PyList_GET_ITEM(hooks.get(), i), arg.get())));
-      check(r.get() == Py_None, "Tensor post accumulate grad hooks should return None.");
+      if (r.get() == Py_None || r.get() == arg.get()) continue;  // of a method in place: the leaf
+      check_type(is_tensor(r.get()), "expected a tensor, but hook returned '",
+                 Py_TYPE(r.get())->tp_name, "'");
+      fail(ErrorKind::runtime, "Tensor post accumulate grad hooks should return None.");
     }
     return {};
   }
