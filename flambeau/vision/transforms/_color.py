@@ -46,6 +46,10 @@ def _channels(img, allowed):
 def _blend(img, other, ratio):
     """img * ratio + other * (1 - ratio); other may have one channel or one pixel, or be None."""
     if _tensor.is_native(img) and (other is None or other.shape[-3] == 1):
+        turned = img.movedim(-3, -1)
+        if other is None and turned.is_contiguous():  # pixel after pixel, as it stays
+            flat = turned.reshape(1, -1, turned.shape[-1])
+            return internal["_image_blend"](flat, None, ratio).view(turned.shape).movedim(-1, -3)
         return internal["_image_blend"](img, other, ratio)
     made = ratio * img
     if other is not None:
