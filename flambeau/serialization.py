@@ -180,8 +180,8 @@ def get_unsafe_globals_in_checkpoint(f):
             found.append(tuple(strings[-2:]))
         elif isinstance(argument, str):
             strings.append(argument)
-    names = {f"{m}.{n}" for m, n in found if not _loader.is_safe(m, n, _Options.safe_globals)}
-    return sorted(names)
+    refused = [name for name in found if not _loader.is_safe(*name, _Options.safe_globals)]
+    return sorted({".".join(_loader.python3_name(*name)) for name in refused})
 
 
 # -- where storages go -----------------------------------------------------------------------------
@@ -343,6 +343,8 @@ def load(
     With `weights_only` (the default without a `pickle_module`) only tensors, plain containers and
     what `add_safe_globals` allows are built, and nothing in the file is run. `weights_only=False`
     is a full unpickle, for files you trust alone; `pickle_module` and further arguments are for it.
+    Of the environment, TORCH_FORCE_WEIGHTS_ONLY_LOAD=1 means True whatever is asked, and
+    TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 False where nothing is asked.
     `map_location` says where tensors go: a device, a dict from location to location, or a function
     of storage and location. `mmap=True` maps the file, which must be a path, instead of reading it.
 
@@ -356,7 +358,7 @@ def load(
     """
     from . import _loader
 
-    weights_only = pickle_module is None if weights_only is None else weights_only
+    weights_only = _only_weights(weights_only, pickle_module)
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     if mmap and not isinstance(f, (str, os.PathLike)):
@@ -374,6 +376,19 @@ def load(
             encoding = pickle_load_args.get("encoding", "utf-8")
             return loader.load_safely(_Options.safe_globals, encoding)
         return loader.load_trusting(pickle_module, pickle_load_args)
+
+
+def _only_weights(given, pickle_module):
+    """Whether a file is read without trust: as asked, or as the environment has it."""
+    names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+    always, never = (os.environ.get(n, "0") in ("1", "y", "yes", "true") for n in names)
+    if always and never:
+        raise RuntimeError(f"load(): Only one of {names[0]} or {names[1]} should be set")
+    if always:
+        return True
+    if given is not None:
+        return given
+    return pickle_module is None and not never
 
 
 def _load_program(f, map_location, weights_only):

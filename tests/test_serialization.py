@@ -335,6 +335,26 @@ class Safe:
         self.value = torch.ones(2)
 
 
+def test_the_environment_may_say_what_is_trusted(monkeypatch):
+    file = io.BytesIO()
+    torch.save(slice(1, 2), file)
+
+    def load(**arguments):
+        file.seek(0)
+        return torch.load(file, **arguments)
+
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    assert load() == slice(1, 2)
+    with pytest.raises(pickle.UnpicklingError):
+        load(weights_only=True)
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(RuntimeError, match="Only one of"):
+        load()
+    monkeypatch.delenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+    with pytest.raises(pickle.UnpicklingError):
+        load(weights_only=False)
+
+
 def test_safe_globals():
     serialization = torch.serialization
     with pytest.raises(pickle.UnpicklingError, match="add_safe_globals"):
