@@ -283,3 +283,11 @@ def test_cross_entropy_is_the_same_on_any_number_of_threads():
         found.append(F.cross_entropy(x, target, reduction="none"))
     torch.set_num_threads(before)
     assert torch.equal(*found)
+
+
+def test_probabilities_are_checked():
+    good, bad = torch.tensor([0.0, 1.0]), torch.tensor([0.5, float("nan")])
+    for x, y, what in ((bad, good, "input"), (good + 1, good, "input"), (good, bad, "target")):
+        with pytest.raises(RuntimeError, match=f"elements of {what} should be between 0 and 1"):
+            F.binary_cross_entropy(x, y)
+    assert F.multi_margin_loss(torch.ones(0, 3), torch.ones(0, dtype=torch.int64)) == 0

@@ -303,3 +303,9 @@ def test_sparse_gradients_keep_their_indices():
 def test_whole_numbers_as_a_pretrained_table():
     table = nn.Embedding.from_pretrained(torch.tensor([[1, 2], [3, 4]]))
     assert table(torch.tensor([1])).tolist() == [[3, 4]]
+
+
+def test_nothing_and_not_a_number_go_through():
+    assert F.softshrink(torch.tensor([float("nan"), 0.2])).isnan().tolist() == [True, False]
+    assert F.instance_norm(torch.ones(4, 3, 0)).shape == (4, 3, 0)
+    assert F.adaptive_avg_pool2d(torch.ones(1, 1, 3, 5, 6), 1).shape == (1, 1, 3, 1, 1)

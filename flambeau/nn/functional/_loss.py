@@ -221,8 +221,11 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
-    if _levels.holds((input < 0) | (input > 1)):
-        raise RuntimeError("all elements of input should be between 0 and 1")
+    for name, tensor in (("input", input), ("target", target)):
+        if tensor.numel():
+            low, high = tensor.detach().aminmax()
+            if _levels.holds(~((low >= 0) & (high <= 1))):
+                raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     loss = internal["_bce"](input, target)
     if weight is not None:
         loss = loss * weight
@@ -411,6 +414,8 @@ def multi_margin_loss(
     index = target.reshape(number, 1)
     if number and _levels.holds((index < 0) | (index >= classes)):
         raise RuntimeError("target out of range")
+    if not number and reduction == "mean":
+        reduction = "sum"  # the mean of no rows is 0 here
     hinge = (margin - rows.gather(1, index) + rows).clamp(min=0)
     if p == 2:
         hinge = hinge * hinge

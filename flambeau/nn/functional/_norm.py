@@ -82,7 +82,7 @@ def instance_norm(
     >>> torch.nn.functional.instance_norm(torch.ones(2, 3, 4)).shape
     torch.Size([2, 3, 4])
     """
-    if use_input_stats and math.prod(input.shape[2:]) <= 1:
+    if use_input_stats and math.prod(input.shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {input.shape}"
         )
@@ -90,6 +90,8 @@ def instance_norm(
         raise RuntimeError(
             "Expected running_mean and running_var to be defined when use_input_stats is False"
         )
+    if input.numel() == 0:
+        return _affine(input * 1, weight, bias)
     number, channels = input.shape[:2]
     plain = use_input_stats and running_mean is None
     if plain and fusible(input, channels, weight, bias, layout=True):

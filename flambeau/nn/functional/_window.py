@@ -77,10 +77,10 @@ def _define(n):
         return values_and_places(input, kernel_size, stride, padding, dilation, ceil_mode)
 
     def adaptive_avg_pool(input, output_size):
-        sizes = _adaptive_sizes(f"adaptive_avg_pool{n}d", input, output_size, n)
-        if sizes == [1] * n:
-            return input.mean(last, keepdim=True)
-        return average(input, sizes, False)
+        one = tuple(_ntuple(n)(output_size)) == (1,) * n
+        if n == 1 or not one:  # a mean is taken of tensors with more dimensions, too
+            sizes = _adaptive_sizes(f"adaptive_avg_pool{n}d", input, output_size, n)
+        return input.mean(last, keepdim=True) if one else average(input, sizes, False)
 
     def adaptive_max_pool_with_indices(input, output_size, return_indices=False):
         sizes = _adaptive_sizes(f"adaptive_max_pool{n}d", input, output_size, n)
