@@ -4,6 +4,9 @@ Made on first use from the operator of the name. A list among the arguments goes
 tensors, anything else to each.
 """
 
+from functools import partial
+from itertools import repeat
+
 import flambeau
 
 # Names that each tensor's operator does not have, or has with other arguments.
@@ -18,12 +21,10 @@ _SPECIAL = {
     "max": lambda t: t.max(),
     "addcmul": lambda t, a, b, value=1: t + value * a * b,
     "addcdiv": lambda t, a, b, value=1: t + value * a / b,
-    "lerp": lambda t, end, weight: flambeau.lerp(t, end, weight),
 }
 # The same in place, where it is not the operator's name with a line behind it.
 _SPECIAL_IN_PLACE = {
     "copy": lambda t, source, non_blocking=False: t.copy_(source, non_blocking),
-    "zero": lambda t: t.zero_(),
     "maximum": lambda t, other: t.clamp_(min=other),
     "minimum": lambda t, other: t.clamp_(max=other),
     "clamp_min": lambda t, other: t.clamp_(min=other),
@@ -35,7 +36,7 @@ _UNARY = (
     "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 "
     "neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"
 ).split()
-_BINARY = "add sub mul div pow mm".split()
+_BINARY = "add sub mul div pow mm lerp zero".split()
 _OUT_OF_PLACE_ONLY = ("norm", "powsum", "max", "clone", "mm")
 
 
@@ -45,11 +46,12 @@ def _function(name, inplace):
     if name in _SPECIAL or name in _UNARY or name in _BINARY:
         if inplace:
             return getattr(flambeau.Tensor, name + "_", None)
-        return _SPECIAL.get(name) or getattr(flambeau, name)
+        return _SPECIAL.get(name) or getattr(flambeau, name, None)
     return None
 
 
 def _each(function, tensors, args, kwargs):
+    """The results for each tensor of the lists."""
     lists = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, (list, tuple))]
     if isinstance(tensors, (list, tuple)):
         lists.append(tensors)
@@ -60,13 +62,18 @@ def _each(function, tensors, args, kwargs):
     if not count:
         raise RuntimeError("Tensor list must have at least one tensor.")
 
-    def at(value, i):
-        return value[i] if isinstance(value, (list, tuple)) else value
+    def row(value):
+        return value if isinstance(value, (list, tuple)) else repeat(value, count)
 
-    for i in range(count):
-        rest = [at(arg, i) for arg in args]
-        options = {key: at(value, i) for key, value in kwargs.items()}
-        yield function(at(tensors, i), *rest, **options)
+    columns = [row(value) for value in (tensors, *args)]
+    if not any(isinstance(value, (list, tuple)) for value in kwargs.values()):
+        return tuple(map(partial(function, **kwargs) if kwargs else function, *columns))
+    names = tuple(kwargs)
+    options = zip(*(row(value) for value in kwargs.values()), strict=True)
+    return tuple(
+        function(*each, **dict(zip(names, values, strict=True)))
+        for *each, values in zip(*columns, options, strict=True)
+    )
 
 
 def find(name):
@@ -79,7 +86,7 @@ def find(name):
         return None
 
     def foreach(tensors, *args, **kwargs):
-        made = tuple(_each(function, tensors, *_scalars(args, kwargs)))
+        made = _each(function, tensors, *_scalars(args, kwargs))
         return tensors if inplace else made
 
     foreach.__name__ = foreach.__qualname__ = name

@@ -542,3 +542,25 @@ def test_batched_gradients_have_the_outputs_shape():
     x = torch.ones(2, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="is_grads_batched=True"):
         torch.autograd.grad(x * 2, x, torch.ones(2), is_grads_batched=True)
+
+
+@pytest.mark.parametrize("zeros", [(), (2,), (0, 3), (1, 2, 4), (4,)])
+def test_gradients_of_running_products(zeros):
+    torch.manual_seed(0)
+    x = torch.rand(3, 5, dtype=torch.float64) + 0.5
+    x[1, list(zeros)] = 0
+    x.requires_grad_()
+    for dim in (0, 1):
+        assert torch.autograd.gradcheck(lambda x, dim=dim: x.cumprod(dim), x)
+        assert torch.autograd.gradgradcheck(lambda x, dim=dim: x.cumprod(dim), x)
+    z = torch.complex(x, -x).detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: z.cumprod(1), z)
+
+
+def test_gradients_of_running_products_of_float_and_half():
+    x = torch.tensor([2.0, 0.5, 4.0], requires_grad=True)
+    x.cumprod(0).sum().backward()
+    assert x.grad.tolist() == [1 + 0.5 + 2, 2 + 8, 1]
+    y = torch.tensor([2, 3], dtype=torch.bfloat16, requires_grad=True)
+    y.cumprod(0, dtype=torch.float32).sum().backward()
+    assert y.grad.tolist() == [4, 2] and y.grad.dtype == torch.bfloat16

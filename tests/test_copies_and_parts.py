@@ -56,3 +56,38 @@ def test_deep_copies_of_classes_around_a_tensor():
     y = copy.deepcopy(x)
     assert type(y) is Around and y.note == "kept"
     assert torch.equal(y.inner, x.inner) and y.inner is not x.inner
+
+
+SMALL = ["bool", "uint8", "int8", "int16", "int32"]
+
+
+@pytest.mark.parametrize("source", SMALL)
+@pytest.mark.parametrize("target", [*SMALL, "int64", "float32", "bfloat16", "float64"])
+def test_conversions_of_small_integers(source, target):
+    source, target = getattr(torch, source), getattr(torch, target)
+    values = [0, 1, 2, 100, 127, 128, 255, 256, 300, 32767, -1, -128, -129, -32768] * 5
+    numbers = torch.tensor(values).to(source)
+    held = numbers.tolist()
+    wanted = torch.tensor(held, dtype=torch.int64).to(target)
+    assert torch.equal(numbers.to(target), wanted)
+    wide = numbers.reshape(10, 7)
+    assert torch.equal(wide.T.to(target), wanted.reshape(10, 7).T)
+    assert torch.equal(wide[:, ::2].to(target), wanted.reshape(10, 7)[:, ::2])
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "int16", "bfloat16", "int32", "int64", "float64", "complex128"]
+)
+@pytest.mark.parametrize("shape", [(8, 8), (9, 23), (40, 64), (33, 70)])
+def test_turned_copies(dtype, shape):
+    n = shape[0] * shape[1]
+    x = (torch.arange(n) * 7 % 251 % 127).reshape(shape).to(getattr(torch, dtype))
+    y = x.T.contiguous()
+    assert y.is_contiguous() and y.tolist() == [list(row) for row in zip(*x.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int64"])
+def test_clamped_integers(dtype):
+    x = torch.arange(0, 120, dtype=getattr(torch, dtype)).repeat(3)
+    assert x.clamp(10, 50).tolist() == [min(max(v, 10), 50) for v in x.tolist()]
+    assert x.clamp_(10, 50).tolist() == [min(max(v, 10), 50) for v in list(range(120)) * 3]

@@ -471,3 +471,29 @@ def test_devices_do_not_mix():
     assert torch.maximum(torch.tensor(1.0), far[0, 0]).is_meta
     with pytest.raises(TypeError):
         linalg.inv(one, out=[])
+
+
+def test_cross_products_along_any_dimension():
+    torch.manual_seed(0)
+    x, y = torch.randn(4, 3, 5, dtype=torch.float64), torch.randn(1, 3, 5, dtype=torch.float64)
+    (a, b, c), (p, q, r) = x.unbind(1), y.unbind(1)
+    wanted = torch.stack([b * r - c * q, c * p - a * r, a * q - b * p], 1)
+    assert torch.allclose(torch.linalg.cross(x, y, dim=1), wanted)
+    turned = torch.linalg.cross(x.movedim(1, -1), y.movedim(1, -1))
+    assert torch.allclose(turned, wanted.movedim(1, -1))
+    assert torch.allclose(
+        torch.linalg.cross(x.float(), y.float(), dim=1).double(), wanted, 1e-5, 1e-5
+    )
+    assert torch.cross(x, y).shape == (4, 3, 5)
+    assert torch.linalg.cross(x[:0], y, dim=1).shape == (0, 3, 5)
+    mapped = torch.vmap(lambda u, v: torch.linalg.cross(u, v, dim=0), (0, None))(x, y[0])
+    assert torch.allclose(mapped, wanted)
+
+
+def test_gradients_of_cross_products():
+    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(1, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(torch.linalg.cross, (x, y))
+    assert torch.autograd.gradgradcheck(torch.linalg.cross, (x, y))
+    z = torch.randn(2, 3, dtype=torch.complex128, requires_grad=True)
+    assert torch.autograd.gradcheck(torch.linalg.cross, (z, z.detach().roll(1, 0)))

@@ -1,4 +1,6 @@
 # Sums without nans, quantiles, covariances, distances, histograms, differences, against NumPy.
+import math
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,26 @@ def test_histograms_of_what_lies_outside():
     points = torch.stack([x, x.nan_to_num()], 1)
     hist = torch.histogramdd(points, [edges, torch.tensor([0.0, 2.0, 4.0])]).hist
     assert hist.tolist() == [[2, 0], [1, 0], [0, 3]]
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "min", "prod"])
+def test_segments_of_rows(reduce):
+    torch.manual_seed(0)
+    x = torch.rand(9, 2, 2, dtype=torch.float64, requires_grad=True)
+    lengths = torch.tensor([2, 0, 3, 4])
+    one = {"max": "amax", "min": "amin"}.get(reduce, reduce)
+    empty = {"sum": 0, "mean": float("nan"), "max": -math.inf, "min": math.inf, "prod": 1}[reduce]
+    parts = [getattr(p, one)(0) for p in (x[:2], x[2:5], x[5:])]
+    wanted = torch.stack([parts[0], torch.full((2, 2), empty).double(), *parts[1:]])
+    found = torch.segment_reduce(x, reduce, lengths=lengths)
+    assert torch.allclose(found, wanted, equal_nan=True)
+    offsets = torch.tensor([0, 2, 2, 5, 9])
+    assert torch.equal(
+        torch.segment_reduce(x, reduce, offsets=offsets).nan_to_num(), found.nan_to_num()
+    )
+    assert torch.allclose(
+        torch.segment_reduce(x, reduce, offsets=offsets[2:], unsafe=True), wanted[2:]
+    )
+    pair = [torch.autograd.grad(t[[0, 2, 3]].square().sum(), x)[0] for t in (found, wanted)]
+    assert torch.allclose(*pair)
+    assert torch.segment_reduce(x[:0], reduce, lengths=lengths[:0]).shape == (0, 2, 2)

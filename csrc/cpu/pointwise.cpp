@@ -1,4 +1,5 @@
 // Runs a pointwise loop over strided operands of any dtype; copies and fills.
+#include "gemm.h"
 #include "move.h"
 #include "rows.h"
 #include "short_rows.h"
@@ -176,51 +177,47 @@ bool transposed(const Loop& loop, int64_t size) {
          loop.sizes[0] >= 8 && loop.sizes[1] >= 8;
 }
 
+// Eight by eight numbers, turned in registers: neighbours change places, then pairs, then fours.
+template <int size>
+struct EightOf;
+#define FLAMBEAU_EIGHT(T)                                                                       \
+  template <>                                                                                   \
+  struct EightOf<sizeof(T)> {                                                                   \
+    typedef T Reg __attribute__((vector_size(8 * sizeof(T))));                                  \
+    typedef T Loose __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T)), may_alias)); \
+  };
+FLAMBEAU_EIGHT(uint8_t)
+FLAMBEAU_EIGHT(uint16_t)
+FLAMBEAU_EIGHT(uint32_t)
+FLAMBEAU_EIGHT(uint64_t)
+#undef FLAMBEAU_EIGHT
+
+template <int Step, class R>
+FLAMBEAU_INLINE void exchange_rows(R (&r)[8]) {
+  for (int i = 0; i < 8; ++i)
+    if (!(i & Step)) exchange<R, Step>(r[i], r[i + Step], MakeLanes<8>::type{});
+}
+
 template <class T>
-void move_tile(char* dst, int64_t ds1, const char* src, int64_t ss0, int64_t n0, int64_t n1) {
-  for (int64_t j = 0; j < n1; ++j) {
-    T* out = reinterpret_cast<T*>(dst + j * ds1);
-    const char* in = src + j * static_cast<int64_t>(sizeof(T));
-    for (int64_t i = 0; i < n0; ++i) out[i] = *reinterpret_cast<const T*>(in + i * ss0);
-  }
-}
-
-// Eight by eight numbers of four bytes, turned in registers: pairs, then fours, then halves.
-typedef uint32_t Eight __attribute__((vector_size(32)));
-typedef uint32_t EightLoose __attribute__((vector_size(32), aligned(4), may_alias));
-
 void turn_eight(char* dst, int64_t ds1, const char* src, int64_t ss0) {
-  Eight r[8], t[8];
-  for (int i = 0; i < 8; ++i) r[i] = *reinterpret_cast<const EightLoose*>(src + i * ss0);
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = __builtin_shuffle(r[i], r[i + 1], Eight{0, 8, 1, 9, 4, 12, 5, 13});
-    t[i + 1] = __builtin_shuffle(r[i], r[i + 1], Eight{2, 10, 3, 11, 6, 14, 7, 15});
-  }
-  for (int i = 0; i < 8; i += 4)
-    for (int k = 0; k < 2; ++k) {
-      r[i + 2 * k] = __builtin_shuffle(t[i + k], t[i + k + 2], Eight{0, 1, 8, 9, 4, 5, 12, 13});
-      r[i + 2 * k + 1] =
-          __builtin_shuffle(t[i + k], t[i + k + 2], Eight{2, 3, 10, 11, 6, 7, 14, 15});
-    }
-  for (int k = 0; k < 4; ++k) {
-    const Eight low = __builtin_shuffle(r[k], r[k + 4], Eight{0, 1, 2, 3, 8, 9, 10, 11});
-    const Eight high = __builtin_shuffle(r[k], r[k + 4], Eight{4, 5, 6, 7, 12, 13, 14, 15});
-    *reinterpret_cast<EightLoose*>(dst + k * ds1) = low;
-    *reinterpret_cast<EightLoose*>(dst + (k + 4) * ds1) = high;
-  }
+  using Eight = EightOf<sizeof(T)>;
+  typename Eight::Reg r[8];
+  for (int i = 0; i < 8; ++i) r[i] = *reinterpret_cast<const typename Eight::Loose*>(src + i * ss0);
+  exchange_rows<1>(r), exchange_rows<2>(r), exchange_rows<4>(r);
+  for (int i = 0; i < 8; ++i) *reinterpret_cast<typename Eight::Loose*>(dst + i * ds1) = r[i];
 }
 
-template <>
-void move_tile<uint32_t>(char* dst, int64_t ds1, const char* src, int64_t ss0, int64_t n0,
-                         int64_t n1) {
+template <class T>
+void turn_tile(char* dst, int64_t ds1, const char* src, int64_t ss0, int64_t n0, int64_t n1) {
+  constexpr auto size = static_cast<int64_t>(sizeof(T));
   const int64_t whole0 = n0 / 8 * 8, whole1 = n1 / 8 * 8;
   for (int64_t j = 0; j < whole1; j += 8)
     for (int64_t i = 0; i < whole0; i += 8)
-      turn_eight(dst + j * ds1 + i * 4, ds1, src + i * ss0 + j * 4, ss0);
+      turn_eight<T>(dst + j * ds1 + i * size, ds1, src + i * ss0 + j * size, ss0);
   for (int64_t j = 0; j < n1; ++j)
     for (int64_t i = j < whole1 ? whole0 : 0; i < n0; ++i)
-      *reinterpret_cast<uint32_t*>(dst + j * ds1 + i * 4) =
-          *reinterpret_cast<const uint32_t*>(src + i * ss0 + j * 4);
+      *reinterpret_cast<T*>(dst + j * ds1 + i * size) =
+          *reinterpret_cast<const T*>(src + i * ss0 + j * size);
 }
 
 // A few dense streams of the source take turns in the output: one number of each.
@@ -277,11 +274,14 @@ void copy_transposed(const Loop& loop, int64_t size) {
       int64_t n0 = loop.sizes[0] - i0 < kTile ? loop.sizes[0] - i0 : kTile;
       int64_t n1 = loop.sizes[1] - i1 < kTile ? loop.sizes[1] - i1 : kTile;
       switch (size) {
-        case 1: move_tile<uint8_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
-        case 2: move_tile<uint16_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
-        case 4: move_tile<uint32_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
-        case 8: move_tile<uint64_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
-        default: move_tile<Cx>(dst, d.strides[1], src, s.strides[0], n0, n1);
+        case 1: turn_tile<uint8_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        case 2: turn_tile<uint16_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        case 4: turn_tile<uint32_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        case 8: turn_tile<uint64_t>(dst, d.strides[1], src, s.strides[0], n0, n1); break;
+        default:
+          for (int64_t k = 0; k < n1; ++k)
+            move_strided<Cx>(dst + k * d.strides[1], d.strides[0],
+                             src + k * static_cast<int64_t>(sizeof(Cx)), s.strides[0], n0);
       }
     }
   });
@@ -340,6 +340,43 @@ void copy_converted(const Loop& loop) {
   });
 }
 
+// Rows of small integers, without a wider type between.
+template <class D, class S>
+void convert_rows(const Loop& loop) {
+  each_row(loop, kGrain, [&](const Cursor& c, int64_t n) {
+    D* to = reinterpret_cast<D*>(c.at(loop, 0));
+    const S* from = reinterpret_cast<const S*>(c.at(loop, 1));
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) to[i] = narrow_one<D>(widen_one<int32_t>(from[i]));
+  });
+}
+template <class S>
+bool convert_from(const Loop& loop) {
+  switch (loop.operands[0].dtype) {
+    case DType::boolean: return convert_rows<Bool, S>(loop), true;
+    case DType::uint8: return convert_rows<uint8_t, S>(loop), true;
+    case DType::int8: return convert_rows<int8_t, S>(loop), true;
+    case DType::int16: return convert_rows<int16_t, S>(loop), true;
+    case DType::int32: return convert_rows<int32_t, S>(loop), true;
+    case DType::int64: return convert_rows<int64_t, S>(loop), true;
+    case DType::float32: return convert_rows<float, S>(loop), true;
+    default: return false;
+  }
+}
+bool convert_small(const Loop& loop) {
+  for (int k = 0; k < 2; ++k)
+    if (loop.operands[k].strides[0] != item_size(loop.operands[k].dtype)) return false;
+  if (ShortRows::fit(loop)) return false;
+  switch (loop.operands[1].dtype) {
+    case DType::boolean: return convert_from<Bool>(loop);
+    case DType::uint8: return convert_from<uint8_t>(loop);
+    case DType::int8: return convert_from<int8_t>(loop);
+    case DType::int16: return convert_from<int16_t>(loop);
+    case DType::int32: return convert_from<int32_t>(loop);
+    default: return false;
+  }
+}
+
 // Dense rows, those of the second dimension without looking for each where it stands.
 void copy_rows(const Loop& loop, int64_t bytes) {
   const LoopOperand &d = loop.operands[0], &s = loop.operands[1];
@@ -388,7 +425,7 @@ void copy(const Loop& loop) {
     case DType::bfloat16:
     case DType::float8_e4m3fn:
     case DType::float8_e5m2: return copy_converted<float>(loop);
-    default: return copy_converted<int64_t>(loop);
+    default: return convert_small(loop) ? void() : copy_converted<int64_t>(loop);
   }
 }
 

@@ -57,8 +57,9 @@ bool unary(const Loop& loop, const F& f) {
   each_row(loop, grain(loop), [&](const Cursor& c, int64_t n) {
     const T* x = reinterpret_cast<const T*>(c.at(loop, 1));
     R* y = reinterpret_cast<R*>(c.at(loop, 0));
+    const F own = f;  // which bytes that are written cannot change
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) y[i] = f(x[i]);
+    for (int64_t i = 0; i < n; ++i) y[i] = own(x[i]);
   });
   return true;
 }
@@ -93,8 +94,9 @@ bool rows_of_two(const Loop& loop, const F& f) {
 template <class T, class R, class F>
 bool binary(const Loop& loop, const F& f) {
   return rows_of_two<T, R>(loop, [&](auto a, auto b, R* y, int64_t n) {
+    const F own = f;
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
+    for (int64_t i = 0; i < n; ++i) y[i] = own(a[i], b[i]);
   });
 }
 

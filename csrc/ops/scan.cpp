@@ -43,11 +43,9 @@ void cumsum_backward(Backward& b) {
 }
 // d y_j / d x_i is the product up to j without x_i: for each i, the others' products one zero-safe
 // way.
-void cumprod_backward(Backward& b) {
-  Tensor x = in_type(b.in(0), b.grad().dtype()), g = b.grad();
-  if (x.dim() == 0) return b.set(0, in_type(g, b.dtype(0)));
-  int64_t dim = wrap_dim(b.arg(1).as_int(), x.dim()), n = x.size(dim);
-  static const OpCall cat("cat");
+Tensor cumprod_slope(const Tensor& g, const Tensor& x, int64_t dim) {
+  static const OpCall cat("cat"), product("prod");
+  const int64_t n = x.size(dim);
   TensorList parts;
   for (int64_t i = 0; i < n; ++i) {
     Tensor tail = call_narrow(g, dim, i, n - i);
@@ -59,11 +57,33 @@ void cumprod_backward(Backward& b) {
             ? cat(TensorList{ones, call_cumprod(call_narrow(x, dim, i + 1, n - i - 1), dim)}, dim)
             : ones;
     Tensor part = call_sum(tail * conj(rest), Ints{dim}, true);
-    static const OpCall product("prod");
     if (i > 0) part = part * conj(product(call_narrow(x, dim, 0, i), dim, true));
     parts.push_back(part);
   }
-  b.set(0, in_type(n ? cat(parts, dim) : g, b.dtype(0)));
+  return n ? cat(parts, dim) : g;
+}
+// Whether an element is zero, or cannot be looked at.
+bool may_have_zeros(const Tensor& x) {
+  static const OpCall any("any"), same("eq");
+  if (x.is_meta() || modes().transforms || modes().dispatch) return true;
+  const NoGrad off;
+  return item(any(same(x, 0.0))).i != 0;
+}
+// Where nothing is zero, the product without x_i is y_j / x_i. A line's first zero leaves a slope
+// to what is before it, which y_j / x_i still says, and to itself alone.
+void cumprod_backward(Backward& b) {
+  const Tensor x = in_type(b.in(0), b.grad().dtype()), g = b.grad();
+  if (x.dim() == 0) return b.set(0, in_type(g, b.dtype(0)));
+  const int64_t dim = wrap_dim(b.arg(1).as_int(), x.dim());
+  const bool zeros = may_have_zeros(x);
+  if (modes().grad && zeros) return b.set(0, in_type(cumprod_slope(g, x, dim), b.dtype(0)));
+  Tensor slope = turned_sum(g * conj(in_type(b.out(), g.dtype())), dim) / conj(x);
+  if (zeros) {
+    const Tensor zero = x == 0.0, first = zero & (call_cumsum(zero, dim) == 1.0);
+    const Tensor others = call_cumprod(where(first, 1.0, x), dim);
+    slope = where(zero, where(first, turned_sum(g * conj(others), dim), 0.0), slope);
+  }
+  b.set(0, in_type(slope, b.dtype(0)));
 }
 void logcumsumexp_backward(Backward& b) {
   Tensor x = b.in(0), y = b.out(), g = b.grad();
@@ -91,7 +111,7 @@ FLAMBEAU_OPS({
     {.schema = "cumprod(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor",
      .forward = native<cumprod>,
      .backward = cumprod_backward,
-     .saves = "input",
+     .saves = "input, result",
      .flags = kCastsOut | kInplace,
      .doc = "Running product along a dimension."},
     {.schema = "logcumsumexp(Tensor input, int dim) -> Tensor",

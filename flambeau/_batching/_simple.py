@@ -161,6 +161,11 @@ def along(call):
     return found if keeps else _each(found, lambda t: t.squeeze(1))
 
 
+@rule("linalg.cross")
+def cross(call):
+    return call.record.call([call.whole(0), call.whole(1), call.dim(call["dim"])])
+
+
 @rule("flip")
 def flip(call):
     dims = call["dims"]

@@ -105,36 +105,6 @@ def vecdot(x, y, *, dim=-1):
     return (x.conj() * y).sum(dim)
 
 
-@op("linalg.cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor", out=True)
-def linalg_cross(input, other, *, dim=-1):
-    """The cross product of vectors of three elements along a dimension.
-
-    >>> import flambeau as torch
-    >>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
-    tensor([0, 0, 1])
-    """
-    if input.dim() != other.dim():
-        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
-    if input.dim() == 0:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    _check_dim(dim, input.dim())
-    if input.size(dim) != 3 or other.size(dim) != 3:
-        raise RuntimeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3. "
-            f"Got {input.size(dim)} and {other.size(dim)}"
-        )
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"expected scalar type {input.dtype} but found {other.dtype}")
-    if input.device != other.device:
-        raise RuntimeError(
-            "linalg.cross: expected all tensors to be on the same device, but found "
-            f"{input.device} and {other.device}"
-        )
-    input, other = flambeau.broadcast_tensors(input, other)
-    (a, b, c), (x, y, z) = input.unbind(dim), other.unbind(dim)
-    return flambeau.stack([b * z - c * y, c * x - a * z, a * y - b * x], dim)
-
-
 @op("cross(Tensor input, Tensor other, int? dim=None) -> Tensor", out=True)
 def cross(input, other, dim=None):
     """The cross product along a dimension, by default the first that has three elements.
@@ -150,7 +120,7 @@ def cross(input, other, dim=None):
         if 3 not in shape:
             raise RuntimeError("no dimension of size 3 in input")
         dim = list(shape).index(3)
-    return linalg_cross(input, other, dim=dim)
+    return flambeau.linalg.cross(input, other, dim=dim)
 
 
 @op("linalg.vander(Tensor x, *, int? N=None) -> Tensor")

@@ -195,6 +195,31 @@ _SEGMENT_STARTS = {
 }  # fmt: skip
 
 
+def _of_rows(data, reduce, lengths, skipped, axis, first):
+    """The segments of rows, each row's segment known by number."""
+    segment = flambeau.repeat_interleave(lengths)
+    if segment.numel() != data.shape[0]:
+        data = data.narrow(0, int(skipped) if lengths.numel() else 0, segment.numel())
+    result = data.new_full((lengths.shape[0], *data.shape[1:]), first)
+    if reduce in ("sum", "mean"):
+        return result.index_add(0, segment, data)
+    return result.index_reduce(0, segment, data, _SEGMENT_REDUCES[reduce])
+
+
+def _along_axis(data, reduce, lengths, skipped, axis, first):
+    """The same where each line along the axis has segments of its own."""
+    ends = lengths.cumsum(-1) + skipped
+    places = flambeau.arange(data.shape[axis]).expand(*lengths.shape[:-1], -1).contiguous()
+    segment = flambeau.searchsorted(ends, places, right=True)
+    segment = segment.masked_fill(places < skipped, lengths.shape[-1])  # a bin for what is left out
+    segment = segment.reshape(*segment.shape, *[1] * (data.dim() - axis - 1)).expand(data.shape)
+    shape = list(data.shape)
+    shape[axis] = lengths.shape[-1] + 1
+    kind = "sum" if reduce == "mean" else _SEGMENT_REDUCES[reduce]
+    result = data.new_full(shape, first).scatter_reduce(axis, segment, data, kind)
+    return result.narrow(axis, 0, lengths.shape[-1])
+
+
 @op(
     "segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, "
     "Tensor? offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor",
@@ -236,19 +261,10 @@ def segment_reduce(
                 "segment_reduce(): Expected all rows of lengths along axis to sum to the size of "
                 f"data along it, {data.shape[axis]}, when !unsafe."
             )
-    ends = lengths.cumsum(-1) + skipped
-    places = flambeau.arange(data.shape[axis]).expand(*lengths.shape[:-1], -1).contiguous()
-    segment = flambeau.searchsorted(ends, places, right=True)
-    segment = segment.masked_fill(places < skipped, lengths.shape[-1])  # a bin for what is left out
-    segment = segment.reshape(*segment.shape, *[1] * (data.dim() - axis - 1)).expand(data.shape)
-    shape = list(data.shape)
-    shape[axis] = lengths.shape[-1] + 1
     start = _SEGMENT_STARTS[reduce] if initial is None else initial
     first = 0 if reduce == "mean" and initial is None else start
-    result = data.new_full(shape, first).scatter_reduce(
-        axis, segment, data, "sum" if reduce == "mean" else _SEGMENT_REDUCES[reduce]
-    )
-    result = result.narrow(axis, 0, lengths.shape[-1])
+    total = _of_rows if lengths.dim() == 1 else _along_axis
+    result = total(data, reduce, lengths, skipped, axis, first)
     if reduce == "mean":
         counts = lengths.reshape(*lengths.shape, *[1] * (data.dim() - axis - 1))
         result = flambeau.where(counts == 0, result.new_full((), start), result / counts)
