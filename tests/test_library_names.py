@@ -27,7 +27,14 @@ jit.annotations:BroadcastingList2 _jit_internal:_copy_to_script_wrapper _guards:
 autograd.profiler_legacy:profile profiler.profiler:_default_schedule_fn utils._triton:has_triton
 utils.data._utils.pin_memory:pin_memory utils.data.dataloader:_InfiniteConstantSampler
 fx.experimental._config:use_duck_shape fx.experimental.symbolic_shapes:guard_or_false
-backends.cuda:can_use_flash_attention jit:optimized_execution functional:F
+nn.parallel.data_parallel:DataParallel nn.parallel.parallel_apply:get_a_var
+nn.parallel._functions:Broadcast nn.parallel.distributed:_find_tensors cuda.comm:broadcast
+cuda.amp.autocast_mode:autocast cuda.amp.grad_scaler:GradScaler onnx.operators:shape_as_tensor
+nn.functional:_in_projection_packed utils.mobile_optimizer:optimize_for_mobile
+nn.modules.rnn:apply_permutation utils.data._utils.collate:default_collate_err_msg_format
+distributed.algorithms.ddp_comm_hooks:DDPCommHookType _inductor.config:triton
+distributed.checkpoint.stateful:Stateful backends.cuda:can_use_flash_attention
+jit:optimized_execution functional:F
 """.split()
 PICKLE = """
 eNrVkctu1DAYhRMnMwOGlpZ7YcOOsBnNpVJnVrBA3YRr2HiDrNQxTVCI5yTOqEWqNJupCs/AA8AjILHKvBh2J11Uog+AFz7276P
@@ -229,3 +236,46 @@ def test_what_libraries_ask_of_process_groups():
     assert dist.distributed_c10d._pg_map == {}
     assert dist.Backend.default_device_backend_map["cpu"] == "gloo"
     assert not isinstance(torch, torch._C._distributed_rpc.PyRRef)
+
+
+def test_parts_of_attention():
+    F = torch.nn.functional
+    q, w = torch.randn(2, 4), torch.randn(12, 4)
+    packed = F._in_projection_packed(q, q, q, w)
+    apart = F._in_projection(q, q, q, *w.chunk(3))
+    for x, y in zip(packed, apart, strict=True):
+        torch.testing.assert_close(x, y)
+    assert F._mha_shape_check(q, q, q, None, None, 2) is False
+    mask = F._canonical_mask(torch.tensor([True, False]), "mask", None, "", torch.float32)
+    assert mask.tolist() == [float("-inf"), 0.0]
+
+
+def test_between_devices_that_are_not_there():
+    from flambeau.nn.parallel._functions import Broadcast, ReduceAddCoalesced
+
+    for function in (Broadcast, ReduceAddCoalesced):
+        with pytest.raises(AssertionError, match="not implemented for CPU tensors"):
+            function.apply([0], torch.ones(1))
+    with pytest.raises(AssertionError, match="not implemented for CPU tensors"):
+        torch.nn.parallel.replicate(torch.nn.Linear(1, 1), [0])
+
+
+def test_modules_that_run_again_in_backward():
+    from flambeau.distributed.algorithms._checkpoint import checkpoint_wrapper as c
+
+    def model():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+
+    plain, wrapped, runs = model(), model(), []
+    c.apply_activation_checkpointing(wrapped, check_fn=lambda m: isinstance(m, torch.nn.Linear))
+    assert isinstance(wrapped[0], c.CheckpointWrapper) and isinstance(wrapped[1], torch.nn.Tanh)
+    assert list(wrapped.state_dict()) == list(plain.state_dict())
+    assert [n for n, _ in wrapped[0].named_parameters()] == ["weight", "bias"]
+    wrapped[0]._checkpoint_wrapped_module.register_forward_hook(lambda *args: runs.append(1))
+    x = torch.randn(2, 3, requires_grad=True)
+    for net in (plain, wrapped):
+        net(x).sum().backward()
+    assert len(runs) == 2
+    torch.testing.assert_close(wrapped[0].weight.grad, plain[0].weight.grad)
+    wrapped.load_state_dict(plain.state_dict())

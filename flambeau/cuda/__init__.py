@@ -96,6 +96,13 @@ class Event:
         _absent()
 
 
+class device_of(device):
+    """Work within goes to a tensor's device; a tensor elsewhere changes nothing."""
+
+    def __init__(self, obj):
+        super().__init__(obj.get_device() if obj.is_cuda else -1)
+
+
 class ExternalStream(Stream):
     """A stream that other code made: an error, as there is no device."""
 
@@ -143,7 +150,7 @@ graph_pool_handle = make_graphed_callables = _absent
 
 
 def __getattr__(name):
-    if name in ("amp", "memory", "nccl", "nvtx", "profiler", "random"):
+    if name in ("amp", "comm", "memory", "nccl", "nvtx", "profiler", "random"):
         from importlib import import_module
 
         return import_module(f"{__name__}.amp")

@@ -39,3 +39,10 @@ from . import _checked  # noqa: E402 (in front of native operators)
 
 for _name in _checked.__all__:
     globals()[_name] = _C._overridable(getattr(_checked, _name))
+
+from ._attention import (  # noqa: E402 (libraries with attention of their own)
+    _canonical_mask,
+    _in_projection,
+    _in_projection_packed,
+    _mha_shape_check,
+)

@@ -157,6 +157,9 @@ def _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads):
     return batched
 
 
+_mha_shape_check = _check_shapes  # libraries with attention of their own import it
+
+
 def _as_addend(mask, name, dtype):
     """A mask as numbers to add to the scores: True becomes minus infinity."""
     if mask is None:
@@ -178,6 +181,21 @@ def _project(query, key, value, in_weight, in_bias, weights):
     if query is key and key is value:
         return F.linear(query, in_weight, in_bias).chunk(3, -1)
     return tuple(map(F.linear, (query, key, value), in_weight.chunk(3), biases))
+
+
+def _in_projection_packed(q, k, v, w, b=None):
+    """[query, key, value] of a projection whose three weights lie in one tensor."""
+    return list(_project(q, k, v, w, b, None))
+
+
+def _in_projection(q, k, v, w_q, w_k, w_v, b_q=None, b_k=None, b_v=None):
+    """(query, key, value) of a projection with weights of their own."""
+    return tuple(map(torch.nn.functional.linear, (q, k, v), (w_q, w_k, w_v), (b_q, b_k, b_v)))
+
+
+def _canonical_mask(mask, mask_name, other_type, other_name, target_type, check_other=True):
+    """A mask as numbers to add to scores; whether the other mask has its type is for the caller."""
+    return _as_addend(mask, mask_name, target_type)
 
 
 def _split_heads(x, number, num_heads):

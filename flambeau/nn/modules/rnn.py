@@ -674,3 +674,8 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input, hx=None):
         return self._advance("GRU", input, (hx,))[0]
+
+
+def apply_permutation(tensor, permutation, dim=1):
+    """The parts of a tensor along a dimension in another order."""
+    return tensor.index_select(dim, permutation)

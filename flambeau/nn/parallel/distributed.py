@@ -211,3 +211,18 @@ class _Done(JoinHook):
         first = flambeau.tensor([rank if is_last_joiner else ddp.process_group.size()])
         dist.all_reduce(first, dist.ReduceOp.MIN, ddp.process_group)
         ddp._from_first([*ddp._named.values(), *ddp._buffers_here()], int(first))
+
+
+def _find_tensors(obj):
+    """The tensors in nested lists, tuples, dictionaries and dataclasses."""
+    import dataclasses
+
+    if isinstance(obj, flambeau.Tensor):
+        return [obj]
+    if dataclasses.is_dataclass(obj):
+        obj = vars(obj)
+    if isinstance(obj, dict):
+        obj = obj.values()
+    elif not isinstance(obj, (list, tuple)):
+        return []
+    return [tensor for item in obj for tensor in _find_tensors(item)]

@@ -14,3 +14,6 @@ from .._collate import (  # noqa: F401
 )
 
 np_str_obj_array_pattern = re.compile(r"[SaUO]")  # NumPy's kinds that are no numbers
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)

@@ -1,0 +1,3 @@
+"""GradScaler of CUDA where PyTorch keeps it."""
+
+from . import GradScaler  # noqa: F401

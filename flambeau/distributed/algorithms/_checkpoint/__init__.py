@@ -1,0 +1,1 @@
+"""Modules that keep nothing for backward but their arguments."""
