@@ -272,7 +272,8 @@ def test_modules_that_run_again_in_backward():
     assert isinstance(wrapped[0], c.CheckpointWrapper) and isinstance(wrapped[1], torch.nn.Tanh)
     assert list(wrapped.state_dict()) == list(plain.state_dict())
     assert [n for n, _ in wrapped[0].named_parameters()] == ["weight", "bias"]
-    wrapped[0]._checkpoint_wrapped_module.register_forward_hook(lambda *args: runs.append(1))
+    inner = wrapped[0]._checkpoint_wrapped_module
+    inner.register_forward_pre_hook(lambda *args: runs.append(1))
     x = torch.randn(2, 3, requires_grad=True)
     for net in (plain, wrapped):
         net(x).sum().backward()
