@@ -128,12 +128,18 @@ AccumulateGrad::~AccumulateGrad() {
   if (m && m->accumulator == this) m->accumulator = nullptr;
 }
 
+// x.data = y and x.set_(y) may give a leaf another shape while an older graph is alive.
+static bool still_describes(const ResultMeta& r, const Tensor& t) {
+  return r.sizes == t.sizes() && r.dtype == t.dtype() && r.device == t.device();
+}
+
 Edge gradient_edge(const Tensor& t) {
   AutogradMeta* m = t->autograd;
   if (!m) return {};
   if (NodeRef fn = grad_fn(t)) return {std::move(fn), m->result_number};
   if (!m->requires_grad) return {};
-  if (m->accumulator) return {NodeRef(m->accumulator), 0};
+  if (m->accumulator && still_describes(m->accumulator->results[0], t))
+    return {NodeRef(m->accumulator), 0};
   auto node = NodeRef::adopt(new AccumulateGrad(t));
   m->accumulator = node.get();
   return {std::move(node), 0};
@@ -179,7 +185,8 @@ void mark_stale(AutogradMeta& m, uint32_t version) { m.view.version = version + 
 void refresh_view(const Tensor& t, AutogradMeta& m) {
   const Tensor& base = m.view.base;
   m.view.version = t.version();
-  if (m.requires_grad || m.view.no_grad || !base.requires_grad()) return;
+  const bool tracked = m.view.kind == ViewKind::normal || m.view.kind == ViewKind::multiple;
+  if (m.requires_grad || !tracked || !base.requires_grad()) return;
   GradMode on(true);
   Tensor again = replay_view(base, Geometry(base), Geometry(t));
   AutogradMeta& fresh = autograd_meta(again);
@@ -195,7 +202,7 @@ NodeRef grad_fn(const Tensor& t) {
   return m->grad_fn;
 }
 
-void make_view_of(const Tensor& view, const Tensor& base, bool multi_output) {
+void make_view_of(const Tensor& view, const Tensor& base, ViewKind kind) {
   // Formulas of gradients make views that nobody will write to.
   if (modes().in_backward && !modes().grad) return;
   AutogradMeta& m = autograd_meta(view);
@@ -203,8 +210,14 @@ void make_view_of(const Tensor& view, const Tensor& base, bool multi_output) {
   const ViewInfo* above = b && b->view ? &b->view : nullptr;
   m.view.base = above ? above->base : base;
   m.view.version = view.version();
-  m.view.multi_output = multi_output || (above && above->multi_output);
-  m.view.no_grad = !modes().grad || (above && above->no_grad);
+  if (above && above->kind != ViewKind::normal)
+    kind = above->kind;
+  else if (modes().inference)
+    kind = ViewKind::inference;
+  else if (!modes().grad)
+    kind = ViewKind::no_grad;
+  m.view.kind = kind;
+  m.view.primal = above && above->primal;
 }
 
 // -- in-place writes ------------------------------------------------------------------------------
@@ -280,28 +293,44 @@ void rebase_history(const Tensor& t, NodeRef node, uint32_t result_number) {
   if (m.retains_grad) refresh_view(t, m);
 }
 
+namespace {
+
+const char* why_forbidden(ViewKind kind) {
+  switch (kind) {
+    case ViewKind::no_grad:
+      return "(): A view was created in no_grad mode and is being modified inplace with grad mode "
+             "enabled. Do both inside the no_grad block, or both outside.";
+    case ViewKind::inference:
+      return "(): A view was created in inference mode and is being modified inplace in normal "
+             "mode. Do both inside the inference_mode block, or both outside.";
+    case ViewKind::function:
+      return "(): a view is being modified inplace. This view was created inside a custom Function "
+             "(or because an input was returned as-is), whose backward the write would bypass: "
+             "clone the output of the custom Function.";
+    default:
+      return "(): a view is being modified inplace. This view is the output of a function that "
+             "returns multiple views, which are not to be written to: use an out-of-place "
+             "operation instead.";
+  }
+}
+
+}  // namespace
+
 void check_inplace(const Tensor& t, bool records, const char* op) {
   check(!t->inference || modes().inference, op,
         "(): Inplace update to inference tensor outside InferenceMode is not allowed. You can make "
         "a clone to get a normal tensor before doing inplace update.");
   const AutogradMeta* m = t->autograd;
   if (!m || !modes().grad) return;
-  // Such a view does not know its base's history, which this write would change unseen.
-  check(!m->view || !m->view.no_grad || !(records || m->view.base.requires_grad()), op,
-        "(): A view was created in no_grad mode and is being modified inplace with grad mode "
-        "enabled. Do both inside the no_grad block, or both outside.");
-  const AutogradMeta* b = m->view ? m->view.base->autograd : nullptr;
-  check(!b || !b->requires_grad || b->grad_fn, op,
+  if (m->view && (records || m->view.base.requires_grad())) {
+    check(m->view.kind == ViewKind::normal, op, why_forbidden(m->view.kind));
+    const AutogradMeta* b = m->view.base->autograd;
+    check(
+        !b || !b->requires_grad || b->grad_fn, op,
         "(): a view of a leaf Variable that requires grad is being used in an in-place operation.");
-  if (!records) return;
-  if (!m->view) {
-    check(!m->requires_grad || m->grad_fn, op,
-          "(): a leaf Variable that requires grad is being used in an in-place operation.");
-    return;
   }
-  check(!m->view.multi_output, op, "(): Output ", m->result_number,
-        " is being modified inplace. This view is the output of a function that returns multiple "
-        "views, which are not to be written to: use an out-of-place operation instead.");
+  check(!records || m->view || !m->requires_grad || m->grad_fn, op,
+        "(): a leaf Variable that requires grad is being used in an in-place operation.");
 }
 
 // -- saved tensors --------------------------------------------------------------------------------
@@ -319,7 +348,8 @@ Tensor without_history(const Tensor& t) {
 }  // namespace
 
 std::vector<SavedHooksRef>& saved_hooks() {
-  static thread_local std::vector<SavedHooksRef> stack;
+  // Never destroyed: hooks that a thread leaves behind belong to an interpreter that may be gone.
+  static thread_local auto& stack = *new std::vector<SavedHooksRef>;
   return stack;
 }
 
@@ -332,35 +362,44 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result, uint32_t result_number
   kept_ = true;
   result_ = result_number;
   is_result_ = is_result;
+  if (modes().saved_hooks) [[unlikely]]
+    if (SavedHooksRef hooks = saved_hooks().back()) {
+      pack(std::move(hooks), t);
+      return;
+    }
   tensor_ = is_result ? without_history(t) : t;
   version_ = version_of(tensor_);
-  if (modes().saved_hooks) [[unlikely]]
-    if (SavedHooksRef hooks = saved_hooks().back()) pack(std::move(hooks));
 }
 
 void SavedTensor::register_hooks(SavedHooksRef hooks) {
   check(kept_, "Registering hooks on a saved tensor that is None is forbidden");
   check(defined(), "the saved tensor has already been freed");
   check(!packed_, "the saved tensor already has hooks");
-  pack(std::move(hooks));
+  const Tensor t = std::exchange(tensor_, Tensor());
+  NoGrad no_grad;
+  pack(std::move(hooks), without_history(t));
+  if (!is_result_ && t.requires_grad()) packed_->edge = gradient_edge(t);
 }
 
-void SavedTensor::pack(SavedHooksRef hooks) {
+void SavedTensor::pack(SavedHooksRef hooks, const Tensor& t) {
   auto p = std::make_unique<Packed>();
   p->hooks = std::move(hooks);
-  if (!is_result_ && tensor_.requires_grad()) p->edge = gradient_edge(tensor_);
+  p->sizes = t.sizes();
+  if (!is_result_ && t.requires_grad()) p->edge = gradient_edge(t);
   NoGrad no_grad;
-  Tensor plain = without_history(tensor_);
-  uint32_t version = plain.version();
-  p->value = p->hooks->pack(plain);
-  check(plain.version() == version,
+  uint32_t version = t.version();
+  p->value = p->hooks->pack(t, is_result_);
+  check(t.version() == version,
         "A saved tensor pack hook is modifying its input in place. Tensors provided as input to "
         "pack hook can not be modified by in-place operations.");
-  tensor_ = Tensor();
   packed_ = std::move(p);
 }
 
-Tensor SavedTensor::unpack(Node* owner) const {
+static bool is_leaf_of(const Tensor& t, const Edge& e) {
+  return e.node->accumulates && static_cast<AccumulateGrad&>(*e.node).owner.is_same(t);
+}
+
+Tensor SavedTensor::unpack(Node* owner, bool history) const {
   if (!kept_) return {};
   check(defined(),
         "Trying to backward through the graph a second time (or directly access saved "
@@ -369,7 +408,7 @@ Tensor SavedTensor::unpack(Node* owner) const {
         "the graph a second time or to access saved tensors after calling backward.");
   if (!packed_) {
     if (version_of(tensor_) != version_) modified(owner);
-    if (!is_result_ || !modes().grad) return tensor_;
+    if (!is_result_ || !history) return tensor_;
     Tensor t = without_history(tensor_);
     assign_history(autograd_meta(t), NodeRef(owner), result_);
     return t;
@@ -378,8 +417,11 @@ Tensor SavedTensor::unpack(Node* owner) const {
   auto hooks = packed_->hooks;
   auto value = packed_->value;
   Edge edge = is_result_ ? Edge{NodeRef(owner), result_} : packed_->edge;
+  const Ints sizes = packed_->sizes;
   Tensor t = hooks->unpack(value);
-  if (!modes().grad || !edge.node || !t.defined()) return t;
+  check(t.sizes() == sizes, "a saved tensor's unpack hook gave a tensor of shape ", t.sizes(),
+        " for one of shape ", sizes);
+  if (!history || !edge.node || is_leaf_of(t, edge)) return t;
   t = without_history(t);
   assign_history(autograd_meta(t), edge.node, edge.input);
   return t;

@@ -89,11 +89,26 @@ struct NodeBinding {
 };
 extern NodeBinding node_binding;
 
+struct Modes {
+  bool grad = true;
+  bool inference = false;
+  bool anomaly = false, anomaly_check_nan = true;
+  bool saved_hooks = false;  // saved_hooks() is not empty
+  bool in_backward = false;  // inside of run_backward
+  bool dispatch = false;  // a TorchDispatchMode is on
+  uint32_t transforms = 0;  // levels of vmap and forward mode that are open
+  uint32_t vmaps = 0;  // those of vmap
+};
+// initial-exec: reached without a call, also from a loaded library.
+extern constinit thread_local Modes thread_modes __attribute__((tls_model("initial-exec")));
+inline Modes& modes() { return thread_modes; }  // of this thread
+
 // A tensor kept for the backward pass. Results of the node that keeps them are held without their
 // grad_fn (which would be a cycle) and given it back when unpacked.
 struct SavedHooks {  // autograd.graph.saved_tensors_hooks; the binding implements it
   virtual ~SavedHooks() = default;
-  virtual std::shared_ptr<void> pack(const Tensor& t) = 0;
+  // is_result: of the node that keeps it, which what is packed must not hold.
+  virtual std::shared_ptr<void> pack(const Tensor& t, bool is_result) = 0;
   virtual Tensor unpack(const std::shared_ptr<void>& packed) = 0;
 };
 using SavedHooksRef = std::shared_ptr<SavedHooks>;
@@ -103,8 +118,8 @@ class SavedTensor {
  public:
   SavedTensor() = default;
   SavedTensor(const Tensor& t, bool is_result, uint32_t result_number = 0);
-  // Throws when the tensor was written since, or was freed.
-  Tensor unpack(Node* owner) const;
+  // Throws when the tensor was written since, or was freed. With its history where that is asked.
+  Tensor unpack(Node* owner, bool history = modes().grad) const;
   bool defined() const { return tensor_.defined() || packed_; }
   const Tensor& held() const { return tensor_; }  // undefined where hooks packed it
   bool is_packed() const { return bool(packed_); }
@@ -120,8 +135,9 @@ class SavedTensor {
     SavedHooksRef hooks;
     std::shared_ptr<void> value;
     Edge edge;  // the tensor's own history
+    Ints sizes;
   };
-  void pack(SavedHooksRef hooks);
+  void pack(SavedHooksRef hooks, const Tensor& t);
   [[noreturn]] void modified(Node* owner) const;
 
   Tensor tensor_;
@@ -152,13 +168,22 @@ struct AccumulateGrad final : Node {
   std::string name() const override { return "torch::autograd::AccumulateGrad"; }
 };
 
+// How a view was made: recorded in-place writes to it are refused unless it is an ordinary one.
+enum class ViewKind : uint8_t {
+  normal,
+  no_grad,  // in no_grad mode
+  inference,  // in inference mode
+  function,  // a result of an autograd.Function
+  multiple,  // one of several: split, unbind
+};
+
 // What makes y a differentiable view of base: in-place writes to either reach both histories.
 // Reads like a pointer: false when the tensor is no view.
 struct ViewInfo {
   Tensor base;  // never a view itself
   uint32_t version = 0;  // base's version when y's grad_fn was made
-  bool multi_output = false;  // from split, unbind: in-place writes are refused
-  bool no_grad = false;  // made in no_grad mode: recorded in-place writes are refused
+  ViewKind kind = ViewKind::normal;
+  bool primal = false;  // of a number without its derivative: base's derivative is not its own
   explicit operator bool() const { return base.defined(); }
   ViewInfo* operator->() { return this; }
   const ViewInfo* operator->() const { return this; }
@@ -208,26 +233,12 @@ void set_history(const Tensor& t, NodeRef node, uint32_t result_number = 0);
 // view its base, get their new grad_fn.
 void rebase_history(const Tensor& t, NodeRef node, uint32_t result_number = 0);
 void check_inplace(const Tensor& t, bool records, const char* op);  // leaf, view of leaf, inference
-void make_view_of(const Tensor& view, const Tensor& base, bool multi_output = false);
+void make_view_of(const Tensor& view, const Tensor& base, ViewKind kind = ViewKind::normal);
 void set_requires_grad(const Tensor& t, bool on);  // requires_grad_(), with its checks
 void retain_grad(const Tensor& t);
 void detach_in_place(const Tensor& t);  // detach_()
 uint32_t version_of(const Tensor& t);  // counts the writes to it, in whatever memory it had
 void keep_version(const Tensor& t, uint32_t version);  // t was given other memory
-
-struct Modes {
-  bool grad = true;
-  bool inference = false;
-  bool anomaly = false, anomaly_check_nan = true;
-  bool saved_hooks = false;  // saved_hooks() is not empty
-  bool in_backward = false;  // inside of run_backward
-  bool dispatch = false;  // a TorchDispatchMode is on
-  uint32_t transforms = 0;  // levels of vmap and forward mode that are open
-  uint32_t vmaps = 0;  // those of vmap
-};
-// initial-exec: reached without a call, also from a loaded library.
-extern constinit thread_local Modes thread_modes __attribute__((tls_model("initial-exec")));
-inline Modes& modes() { return thread_modes; }  // of this thread
 
 struct GradMode {
   bool before;

@@ -190,6 +190,7 @@ class Walk {
   void ready(WalkState* s);
   WalkState* take();
   void run_tensor_hooks(Node& n, TensorList& grads);
+  void capture(const WalkState& s, const TensorList& grads);
   void run_node(WalkState& s);
   TensorList apply(Node& n, TensorList&& grads);
   void check_nan(const Node& n, const TensorList& out);
@@ -247,7 +248,7 @@ void Walk::want(const std::vector<Edge>& inputs) {
 
 // With inputs given, only what lies between the roots and them has to run.
 void Walk::settle(WalkState& s) {
-  s.runs = s.node->accumulates && accumulate_ && s.capture >= 0;
+  s.runs = accumulate_ && s.capture >= 0;
   for (const Edge& e : s.node->next)
     if (e.node && state_of(e.node.get()).reached) s.runs = true;
   s.reached = s.runs || s.capture >= 0;
@@ -362,19 +363,29 @@ TensorList Walk::apply(Node& n, TensorList&& grads) {
   }
 }
 
+// Keeps the gradients that were asked for.
+void Walk::capture(const WalkState& s, const TensorList& grads) {
+  for (int c = s.capture; c >= 0; c = captures_[c].next)
+    captured_[captures_[c].input] = grads[captures_[c].result];
+}
+
 void Walk::run_node(WalkState& s) {
   Node& n = *s.node;
   TensorList grads = std::move(s.grads);
   grads.resize(n.results.size());
+  Node* before = std::exchange(node, &n);
+  // As PyTorch has it: what an input's hooks make of its gradient is what is asked for only where
+  // the walk ends.
+  if (s.runs) capture(s, grads);
   if (n.hooks || n.accumulates) run_tensor_hooks(n, grads);
-  if (!(n.accumulates && accumulate_))
-    for (int c = s.capture; c >= 0; c = captures_[c].next)
-      captured_[captures_[c].input] = grads[captures_[c].result];
-  if (!s.runs) return;
+  if (!s.runs) {
+    capture(s, grads);
+    node = before;
+    return;
+  }
   if (!n.accumulates)  // formulas are for dense gradients
     for (Tensor& g : grads)
       if (is_sparse(g)) g = sparse_binding.to_dense(g);
-  Node* before = std::exchange(node, &n);
   TensorList out;
   if (n.hooks && !(n.hooks->pre.empty() && n.hooks->post.empty())) {
     auto pre = n.hooks->pre;
@@ -485,15 +496,10 @@ TensorList run_backward(const TensorList& roots, const TensorList& grads, bool r
   for (const Tensor& t : inputs) {
     to.push_back(gradient_edge(t));
     check(bool(to.back().node), "One of the differentiated Tensors does not require grad");
+    if (accumulate) retain_grad(t);
   }
-  TensorList out = run_backward(from, std::move(first), retain_graph, create_graph, to, accumulate,
-                                allow_unused);
-  if (accumulate) {
-    GradMode mode(create_graph);
-    for (size_t i = 0; i < inputs.size(); ++i)  // leaves have theirs
-      if (out[i].defined()) keep_grad(autograd_meta(inputs[i]), out[i]);
-  }
-  return out;
+  return run_backward(from, std::move(first), retain_graph, create_graph, to, accumulate,
+                      allow_unused);
 }
 
 void queue_callback(std::function<void()> f) {

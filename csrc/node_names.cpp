@@ -6,13 +6,13 @@
 #include <map>
 #include <unordered_map>
 
+#include "pointwise.h"
+
 namespace flambeau {
 namespace {
 
 bool is_tensor(const OpNode& n, int arg) {
-  for (const auto& slot : n.slots)
-    if (slot.first == arg) return true;
-  return false;
+  return n.args[static_cast<size_t>(arg)].tag() == Value::shape;
 }
 
 int64_t length(const OpNode& n, int arg) {  // of a list of numbers
@@ -155,6 +155,22 @@ std::string camel_case(const std::string& full) {
     }
   }
   return out;
+}
+
+void add_number_edge(OpNode& node) {
+  static const Op* const numbers[] = {find_op("add"), find_op("sub"), find_op("mul"),
+                                      find_op("div")};
+  if (node.next.size() != 1 || std::ranges::find(numbers, node.op) == std::end(numbers)) return;
+  node.next.push_back({});
+  node.slots.emplace_back(1 - node.slots[0].first, 0);
+}
+
+bool reads_results(const OpNode& node) {
+  const PointwiseOp* p = node.op->pointwise;
+  if (!p) return true;
+  for (size_t s = 0; s < node.slots.size(); ++s)
+    if (node.wants(s) && p->reads[node.slots[s].first] & kReadsY) return true;
+  return false;
 }
 
 std::string name_of(const OpNode& n) {

@@ -1,4 +1,4 @@
-// What nodes are called, and composites whose nodes show as one.
+// What nodes are called, show and keep, and composites whose nodes show as one.
 #pragma once
 #include "op.h"
 
@@ -22,5 +22,11 @@ void name_composite(const Tensor& result, const std::string& name, uint64_t sinc
 
 // Where the gradients of the node's operator go: past the hidden nodes of a composite.
 std::vector<Edge> shown_edges(const Node& node);
+
+// A number that PyTorch makes a tensor has an edge that leads nowhere.
+void add_number_edge(OpNode& node);
+
+// Whether a gradient that is wanted reads the results that the record lists.
+bool reads_results(const OpNode& node);
 
 }  // namespace flambeau

@@ -139,7 +139,8 @@ bool any_requires_grad(const Op& op, const Value* args) {
 }
 
 bool records(const Op& op, const Value* args) {
-  return modes().grad && !(op.flags & kNotDifferentiable) && any_requires_grad(op, args);
+  return modes().grad && !modes().inference && !(op.flags & kNotDifferentiable) &&
+         any_requires_grad(op, args);
 }
 
 // An operator that has no gradient still gives a result that requires one; asking for it is an
@@ -173,9 +174,8 @@ void save_argument(OpNode& node, int i, const Value& v, bool save, bool read) {
     }
     node.args[i] = Value(std::move(shapes));
   } else {
-    node.args[i] = v;
-    if (node.op->tensor_args >> i & 1 && save && node.op->schema.args[i].type == ArgType::tensor)
-      node.saved.emplace_back();  // None keeps its place
+    node.args[i] = v;  // a number, or None, keeps its place among the saved
+    if (save && node.op->schema.args[i].type == ArgType::tensor) node.saved.emplace_back();
   }
 }
 
@@ -187,6 +187,7 @@ Ref<OpNode> make_node(const Op& op, const Value* args, uint64_t read) {
   node->slots.reserve(2);
   for (int i = 0; i < op.nargs(); ++i)
     save_argument(*node, i, args[i], op.saved_args >> i & 1, read >> i & 1);
+  add_number_edge(*node);
   return node;
 }
 
@@ -208,21 +209,22 @@ bool differentiable(const Tensor& t) { return t.defined() && is_inexact(t.dtype(
 
 void record_results(const Op& op, const Ref<OpNode>& node, const Value* results) {
   uint32_t number = 0;
-  auto one = [&](const Tensor& t, bool save) {
+  const uint64_t read = op.saved_results && reads_results(*node) ? op.saved_results : 0;
+  auto one = [&](const Tensor& t, bool save, bool keep) {
     if (t.defined())
       node->add_result(t);
     else
       node->results.emplace_back();
     if (differentiable(t)) set_history(t, node, number);
-    if (save) node->saved.emplace_back(t, differentiable(t), number);
+    if (save) node->saved.emplace_back(keep ? t : Tensor(), differentiable(t), number);
     ++number;
   };
   for (int r = 0; r < op.nresults(); ++r) {
-    bool save = op.saved_results >> r & 1;
+    bool save = op.saved_results >> r & 1, keep = read >> r & 1;
     if (results[r].tag() == Value::tensors)
-      for (const Tensor& t : results[r].as_tensors()) one(t, save);
+      for (const Tensor& t : results[r].as_tensors()) one(t, save, keep);
     else
-      one(results[r].as_tensor(), save);
+      one(results[r].as_tensor(), save, keep);
   }
 }
 
@@ -230,7 +232,7 @@ void link_views(const Value* args, const Value* results) {
   const Tensor& base = args[0].as_tensor();
   if (results[0].tag() == Value::tensors) {
     for (const Tensor& t : results[0].as_tensors())
-      if (!t.is_same(base)) make_view_of(t, base, true);
+      if (!t.is_same(base)) make_view_of(t, base, ViewKind::multiple);
   } else if (!results[0].as_tensor().is_same(base)) {
     make_view_of(results[0].as_tensor(), base);
   }
@@ -346,7 +348,7 @@ void call_op(const Op& op, Value* args, Value* results) {
     const bool dispatched =
         modes().dispatch && transform_binding.dispatch(op, args, results, false);
     if (!dispatched && (!op.fuse || !op.fuse(op, args, results))) run_forward(op, args, results);
-    if (op.flags & kView && (args[0].as_tensor().requires_grad() || !modes().inference))
+    if (op.flags & kView && !(modes().inference && args[0].as_tensor()->inference))
       link_views(args, results);
     return;
   }
@@ -468,9 +470,10 @@ void call_inplace(const Op& op, Value* args) {
   if (!recording) return;
   node->add_result(self);
   rebase_history(self, node);
+  const bool keep = op.saved_results && reads_results(*node);
   for (int r = 0; r < op.nresults(); ++r)
     if (op.saved_results >> r & 1)
-      node->saved.emplace_back(r == 0 ? self : results[r].as_tensor(), true, r);
+      node->saved.emplace_back(!keep ? Tensor() : r == 0 ? self : results[r].as_tensor(), true, r);
 }
 
 // dtype= and out= must agree.

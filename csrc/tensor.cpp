@@ -57,7 +57,9 @@ bool Tensor::requires_grad() const {
   if (!m) return false;
   if (m->transformed && m->transformed->batch) return m->transformed->value.requires_grad();
   if (m->requires_grad || m->grad_fn) return true;
-  return m->view && m->view.version != version() && grad_fn(*this);  // its base may have since
+  // A view without a history of its own; not one that reads the bits as another dtype.
+  return m->view && to_real(dtype()) == to_real(m->view.base.dtype()) &&
+         m->view.base.requires_grad();
 }
 
 bool Tensor::is_contiguous(MemoryFormat f) const {

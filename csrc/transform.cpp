@@ -22,6 +22,16 @@ Tensor mark(const Tensor& t, Transformed x) {
   return t;
 }
 
+// The tensor without the derivative that it, or what it is a view of, is about to get.
+Tensor primal_alias(const Tensor& t) {
+  ViewInfo& own = autograd_meta(t).view;
+  const bool before = std::exchange(own.primal, true);
+  Tensor p = alias_op(t);
+  own.primal = before;
+  autograd_meta(p).view.primal = true;
+  return p;
+}
+
 }  // namespace
 
 // -- the two kinds of tensors ---------------------------------------------------------------------
@@ -61,6 +71,20 @@ Tensor tangent_of(const Tensor& t, int level) {
   if (!t.defined()) return {};
   const Transformed* x = dual_of(t);
   return x && x->level == level ? x->tangent : Tensor();
+}
+
+const Transformed* transformed_by_base(const Tensor& view) {
+  const ViewInfo& info = view->autograd->view;
+  const AutogradMeta* b = info.base->autograd;
+  const Transformed* whole = b ? b->transformed.get() : nullptr;
+  if (!whole || whole->batch || info.primal || view.dtype() != info.base.dtype()) return nullptr;
+  const Tensor& base = info.base;
+  const Tensor& tangent = whole->tangent;
+  if (tangent.strides() != base.strides()) return nullptr;
+  Tensor part = as_strided_op(tangent, view.sizes(), view.strides(),
+                              view->offset - base->offset + tangent->offset);
+  mark(view, {false, whole->level, 0, primal_alias(view), part});
+  return view->autograd->transformed.get();
 }
 
 void check_readable(const Tensor& t, const char* what) {
@@ -284,7 +308,7 @@ void forward_mode(const Op& op, Value* args, Value* results, int level) {
 
 // -- forward mode, in place -----------------------------------------------------------------------
 void add_derivative(const Tensor& self, const Tensor& tangent, int level) {
-  mark(self, {false, level, 0, alias_op(self), tangent});
+  mark(self, {false, level, 0, primal_alias(self), tangent});
 }
 
 // A derivative of zeros for a tensor that has none: a view's is the same view of its base's.

@@ -8,9 +8,12 @@
 
 namespace flambeau {
 
+// The derivative that a view has from its base, which was written since by a dual number.
+const Transformed* transformed_by_base(const Tensor& view);
 inline const Transformed* transformed_of(const Tensor& t) {
   const AutogradMeta* m = t->autograd;
-  return m ? m->transformed.get() : nullptr;
+  if (!m || m->transformed || !m->view) return m ? m->transformed.get() : nullptr;
+  return transformed_by_base(t);
 }
 inline bool is_transformed(const Tensor& t) { return t.defined() && transformed_of(t); }
 inline const Transformed* batch_of(const Tensor& t) {

@@ -179,7 +179,7 @@ def test_wrong_gradients():
         with pytest.raises(RuntimeError, match=match):
             make(result).apply(x, 3).sum().backward()
     make((torch.ones(2), None, None)).apply(x, 3).sum().backward()
-    with pytest.raises(TypeError):
+    with pytest.raises(RuntimeError, match="expected Variable or None"):
         make((5, None)).apply(x, 3).sum().backward()
 
 

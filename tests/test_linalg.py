@@ -497,3 +497,21 @@ def test_gradients_of_cross_products():
     assert torch.autograd.gradgradcheck(torch.linalg.cross, (x, y))
     z = torch.randn(2, 3, dtype=torch.complex128, requires_grad=True)
     assert torch.autograd.gradcheck(torch.linalg.cross, (z, z.detach().roll(1, 0)))
+
+
+def test_lobpcg_has_derivatives():
+    torch.manual_seed(0)
+    A = torch.randn(9, 9, dtype=torch.float64)
+    A = (A + A.mT).requires_grad_()
+
+    def loss(values, vectors):
+        return (values**2).sum() + (vectors[:3] ** 2 * torch.arange(6.0).view(3, 2)).sum()
+
+    values, vectors = torch.linalg.eigh(A)
+    found = loss(*torch.lobpcg(A, k=2, tol=1e-12, niter=-1))
+    wanted = loss(values.flip(0)[:2], vectors.flip(1)[:, :2])
+    first = [torch.autograd.grad(y, A, create_graph=True)[0] for y in (found, wanted)]
+    first = [g + g.mT for g in first]
+    assert torch.allclose(*first)
+    second = [torch.autograd.grad((g**2).sum(), A)[0] for g in first]
+    assert torch.allclose(*(g + g.mT for g in second), atol=1e-6)

@@ -3,6 +3,7 @@
 #include "index.h"
 
 #include "../overlap.h"
+#include "../transform.h"
 
 #include <algorithm>
 #include <functional>
@@ -503,6 +504,10 @@ void reduce_back(Backward& b, const std::string& reduce, bool include_self, cons
     others = at.again(self, fill(src, lone, 1));
     given = where(lone, at.read(call_mul(g, others)),
                   div(at.read(call_mul(g, result)), fill(src, src_zero, 1)));
+    static const OpCall gt("gt"), any("any"), differentiable_once("_differentiable_once");
+    if (modes().grad && !given.is_meta() && !is_transformed(zeros_here) &&
+        item(any(gt(zeros_here, 1))).to<bool>())
+      given = differentiable_once(given, b.node().op->schema.name);
   } else {
     Tensor wins_own = call_mul(to(eq(self, result), g.dtype()), kept);
     Tensor wins = to(eq(src, at.read(result)), g.dtype());
@@ -540,7 +545,20 @@ void index_reduce_back(Backward& b) {
                }});
 }
 
+Tensor alias_of(const Tensor& t, const std::string&) { return t.alias(); }
+
+void refuse_second_derivative(Backward& b) {
+  fail(ErrorKind::runtime, b.arg(1).as_string(),
+       "(): Double backward is unsupported for src when >1 zeros in src are scattered to the same "
+       "position in self");
+}
+
 FLAMBEAU_OPS{
+    {.schema = "_differentiable_once(Tensor input, str name) -> Tensor",
+     .forward = native<alias_of>,
+     .backward = refuse_second_derivative,
+     .flags = kInternal,
+     .doc = "The products' gradient, which leaves out what further zeros have to do with it."},
     {.schema = "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, "
                "bool include_self=True) -> Tensor",
      .forward = on_rows<native<scatter_reduce_>>,

@@ -1,6 +1,6 @@
 // Tensor's attributes: data, dtype, shape, grad, requires_grad, T, is_cpu, ...
 #include "../transform.h"
-#include "python.h"
+#include "node.h"
 
 namespace flambeau {
 
@@ -222,6 +222,7 @@ PyGetSetDef tensor_attributes[] = {
           return PyLong_FromLong(t->autograd ? t->autograd->result_number : 0);
         },
         "Which result of its grad_fn it is."),
+    FLAMBEAU_GET("_backward_hooks", tensor_backward_hooks, "{id: hook}, or None."),
     FLAMBEAU_GET(
         "_version",
         +[](const Tensor& t) {

@@ -15,7 +15,8 @@ TensorList tensors_from(PyObject* o, const char* what) {
   TensorList list;
   if (!o || o == Py_None) return list;
   if (is_tensor(o)) return {unwrap(o)};
-  Py items = Py::steal(checked(PySequence_Tuple(o)));
+  Py values = PyDict_Check(o) ? Py::steal(checked(PyDict_Values(o))) : Py::borrow(o);
+  Py items = Py::steal(checked(PySequence_Tuple(values.get())));
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.get()); ++i) {
     PyObject* item = PyTuple_GET_ITEM(items.get(), i);
     check_type(item == Py_None || is_tensor(item), what, ": expected a Tensor or None at position ",
@@ -59,8 +60,10 @@ TensorList backward_of_edges(PyObject* roots, TensorList grads, bool retain, boo
     g = full(r.sizes, 1, {r.dtype, r.device});
   }
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i) {
-    to.push_back(edge_from(PyTuple_GET_ITEM(inputs, i)));
+    PyObject* input = PyTuple_GET_ITEM(inputs, i);
+    to.push_back(edge_from(input));
     check(bool(to.back().node), "One of the differentiated Tensors does not require grad");
+    if (accumulate && is_tensor(input)) retain_grad(unwrap(input));
   }
   return run_backward(from, std::move(grads), retain, create, to, accumulate, allow_unused);
 }
@@ -169,6 +172,15 @@ PyObject* py_queue_callback(PyObject*, PyObject* f) {
   });
 }
 
+PyObject* set_version(PyObject*, PyObject* args) {
+  PyObject* o;
+  unsigned int version;
+  if (!PyArg_ParseTuple(args, "O!I:_set_version", TensorType, &o, &version)) return nullptr;
+  const Tensor& t = unwrap(o);
+  t->storage->version += version - version_of(t);
+  Py_RETURN_NONE;
+}
+
 PyObject* increment_version(PyObject*, PyObject* o) {
   if (!is_tensor(o))
     return PyErr_Format(PyExc_TypeError, "expected a Tensor, got %s", Py_TYPE(o)->tp_name);
@@ -195,9 +207,13 @@ PyObject* exchange_mode(PyObject*, PyObject* on) {  // gives what it was
 struct PySavedHooks final : SavedHooks {
   Py pack_hook, unpack_hook;
   PySavedHooks(PyObject* p, PyObject* u) : pack_hook(Py::borrow(p)), unpack_hook(Py::borrow(u)) {}
-  std::shared_ptr<void> pack(const Tensor& t) override {
+  std::shared_ptr<void> pack(const Tensor& t, bool is_result) override {
     Py arg = Py::steal(checked(wrap(t)));
     PyObject* packed = checked(PyObject_CallOneArg(pack_hook.get(), arg.get()));
+    if (is_result && packed == arg.get()) {  // a cycle: the tensor holds the node
+      Py_DECREF(packed);
+      packed = checked(wrap(t.alias()));
+    }
     return {packed, [](void* o) { Py_DECREF(static_cast<PyObject*>(o)); }};
   }
   Tensor unpack(const std::shared_ptr<void>& packed) override {
@@ -351,6 +367,7 @@ PyMethodDef functions[] = {
     {"_current_graph_task_id", py_current_walk, METH_NOARGS,
      "The number of the backward under way, or -1."},
     {"_queue_callback", py_queue_callback, METH_O, "Calls f when the backward under way ends."},
+    {"_set_version", set_version, METH_VARARGS, "_set_version(tensor, n): as if n writes were it."},
     {"_increment_version", increment_version, METH_O, "Counts a write that happened elsewhere."},
     {"is_grad_enabled", get_mode<&Modes::grad>, METH_NOARGS, "Whether operations are recorded."},
     {"_exchange_grad_enabled", exchange_mode<&Modes::grad>, METH_O, "Sets it; gives what it was."},

@@ -98,9 +98,8 @@ TensorList gradients_from(const FunctionNode& n, PyObject* result) {
             i + 1, ", but the corresponding forward input was not a Variable");
       continue;
     }
-    check_type(g == Py_None || is_tensor(g), "function ", n.name(),
-               " returned a gradient that is neither a Tensor nor None at position ", i + 1,
-               ": got ", Py_TYPE(g)->tp_name);
+    check(g == Py_None || is_tensor(g), "function ", n.name(),
+          ": expected Variable or None at position ", i + 1, " (got ", Py_TYPE(g)->tp_name, ")");
     out.push_back(g == Py_None ? Tensor() : unwrap(g));
   }
   return out;
@@ -156,7 +155,7 @@ void Application::prepare() {
     PyTuple_SET_ITEM(needs.get(), i, Py_NewRef(need ? Py_True : Py_False));
   }
   Py_XSETREF(ctx()->needs_input_grad, needs.release());
-  if (!any || !modes().grad) return;
+  if (!any || !modes().grad || modes().inference) return;
   node = Ref<FunctionNode>::adopt(new FunctionNode(ctx()));
   for (Py_ssize_t i = 0; i < nargs; ++i) {
     node->inputs.push_back(is_tensor(args[i]));
@@ -188,6 +187,7 @@ Py Application::forward() {
 Py Application::record_dirty(PyObject* o, uint32_t number, Py_ssize_t count) {
   const Tensor& t = unwrap(o);
   check_inplace(t, bool(node), Py_TYPE(context.get())->tp_name);
+  t.bump_version();
   if (!node) return Py::borrow(o);
   check(!t->autograd || !t->autograd->view || (count == 1 && nargs > 0 && args[0] == o),
         Py_TYPE(context.get())->tp_name,
@@ -219,6 +219,8 @@ Py Application::record(PyObject* o, uint32_t number, Py_ssize_t count) {
     make_view_of(same, t);
     t = same;
   }
+  if (t->autograd && t->autograd->view)
+    t->autograd->view.kind = count > 1 ? ViewKind::multiple : ViewKind::function;
   results.emplace_back(t.impl(), number);
   set_history(t, node, number);
   Py result = Py::steal(checked(wrap(t)));
@@ -246,11 +248,22 @@ void Application::save() {
   }
 }
 
+void check_marked(PyObject* marked, const char* rule) {
+  for (Py_ssize_t i = 0; marked && i < PyTuple_GET_SIZE(marked); ++i) {
+    PyObject* o = PyTuple_GET_ITEM(marked, i);
+    check(o == Py_None || is_tensor(o), rule, ", but argument ", i, " is of type ",
+          Py_TYPE(o)->tp_name);
+  }
+}
+
 PyObject* Application::run() {
   prepare();
   Py out = forward();
   Py tuple = as_tuple(out.get());
   Py_ssize_t count = PyTuple_GET_SIZE(tuple.get());
+  check_marked(ctx()->non_differentiable,
+               "mark_non_differentiable only accepts variable arguments");
+  check_marked(ctx()->dirty, "mark_dirty can only accept variables");
   if (PyObject* dirty = ctx()->dirty)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(dirty); ++i)
       check(contains(tuple.get(), PyTuple_GET_ITEM(dirty, i)),
@@ -390,7 +403,7 @@ PyObject* get_saved_tensors(PyObject* self, void*) {
     Ref<FunctionNode> node(c->node);  // an unpack hook may drop the graph
     Py tuple = Py::steal(checked(PyTuple_New(node->saved.size())));
     for (uint32_t i = 0; i < node->saved.size(); ++i)
-      PyTuple_SET_ITEM(tuple.get(), i, checked(wrap(node->saved[i].unpack(node.get()))));
+      PyTuple_SET_ITEM(tuple.get(), i, checked(wrap(node->saved[i].unpack(node.get(), true))));
     return tuple.release();
   });
 }

@@ -205,6 +205,14 @@ PyObject* torch_function(PyObject* func, PyObject* const* args, size_t nargs, Py
        "__torch_function__");
 }
 
+PyObject* ask_mode(const char* method, PyObject* const* args, size_t nargs, PyObject* kwnames) {
+  return guarded([&] {
+    Py function =
+        Py::steal(checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(TensorType), method)));
+    return torch_function(function.get(), args, nargs, kwnames);
+  });
+}
+
 // -- the entry ------------------------------------------------------------------------------------
 namespace {
 

@@ -315,7 +315,7 @@ Tensor get(const Tensor& self, PyObject* index) {
   Parts parts(index);
   if (all_basic(parts) && !is_recorded(self)) [[likely]] {
     Tensor view = plain_view(self, parts);
-    if (self.requires_grad() || !modes().inference) make_view_of(view, self);
+    if (!(modes().inference && self->inference)) make_view_of(view, self);
     return view;
   }
   Taken taken = take(self, parts);

@@ -5,17 +5,48 @@
 
 namespace flambeau {
 
+extern PyMethodDef tensor_methods[];
+
 namespace {
+
+const char* name_of(PyCFunction f) {
+  const PyMethodDef* m = tensor_methods;
+  while (m->ml_meth != f) ++m;
+  return m->ml_name;
+}
+
+template <auto F>
+PyObject* bare(PyObject* self, PyObject*) {
+  return guarded([&] { return F(unwrap(self)); });
+}
 
 template <auto F>
 PyObject* plain(PyObject* self, PyObject*) {
-  return guarded([&] { return F(unwrap(self)); });
+  if (in_function_mode()) [[unlikely]]
+    return ask_mode(name_of(plain<F>), &self, 1, nullptr);
+  return bare<F>(self, nullptr);
+}
+
+// A method with arguments in a TorchFunctionMode.
+PyObject* ask_with(const char* name, PyObject* self, PyObject* args, PyObject* kwargs) {
+  std::vector<PyObject*> all = {self};
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); ++i) all.push_back(PyTuple_GET_ITEM(args, i));
+  const size_t positional = all.size();
+  Py names = Py::steal(kwargs ? PySequence_Tuple(kwargs) : PyTuple_New(0));
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names.get()); ++i)
+    all.push_back(PyDict_GetItem(kwargs, PyTuple_GET_ITEM(names.get(), i)));
+  return ask_mode(name, all.data(), positional, names.get());
 }
 
 // f(dim=None) over a list of integers: all of it, or one.
 PyObject* one_or_all(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
                      const char* name, const Ints& (Tensor::*list)() const,
                      PyObject* (*all)(IntSpan)) {
+  if (in_function_mode()) [[unlikely]] {
+    std::vector<PyObject*> given = {self};
+    given.insert(given.end(), args, args + nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+    return ask_mode(name, given.data(), static_cast<size_t>(nargs) + 1, kwnames);
+  }
   return guarded([&]() -> PyObject* {
     const Tensor& t = unwrap(self);
     Py_ssize_t nkw = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
@@ -40,6 +71,8 @@ PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
 }
 
 PyObject* is_contiguous(PyObject* self, PyObject* args, PyObject* kwargs) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_with("is_contiguous", self, args, kwargs);
   static const char* names[] = {"memory_format", nullptr};
   PyObject* o = nullptr;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:is_contiguous", const_cast<char**>(names), &o))
@@ -55,6 +88,8 @@ PyObject* is_contiguous(PyObject* self, PyObject* args, PyObject* kwargs) {
 }
 
 PyObject* requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_with("requires_grad_", self, args, kwargs);
   static const char* names[] = {"requires_grad", nullptr};
   int on = 1;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:requires_grad_", const_cast<char**>(names),
@@ -154,6 +189,8 @@ PyObject* is_set_to(PyObject* self, PyObject* other) {
 }
 
 PyObject* to_complex(PyObject* self, PyObject*) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_mode("__complex__", &self, 1, nullptr);
   return guarded([&] {
     const Tensor& t = unwrap(self);
     check_value(t.numel() == 1, "only one element tensors can be converted to Python scalars");
@@ -163,6 +200,10 @@ PyObject* to_complex(PyObject* self, PyObject*) {
 }
 
 Py_ssize_t length(PyObject* self) {
+  if (in_function_mode()) [[unlikely]] {
+    Py n = Py::steal(ask_mode("__len__", &self, 1, nullptr));
+    return n ? PyLong_AsSsize_t(n.get()) : -1;
+  }
   const Tensor& t = unwrap(self);
   if (t.dim()) return static_cast<Py_ssize_t>(t.sizes()[0]);
   PyErr_SetString(PyExc_TypeError, "len() of a 0-d tensor");
@@ -219,7 +260,7 @@ PyMethodDef tensor_methods[] = {
     {"__complex__", to_complex, METH_NOARGS, "The only element as a complex number."},
     FLAMBEAU_METHOD("item", tensor_item, "The only element as a Python number."),
     FLAMBEAU_METHOD("data_ptr", data_ptr, "The address of the first element."),
-    FLAMBEAU_METHOD("_type_name", type_name, "What type() gives."),
+    {"_type_name", bare<type_name>, METH_NOARGS, "What type() gives."},
     FLAMBEAU_METHOD("get_device", get_device, "The number of its CUDA device, -1 on the CPU."),
     FLAMBEAU_NUMBER("dim", t.dim(), "How many dimensions it has."),
     FLAMBEAU_NUMBER("ndimension", t.dim(), "How many dimensions it has."),

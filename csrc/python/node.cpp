@@ -111,11 +111,14 @@ Py wrap_all(const TensorList& list) {
 
 namespace {
 
-// Takes what a node's hook returned in place of `grads`: None, a tuple, or a single gradient.
-void replace_all(PyObject* result, TensorList& grads, PyObject* hook) {
+// Takes what a node's hook returned in place of `grads`: None or a tuple, or, where `lone` allows
+// it, a single gradient.
+void replace_all(PyObject* result, TensorList& grads, PyObject* hook, bool lone) {
   if (result == Py_None) return;
   Py tuple = Py::borrow(result);
-  if (!PyTuple_Check(result)) tuple = Py::steal(checked(PyTuple_Pack(1, result)));
+  if (lone && !PyTuple_Check(result)) tuple = Py::steal(checked(PyTuple_Pack(1, result)));
+  check_type(PyTuple_Check(tuple.get()), "expected tuple, but hook returned '",
+             Py_TYPE(result)->tp_name, "'");
   check(PyTuple_GET_SIZE(tuple.get()) == static_cast<Py_ssize_t>(grads.size()), "hook '",
         hook_name(hook), "' has returned an incorrect number of values (got ",
         PyTuple_GET_SIZE(tuple.get()), ", but expected ", grads.size(), ")");
@@ -135,7 +138,7 @@ struct PyPreHook final : NodePreHook, HookTable {
       PyObject* hook = PyList_GET_ITEM(hooks.get(), i);
       Py args = wrap_all(grads);
       Py result = Py::steal(checked(PyObject_CallOneArg(hook, args.get())));
-      replace_all(result.get(), grads, hook);
+      replace_all(result.get(), grads, hook, false);
     }
   }
 };
@@ -149,7 +152,7 @@ struct PyPostHook final : NodePostHook, HookTable {
       Py args = wrap_all(grad_inputs);
       PyObject* both[] = {args.get(), outputs.get()};
       Py result = Py::steal(checked(PyObject_Vectorcall(hook, both, 2, nullptr)));
-      replace_all(result.get(), grad_inputs, hook);
+      replace_all(result.get(), grad_inputs, hook, true);
     }
   }
 };
@@ -177,6 +180,21 @@ PyObject* tensor_register_hook(const Tensor& t, PyObject* hook) {
   auto made = std::make_shared<PyTensorHook>();
   list.emplace_back(number, made);
   return made->add(hook);
+}
+
+// _backward_hooks: {id: hook}, or None.
+PyObject* tensor_backward_hooks(const Tensor& t) {
+  const AutogradMeta* m = t->autograd;
+  const NodeRef node = grad_fn(t);
+  if (node && node->hooks) {
+    for (auto& [result, h] : node->hooks->tensor_hooks)
+      if (auto* p = dynamic_cast<PyTensorHook*>(h.get()); p && result == m->result_number)
+        return Py_NewRef(p->table.get());
+  } else if (!node && m && m->hooks) {
+    for (auto& h : m->hooks->tensor)
+      if (auto* p = dynamic_cast<PyTensorHook*>(h.get())) return Py_NewRef(p->table.get());
+  }
+  Py_RETURN_NONE;
 }
 
 PyObject* tensor_register_post_accumulate_grad_hook(const Tensor& t, PyObject* hook) {
@@ -291,7 +309,10 @@ std::vector<Kept> all_kept(const OpNode& n) {
     if (list)
       items = static_cast<size_t>(
           std::count_if(n.slots.begin(), n.slots.end(), [&](auto& s) { return s.first == i; }));
-    all.push_back({.name = name, .at = at, .count = items, .list = list});
+    if (n.args[static_cast<size_t>(i)].is_scalar())  // a number in a tensor's place
+      all.push_back({.name = name, .arg = i});
+    else
+      all.push_back({.name = name, .at = at, .count = items, .list = list});
     at += items;
   }
   for (int r = 0; r < n.op->nresults(); ++r) {
@@ -320,7 +341,8 @@ PyObject* saved_sizes(const OpNode& n, const std::string& name) {
   for (auto [arg, item] : n.slots) {
     const std::string& own = n.op->schema.args[static_cast<size_t>(arg)].name;
     const bool list = n.op->schema.args[static_cast<size_t>(arg)].type == ArgType::tensors;
-    if (!list && (wanted == own || (arg == 0 && wanted == "self")))
+    const bool shaped = n.args[static_cast<size_t>(arg)].tag() == Value::shape;
+    if (!list && shaped && (wanted == own || (arg == 0 && wanted == "self")))
       return wrap_ints(n.args[static_cast<size_t>(arg)].as_ints());
   }
   return nullptr;

@@ -277,6 +277,10 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
 
 // -- conversions to Python's numbers --------------------------------------------------------------
 int truth(PyObject* self) {
+  if (in_function_mode()) [[unlikely]] {
+    Py answer = Py::steal(ask_mode("__bool__", &self, 1, nullptr));
+    return answer ? PyObject_IsTrue(answer.get()) : -1;
+  }
   return guarded_int([&] {
     const Tensor& t = unwrap(self);
     check(t.numel() != 0, "Boolean value of Tensor with no values is ambiguous");
@@ -296,6 +300,8 @@ Py number(PyObject* self) {  // the only element, as Python has it
 }
 
 PyObject* to_int(PyObject* self) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_mode("__int__", &self, 1, nullptr);
   return guarded([&] {
     Py n = number(self);
     check(!PyComplex_Check(n.get()) || PyComplex_ImagAsDouble(n.get()) == 0,
@@ -305,6 +311,8 @@ PyObject* to_int(PyObject* self) {
   });
 }
 PyObject* to_float(PyObject* self) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_mode("__float__", &self, 1, nullptr);
   return guarded([&] {
     Py n = number(self);
     check(!PyComplex_Check(n.get()) || PyComplex_ImagAsDouble(n.get()) == 0,
@@ -314,6 +322,8 @@ PyObject* to_float(PyObject* self) {
   });
 }
 PyObject* to_index(PyObject* self) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_mode("__index__", &self, 1, nullptr);
   return guarded([&] {
     const Tensor& t = unwrap(self);
     check_type(t.numel() == 1 && !is_inexact(t.dtype()),

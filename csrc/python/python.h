@@ -138,6 +138,10 @@ inline bool may_be_overridden(PyObject* self) {
   return (!is_tensor_exact(self) || torch_function_modes) && !torch_function_disabled;
 }
 
+inline bool in_function_mode() { return torch_function_modes && !torch_function_disabled; }
+// What a TorchFunctionMode makes of the call of Tensor's own method.
+PyObject* ask_mode(const char* method, PyObject* const* args, size_t nargs, PyObject* kwnames);
+
 // The values of a call, read from Python by the schemas of op and its overloads (args.cpp).
 struct ParsedCall {
   const Op* op = nullptr;

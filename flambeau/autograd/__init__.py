@@ -4,10 +4,13 @@ from .. import _C, _levels
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, FunctionCtx, NestedIOFunction
 from .grad_mode import (
+    _unsafe_preserve_version_counter,
     enable_grad,
+    enforce_grad_layout_policy,
     inference_mode,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
 from .gradcheck import gradcheck, gradgradcheck
 
@@ -53,38 +56,17 @@ def _tuple(x):
         return ()
     if isinstance(x, _C.Tensor) or hasattr(x, "output_nr"):
         return (x,)
-    return tuple(x)
+    return tuple(x.values() if isinstance(x, dict) else x)
 
 
-class set_multithreading_enabled:
-    """Whether backward may use threads of its own; here it runs on the calling one in any case.
-
-    Taken for programs that pass it, as a function or as a context manager.
-    """
-
-    def __init__(self, mode):
-        if not isinstance(mode, bool):
-            raise TypeError(f"set_multithreading_enabled(): mode must be a bool, got {type(mode)}")
-        self.mode = mode
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *exc):
-        pass
-
-
-class enforce_grad_layout_policy(set_multithreading_enabled):
-    """Whether gradients of leaves get their strides; here they always do.
-
-    Taken for programs that pass it, as a function or as a context manager.
-    """
-
-    def __init__(self, enable=True):
-        super().__init__(enable)
-
-
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None):
+def backward(
+    tensors,
+    grad_tensors=None,
+    retain_graph=None,
+    create_graph=False,
+    grad_variables=None,
+    inputs=None,
+):
     """Adds the gradients of `tensors` to the `grad` of the leaves they were computed from.
 
     Args:
@@ -92,7 +74,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         grad_tensors: the gradient with respect to each of them; None for scalars.
         retain_graph: keep what the graph saved, for another backward.
         create_graph: record the gradients themselves, for gradients of gradients.
-        inputs: only these get gradients.
+        grad_variables: an old name of grad_tensors.
+        inputs: only these get gradients; a dict stands for its values.
 
     >>> import flambeau as torch
     >>> x = torch.tensor([1., 2.], requires_grad=True)
@@ -100,6 +83,16 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     >>> x.grad
     tensor([3., 5.])
     """
+    if grad_variables is not None:
+        from warnings import warn
+
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. Please only use `grad_tensors`."
+            )
+        warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, 2)
+        grad_tensors = grad_variables
     tensors = _tuple(tensors)
     grads = _tuple(grad_tensors) or (None,) * len(tensors)
     if inputs is not None and len(_tuple(inputs)) == 0:
@@ -168,7 +161,7 @@ def grad(
     is_grads_batched=False,
     materialize_grads=False,
 ):
-    """The gradients of `outputs` with respect to `inputs`, as a tuple.
+    """The gradients of `outputs` with respect to `inputs`, as a tuple, or a dict if they are one.
 
     >>> import flambeau as torch
     >>> x = torch.tensor(3., requires_grad=True)
@@ -181,12 +174,23 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, "
             "but got: allow_unused=False."
         )
+    if isinstance(inputs, dict):
+        found = grad(outputs, tuple(inputs.values()), grad_outputs, retain_graph, create_graph,
+                     only_inputs, allow_unused, is_grads_batched, materialize_grads)  # fmt: skip
+        return dict(zip(inputs, found, strict=True))
     if not only_inputs:
-        raise NotImplementedError("autograd.grad(): only_inputs=False is not supported")
+        from warnings import warn
+
+        warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To "
+            "accumulate gradient for other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     outputs, inputs = _tuple(outputs), _tuple(inputs)
     grads = _tuple(grad_outputs) or (None,) * len(outputs)
     if not inputs:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
     unused = bool(allow_unused) or materialize_grads

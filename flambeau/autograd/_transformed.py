@@ -47,8 +47,7 @@ def _dual(cls, args, level):
     dirty = {id(t) for t in ctx.dirty_tensors or ()}
     fixed = {id(t) for t in ctx.non_differentiable or ()}
     ctx.dirty_tensors = ctx.non_differentiable = None
-    if ctx.saved_for_forward is not None:  # is what saved_tensors are to jvp
-        ctx.to_save = ctx.saved_for_forward
+    ctx.to_save = ctx.saved_for_forward or ()  # what saved_tensors are to jvp
     found = cls.jvp(ctx, *tangents)
     ctx.to_save = None
     single = not isinstance(outputs, tuple)
@@ -89,7 +88,7 @@ def _is_operator(cls):
 
 def _derived(cls, primals, tangents, level):
     """The tangents are the transpose of backward, which is linear, applied to tangents."""
-    from ..func._grad import _backward, _new_leaf
+    from ..func._grad import _new_leaf, backward_of_duals
 
     at = [i for i, t in enumerate(tangents) if t is not None]
     leaves, given = [], list(primals)
@@ -105,13 +104,13 @@ def _derived(cls, primals, tangents, level):
         ys = outputs if isinstance(outputs, tuple) else (outputs,)
         live = [y for y in ys if isinstance(y, _C.Tensor) and y.requires_grad]
         seeds = [y.detach().new_ones(y.shape).requires_grad_() for y in live]
-        grads = _backward(live, seeds, tuple(leaves), True, True)
+        grads = backward_of_duals(live, seeds, tuple(leaves), True, True)
     finally:
         _C._exchange_grad_enabled(before)
     pairs = [(g, t) for g, t in zip(grads, moved, strict=True) if g is not None]
     found = [None] * len(seeds)
     if pairs:
-        found = _backward(*zip(*pairs, strict=True), tuple(seeds), again, True)
+        found = backward_of_duals(*zip(*pairs, strict=True), tuple(seeds), again, True)
     changes = iter(found)
     outside = cls.apply(*primals)
     plain = iter(outside if isinstance(outside, tuple) else (outside,))
@@ -255,6 +254,15 @@ class _level_of:
             return x
         return _levels.remove_batch(x, self.number, self.size)
 
+    def apart(self, tensors):
+        """Tensors, or None, without the level, and the dimensions it was in."""
+        both = [(None, None) if t is None else _levels.split_batch(t, self.number) for t in tensors]
+        return [t for t, _ in both], [d for _, d in both]
+
+    def together(self, tensors, dims):
+        """What apart() has taken apart."""
+        return [None if t is None else self.put(t, d) for t, d in zip(tensors, dims, strict=True)]
+
 
 def _generated(cls, values, dims, size):
     """The Function on a whole batch: forward and backward run under a vmap of their own."""
@@ -272,12 +280,12 @@ def _generated(cls, values, dims, size):
                     outputs = cls.forward(inner, *inputs)
                 marked = {id(t) for t in getattr(inner, "non_differentiable", ())}
                 flags = [id(y) in marked for y in tree_flatten(outputs)[0]]
-                saved = [None if t is None else _levels.split_batch(t, level.number)
-                         for t in inner.to_save]  # fmt: skip
+                saved, ctx.saved_dims = level.apart(inner.to_save)
+                for_jvp, ctx.jvp_dims = level.apart(inner.saved_for_forward)
                 outputs = tree_map(level.take, outputs)
             ctx.inner, ctx.flags = inner, flags
-            ctx.saved_dims = [s and s[1] for s in saved]
-            ctx.save_for_backward(*(s and s[0] for s in saved))
+            ctx.save_for_backward(*saved)
+            ctx.save_for_forward(*for_jvp)
             ctx.set_materialize_grads(inner.materialize)
             flat = tree_flatten(outputs)[0]
             ctx.mark_non_differentiable(*(y for y, f in zip(flat, flags, strict=True) if f))
@@ -286,10 +294,7 @@ def _generated(cls, values, dims, size):
         @staticmethod
         def backward(ctx, *grads):
             with _level_of(size) as level:
-                ctx.inner.to_save = [
-                    None if t is None else level.put(t, d)
-                    for t, d in zip(ctx.saved_tensors, ctx.saved_dims, strict=True)
-                ]
+                ctx.inner.to_save = level.together(ctx.saved_tensors, ctx.saved_dims)
                 given = [None if g is None else level.put(g, 0) for g in grads]
                 rule = getattr(cls, cls._backward_name)
                 found = rule(ctx.inner, *given)
@@ -305,5 +310,13 @@ def _generated(cls, values, dims, size):
                         out.append(level.take(g).movedim(0, dim))
             return tuple(out)
 
+        @staticmethod
+        def jvp(ctx, *tangents):
+            with _level_of(size) as level:
+                ctx.inner.to_save = level.together(ctx.saved_tensors, ctx.jvp_dims)
+                found = cls.jvp(ctx.inner, *level.together(tangents, dims))
+                return tree_map(level.take, found)
+
     OnBatch.__name__ = OnBatch.__qualname__ = cls.__name__
+    OnBatch.__module__ = cls.__module__
     return OnBatch.apply(*values), 0

@@ -126,6 +126,11 @@ def make_dual(tensor, tangent, *, level=None):
             "enter_dual_level() first."
         )
     _check_pair(tensor, tangent)
+    if _levels.unpack_dual(tensor, _state.level)[1] is not None:
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the "
+            "same level is not supported."
+        )
     if _levels.unpack_dual(tangent, _state.level)[1] is not None:
         raise RuntimeError(
             "Trying to set a tangent that has a forward gradient at the same level is not "
@@ -137,7 +142,8 @@ def make_dual(tensor, tangent, *, level=None):
 def unpack_dual(tensor, *, level=None):
     """(a view of the tensor without its derivative, the derivative or None)."""
     if not _state.level:
-        return UnpackedDualTensor(tensor, None)
+        plain = _levels.innermost(tensor)
+        return UnpackedDualTensor(plain.view_as(plain), None)
     if _levels.dual_of(tensor) is None and _levels.batch_of(tensor) is None:
         return UnpackedDualTensor(tensor.view_as(tensor), None)
     primal, tangent = _levels.unpack_dual(tensor, _state.level)

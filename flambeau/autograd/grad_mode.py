@@ -2,7 +2,14 @@
 
 from .. import _C
 
-__all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad",
+    "enforce_grad_layout_policy",
+    "inference_mode",
+    "no_grad",
+    "set_grad_enabled",
+    "set_multithreading_enabled",
+]
 
 _GENERATOR = 0x20  # inspect.CO_GENERATOR
 
@@ -153,7 +160,7 @@ class inference_mode(_Mode):
     False
     """
 
-    __slots__ = ("grad_before", "mode")
+    __slots__ = ("forward_before", "grad_before", "mode")
 
     def __new__(cls, mode=True):
         self = object.__new__(cls)
@@ -170,10 +177,66 @@ class inference_mode(_Mode):
 
     def __enter__(self):
         self.before = _C._exchange_inference_mode(self.mode)
-        self.grad_before = _C.is_grad_enabled()
-        if self.mode:
-            _C._exchange_grad_enabled(False)
+        self.grad_before = _C._exchange_grad_enabled(not self.mode)
+        self.forward_before = _C._set_fwd_grad_enabled(not self.mode)
 
     def __exit__(self, *exc):
         _C._exchange_inference_mode(self.before)
         _C._exchange_grad_enabled(self.grad_before)
+        _C._set_fwd_grad_enabled(self.forward_before)
+
+
+class _Setting:
+    """A switch that is set at once, and set back where the block ends."""
+
+    enabled = True
+
+    def __init__(self, mode):
+        if not isinstance(mode, bool):
+            raise TypeError(f"{type(self).__name__}(): mode must be a bool, got {type(mode)}")
+        cls, self.mode = type(self), mode
+        self.before, cls.enabled = cls.enabled, mode
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc):
+        type(self).enabled = self.before
+
+    def clone(self):
+        """Another of the same mode."""
+        return type(self)(self.mode)
+
+
+class set_multithreading_enabled(_Setting):
+    """Whether backward may use threads of its own; here it runs on the calling one in any case.
+
+    Taken for programs that pass it, as a function or as a context manager.
+    """
+
+
+class enforce_grad_layout_policy(_Setting):
+    """Whether gradients of leaves get their strides; here they always do.
+
+    Taken for programs that pass it, as a function or as a context manager.
+    """
+
+
+_C._is_multithreading_enabled = lambda: set_multithreading_enabled.enabled
+
+
+class _unsafe_preserve_version_counter:
+    """A block whose writes to a tensor, or to several, leave their versions as they were."""
+
+    __slots__ = ("tensors", "versions")
+
+    def __init__(self, tensors):
+        self.tensors = (tensors,) if isinstance(tensors, _C.Tensor) else tuple(tensors)
+        self.versions = tuple(t._version for t in self.tensors)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc):
+        for tensor, version in zip(self.tensors, self.versions, strict=True):
+            _C._set_version(tensor, version)

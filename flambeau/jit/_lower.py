@@ -14,7 +14,8 @@ UNSEEN = frozenset(
     "data_ptr element_size storage untyped_storage tensor as_tensor is_tensor get_device "
     "result_type promote_types can_cast equal allclose register_hook requires_grad_ "
     "retain_grad backward scalar_tensor storage_offset is_same_size __repr__ __format__ "
-    "type cuda cpu pin_memory is_inference is_pinned".split()
+    "type cuda cpu pin_memory is_inference is_pinned is_signed is_set_to _is_view ndimension "
+    "__bool__ __int__ __float__ __complex__ __index__ __len__".split()
 )
 # Methods whose sizes may come one by one.
 LISTS = frozenset(

@@ -100,6 +100,7 @@ def tensorboard_trace_handler(dir_name, worker_name=None, use_gzip=False, use_py
     return handle
 
 
+_PLAIN = type(_C.Tensor.dim), type(_C.Tensor.__len__)  # methods that are no operators
 _open = []  # the profilers that record, the innermost last
 
 
@@ -113,6 +114,8 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", None) or resolve_name(func) or repr(func)
         kwargs = kwargs or {}
+        if isinstance(func, _PLAIN):
+            return func(*args, **kwargs)
         with self.owner._event(name, args if self.owner.record_shapes else None) as event:
             result = func(*args, **kwargs)
         if self.owner.with_flops:
