@@ -296,3 +296,21 @@ def test_columns_of_few_numbers(m, n, k):
     assert torch.allclose(found.double(), 0.5 * c.double() + 2 * wanted, 1e-5, 1e-6)
     nothing = torch.full_like(c, float("nan"))
     assert torch.equal(torch.baddbmm(nothing, a, b, beta=0), a @ b)
+
+
+def test_einsum_of_one_equation_and_many_shapes():
+    torch.manual_seed(0)
+    for b, i, j, k in ((2, 3, 4, 5), (1, 3, 1, 5), (2, 1, 4, 1), (2, 3, 0, 5), (2, 3, 4, 5)):
+        x, y = torch.randn(b, i, j).double(), torch.randn(b, k, j).double()
+        wanted = (x[:, :, None] * y[:, None]).sum(-1)
+        for order in ("bik", "kbi", "ikb"):
+            found = torch.einsum(f"bij,bkj->{order}", x, y)
+            moved = wanted.permute(["bik".index(c) for c in order])
+            assert found.shape == moved.shape and torch.allclose(found, moved)
+    wide = torch.einsum("bij,bkj->bik", torch.ones(2, 3, 4), torch.ones(1, 5, 4))
+    assert torch.equal(wide, torch.full((2, 3, 5), 4.0))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="size"):
+            torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(4, 5))
+        with pytest.raises(RuntimeError, match="number of subscripts"):
+            torch.einsum("ij,jk->ik", torch.ones(2), torch.ones(4, 5))

@@ -1,5 +1,6 @@
 """Products made of matrix products: einsum, tensordot, kron, chains of matrices, bilinear."""
 
+import flambeau
 from flambeau._ops import functions, op
 
 _SPACES = str.maketrans("", "", " \t")
@@ -158,6 +159,71 @@ def _contract(a, a_labels, b, b_labels, keep):
     return out.reshape(batch_sizes + row_sizes + column_sizes), labels
 
 
+# Equations of two operands without sums of one or broadcasts are one product, whose permutations
+# and shapes are worked out once: that takes longer than a small product does.
+_PLANS = {}
+
+
+def _plan_of(equation, a, b):
+    key = equation, a.shape, b.shape
+    plan = _PLANS.get(key)
+    if plan is None:
+        if len(_PLANS) >= 512:
+            _PLANS.clear()
+        plan = _PLANS[key] = _plan(equation, a, b) or ()
+    return plan
+
+
+def _plan(equation, a, b):
+    (left, right), result = _parse(equation, (a, b))
+    sizes = dict(zip(left, a.shape, strict=True))
+    if len(sizes) < len(left) or len(set(right)) < len(right):
+        return None  # diagonals
+    if any(sizes.setdefault(x, n) != n for x, n in zip(right, b.shape, strict=True)):
+        return None  # broadcasts, and errors
+    shared = [x for x in left if x in right]
+    batch, summed = [x for x in shared if x in result], [x for x in shared if x not in result]
+    rows = [x for x in left if x not in shared]
+    columns = [x for x in right if x not in shared]
+    if not summed or not set(rows + columns) <= set(result):
+        return None
+    count, m, k, n = (_numel(sizes[x] for x in part) for part in (batch, rows, summed, columns))
+    made = batch + rows + columns
+
+    def steps(labels, order, shape, old):
+        dims = [labels.index(x) for x in order]
+        return None if dims == list(range(len(dims))) else dims, None if shape == old else shape
+
+    def old(order):
+        return [sizes[x] for x in order]
+
+    lead = [count] if batch else []
+    a_order, b_order = batch + rows + summed, batch + summed + columns
+    return (
+        steps(left, a_order, [*lead, m, k], old(a_order)),
+        steps(right, b_order, [*lead, k, n], old(b_order)),
+        bool(batch),
+        steps(made, result, None, None)[0],
+        None if old(made) == [*lead, m, n] else old(made),
+    )
+
+
+def _follow(plan, a, b):
+    (a_dims, a_shape), (b_dims, b_shape), batched, dims, wide = plan
+    if a_dims:
+        a = a.permute(a_dims)
+    if a_shape:
+        a = a.reshape(a_shape)
+    if b_dims:
+        b = b.permute(b_dims)
+    if b_shape:
+        b = b.reshape(b_shape)
+    out = a.bmm(b) if batched else a.mm(b)
+    if wide is not None:
+        out = out.reshape(wide)
+    return out.permute(dims) if dims else out
+
+
 def _from_sublists(arguments):
     """einsum(a, [0, 1], b, [1, 2], [0, 2]) in terms of labels."""
     tensors, lists = list(arguments[0::2]), list(arguments[1::2])
@@ -185,6 +251,10 @@ def einsum(equation, *operands):
     if not isinstance(equation, str):
         tensors, labels, result = _from_sublists((equation, *operands))
     else:
+        if len(operands) == 2 and type(operands[0]) is type(operands[1]) is flambeau.Tensor:
+            plan = _plan_of(equation, *operands)
+            if plan:
+                return _follow(plan, *operands)
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = tuple(operands[0])
         if not operands:
