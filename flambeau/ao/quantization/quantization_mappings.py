@@ -12,7 +12,7 @@ from .stubs import DeQuantStub, QuantStub
 _SAME_NAME = (
     "BatchNorm2d BatchNorm3d Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "
     "Dropout ELU Embedding EmbeddingBag GroupNorm Hardswish InstanceNorm1d InstanceNorm2d "
-    "InstanceNorm3d LayerNorm LeakyReLU Linear PReLU ReLU6 Sigmoid Softmax"
+    "InstanceNorm3d LayerNorm LeakyReLU Linear PReLU ReLU6"
 ).split()
 
 _STATIC = {
@@ -36,7 +36,7 @@ _STATIC = {
     qat.EmbeddingBag: quantized.EmbeddingBag,
 }
 _QAT = {
-    **{getattr(nn, f"Conv{n}d"): getattr(qat, f"Conv{n}d") for n in (1, 2, 3)},
+    **{getattr(nn, f"Conv{n}d"): getattr(qat, f"Conv{n}d") for n in (2, 3)},
     nn.Linear: qat.Linear,
     nn.modules.linear.NonDynamicallyQuantizableLinear: qat.Linear,
     nni.LinearReLU: qat.LinearReLU,
@@ -45,6 +45,7 @@ _QAT = {
         getattr(nni, f"{kind}{n}d"): getattr(qat, f"{kind}{n}d")
         for kind in ("ConvReLU", "ConvBn", "ConvBnReLU")
         for n in (1, 2, 3)
+        if (kind, n) != ("ConvReLU", 1)
     },
 }
 _DYNAMIC = {
