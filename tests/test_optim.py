@@ -465,3 +465,21 @@ def test_amsgrad_is_differentiable():
     opt.step()  # w - lr g / (|g| + eps)
     moved.sum().backward()
     assert torch.allclose(g.grad, torch.full_like(g, -0.1 / 4))
+
+
+def test_line_search_stays_within_the_evaluations_allowed():
+    for allowed, wanted in (3, 4), (10, 11), (26, 27):
+        w = torch.nn.Parameter(torch.tensor([1.3, 2.1], dtype=torch.float64))
+        opt = torch.optim.LBFGS([w], max_iter=4, max_eval=allowed, line_search_fn="strong_wolfe")
+        calls = []
+
+        def closure(w=w, opt=opt, calls=calls):
+            opt.zero_grad()
+            loss = 1000 * w.abs().sqrt().sum() + (w**4 - 7 * w**3).sum()  # has a kink to find
+            loss.backward()
+            calls.append(loss.item())
+            return loss
+
+        opt.step(closure)
+        opt.step(closure)
+        assert len(calls) <= 2 * wanted and len(calls) >= wanted

@@ -115,8 +115,9 @@ class LBFGS(Optimizer):
                 def evaluate(t, start=start, direction=direction):
                     return self._evaluate(closure, start, t, direction)
 
+                most = group["max_eval"] - evaluations
                 loss, grad, t, used = _strong_wolfe(
-                    evaluate, t, direction, loss, grad, slope, group["tolerance_change"]
+                    evaluate, t, direction, loss, grad, slope, group["tolerance_change"], most
                 )
                 self._move(direction, t)
                 state["t"] = t
@@ -181,8 +182,11 @@ def _cubic_minimum(x1, f1, g1, x2, f2, g2, bounds=None):
     return min(max(place, low), high)
 
 
-def _strong_wolfe(evaluate, t, direction, f, g, slope, tolerance, c1=1e-4, c2=0.9, most=25):
-    """A step size that lowers the loss and the slope enough: (loss, gradient, t, evaluations)."""
+def _strong_wolfe(evaluate, t, direction, f, g, slope, tolerance, most, c1=1e-4, c2=0.9):
+    """A step size that lowers the loss and the slope enough: (loss, gradient, t, evaluations).
+
+    After the first there are at most `most` evaluations.
+    """
     size = float(direction.abs().max())
     slope, used, iteration = float(slope), 0, 0
 
