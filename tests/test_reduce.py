@@ -136,3 +136,12 @@ def test_unbiased_and_keepdim_by_position():
     assert torch.var(x, 0, True, False).tolist() == [4.5, 4.5, 4.5]
     std, mean = torch.std_mean(x, 0, False, True)
     assert std.tolist() == [[1.5, 1.5, 1.5]] and mean.shape == (1, 3)
+
+
+def test_spread_of_numbers_whose_squares_leave_the_range():
+    x = torch.tensor([[1.0, 2.0, 3.0], [-1.0, 0.0, 1.0], [5.0, 5.0, 5.0]])
+    for scale in (1e-25, 1e20, 1e30):
+        got = (x * scale).std(1).double() / scale
+        assert torch.allclose(got, torch.tensor([1.0, 1.0, 0.0]).double(), atol=1e-6)
+        assert abs(torch.std_mean(x[0] * scale)[0].item() / scale - 1) < 1e-6
+    assert (x * 1e20).var().item() == float("inf")

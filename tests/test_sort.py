@@ -164,3 +164,8 @@ def test_searchsorted_row_by_row():
     found = torch.searchsorted(edges, values)
     assert found[0].tolist() == [0, 0, 1, 2] + [3] * 16
     assert found[1].tolist() == [0] * 11 + [1] * 9
+
+
+def test_zeros_of_either_sign_are_one_mode():
+    values, indices = torch.mode(torch.tensor([0.0, -0.0, 2.0, 2.0, 0.0]))
+    assert (values, indices) == (0, 4) and not values.signbit()

@@ -338,25 +338,35 @@ Tensor count_nonzero(const Tensor& x, const MaybeInts& dims) {
 
 // -- variance -------------------------------------------------------------------------------------
 using Correction = std::optional<double>;
+// Whether sums of squares taken in float32 may have left its range.
+bool left_range(const Tensor& squares) {
+  const double* s = squares.data<double>();
+  return !std::all_of(s, s + squares.numel(), [](double v) { return v > 1e-30 && v < 1e37; });
+}
+
+// The mean of squared distances to the mean, as float64.
+Tensor mean_square(const Tensor& x, uint64_t bits, double correction, bool keepdim, DType in) {
+  const auto n = static_cast<double>(reduced_count(x, bits));
+  Tensor center = reduce(x, Reduction::sum, bits, keepdim, in, DType::float64) * (1.0 / n);
+  Tensor squares = reduce(x, Reduction::sum_squares, bits, keepdim, in, DType::float64, &center);
+  if (in == DType::float32 && !x.is_meta() && left_range(squares))
+    return mean_square(x, bits, correction, keepdim, DType::float64);
+  return squares / std::max(n - correction, 0.0);
+}
+
+template <bool root>
 Tensor variance(const Tensor& x, const MaybeInts& dims, Correction correction, bool keepdim) {
   check(is_inexact(x.dtype()), "std and var only support floating point and complex dtypes");
   uint64_t bits = dim_bits(dims, x.dim(), "var");
   NoGrad off;
+  const double c = correction.value_or(1);
   if (is_complex(x.dtype())) {
     static const OpCall re("real"), im("imag"), var("var");
-    double c = correction.value_or(1);
-    return var(re(x), dims, c, keepdim) + var(im(x), dims, c, keepdim);
+    const Tensor both = var(re(x), dims, c, keepdim) + var(im(x), dims, c, keepdim);
+    return root ? sqrt(both) : both;
   }
-  DType in = memory_of(compute_of(x.dtype()));
-  auto n = static_cast<double>(reduced_count(x, bits));
-  Tensor center = reduce(x, Reduction::sum, bits, keepdim, in, DType::float64) * (1.0 / n);
-  Tensor squares = reduce(x, Reduction::sum_squares, bits, keepdim, in, DType::float64, &center);
-  double freedom = std::max(n - correction.value_or(1), 0.0);
-  return (squares / freedom).to_raw(x.dtype());
-}
-Tensor deviation(const Tensor& x, const MaybeInts& dims, Correction correction, bool keepdim) {
-  NoGrad off;
-  return sqrt(variance(x, dims, correction, keepdim));
+  const Tensor squares = mean_square(x, bits, c, keepdim, memory_of(compute_of(x.dtype())));
+  return (root ? sqrt(squares) : squares).to_raw(x.dtype());
 }
 Tensor centered(const Tensor& x, uint64_t bits) {
   Ints dims;
@@ -573,7 +583,7 @@ FLAMBEAU_OPS({
      .doc = "How many elements are not zero."},
     {.schema = "var(Tensor input, int[1]? dim=None, *, float? correction=None, bool keepdim=False) "
                "-> Tensor",
-     .forward = native<variance>,
+     .forward = native<variance<false>>,
      .backward = variance_backward,
      .saves = "input",
      .flags = kCastsOut,
@@ -586,7 +596,7 @@ FLAMBEAU_OPS({
      .flags = kComposite},
     {.schema = "std(Tensor input, int[1]? dim=None, *, float? correction=None, bool keepdim=False) "
                "-> Tensor",
-     .forward = native<deviation>,
+     .forward = native<variance<true>>,
      .backward = deviation_backward,
      .saves = "input, result",
      .flags = kCastsOut,

@@ -197,7 +197,10 @@ Pair mode(const Tensor& x, int64_t dim, bool keepdim) {
   check_sortable(x, "mode");
   dim = wrap_dim(dim, x.dim());
   int64_t n = line_length(x, dim, "mode");
-  auto [values, indices] = sorted_last(x, dim, n, false, n > kLongLine ? Ties::stable : Ties::sort);
+  static const OpCall add("add");
+  const Tensor one_zero = is_floating(x.dtype()) ? add(x, 0.0) : x;  // -0 is no number of its own
+  const Ties ties = n > kLongLine ? Ties::stable : Ties::sort;
+  auto [values, indices] = sorted_last(one_zero, dim, n, false, ties);
   Ints lines = values.sizes();
   lines.back() = 1;
   Tensor v = empty(lines, x.options()), at = empty(lines, indices.options());

@@ -68,7 +68,8 @@ def _spaced(name, y, x, dx, dim):
     dim = _dim(y, dim, name)
     _check_points(name, y, x, dx)
     n = y.shape[dim]
-    sums = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
+    rest = max(n - 1, 0)
+    sums = y.narrow(dim, n - rest, rest) + y.narrow(dim, 0, rest)
     if x is None:
         return sums * (1.0 if dx is None else dx) / 2.0, dim
     if x.dim() == 1:

@@ -166,7 +166,7 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
     if dropout_p == 0.0 and _is_fused(query, key, value, attn_mask):
         return _fused_attention(query, key, value, attn_mask, is_causal, scale)
     scores = (query * scale) @ key.transpose(-2, -1)
