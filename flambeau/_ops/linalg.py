@@ -1,6 +1,5 @@
 """Products made of matrix products: einsum, tensordot, kron, chains of matrices, bilinear."""
 
-import flambeau
 from flambeau._ops import functions, op
 
 _SPACES = str.maketrans("", "", " \t")
@@ -82,46 +81,50 @@ def _result(term, labels, dots):
     return result
 
 
-def _diagonals(tensor, labels):
-    """A label that occurs twice in an operand names a diagonal."""
+def _diagonals(labels, sizes):
+    """A label that occurs twice in an operand names a diagonal: the pairs of dimensions to take,
+    and the size of each label."""
+    labels, sizes, pairs = list(labels), list(sizes), []
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             a = labels.index(label)
             b = labels.index(label, a + 1)
-            if tensor.size(a) != tensor.size(b):
+            if sizes[a] != sizes[b]:
                 raise _error(
                     f"subscript {label} is repeated for operand but the sizes don't match, "
-                    f"{tensor.size(a)} != {tensor.size(b)}"
+                    f"{sizes[a]} != {sizes[b]}"
                 )
-            tensor = tensor.diagonal(0, a, b)
+            pairs.append((a, b))
             labels = [x for i, x in enumerate(labels) if i not in (a, b)] + [label]
-    return tensor, labels
+            sizes = [x for i, x in enumerate(sizes) if i not in (a, b)] + [sizes[a]]
+    return pairs, dict(zip(labels, sizes))
 
 
-def _reduce(tensor, labels, keep):
-    """Sums over the labels that nobody needs any more."""
-    dims = [i for i, x in enumerate(labels) if x not in keep]
-    if dims:
-        tensor = tensor.sum(dims)
-        labels = [x for x in labels if x in keep]
-    return tensor, labels
+def _summed(sizes, keep):
+    """The dimensions of labels that nobody needs any more, which leave `sizes`."""
+    dims = [i for i, x in enumerate(sizes) if x not in keep]
+    for label in [x for x in sizes if x not in keep]:
+        del sizes[label]
+    return dims
 
 
-def _drop_ones(tensor, labels, other, other_labels):
+def _drop_ones(sizes, other):
     """A dimension of size 1 broadcasts: it is left out where the other operand has it longer."""
-    for label in [x for x in labels if x in other_labels]:
-        n, m = tensor.size(labels.index(label)), other.size(other_labels.index(label))
+    dims = []
+    for label in [x for x in sizes if x in other]:
+        n, m = sizes[label], other[label]
         if n == 1 and m != 1:
-            tensor = tensor.squeeze(labels.index(label))
-            labels = [x for x in labels if x != label]
+            dims.append(list(sizes).index(label))
+            del sizes[label]
         elif n != m and m != 1:
             raise _error(f"subscript {label} has size {n} for one operand and {m} for another")
-    return tensor, labels
+    return dims
 
 
-def _arrange(tensor, labels, order):
-    dims = [labels.index(x) for x in order]
-    return tensor if dims == list(range(len(dims))) else tensor.permute(dims)
+def _order(sizes, labels):
+    """The dimensions as the labels have them; None where they are so already."""
+    dims = [list(sizes).index(x) for x in labels]
+    return None if dims == list(range(len(dims))) else dims
 
 
 def _numel(sizes):
@@ -131,97 +134,72 @@ def _numel(sizes):
     return n
 
 
-def _contract(a, a_labels, b, b_labels, keep):
-    """The product of two operands, summed over the labels outside `keep`, as one bmm."""
-    a, a_labels = _drop_ones(a, a_labels, b, b_labels)
-    b, b_labels = _drop_ones(b, b_labels, a, a_labels)
-    a, a_labels = _reduce(a, a_labels, keep | set(b_labels))
-    b, b_labels = _reduce(b, b_labels, keep | set(a_labels))
-    shared = [x for x in a_labels if x in b_labels]
+def _contraction(a, b, keep):
+    """How two operands are multiplied and summed over the labels outside of `keep`, as one bmm:
+    what happens to each before, whether as a sum, the shape of the result, its labels' sizes."""
+    before = [_drop_ones(a, b), _drop_ones(b, a)]
+    sums = [_summed(a, keep | b.keys()), _summed(b, keep | a.keys())]
+    shared = [x for x in a if x in b]
     batch, summed = [x for x in shared if x in keep], [x for x in shared if x not in keep]
-    rows = [x for x in a_labels if x not in shared]
-    columns = [x for x in b_labels if x not in shared]
-    labels = batch + rows + columns
-    a = _arrange(a, a_labels, batch + rows + summed)
-    b = _arrange(b, b_labels, batch + summed + columns)
-    nb, nr, ns = len(batch), len(rows), len(summed)
-    batch_sizes, row_sizes = list(a.shape[:nb]), list(a.shape[nb : nb + nr])
-    column_sizes, k = list(b.shape[nb + ns :]), _numel(a.shape[nb + nr :])
-    if not summed:
-        a = a.reshape(batch_sizes + row_sizes + [1] * len(columns))
-        return a * b.reshape(batch_sizes + [1] * nr + column_sizes), labels
-    m, n = _numel(row_sizes), _numel(column_sizes)
-    if batch:
-        count = _numel(batch_sizes)
-        out = a.reshape(count, m, k).bmm(b.reshape(count, k, n))
+    rows, columns = [x for x in a if x not in shared], [x for x in b if x not in shared]
+    orders = _order(a, batch + rows + summed), _order(b, batch + summed + columns)
+    left, right = [[sizes[x] for x in its] for sizes, its in ((a, batch + rows), (b, columns))]
+    out = dict(zip(batch + rows + columns, left + right))
+    shape = None
+    if summed:
+        k, m, n = _numel(a[x] for x in summed), _numel(a[x] for x in rows), _numel(right)
+        many = [_numel(a[x] for x in batch)] if batch else []
+        shapes = [*many, m, k], [*many, k, n]
+        if len(batch) > 1 or len(rows) != 1 or len(columns) != 1:
+            shape = left + right
+        elif len(summed) == 1:
+            shapes = None, None
     else:
-        out = a.reshape(m, k).mm(b.reshape(k, n))
-    return out.reshape(batch_sizes + row_sizes + column_sizes), labels
+        spread = left[: len(batch)] + [1] * len(rows) + right
+        shapes = left + [1] * len(columns) if columns else None, spread if rows else None
+    steps = [*zip(before, sums, orders, shapes)]
+    return steps, bool(summed), shape, out
 
 
-# Equations of two operands without sums of one or broadcasts are one product, whose permutations
-# and shapes are worked out once: that takes longer than a small product does.
-_PLANS = {}
+def _prepared(tensor, steps):
+    squeezed, sums, order, shape = steps
+    for dim in squeezed:
+        tensor = tensor.squeeze(dim)
+    if sums:
+        tensor = tensor.sum(sums)
+    if order:
+        tensor = tensor.permute(order)
+    return tensor if shape is None else tensor.reshape(shape)
 
 
-def _plan_of(equation, a, b):
-    key = equation, a.shape, b.shape
-    plan = _PLANS.get(key)
-    if plan is None:
-        if len(_PLANS) >= 512:
-            _PLANS.clear()
-        plan = _PLANS[key] = _plan(equation, a, b) or ()
-    return plan
+_plans = {}  # by equation and shapes
 
 
-def _plan(equation, a, b):
-    (left, right), result = _parse(equation, (a, b))
-    sizes = dict(zip(left, a.shape, strict=True))
-    if len(sizes) < len(left) or len(set(right)) < len(right):
-        return None  # diagonals
-    if any(sizes.setdefault(x, n) != n for x, n in zip(right, b.shape, strict=True)):
-        return None  # broadcasts, and errors
-    shared = [x for x in left if x in right]
-    batch, summed = [x for x in shared if x in result], [x for x in shared if x not in result]
-    rows = [x for x in left if x not in shared]
-    columns = [x for x in right if x not in shared]
-    if not summed or not set(rows + columns) <= set(result):
-        return None
-    count, m, k, n = (_numel(sizes[x] for x in part) for part in (batch, rows, summed, columns))
-    made = batch + rows + columns
-
-    def steps(labels, order, shape, old):
-        dims = [labels.index(x) for x in order]
-        return None if dims == list(range(len(dims))) else dims, None if shape == old else shape
-
-    def old(order):
-        return [sizes[x] for x in order]
-
-    lead = [count] if batch else []
-    a_order, b_order = batch + rows + summed, batch + summed + columns
-    return (
-        steps(left, a_order, [*lead, m, k], old(a_order)),
-        steps(right, b_order, [*lead, k, n], old(b_order)),
-        bool(batch),
-        steps(made, result, None, None)[0],
-        None if old(made) == [*lead, m, n] else old(made),
-    )
+def _plan(equation, tensors):
+    """What einsum() does for an equation and operands of these shapes."""
+    labels, result = equation if isinstance(equation, tuple) else _parse(equation, tensors)
+    found = [_diagonals(x, t.shape) for x, t in zip(labels, tensors, strict=True)]
+    diagonals = [(i, pairs) for i, (pairs, _) in enumerate(found) if pairs]
+    sizes, contractions = [sizes for _, sizes in found], []
+    out = sizes[0]
+    for i, its in enumerate(sizes[1:], 2):
+        *steps, out = _contraction(out, its, set(result).union(*sizes[i:]))
+        contractions.append(steps)
+    return diagonals, contractions, _summed(out, result), _order(out, result)
 
 
-def _follow(plan, a, b):
-    (a_dims, a_shape), (b_dims, b_shape), batched, dims, wide = plan
-    if a_dims:
-        a = a.permute(a_dims)
-    if a_shape:
-        a = a.reshape(a_shape)
-    if b_dims:
-        b = b.permute(b_dims)
-    if b_shape:
-        b = b.reshape(b_shape)
-    out = a.bmm(b) if batched else a.mm(b)
-    if wide is not None:
-        out = out.reshape(wide)
-    return out.permute(dims) if dims else out
+def _run(plan, tensors):
+    diagonals, contractions, sums, order = plan
+    for i, pairs in diagonals:
+        for pair in pairs:
+            tensors[i] = tensors[i].diagonal(0, *pair)
+    out = tensors[0]
+    for tensor, (steps, summed, shape) in zip(tensors[1:], contractions):
+        a, b = _prepared(out, steps[0]), _prepared(tensor, steps[1])
+        out = a * b if not summed else a.bmm(b) if a.dim() == 3 else a.mm(b)
+        if shape is not None:
+            out = out.reshape(shape)
+    return _prepared(out, ((), sums, order, None))
 
 
 def _from_sublists(arguments):
@@ -250,29 +228,24 @@ def einsum(equation, *operands):
     """
     if not isinstance(equation, str):
         tensors, labels, result = _from_sublists((equation, *operands))
-    else:
-        if len(operands) == 2 and type(operands[0]) is type(operands[1]) is flambeau.Tensor:
-            plan = _plan_of(equation, *operands)
-            if plan:
-                return _follow(plan, *operands)
-        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-            operands = tuple(operands[0])
-        if not operands:
-            raise ValueError("einsum(): must provide at least one operand")
-        tensors = list(operands)
-        for i, tensor in enumerate(tensors):
-            if not hasattr(tensor, "dim"):
-                raise TypeError(
-                    f"einsum(): expected Tensor as operand {i}, but got {type(tensor).__name__}"
-                )
-        labels, result = _parse(equation, tensors)
-    pairs = [_diagonals(t, x) for t, x in zip(tensors, labels, strict=True)]
-    out, out_labels = pairs[0]
-    for i, (tensor, its) in enumerate(pairs[1:], 2):
-        keep = set(result).union(*(x for _, x in pairs[i:]))
-        out, out_labels = _contract(out, out_labels, tensor, its, keep)
-    out, out_labels = _reduce(out, out_labels, set(result))
-    return _arrange(out, out_labels, result)
+        return _run(_plan((labels, result), tensors), tensors)
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = operands[0]
+    if not operands:
+        raise ValueError("einsum(): must provide at least one operand")
+    tensors = list(operands)
+    for i, tensor in enumerate(tensors):
+        if not hasattr(tensor, "dim"):
+            raise TypeError(
+                f"einsum(): expected Tensor as operand {i}, but got {type(tensor).__name__}"
+            )
+    key = (equation, *[tensor.shape for tensor in tensors])
+    plan = _plans.get(key)
+    if plan is None:
+        if len(_plans) >= 1000:
+            _plans.clear()
+        plan = _plans[key] = _plan(equation, tensors)
+    return _run(plan, tensors)
 
 
 # -- other products --------------------------------------------------------------------------------
