@@ -309,3 +309,32 @@ def test_nothing_and_not_a_number_go_through():
     assert F.softshrink(torch.tensor([float("nan"), 0.2])).isnan().tolist() == [True, False]
     assert F.instance_norm(torch.ones(4, 3, 0)).shape == (4, 3, 0)
     assert F.adaptive_avg_pool2d(torch.ones(1, 1, 3, 5, 6), 1).shape == (1, 1, 3, 1, 1)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("dtype", ["uint8", "bfloat16", "float32", "float64", "complex128"])
+def test_padded_lines_of_any_length(mode, dtype):
+    dtype = getattr(torch, dtype)
+    for height, width in ((4, 4), (5, 9), (9, 33), (4, 70)):
+        x = (torch.arange(6 * height * width) % 100).reshape(2, 3, height, width).to(dtype)
+        for left, right, top, bottom in ((1, 1, 1, 1), (3, 0, 0, 2), (2, 3, 1, 0), (-1, 2, 1, -2)):
+            if mode == "circular" and min(left, bottom) < 0:
+                continue
+            padded = F.pad(
+                x, (left, right, top, bottom), mode, *((7,) if mode == "constant" else ())
+            )
+            for dim, before, n in ((3, left, width), (2, top, height)):
+                at = torch.arange(padded.shape[dim]) - before
+                inside = (at >= 0) & (at < n)
+                if mode == "circular":
+                    at = at % n
+                elif mode == "reflect":
+                    at = at.abs()
+                    at = torch.where(at < n, at, 2 * (n - 1) - at)
+                wanted = at.clamp(0, n - 1)
+                if dim == 3:
+                    columns, column_inside = wanted, inside
+            made = x[:, :, wanted][..., columns]
+            if mode == "constant":
+                made = made.masked_fill(~(inside[:, None] & column_inside), 7)
+            assert torch.equal(padded, made)

@@ -39,6 +39,18 @@ Tensor narrowed(const Tensor& t, size_t d, int64_t start, int64_t n) {
   return t.as_strided_raw(sizes, t.strides(), t->offset + start * t.strides()[d]);
 }
 
+// Short lines by registers, the last of which may cover some of the one before: a call takes
+// longer.
+void copy_line(char* to, const char* from, size_t n) {
+  constexpr size_t kStep = 16;
+  if (n < kStep || n > 16 * kStep) {
+    std::memcpy(to, from, n);
+    return;
+  }
+  for (size_t i = 0; i + kStep < n; i += kStep) std::memcpy(to + i, from + i, kStep);
+  std::memcpy(to + n - kStep, from + n - kStep, kStep);
+}
+
 // What stands beyond the input.
 enum class Edge : int64_t { reflect, replicate, circular, constant };
 
@@ -70,11 +82,13 @@ struct Lines {
     if (n == 1 && item == sizeof(T))
       std::memcpy(to, from, sizeof(T));
     else
-      std::memcpy(to, from, static_cast<size_t>(n * item));
+      copy_line(to, from, static_cast<size_t>(n * item));
   }
   template <class T>
   void fill(char* to, int64_t n) const {
-    if (item == sizeof(T))
+    if (item == sizeof(T) && n == 1)
+      std::memcpy(to, value, sizeof(T));
+    else if (item == sizeof(T))
       std::fill_n(reinterpret_cast<T*>(to), n, *reinterpret_cast<const T*>(value));
     else
       for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * item, value, static_cast<size_t>(item));
@@ -103,6 +117,30 @@ struct Lines {
       gather<T>(behind, from, right);
     }
   }
+  // Lines of the input that follow each other. What is read in the loop lies in the function, where
+  // the bytes that are written cannot change it.
+  template <class T>
+  void inside(char* to, const char* from, int64_t count) const {
+    const auto [before, after] = sides.back();
+    const int64_t n = sizes.back(), width = n + before + after, size = item;
+    if (size != sizeof(T)) {
+      for (int64_t k = 0; k < count; ++k) line<T>(to + k * width * size, from + k * n * size);
+      return;
+    }
+    const int64_t start = std::max<int64_t>(-before, 0);
+    const int64_t kept = std::max<int64_t>(std::min(n, n + after) - start, 0) * size;
+    const bool constant = mode == Edge::constant;
+    const int64_t *at_left = left.data(), *at_right = right.data();
+    const T edge = constant ? *reinterpret_cast<const T*>(value) : T();
+    for (; count > 0; --count, to += width * size, from += n * size) {
+      T *l = reinterpret_cast<T*>(to), *r = l + n + before;
+      copy_line(to + (start + before) * size, from + start * size, static_cast<size_t>(kept));
+      for (int64_t k = 0; k < before; ++k)
+        l[k] = constant ? edge : *reinterpret_cast<const T*>(from + at_left[k]);
+      for (int64_t k = 0; k < after; ++k)
+        r[k] = constant ? edge : *reinterpret_cast<const T*>(from + at_right[k]);
+    }
+  }
   // Where the line with these indices of the dimensions [0, d) comes from, or -1.
   int64_t origin(const int64_t* index, size_t d) const {
     int64_t at = 0;
@@ -119,15 +157,23 @@ struct Lines {
     int64_t rest = begin;
     for (size_t d = last; d-- > 0; rest /= padded(d)) index[d] = rest % padded(d);
     int64_t plane = last ? origin(index.data(), last - 1) : 0;
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t at = plane;
-      if (last && plane >= 0) {
-        at = source(mode, index[last - 1] - sides[last - 1].before, sizes[last - 1]);
-        if (at >= 0) at += plane * sizes[last - 1];
+    const int64_t width = padded(last) * item, own = sizes[last] * item;
+    if (!last) return line<T>(out, in);
+    const auto [before, after] = sides[last - 1];
+    const int64_t rows = sizes[last - 1], all = rows + before + after;
+    for (int64_t i = begin; i < end;) {
+      int64_t& row = index[last - 1];
+      int64_t count = 1;
+      if (plane >= 0 && row >= before && row < before + rows) {
+        count = std::min(end - i, std::min(before + rows, all) - row);
+        inside<T>(out + i * width, in + (plane * rows + row - before) * own, count);
+      } else {
+        const int64_t at = plane < 0 ? -1 : source(mode, row - before, rows);
+        line<T>(out + i * width, at < 0 ? nullptr : in + (plane * rows + at) * own);
       }
-      line<T>(out + i * padded(last) * item, at < 0 ? nullptr : in + at * sizes[last] * item);
-      if (!last || ++index[last - 1] < padded(last - 1)) continue;
-      index[last - 1] = 0;
+      i += count;
+      if ((row += count) < all) continue;
+      row = 0;
       for (size_t d = last - 1; d-- > 0 && ++index[d] == padded(d);) index[d] = 0;
       plane = origin(index.data(), last - 1);
     }
