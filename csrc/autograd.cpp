@@ -188,7 +188,10 @@ void refresh_view(const Tensor& t, AutogradMeta& m) {
   const bool tracked = m.view.kind == ViewKind::normal || m.view.kind == ViewKind::multiple;
   if (m.requires_grad || !tracked || !base.requires_grad()) return;
   GradMode on(true);
+  // The graph lies below all batches and derivatives, which the base may have besides.
+  const uint32_t transforms = std::exchange(modes().transforms, 0);
   Tensor again = replay_view(base, Geometry(base), Geometry(t));
+  modes().transforms = transforms;
   AutogradMeta& fresh = autograd_meta(again);
   assign_history(m, fresh.grad_fn, fresh.result_number);
 }

@@ -354,6 +354,18 @@ void same_geometry(const Tensor& t, const Tensor& from) {
   t->refresh();
 }
 
+// Whether an argument, its derivative or a derivative of these requires a gradient.
+bool is_recorded(const Tensor& t) {
+  if (!t.defined()) return false;
+  const Transformed* x = transformed_of(t);
+  return t.requires_grad() || (x && (is_recorded(x->value) || is_recorded(x->tangent)));
+}
+bool is_recorded(const Op& op, const Value* args) {
+  for (int i = 0; i < op.nargs(); ++i)
+    if (args[i].is_tensor() && is_recorded(args[i].as_tensor())) return true;
+  return false;
+}
+
 bool forward_inplace(const Op& op, Value* args, int level) {
   static const Op* const copy = find_op("copy_");
   Tensor self = args[0].as_tensor();
@@ -378,6 +390,8 @@ bool forward_inplace(const Op& op, Value* args, int level) {
     return true;
   }
   Value results[kMaxResults];
+  if (modes().grad && is_recorded(op, args))  // what is saved is not what the copy overwrites
+    args[0] = Value(clone_op(self));
   call_op(op, args, results);
   const Tensor& r = results[0].as_tensor();
   check(can_cast(r.dtype(), self.dtype()), op.schema.name, "_(): result type ", r.dtype(),

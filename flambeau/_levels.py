@@ -28,6 +28,10 @@ class Stack(local):
 vmaps = Stack()  # open levels of vmap: (level, size, randomness), the innermost last
 
 
+class WriteRefused(RuntimeError):
+    """An example of a batch was to be written into a tensor that all examples share."""
+
+
 def new_level():
     """A number that no open or dead level has."""
     global _numbers
@@ -128,6 +132,14 @@ def cut(tensor):
     if batch:
         return _C._make_batch(cut(value), other, level)
     return _C._make_dual(cut(value), cut(other), level)
+
+
+def parts(tensor):
+    """The plain tensors that a transformed one is made of."""
+    found = _C._transformed(tensor)
+    if found is None:
+        return [tensor]
+    return parts(found[2]) + ([] if found[0] else parts(found[3]))
 
 
 # -- dual numbers ----------------------------------------------------------------------------------

@@ -312,3 +312,41 @@ def test_what_the_vmap_of_a_function_has_to_return(found, message):
 
     with pytest.raises(RuntimeError, match=message):
         vmap(Same.apply)(torch.ones(2, 3))
+
+
+def in_place(x):
+    whole = torch.zeros(2, 2, dtype=x.dtype)
+    whole[0] = x
+    row = whole[1]
+    row.add_(x.sin())
+    whole.mul_(x)
+    whole[0, 1] = x[0] * x[1]
+    return (whole @ whole).sum()
+
+
+def out_of_place(x):
+    first = torch.stack([x[0] * x[0], x[0] * x[1]])
+    whole = torch.stack([first, x.sin() * x])
+    return (whole @ whole).sum()
+
+
+def test_derivatives_of_functions_that_write_in_place():
+    x, t = torch.tensor([[1.0, 2.0], [0.5, 3.0]], dtype=torch.float64)
+    wanted = hessian(out_of_place)(x)
+    for found in (hessian(in_place), jacrev(jacrev(in_place)), jacrev(jacfwd(in_place))):
+        assert torch.allclose(found(x), wanted)
+    assert torch.allclose(jvp(grad(in_place), (x,), (t,))[1], wanted @ t)
+    assert torch.allclose(grad(lambda x: jvp(in_place, (x,), (t,))[1])(x), wanted @ t)
+
+
+def test_batched_writes_leave_what_is_saved():
+    def function(x):
+        y = x.clone()
+        y.mul_(x).add_(1)
+        y[0].pow_(2)
+        return (y * x).sum()
+
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    torch.vmap(function)(x).sum().backward()
+    wanted = torch.stack([torch.autograd.grad(function(row), row)[0] for row in x])
+    assert torch.allclose(x.grad, wanted)

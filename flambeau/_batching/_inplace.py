@@ -1,13 +1,13 @@
 """Writing in place under vmap."""
 
 import flambeau
-from flambeau import _C
+from flambeau import _C, _levels
 
 from . import _front, padded, take_apart
 
 
 def _refuse(record, level):
-    raise RuntimeError(
+    raise _levels.WriteRefused(
         f"vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a "
         "Tensor `other` in extra_args that has more elements than `self`. This happened due to "
         f"`other` being vmapped over but `self` not being vmapped over at level {level}. Please "
@@ -33,6 +33,11 @@ def write(record, target, level, source, on):
     values.copy_(source)
 
 
+def _is_recorded(args):
+    tensors = (a for a in args if isinstance(a, _C.Tensor))
+    return any(part.requires_grad for t in tensors for part in _levels.parts(t))
+
+
 def run(record, args, level, size):
     call = take_apart(record, args, level, size)
     target = args[0]
@@ -49,6 +54,8 @@ def run(record, args, level, size):
         view = getattr(flambeau, name)(*args)
         _C._set_geometry(target, view)
         return None
+    if _C.is_grad_enabled() and _is_recorded(args):  # what is saved is not what is overwritten
+        args = (target.clone(), *args[1:])
     if record.name.endswith("_"):
         function = getattr(flambeau, name, None)
         if function is None:

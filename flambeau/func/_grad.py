@@ -35,14 +35,6 @@ def _new_leaf(tensor, leaves):
     return leaf
 
 
-def _parts(tensor):
-    """The plain tensors that a transformed one is made of."""
-    found = _C._transformed(tensor)
-    if found is None:
-        return [tensor]
-    return _parts(found[2]) + ([] if found[0] else _parts(found[3]))
-
-
 class _Tape:
     """One run of a function whose arguments are new leaves."""
 
@@ -70,7 +62,7 @@ class _Tape:
         return self.records and self._leads_elsewhere(*tensors)
 
     def _leads_elsewhere(self, *tensors):
-        parts = tuple(p for t in tensors for p in _parts(t))
+        parts = tuple(p for t in tensors for p in _levels.parts(t))
         if any(leaf.grad_fn is not None for leaf in self.leaves):
             return True
         return _C._depends_on_others(parts, tuple(self.leaves))

@@ -2,7 +2,7 @@
 
 import functools
 
-from .. import _C
+from .. import _C, _levels
 from .._functorch.vmap import vmap
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from ._grad import _chosen, _inputs, replaced, vjp
@@ -101,6 +101,18 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
     return wrapped
 
 
+def _all_columns(column, units, randomness):
+    """column(*unit) of all unit vectors side by side."""
+    try:
+        return vmap(column, randomness=randomness)(*units)
+    except _levels.WriteRefused:
+        # The function fills tensors of its own, which no tangent was in when they were made.
+        found, spec = zip(*(tree_flatten(column(*unit)) for unit in zip(*units, strict=True)))
+        return tree_unflatten(
+            [_C._functions["stack"](same) for same in zip(*found, strict=True)], spec[0]
+        )
+
+
 def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
     """A function that gives the Jacobian, computed column by column in forward mode.
 
@@ -120,7 +132,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
             return (found[1], found[2]) if has_aux else found[1]
 
         units = basis([x.detach() for x in flat])
-        found = vmap(column, randomness=randomness)(*units)
+        found = _all_columns(column, units, randomness)
         aux = None
         if has_aux:
             found, aux = found[0], tree_map(lambda t: t[0], found[1])
