@@ -86,6 +86,16 @@ def test_what_lies_outside_of_the_map_is_zero():
     assert not ops.ps_roi_align(image.repeat(1, 4, 1, 1), away, 2).any()
 
 
+def test_quantized_maps_and_boxes():
+    maps = torch.quantize_per_tensor(torch.arange(64.0).reshape(1, 1, 8, 8), 0.5, 10, torch.quint8)
+    rois = torch.tensor([[0, 1.0, 1, 5, 5]])
+    found, scale = ops.roi_align(maps, rois, 2), (maps.q_scale(), maps.q_zero_point(), maps.dtype)
+    wanted = torch.quantize_per_tensor(ops.roi_align(maps.dequantize(), rois, 2), *scale)
+    assert found.int_repr().equal(wanted.int_repr()) and found.q_scale() == 0.5
+    boxes = torch.quantize_per_tensor(BOXES, 0.5, 0, torch.quint8)
+    assert ops.nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5).tolist() == [1, 2]
+
+
 def test_a_region_widened_to_a_pixel_stays_on_the_map():
     image = torch.arange(1.0, 65).reshape(1, 1, 8, 8)
     corner = torch.tensor([[0, 7.7, 7.7, 8, 8]])  # one pixel wide from 7.7 on

@@ -70,6 +70,11 @@ def split_normalization_params(model, norm_classes=None):
     return norm, other
 
 
+def numbers(x):
+    """What a quantized tensor stands for; any other tensor as it is."""
+    return x.dequantize() if x.is_quantized else x
+
+
 def pair(value):
     return (value, value) if isinstance(value, int) else tuple(value)
 

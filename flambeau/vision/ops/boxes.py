@@ -3,7 +3,7 @@
 import flambeau
 from flambeau._ops import internal
 
-from ._utils import upcast
+from ._utils import numbers, upcast
 
 __all__ = [
     "batched_nms",
@@ -29,7 +29,8 @@ def nms(boxes, scores, iou_threshold):
     >>> nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5)
     tensor([1, 2])
     """
-    return internal["_nms"](boxes.detach(), scores.detach(), float(iou_threshold))
+    boxes, scores = numbers(boxes.detach()), numbers(scores.detach())
+    return internal["_nms"](boxes, scores, float(iou_threshold))
 
 
 def batched_nms(boxes, scores, idxs, iou_threshold):

@@ -4,7 +4,7 @@ import flambeau
 from flambeau import nn
 from flambeau._ops import internal
 
-from ._utils import as_rois, one_step, pair
+from ._utils import as_rois, numbers, one_step, pair
 
 __all__ = [
     "PSRoIAlign",
@@ -30,7 +30,13 @@ def roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, a
     >>> roi_align(torch.ones(1, 2, 8, 8), [torch.tensor([[0.0, 0, 4, 4]])], 3).shape
     torch.Size([1, 2, 3, 3])
     """
-    return _mean(input, boxes, output_size, spatial_scale, max(sampling_ratio, 0), aligned)
+    options = output_size, spatial_scale, max(sampling_ratio, 0), aligned
+    if input.is_quantized:  # the result has the scale of the input
+        boxes = numbers(boxes) if isinstance(boxes, flambeau.Tensor) else [*map(numbers, boxes)]
+        made = _mean(input.dequantize(), boxes, *options)
+        scheme = input.q_scale(), input.q_zero_point(), input.dtype
+        return flambeau.quantize_per_tensor(made, *scheme)
+    return _mean(input, boxes, *options)
 
 
 @one_step
