@@ -28,15 +28,18 @@ _ELSEWHERE = {
     "torchvision.transforms._functional_pil": "flambeau.vision.transforms.functional",
     "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
 }
-
-
-# Packages that have the names of their private modules, as far as those are not here.
-_PACKED = (
-    "flambeau.vision.datasets",
-    "flambeau.vision.transforms.v2",
-    "flambeau.vision.transforms.v2.functional",
-    "flambeau.vision.tv_tensors",
-)
+# Private modules of torchvision whose names their packages have here.
+_PACKED = {
+    "torchvision.datasets": "optical_flow stereo_matching",
+    "torchvision.transforms.v2": "augment container deprecated meta temporal type_conversion",
+    "torchvision.transforms.v2.functional": "augment color deprecated meta misc temporal "
+    "type_conversion utils",
+    "torchvision.tv_tensors": "bounding_boxes dataset_wrapper image keypoints mask "
+    "torch_function_helpers video",
+}
+for _package, _modules in _PACKED.items():
+    _ours = _package.replace("torchvision", "flambeau.vision")
+    _ELSEWHERE.update({f"{_package}._{_module}": _ours for _module in _modules.split()})
 
 
 class _Distribution(importlib.metadata.Distribution):
@@ -65,8 +68,6 @@ def _known_to_parent(name):
     if name in _asked:  # the parent asks in turn for what it does not know
         return None
     parent, _, last = name.rpartition(".")
-    if parent in _PACKED and last[:1] == "_":
-        return importlib.import_module(parent)
     _asked.add(name)
     try:
         found = getattr(importlib.import_module(parent), last, None)

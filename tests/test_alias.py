@@ -42,6 +42,12 @@ from torchvision.ops.roi_align import RoIAlign
 from torchvision.tv_tensors._bounding_boxes import BoundingBoxes
 from torchvision.transforms._functional_tensor import rgb_to_grayscale
 import torchvision
+for place in ("tv_tensors", "transforms.v2.functional", "datasets"):
+    try:
+        __import__("torchvision." + place, fromlist=["_no_such_name"])._no_such_name
+        raise SystemError(place)
+    except AttributeError:
+        pass
 assert callable(torchvision.ops.roi_align) and RoIAlign is torchvision.ops.RoIAlign
 try:
     import torchvision.datasets.nothing
