@@ -101,6 +101,8 @@ def test_results_of_another_shape_warn():
         lambda out: torch.add(torch.ones(3), 1, out=out),
         lambda out: torch.mm(torch.ones(3, 3), torch.ones(3, 3), out=out),
         lambda out: torch.linalg.inv(torch.eye(3), out=out),
+        lambda out: torch.tensordot(torch.ones(3, 3), torch.ones(3, 3), 1, out=out),
+        lambda out: torch.linalg.multi_dot([torch.ones(2, 2)] * 3, out=out),
     ):
         with pytest.warns(UserWarning, match="output with one or more elements was resized"):
             call(torch.ones(2))

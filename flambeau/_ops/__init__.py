@@ -166,6 +166,18 @@ def write_out(name, result, out):
             f"{name}(): expected out tensor on device {result.device}, got {out.device}"
         )
     if out.shape != result.shape:
+        if out.numel():
+            from warnings import warn
+
+            warn(
+                "An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape "
+                f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+                "release outputs will not be resized unless they have zero elements. You can "
+                "explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+                "t.resize_(0).",
+                stacklevel=3,
+            )
         out.resize_(result.shape)
     return out.copy_(result.detach())
 

@@ -4,7 +4,7 @@ from operator import index
 
 import flambeau
 
-from . import internal, op
+from . import internal, op, write_out
 
 _ARGUMENTS = "Tensor input, int? n=None, int dim=-1, str? norm=None, *, Tensor? out=None) -> Tensor"
 _PLANE = (
@@ -68,7 +68,7 @@ def _give(result, out, name):
     if out.is_complex() != result.is_complex():
         kind = "complex" if result.is_complex() else "floating point"
         raise RuntimeError(f"{name} expects a {kind} output tensor, but got {out.dtype}")
-    return out.resize_(result.shape).copy_(result)
+    return write_out(name, result, out)
 
 
 def _axes(input, s, dim, name=None):

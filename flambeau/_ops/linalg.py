@@ -1,6 +1,6 @@
 """Products made of matrix products: einsum, tensordot, kron, chains of matrices, bilinear."""
 
-from flambeau._ops import functions, op
+from flambeau._ops import functions, op, write_out
 
 _SPACES = str.maketrans("", "", " \t")
 
@@ -297,7 +297,7 @@ def tensordot(a, b, dims=2, out=None):
     left = a.permute(rows + a_dims).reshape(_numel(a.size(d) for d in rows), k)
     right = b.permute(b_dims + columns).reshape(k, _numel(b.size(d) for d in columns))
     result = left.mm(right).reshape(sizes)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return result if out is None else write_out("tensordot", result, out)
 
 
 @op("kron(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor")
@@ -314,7 +314,7 @@ def kron(input, other, *, out=None):
     left = input.reshape([x for s in a for x in (s, 1)])
     right = other.reshape([x for s in b for x in (1, s)])
     result = (left * right).reshape([x * y for x, y in zip(a, b, strict=True)])
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return result if out is None else write_out("kron", result, out)
 
 
 def _best_splits(sizes):
@@ -377,7 +377,7 @@ def multi_dot(tensors, *, out=None):
         result = result.squeeze(0)
     if last == 1:
         result = result.squeeze(-1)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return result if out is None else write_out("multi_dot", result, out)
 
 
 @op("chain_matmul(*Tensor matrices, Tensor? out=None) -> Tensor", method=False)

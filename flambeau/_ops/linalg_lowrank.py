@@ -119,6 +119,7 @@ def _differentiable(A, B, E, X):
     Two steps of Newton's iteration from what was found change next to nothing, and have the first
     and second derivatives of the eigenpairs.
     """
+    A = (A + A.mT) / 2  # so that its gradient is symmetric as well
     eye = flambeau.eye(A.size(-1), dtype=A.dtype) if B is None else B.detach()
     columns = []
     for value, x in zip(E, X.unbind(-1), strict=True):
