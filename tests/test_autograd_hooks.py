@@ -77,6 +77,13 @@ def test_hooks_of_a_tensor_by_their_numbers():
     assert x._backward_hooks is None
     handle = x.register_hook(print)
     assert dict(x._backward_hooks) == {handle.id: print}
+    seen, y = [], leaf(1.0)
+    y._backward_hooks = {0: seen.append}
+    y.backward(torch.ones(1))
+    assert [g.item() for g in seen] == [1]
+    y._backward_hooks = None
+    y.backward(torch.ones(1))
+    assert len(seen) == 1
 
 
 def test_saved_tensors_come_to_pack_hooks_as_they_are():

@@ -222,7 +222,8 @@ PyGetSetDef tensor_attributes[] = {
           return PyLong_FromLong(t->autograd ? t->autograd->result_number : 0);
         },
         "Which result of its grad_fn it is."),
-    FLAMBEAU_GET("_backward_hooks", tensor_backward_hooks, "{id: hook}, or None."),
+    {"_backward_hooks", get<tensor_backward_hooks>, set<tensor_set_backward_hooks>,
+     "{id: hook}, or None.", FLAMBEAU_CLOSURE("_backward_hooks")},
     FLAMBEAU_GET(
         "_version",
         +[](const Tensor& t) {

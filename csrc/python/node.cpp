@@ -169,17 +169,29 @@ H& table_in(std::vector<std::shared_ptr<Base>>& list) {
 
 }  // namespace
 
-PyObject* tensor_register_hook(const Tensor& t, PyObject* hook) {
-  check(t.requires_grad(), "cannot register a hook on a tensor that doesn't require gradient");
+// The hooks on the gradient of t.
+static PyTensorHook& hooks_of(const Tensor& t) {
   NodeRef node = grad_fn(t);
-  if (!node) return table_in<PyTensorHook>(autograd_meta(t).ensure_hooks().tensor).add(hook);
+  if (!node) return table_in<PyTensorHook>(autograd_meta(t).ensure_hooks().tensor);
   uint32_t number = autograd_meta(t).result_number;
   auto& list = node->ensure_hooks().tensor_hooks;
   for (auto& [result, h] : list)
-    if (auto* p = dynamic_cast<PyTensorHook*>(h.get()); p && result == number) return p->add(hook);
+    if (auto* p = dynamic_cast<PyTensorHook*>(h.get()); p && result == number) return *p;
   auto made = std::make_shared<PyTensorHook>();
   list.emplace_back(number, made);
-  return made->add(hook);
+  return *made;
+}
+
+PyObject* tensor_register_hook(const Tensor& t, PyObject* hook) {
+  check(t.requires_grad(), "cannot register a hook on a tensor that doesn't require gradient");
+  return hooks_of(t).add(hook);
+}
+
+void tensor_set_backward_hooks(const Tensor& t, PyObject* hooks) {
+  check(hooks != nullptr, "_backward_hooks cannot be deleted");
+  check_type(hooks == Py_None || PyDict_Check(hooks),
+             "_backward_hooks must be a dict or None, got ", Py_TYPE(hooks)->tp_name);
+  hooks_of(t).table = hooks == Py_None ? std::move(HookTable().table) : Py::borrow(hooks);
 }
 
 // _backward_hooks: {id: hook}, or None.

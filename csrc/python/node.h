@@ -29,6 +29,7 @@ Py wrap_all(const TensorList& list);  // a tuple
 // Tensor.register_hook, register_post_accumulate_grad_hook.
 PyObject* tensor_register_hook(const Tensor& t, PyObject* hook);
 PyObject* tensor_backward_hooks(const Tensor& t);
+void tensor_set_backward_hooks(const Tensor& t, PyObject* hooks);
 PyObject* tensor_register_post_accumulate_grad_hook(const Tensor& t, PyObject* hook);
 
 // A node of autograd.Function: runs the class's backward with its context.
