@@ -26,6 +26,7 @@ class Stack(local):
 
 
 vmaps = Stack()  # open levels of vmap: (level, size, randomness), the innermost last
+duals = Stack()  # open levels of forward mode: numbers
 
 
 class WriteRefused(RuntimeError):

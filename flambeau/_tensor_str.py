@@ -5,7 +5,7 @@ import math
 from types import SimpleNamespace
 
 import flambeau
-from flambeau import _C
+from flambeau import _C, _levels
 
 _DEFAULTS = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
 _PROFILES = {
@@ -228,6 +228,8 @@ def _transformed_text(transformed, contents):
     if batch:
         inner = text(value).replace("\n", "\n    ")
         return f"BatchedTensor(lvl={level}, bdim={other}, value=\n    {inner}\n)"
+    if level not in _levels.duals.items:  # it is over, and with it the tangent
+        return text(value, contents)
     return f"{text(value, contents)[:-1]}, tangent={text(other)})"
 
 

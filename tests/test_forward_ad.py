@@ -77,6 +77,16 @@ def test_printing():
         assert repr(d) == "tensor([1., 1.], tangent=tensor([0., 0.]))"
 
 
+def test_tangents_are_gone_with_their_level():
+    with fwAD.dual_level():
+        y = fwAD.make_dual(torch.ones(2), torch.ones(2)) * 2
+        assert "tangent" in repr(y)
+    assert repr(y) == repr(fwAD.unpack_dual(y).primal) == "tensor([2., 2.])"
+    with fwAD.dual_level():
+        assert fwAD.unpack_dual(y * 3).tangent is None
+        assert repr(fwAD.unpack_dual(y * 3).primal) == "tensor([6., 6.])"
+
+
 def test_errors():
     with pytest.raises(RuntimeError, match="no level"):
         fwAD.make_dual(tensor(), tensor())

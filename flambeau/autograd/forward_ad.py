@@ -49,6 +49,7 @@ def enter_dual_level():
             "Nested forward mode AD is not supported at the moment: use torch.func.jvp."
         )
     _state.level = _levels.new_level()  # what another level has left says nothing here
+    _levels.duals.append(_state.level)
     _C._open_levels(1, 0)
     return 0
 
@@ -60,6 +61,7 @@ def exit_dual_level(*, level=None):
     if level not in (None, 0):
         raise RuntimeError(f"Trying to exit a forward AD level that was not the last one: {level}")
     _state.level = 0
+    _levels.duals.pop()
     _C._open_levels(-1, 0)
 
 

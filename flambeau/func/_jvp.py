@@ -47,6 +47,7 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     for x, t in zip(flat, directions, strict=True):
         _check_pair(x, t)
     level = _levels.new_level()
+    _levels.duals.append(level)
     _C._open_levels(1, 0)
     enabled = _C._set_fwd_grad_enabled(True)
     try:
@@ -77,6 +78,7 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
             changes.append(change)
     finally:
         _C._set_fwd_grad_enabled(enabled)
+        _levels.duals.pop()
         _C._open_levels(-1, 0)
     found = tree_unflatten(values, out_spec), tree_unflatten(changes, out_spec)
     return (*found, aux) if has_aux else found
