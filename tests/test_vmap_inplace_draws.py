@@ -45,3 +45,12 @@ def test_ranks_are_those_of_examples():
     ):
         with pytest.raises(RuntimeError, match="dimensions"):
             vmap(function)(torch.ones(3, *a), torch.ones(3, *b))
+
+
+def test_alpha_dropout_draws_one_mask_for_all():
+    torch.manual_seed(0)
+    x = torch.ones(3, 8)
+    same = torch.vmap(lambda x: torch.nn.functional.alpha_dropout(x, 0.5, True), randomness="same")(
+        x
+    )
+    assert (same == same[0]).all() and (same[0] != same[0, 0]).any()

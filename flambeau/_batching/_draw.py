@@ -78,6 +78,8 @@ def _same(call):
         return record.call(call.args)
     if record.name in _LIKE:
         return call.run(input=call.args[0][0], memory_format=None)
+    if record.name == "bernoulli" and call.has("p"):  # the tensor gives the shape alone
+        return call.run(input=call.args[0][0])
     # The result is of each example, the draw of one.
     x = call.args[0]
     if record.name == "_dropout":
