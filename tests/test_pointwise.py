@@ -419,3 +419,9 @@ def test_decimals_without_end():
     x = torch.tensor([1.25, 0.0, float("inf")], dtype=torch.float64)
     for decimals in (400, -400, 2**63 - 1, -(2**63)):
         assert x.round(decimals=decimals).isnan().all()
+
+
+def test_the_angle_of_nothing_has_no_slope():
+    x, y = torch.zeros(2, requires_grad=True), torch.tensor([0.0, 2.0], requires_grad=True)
+    torch.atan2(x, y).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.5] and y.grad.tolist() == [0.0, 0.0]

@@ -416,7 +416,7 @@ def multi_margin_loss(
         raise RuntimeError("target out of range")
     if not number and reduction == "mean":
         reduction = "sum"  # the mean of no rows is 0 here
-    hinge = (margin - rows.gather(1, index) + rows).clamp(min=0)
+    hinge = (margin - rows.gather(1, index) + rows).relu()
     if p == 2:
         hinge = hinge * hinge
     if weight is not None:
@@ -453,7 +453,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     right = torch.zeros_like(rows, dtype=torch.int64).scatter_add(1, index, listed.long()) > 0
     scores = rows.gather(1, index)
     # [number, right, class]: every listed class against every class
-    hinge = (1 - scores.unsqueeze(2) + rows.unsqueeze(1)).clamp(min=0)
+    hinge = (1 - scores.unsqueeze(2) + rows.unsqueeze(1)).relu()
     skipped = ~listed.unsqueeze(2) | right.unsqueeze(1)
     loss = hinge.masked_fill(skipped, 0).sum((1, 2)) / classes
     if reduction == "none" and input.dim() < 2:
