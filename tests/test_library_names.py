@@ -280,3 +280,12 @@ def test_modules_that_run_again_in_backward():
     assert len(runs) == 2
     torch.testing.assert_close(wrapped[0].weight.grad, plain[0].weight.grad)
     wrapped.load_state_dict(plain.state_dict())
+
+
+def test_how_many_nodes_a_tree_has():
+    from flambeau.utils._pytree import tree_is_leaf, tree_structure
+
+    spec = tree_structure({"a": [1, 2], "b": (3,)})
+    assert (spec.num_nodes, spec.num_leaves, spec.num_children) == (6, 3, 2)
+    assert tree_structure(1).num_nodes == 1
+    assert tree_is_leaf(1) and not tree_is_leaf([1]) and tree_is_leaf([1], lambda x: True)

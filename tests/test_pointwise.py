@@ -425,3 +425,20 @@ def test_the_angle_of_nothing_has_no_slope():
     x, y = torch.zeros(2, requires_grad=True), torch.tensor([0.0, 2.0], requires_grad=True)
     torch.atan2(x, y).sum().backward()
     assert x.grad.tolist() == [0.0, 0.5] and y.grad.tolist() == [0.0, 0.0]
+
+
+def test_nan_to_num_in_place():
+    nan, inf = float("nan"), float("inf")
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        x = torch.tensor([nan, inf, -inf, 2.0], dtype=dtype)
+        wanted, same = x.nan_to_num(1.0), x
+        assert x.nan_to_num_(1.0) is same and torch.equal(x, wanted)
+    z = torch.tensor([complex(nan, inf), 1j])
+    assert torch.equal(z.clone().nan_to_num_(), z.nan_to_num())
+    whole = torch.tensor([1, 2])
+    assert whole.nan_to_num_() is whole and whole.tolist() == [1, 2]
+    leaf = torch.tensor([nan, 2.0], requires_grad=True)
+    (leaf * 1).nan_to_num_().sum().backward()
+    assert leaf.grad.tolist() == [0, 1]
+    out = torch.empty(2)
+    assert torch.nan_to_num(leaf.detach(), out=out) is out and out.tolist() == [0, 2]

@@ -270,16 +270,20 @@ std::tuple<Tensor, Tensor> frexp(const Tensor& x) {
   return {mantissa(x), exponent(x).to_raw(DType::int32)};
 }
 
+template <bool in_place>
 Tensor nan_to_num(const Tensor& x, std::optional<double> nan, std::optional<double> posinf,
                   std::optional<double> neginf) {
   static const OpCall f("_nan_to_num"), parts("view_as_real"), whole("view_as_complex");
-  if (!is_inexact(x.dtype())) return x.clone_raw();
-  if (is_complex(x.dtype())) return whole(nan_to_num(parts(x), nan, posinf, neginf));
+  if (!is_inexact(x.dtype())) return in_place ? x : x.clone_raw();
+  if (is_complex(x.dtype())) {
+    const Tensor y = nan_to_num<in_place>(parts(x), nan, posinf, neginf);
+    return in_place ? x : whole(y);
+  }
   double largest = x.dtype() == DType::float64    ? std::numeric_limits<double>::max()
                    : x.dtype() == DType::float16  ? 65504.0
                    : x.dtype() == DType::bfloat16 ? 0x1.fep127
                                                   : double(std::numeric_limits<float>::max());
-  return f(x, nan.value_or(0), posinf.value_or(largest), neginf.value_or(-largest));
+  return run<in_place>(f, x, nan.value_or(0), posinf.value_or(largest), neginf.value_or(-largest));
 }
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
@@ -404,10 +408,15 @@ FLAMBEAU_OPS({
     {.schema =
          "nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> "
          "Tensor",
-     .forward = native<nan_to_num>,
-     .flags = kChoice,
+     .forward = native<nan_to_num<false>>,
+     .flags = kComposite,
      .doc =
          "nan, inf and -inf replaced: by 0 and the largest and smallest numbers when not given."},
+    {.schema = "nan_to_num_(Tensor(a!) input, float? nan=None, float? posinf=None, "
+               "float? neginf=None) -> Tensor(a!)",
+     .forward = native<nan_to_num<true>>,
+     .flags = kComposite,
+     .doc = "nan_to_num() in place."},
     {.schema = "prelu(Tensor input, Tensor weight) -> Tensor",
      .forward = native<prelu>,
      .flags = kComposite,

@@ -139,6 +139,51 @@ bool too_many_numbers(const Op& op, const Value* args) {
          pointwise_of(op) && !(pointwise_of(op)->types & BOTH);
 }
 
+bool read_tensor(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subclass) {
+  if (is_tensor_exact(o)) [[likely]] {
+    *out = Value(unwrap(o));
+    return true;
+  }
+  if (is_tensor(o)) {
+    *subclass = true;
+    *out = Value(unwrap(o));
+    return true;
+  }
+  Scalar s;
+  if (!takes_number(op, a) || !scalar_from(o, &s)) return false;
+  *out = Value(s);
+  return true;
+}
+
+bool read_float(PyObject* o, Value* out) {
+  Scalar s;
+  if (!read_scalar(o, &s) || s.kind == Scalar::complex) return false;
+  *out = Value(s.to<double>());
+  return true;
+}
+
+bool read_string(PyObject* o, Value* out) {
+  if (!PyUnicode_Check(o)) return false;
+  const char* text = PyUnicode_AsUTF8(o);
+  if (!text) throw PythonError{};
+  *out = Value(std::string(text));
+  return true;
+}
+
+bool read_generator(PyObject* o, Value* out) {
+  Generator* g = generator_from(o);
+  if (g) *out = Value(g);
+  return g != nullptr;
+}
+
+template <typename T>
+bool read_with(bool (*parse)(PyObject*, T*), PyObject* o, Value* out) {
+  T made;
+  if (!parse(o, &made)) return false;
+  *out = Value(made);
+  return true;
+}
+
 // One argument into out; false when it is of another type.
 bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subclass) {
   if (o == Py_None && (a.optional || (a.has_default && a.fallback.is_none()))) {
@@ -146,80 +191,20 @@ bool read(const Op& op, const Argument& a, PyObject* o, Value* out, bool* subcla
     return true;
   }
   switch (a.type) {
-    case ArgType::tensor: {
-      if (is_tensor_exact(o)) [[likely]] {
-        *out = Value(unwrap(o));
-        return true;
-      }
-      if (is_tensor(o)) {
-        *subclass = true;
-        *out = Value(unwrap(o));
-        return true;
-      }
-      Scalar s;
-      if (!takes_number(op, a) || !scalar_from(o, &s)) return false;
-      *out = Value(s);
-      return true;
-    }
+    case ArgType::tensor: return read_tensor(op, a, o, out, subclass);
     case ArgType::tensors: return read_tensors(a, o, out, subclass);
-    case ArgType::integer: {
-      int64_t i;
-      if (!read_int(o, &i)) return false;
-      *out = Value(i);
-      return true;
-    }
+    case ArgType::integer: return read_with(read_int, o, out);
     case ArgType::ints: return read_ints(a, o, out);
-    case ArgType::floating: {
-      Scalar s;
-      if (!read_scalar(o, &s) || s.kind == Scalar::complex) return false;
-      *out = Value(s.to<double>());
-      return true;
-    }
+    case ArgType::floating: return read_float(o, out);
     case ArgType::floats: return read_floats(a, o, out);
     case ArgType::boolean: return read_bool(o, out);
-    case ArgType::scalar: {
-      Scalar s;
-      if (!read_scalar(o, &s)) return false;
-      *out = Value(s);
-      return true;
-    }
-    case ArgType::dtype: {
-      DType t;
-      if (!dtype_from(o, &t)) return false;
-      *out = Value(t);
-      return true;
-    }
-    case ArgType::device: {
-      Device d;
-      if (!device_from(o, &d)) return false;
-      *out = Value(d);
-      return true;
-    }
-    case ArgType::layout: {
-      Layout l;
-      if (!layout_from(o, &l)) return false;
-      *out = Value(l);
-      return true;
-    }
-    case ArgType::memory_format: {
-      MemoryFormat f;
-      if (!memory_format_from(o, &f)) return false;
-      *out = Value(f);
-      return true;
-    }
-    case ArgType::string: {
-      if (!PyUnicode_Check(o)) return false;
-      const char* text = PyUnicode_AsUTF8(o);
-      if (!text) throw PythonError{};
-      *out = Value(std::string(text));
-      return true;
-    }
-    case ArgType::generator: {
-      Generator* g = generator_from(o);
-      if (!g) return false;
-      *out = Value(g);
-      return true;
-    }
+    case ArgType::scalar: return read_with(read_scalar, o, out);
+    case ArgType::dtype: return read_with(dtype_from, o, out);
+    case ArgType::device: return read_with(device_from, o, out);
+    case ArgType::layout: return read_with(layout_from, o, out);
+    case ArgType::memory_format: return read_with(memory_format_from, o, out);
+    case ArgType::string: return read_string(o, out);
+    case ArgType::generator: return read_generator(o, out);
   }
   return false;
 }

@@ -191,6 +191,11 @@ class TreeSpec:
         return self.node is None
 
     @property
+    def num_nodes(self):
+        """How many containers and leaves."""
+        return 1 + sum(child.num_nodes for child in self.children_specs)
+
+    @property
     def num_children(self):
         return len(self.children_specs)
 
