@@ -406,15 +406,13 @@ void Walk::run_node(WalkState& s) {
   send(n, out);
 }
 
-// PyTorch's linear is a product added to the bias, whose gradient arrives before the weight's.
-static bool bias_first(const Node& n) {
-  if (n.next.size() != 3 || typeid(n) != typeid(OpNode)) return false;
-  static const Op* linear = find_op("nn.functional.linear");
-  return static_cast<const OpNode&>(n).op == linear;
+static bool sends_last_first(const Node& n) {
+  return typeid(n) == typeid(OpNode) &&
+         static_cast<const OpNode&>(n).op->flags & kGradientsReversed;
 }
 
 void Walk::send(Node& n, TensorList& out) {
-  const bool backwards = bias_first(n);
+  const bool backwards = sends_last_first(n);
   for (size_t k = 0; k < n.next.size(); ++k) {
     const size_t i = backwards ? n.next.size() - 1 - k : k;
     const Edge& e = n.next[i];

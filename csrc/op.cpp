@@ -2,11 +2,10 @@
 #include "op.h"
 
 #include <algorithm>
-#include <span>
-#include <string_view>
 #include <unordered_map>
 
 #include "node_names.h"
+#include "op_node.h"
 #include "overlap.h"
 #include "pointwise.h"
 #include "stored.h"
@@ -125,107 +124,28 @@ void resolve_aliases() {
 // -- recording ------------------------------------------------------------------------------------
 namespace {
 
-bool any_requires_grad(const Op& op, const Value* args) {
-  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
+// Whether f(t) holds for one of the tensors among the arguments of the mask.
+template <class F>
+bool any_tensor(uint64_t mask, const Value* args, F f) {
+  for (uint64_t m = mask; m; m &= m - 1) {
     const Value& v = args[__builtin_ctzll(m)];
     if (v.tag() == Value::tensor) {
-      if (v.as_tensor().requires_grad()) return true;
+      if (v.as_tensor().defined() && f(v.as_tensor())) return true;
     } else if (v.tag() == Value::tensors) {
       for (const Tensor& t : v.as_tensors())
-        if (t.defined() && t.requires_grad()) return true;
+        if (t.defined() && f(t)) return true;
     }
   }
   return false;
 }
 
+bool any_requires_grad(const Op& op, const Value* args) {
+  return any_tensor(op.tensor_args, args, [](const Tensor& t) { return t.requires_grad(); });
+}
+
 bool records(const Op& op, const Value* args) {
   return modes().grad && !modes().inference && !(op.flags & kNotDifferentiable) &&
          any_requires_grad(op, args);
-}
-
-// An operator that has no gradient still gives a result that requires one; asking for it is an
-// error.
-void no_derivative(Backward& b) {
-  fail(ErrorKind::runtime, "derivative for ", b.node().op->schema.name, " is not implemented");
-}
-
-// `save`: the record lists the argument; `read`: a gradient that is wanted reads it.
-void save_argument(OpNode& node, int i, const Value& v, bool save, bool read) {
-  if (v.tag() == Value::tensor) {
-    const Tensor& t = v.as_tensor();
-    node.slots.emplace_back(i, 0);
-    node.next.push_back(gradient_edge(t));
-    node.args[i] = Value::shape_of(t);
-    if (save) node.saved.emplace_back(read ? t : Tensor(), false);
-  } else if (v.tag() == Value::tensors) {
-    const TensorList& list = v.as_tensors();
-    for (size_t k = 0; k < list.size(); ++k) {
-      node.slots.emplace_back(i, static_cast<int>(k));
-      node.next.push_back(list[k].defined() ? gradient_edge(list[k]) : Edge{});
-      if (save) node.saved.emplace_back(list[k], false);
-    }
-    // Shapes side by side: ndim, sizes..., dtype for each item.
-    Ints shapes;
-    for (const Tensor& t : list) {
-      shapes.push_back(t.defined() ? t.dim() : -1);
-      if (!t.defined()) continue;
-      for (int64_t s : t.sizes()) shapes.push_back(s);
-      shapes.push_back(static_cast<int64_t>(t.dtype()));
-    }
-    node.args[i] = Value(std::move(shapes));
-  } else {
-    node.args[i] = v;  // a number, or None, keeps its place among the saved
-    if (save && node.op->schema.args[i].type == ArgType::tensor) node.saved.emplace_back();
-  }
-}
-
-Ref<OpNode> make_node(const Op& op, const Value* args, uint64_t read) {
-  auto node = Ref<OpNode>::adopt(new OpNode);
-  node->op = &op;
-  node->args.resize(op.nargs());
-  node->next.reserve(2);
-  node->slots.reserve(2);
-  for (int i = 0; i < op.nargs(); ++i)
-    save_argument(*node, i, args[i], op.saved_args >> i & 1, read >> i & 1);
-  add_number_edge(*node);
-  return node;
-}
-
-// Which arguments the gradients that are wanted read.
-uint64_t wanted_saves(const Op& op, const Value* args) {
-  if (op.pointwise) return pointwise_saves(op, args);
-  uint64_t saves = op.saved_args;
-  for (const auto& [arg, reader] : op.saved_for)
-    if (!args[reader].is_tensor() || !args[reader].as_tensor().requires_grad())
-      saves &= ~(uint64_t(1) << arg);
-  return saves;
-}
-
-Ref<OpNode> make_node(const Op& op, const Value* args) {
-  return make_node(op, args, wanted_saves(op, args));
-}
-
-bool differentiable(const Tensor& t) { return t.defined() && is_inexact(t.dtype()); }
-
-void record_results(const Op& op, const Ref<OpNode>& node, const Value* results) {
-  uint32_t number = 0;
-  const uint64_t read = op.saved_results && reads_results(*node) ? op.saved_results : 0;
-  auto one = [&](const Tensor& t, bool save, bool keep) {
-    if (t.defined())
-      node->add_result(t);
-    else
-      node->results.emplace_back();
-    if (differentiable(t)) set_history(t, node, number);
-    if (save) node->saved.emplace_back(keep ? t : Tensor(), differentiable(t), number);
-    ++number;
-  };
-  for (int r = 0; r < op.nresults(); ++r) {
-    bool save = op.saved_results >> r & 1, keep = read >> r & 1;
-    if (results[r].tag() == Value::tensors)
-      for (const Tensor& t : results[r].as_tensors()) one(t, save, keep);
-    else
-      one(results[r].as_tensor(), save, keep);
-  }
 }
 
 void link_views(const Value* args, const Value* results) {
@@ -239,45 +159,20 @@ void link_views(const Value* args, const Value* results) {
 }
 
 // -- devices --------------------------------------------------------------------------------------
-// Meta tensors have no memory for a kernel to read. Besides what takes shapes alone, only numbers
-// and indices may lie on the CPU, beside a first tensor that does not.
-[[gnu::cold]] void refuse_mixed(const Op& op, const Value* args) {
-  static const std::string_view kShapes[] = {"copy_",     "set_",    "to",         "type_as",
-                                             "expand_as", "view_as", "reshape_as", "resize_as_"};
-  const std::string& name = op.schema.name;
-  if (std::find(std::begin(kShapes), std::end(kShapes), name) != std::end(kShapes)) return;
-  bool first = true, meta = false;
-  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
-    const Value& v = args[__builtin_ctzll(m)];
-    const TensorList list = v.tag() == Value::tensors ? v.as_tensors() : TensorList{v.as_tensor()};
-    for (const Tensor& t : list) {
-      if (!t.defined()) continue;
-      if (first) meta = t.is_meta();
-      const bool same = t.is_meta() == meta;
-      first = false;
-      check(same || (meta && (t.dim() == 0 || name.starts_with("index"))), name,
-            "(): Expected all tensors to be on the same device, but found at least two devices, "
-            "cpu and meta");
-    }
-  }
-}
-
+// Meta tensors have no memory for a kernel to read. Only numbers and indices may lie on the CPU,
+// beside a first tensor that does not.
 void check_devices(const Op& op, const Value* args) {
-  if (op.pointwise || !(op.tensor_args & (op.tensor_args - 1))) return;
-  bool meta = false, other = false;
-  auto see = [&](const Tensor& t) {
-    if (t.defined()) (t.is_meta() ? meta : other) = true;
-  };
-  for (uint64_t m = op.tensor_args; m; m &= m - 1) {
-    const Value& v = args[__builtin_ctzll(m)];
-    if (v.tag() == Value::tensor) {
-      see(v.as_tensor());
-    } else if (v.tag() == Value::tensors) {
-      for (const Tensor& t : v.as_tensors()) see(t);
-    }
-  }
-  if (meta && other) [[unlikely]]
-    refuse_mixed(op, args);
+  if (op.pointwise || op.flags & kAnyDevice || !(op.tensor_args & (op.tensor_args - 1))) return;
+  bool meta = false, other = false, first_is_meta = false, alone = true;
+  any_tensor(op.tensor_args, args, [&](const Tensor& t) {
+    if (!meta && !other) first_is_meta = t.is_meta();
+    (t.is_meta() ? meta : other) = true;
+    alone = alone && (t.is_meta() || t.dim() == 0 || op.flags & kIndexed);
+    return false;
+  });
+  check(!meta || !other || (first_is_meta && alone), op.schema.name,
+        "(): Expected all tensors to be on the same device, but found at least two devices, cpu "
+        "and meta");
 }
 
 void run_forward(const Op& op, Value* args, Value* results) {
@@ -302,29 +197,8 @@ void dispatch_forward(const Op& op, Value* args, Value* results) {
   run_forward(op, args, results);
 }
 
-}  // namespace
-
-// The gradient formula as a linear map of its own: nothing leads on from it, it saves all that its
-// record lists, and results keep their history.
-Ref<OpNode> gradient_formula(const Op& op, const Value* args, const TensorList& results) {
-  bool hooks = std::exchange(modes().saved_hooks, false);
-  Ref<OpNode> node = make_node(op, args, op.saved_args);
-  for (Edge& e : node->next) e = Edge{};
-  for (size_t r = 0; r < results.size(); ++r) {
-    if (results[r].defined())
-      node->add_result(results[r]);
-    else
-      node->results.emplace_back();
-  }
-  bool list = op.schema.returns_list;
-  for (size_t r = 0; r < results.size(); ++r)
-    if (op.saved_results >> (list ? 0 : r) & 1) node->saved.emplace_back(results[r], false);
-  modes().saved_hooks = hooks;
-  return node;
-}
-
 // The parts record themselves; where the whole has a name, the last part shows as all of it.
-static void run_composite(const Op& op, Value* args, Value* results) {
+void run_composite(const Op& op, Value* args, Value* results) {
   const bool named = op.flags & kNamedComposite && modes().grad;
   const uint64_t since = named ? node_count() : 0;
   op.forward(args, results);
@@ -332,6 +206,8 @@ static void run_composite(const Op& op, Value* args, Value* results) {
     if (results[r].tag() == Value::tensor)
       name_composite(results[r].as_tensor(), op.node_name, since);
 }
+
+}  // namespace
 
 void call_op(const Op& op, Value* args, Value* results) {
   if (modes().transforms) [[unlikely]]
@@ -367,54 +243,78 @@ void call_op(const Op& op, Value* args, Value* results) {
   record_results(op, node, results);
 }
 
-// Refuses arguments that share some of the memory which is written, where elements are read and
-// written one by one: products and the like read all before they write.
+namespace {
+
+// How an operator reads what it is given, beside what it writes.
+enum class Reads {
+  first,  // all before it writes: they may share memory
+  along,  // element by element: they may share all of it or none
+  apart,  // by index: they may share none
+};
+
+Reads reads_of(const Op& op, bool inplace) {
+  if (op.flags & kIndexed) return Reads::apart;
+  if (op.flags & kReadsFirst) return Reads::first;
+  return inplace || op.pointwise || op.flags & kReadsAlong ? Reads::along : Reads::first;
+}
+
 void check_reads_apart(const Op& op, const Value* args, const Tensor& out, bool inplace) {
-  static constexpr std::string_view kWhole[] = {"set_",   "masked_scatter", "addmm", "addmv",
-                                                "addbmm", "baddbmm",        "addr"};
-  static constexpr std::string_view kSingle[] = {"cumsum", "cumprod", "cat", "topk"};
-  // What they read by index may be written before.
-  static constexpr std::string_view kFrom[] = {"gather", "index_select", "take", "masked_select"};
-  static constexpr std::string_view kInto[] = {"scatter",   "scatter_add", "scatter_reduce",
-                                               "index_add", "index_copy",  "index_fill",
-                                               "put",       "index_reduce"};
-  const auto among = [&](std::span<const std::string_view> names) {
-    return std::find(names.begin(), names.end(), op.schema.name) != names.end();
-  };
-  const bool apart = inplace ? among(kInto) : among(kFrom);
-  const auto look = [&](const Tensor& in) {
-    if (!in.defined() || in->storage.get() != out->storage.get()) return;
-    if (apart) return check_no_overlap(out, in, op.schema.name.c_str());
-    if (inplace ? !among(kWhole) : op.pointwise || among(kSingle))
-      check_no_partial_overlap(out, in, op.schema.name.c_str());
-  };
-  for (uint64_t m = inplace ? op.tensor_args & ~uint64_t{1} : op.tensor_args; m; m &= m - 1) {
-    const Value& v = args[__builtin_ctzll(m)];
-    if (v.tag() == Value::tensor) look(v.as_tensor());
-    if (v.tag() == Value::tensors)
-      for (const Tensor& t : v.as_tensors()) look(t);
+  const Reads reads = reads_of(op, inplace);
+  if (reads == Reads::first) return;
+  // out= of what may be called in place may be its first argument.
+  const uint64_t self = inplace || (op.inplace && reads == Reads::apart);
+  any_tensor(op.tensor_args & ~self, args, [&](const Tensor& in) {
+    if (in->storage.get() != out->storage.get()) return false;
+    const auto check_overlap = reads == Reads::apart ? check_no_overlap : check_no_partial_overlap;
+    check_overlap(out, in, op.schema.name.c_str());
+    return false;
+  });
+}
+
+// What an operator made, into self or a tensor given as out=.
+void check_castable(const Op& op, const char* call, const Tensor& result, const Tensor& out) {
+  check(can_cast(result.dtype(), out.dtype()), op.schema.name, call, ": result type ",
+        result.dtype(), " can't be cast to the desired output type ", out.dtype());
+}
+
+// The parts of a composite record; the write is a copy of the result.
+void copy_composite(const Op& op, Value* args, const Tensor& self) {
+  static const OpCall clone("clone"), copy_into("copy_");
+  if (self.requires_grad() && modes().grad)
+    args[0] = Value(clone(self));  // what the parts save is not what the copy overwrites
+  Value results[kMaxResults];
+  op.forward(args, results);
+  args[0] = Value(self);
+  check_castable(op, "_()", results[0].as_tensor(), self);
+  copy_into(self, results[0].as_tensor());
+}
+
+void write_inplace(const Op& op, Value* args, const Tensor& self, Value* results) {
+  NoGrad off;
+  if (modes().dispatch && transform_binding.dispatch(op, args, results, true)) [[unlikely]] {
+    results[0] = Value(self);
+  } else if (op.inplace) {
+    op.inplace(args, results);
+  } else if (op.flags & kWritesOut) {
+    results[0] = Value(self);
+    op.forward(args, results);
+  } else {
+    op.forward(args, results);
+    const Tensor& r = results[0].as_tensor();
+    check_castable(op, "_()", r, self);
+    check(r.sizes() == self.sizes(), op.schema.name, "_(): output with shape ", self.sizes(),
+          " doesn't match the broadcast shape ", r.sizes());
+    copy(self, r);
   }
 }
+
+}  // namespace
 
 void call_inplace(const Op& op, Value* args) {
   if (modes().transforms) [[unlikely]]
     if (transformed_inplace(op, args)) return;
   Tensor self = args[0].as_tensor();
-  if (op.flags & kComposite &&
-      !op.inplace) {  // its parts record; the write is a copy of the result
-    static const OpCall clone("clone");
-    if (self.requires_grad() && modes().grad)
-      args[0] = Value(clone(self));  // what the parts save is not what the copy overwrites
-    Value results[kMaxResults];
-    op.forward(args, results);
-    args[0] = Value(self);
-    const Tensor& r = results[0].as_tensor();
-    check(can_cast(r.dtype(), self.dtype()), op.schema.name, "_(): result type ", r.dtype(),
-          " can't be cast to the desired output type ", self.dtype());
-    static const OpCall copy_into("copy_");
-    copy_into(self, r);
-    return;
-  }
+  if (op.flags & kComposite && !op.inplace) return copy_composite(op, args, self);
   if (takes_stored(op, args)) [[unlikely]]
     if (call_stored_inplace(op, args)) return;
   check_devices(op, args);
@@ -431,50 +331,13 @@ void call_inplace(const Op& op, Value* args) {
   if (fused_open) [[unlikely]]
     settle_fused();
   Ref<OpNode> node;
-  if (recording) {
-    bool reads_old = wanted_saves(op, args) & 1;
-    if (reads_old) {  // the gradient reads the old value
-      Tensor old;
-      {
-        NoGrad off;
-        old = self.clone_raw();
-      }
-      node = make_node(op, args);
-      const Edge& edge = node->next[0];
-      if (edge.node) set_history(old, edge.node, edge.input);
-      node->saved[0] = SavedTensor(old, false);
-    } else {
-      node = make_node(op, args);
-    }
-  }
-  {
-    NoGrad off;
-    if (modes().dispatch && transform_binding.dispatch(op, args, results, true)) [[unlikely]] {
-      results[0] = Value(self);
-    } else if (op.inplace) {
-      op.inplace(args, results);
-    } else if (op.flags & kWritesOut) {
-      results[0] = Value(self);
-      op.forward(args, results);
-    } else {
-      op.forward(args, results);
-      const Tensor& r = results[0].as_tensor();
-      check(can_cast(r.dtype(), self.dtype()), op.schema.name, "_(): result type ", r.dtype(),
-            " can't be cast to the desired output type ", self.dtype());
-      check(r.sizes() == self.sizes(), op.schema.name, "_(): output with shape ", self.sizes(),
-            " doesn't match the broadcast shape ", r.sizes());
-      copy(self, r);
-    }
-  }
+  if (recording) node = make_inplace_node(op, args);
+  write_inplace(op, args, self, results);
   self.bump_version();
-  if (!recording) return;
-  node->add_result(self);
-  rebase_history(self, node);
-  const bool keep = op.saved_results && reads_results(*node);
-  for (int r = 0; r < op.nresults(); ++r)
-    if (op.saved_results >> r & 1)
-      node->saved.emplace_back(!keep ? Tensor() : r == 0 ? self : results[r].as_tensor(), true, r);
+  if (recording) record_inplace(op, node, self, results);
 }
+
+namespace {
 
 // dtype= and out= must agree.
 void check_out_dtype(const Op& op, const Value* args, const Tensor& out) {
@@ -485,9 +348,7 @@ void check_out_dtype(const Op& op, const Value* args, const Tensor& out) {
             " instead");
 }
 
-void call_out(const Op& op, Value* args, Value* outs) {
-  if (modes().transforms) [[unlikely]]
-    if (transformed_out(op, args, outs)) return;
+void check_outs(const Op& op, const Value* args, const Value* outs) {
   const char* name = op.schema.name.c_str();
   bool any = any_requires_grad(op, args);
   for (int r = 0; r < op.nresults(); ++r) {
@@ -497,18 +358,42 @@ void call_out(const Op& op, Value* args, Value* outs) {
   check(!(any && modes().grad && !(op.flags & kNotDifferentiable)), name,
         "(): functions with out=... arguments don't support automatic differentiation, but one of "
         "the arguments requires grad.");
+  for (int r = 0; r < op.nresults(); ++r) {
+    const Tensor& o = outs[r].as_tensor();
+    if (!o.defined()) continue;
+    check(!o->inference || modes().inference, name,
+          "(): Inplace update to inference tensor outside InferenceMode is not allowed. You can "
+          "make a clone to get a normal tensor before doing inplace update.");
+    check_reads_apart(op, args, o, false);
+    check_out_dtype(op, args, o);
+  }
+}
+
+void copy_to_out(const Op& op, const Value& result, const Tensor& out) {
+  const char* name = op.schema.name.c_str();
+  check_type(result.tag() == Value::tensor, name, "(): out= cannot take a tuple of results");
+  const Tensor& got = result.as_tensor();
+  const bool casts = op.pointwise || op.flags & (kCastsOut | kFactory);
+  check(casts || got.dtype() == out.dtype(), name, "(): Expected out tensor to have dtype ",
+        got.dtype(), ", but got ", out.dtype(), " instead");
+  check_castable(op, "()", got, out);
+  check(got.device() == out.device(), name, "(): expected out tensor on device ", got.device(),
+        ", got ", out.device());
+  resize(out, got.sizes());
+  copy(out, got);
+}
+
+}  // namespace
+
+void call_out(const Op& op, Value* args, Value* outs) {
+  if (modes().transforms) [[unlikely]]
+    if (transformed_out(op, args, outs)) return;
   if (fused_open) [[unlikely]]
     settle_fused();
+  check_outs(op, args, outs);
   Ints had[kMaxResults];
   for (int r = 0; r < op.nresults(); ++r)
-    if (const Tensor& o = outs[r].as_tensor(); o.defined()) {
-      check(!o->inference || modes().inference, name,
-            "(): Inplace update to inference tensor outside InferenceMode is not allowed. You can "
-            "make a clone to get a normal tensor before doing inplace update.");
-      check_reads_apart(op, args, o, false);
-      check_out_dtype(op, args, o);
-      had[r] = o.sizes();
-    }
+    if (const Tensor& o = outs[r].as_tensor(); o.defined()) had[r] = o.sizes();
   NoGrad off;
   const bool stored =
       takes_stored(op, args) || (outs[0].is_tensor() && is_stored(outs[0].as_tensor().dtype()));
@@ -518,23 +403,10 @@ void call_out(const Op& op, Value* args, Value* outs) {
     Value results[kMaxResults];
     stored ? call_op(op, args, results) : run_forward(op, args, results);
     for (int r = 0; r < op.nresults(); ++r) {
-      const Tensor& o = outs[r].as_tensor();
-      if (!o.defined()) {
+      if (const Tensor& o = outs[r].as_tensor(); o.defined())
+        copy_to_out(op, results[r], o);
+      else
         outs[r] = results[r];
-        continue;
-      }
-      check_type(results[r].tag() == Value::tensor, name,
-                 "(): out= cannot take a tuple of results");
-      const Tensor& got = results[r].as_tensor();
-      bool casts = op.pointwise || op.flags & (kCastsOut | kFactory);
-      check(casts || got.dtype() == o.dtype(), name, "(): Expected out tensor to have dtype ",
-            got.dtype(), ", but got ", o.dtype(), " instead");
-      check(can_cast(got.dtype(), o.dtype()), name, "(): result type ", got.dtype(),
-            " can't be cast to the desired output type ", o.dtype());
-      check(got.device() == o.device(), name, "(): expected out tensor on device ", got.device(),
-            ", got ", o.device());
-      resize(o, got.sizes());
-      copy(o, got);
     }
   }
   for (int r = 0; r < op.nresults(); ++r) {
@@ -579,122 +451,6 @@ TensorList OpCall::collect(Value* results) const {
   TensorList out;
   for (int r = 0; r < op().nresults(); ++r) out.push_back(results[r].as_tensor());
   return out;
-}
-
-// -- OpNode and what a gradient formula sees ------------------------------------------------------
-std::string OpNode::name() const { return name_of(*this); }
-
-void OpNode::release_saved() {
-  for (SavedTensor& s : saved) s.reset();
-}
-
-namespace {
-
-// What hooks have unpacked for the nodes that are under way: they are asked once for each tensor.
-thread_local std::vector<std::pair<const SavedTensor*, Tensor>> unpacked;
-
-struct UnpackedHere {
-  size_t before = unpacked.size();
-  ~UnpackedHere() { unpacked.resize(before); }
-};
-
-Tensor unpack_once(const SavedTensor& s, Node* node) {
-  if (!s.is_packed()) return s.unpack(node);
-  for (const auto& [of, tensor] : unpacked)
-    if (of == &s) return tensor;
-  Tensor tensor = s.unpack(node);
-  unpacked.emplace_back(&s, tensor);
-  return tensor;
-}
-
-}  // namespace
-
-TensorList OpNode::apply(TensorList&& gs) {
-  UnpackedHere here;
-  grads.assign(next.size(), Tensor());
-  Backward b(*this, gs);
-  bool any = false;
-  for (const Tensor& g : gs) any = any || g.defined();
-  if (any) (op->backward ? op->backward : no_derivative)(b);
-  return std::move(grads);
-}
-
-namespace {
-
-int saved_position(const OpNode& n, int arg, int item) {
-  int at = 0;
-  for (int i = 0; i < arg; ++i) {
-    if (!(n.op->saved_args >> i & 1)) continue;
-    if (n.op->schema.args[i].type == ArgType::tensors)
-      at += static_cast<int>(
-          std::count_if(n.slots.begin(), n.slots.end(), [&](auto& s) { return s.first == i; }));
-    else
-      ++at;
-  }
-  return at + item;
-}
-
-int slot_of(const OpNode& n, int arg, int item) {
-  for (size_t s = 0; s < n.slots.size(); ++s)
-    if (n.slots[s].first == arg && n.slots[s].second == item) return static_cast<int>(s);
-  return -1;
-}
-
-int saved_arg_count(const OpNode& n) { return saved_position(n, n.op->nargs(), 0); }
-
-}  // namespace
-
-Tensor Backward::in(int i) const {
-  return unpack_once(node_.saved[saved_position(node_, i, 0)], &node_);
-}
-
-TensorList Backward::in_list(int i) const {
-  TensorList out;
-  for (int k = 0; k < count(i); ++k)
-    out.push_back(unpack_once(node_.saved[saved_position(node_, i, k)], &node_));
-  return out;
-}
-
-Tensor Backward::out(int i) const {
-  int at = saved_arg_count(node_);
-  for (int r = 0; r < i; ++r) at += node_.op->saved_results >> r & 1;
-  return unpack_once(node_.saved[at], &node_);
-}
-
-const Value& Backward::arg(int i) const { return node_.args[i]; }
-bool Backward::has(int i) const { return !node_.args[i].is_none(); }
-bool Backward::needs(int i) const { return needs(i, 0); }
-bool Backward::needs(int i, int item) const {
-  int s = slot_of(node_, i, item);
-  return s >= 0 && node_.next[s].node;
-}
-const Ints& Backward::sizes(int i) const { return node_.args[i].as_ints(); }
-DType Backward::dtype(int i) const { return node_.args[i].shape_dtype(); }
-
-int Backward::count(int i) const {
-  return static_cast<int>(
-      std::count_if(node_.slots.begin(), node_.slots.end(), [&](auto& s) { return s.first == i; }));
-}
-
-Ints Backward::sizes(int i, int item) const {
-  const Ints& shapes = node_.args[i].as_ints();
-  size_t at = 0;
-  for (int k = 0; k < item; ++k) at += shapes[at] < 0 ? 1 : static_cast<size_t>(shapes[at]) + 2;
-  if (shapes[at] < 0) return {};
-  return Ints(IntSpan(shapes.data() + at + 1, static_cast<size_t>(shapes[at])));
-}
-
-DType Backward::dtype(int i, int item) const {
-  const Ints& shapes = node_.args[i].as_ints();
-  size_t at = 0;
-  for (int k = 0; k < item; ++k) at += shapes[at] < 0 ? 1 : static_cast<size_t>(shapes[at]) + 2;
-  return shapes[at] < 0 ? DType::float32 : static_cast<DType>(shapes[at + 1 + shapes[at]]);
-}
-
-void Backward::set(int i, Tensor g) { set(i, 0, std::move(g)); }
-void Backward::set(int i, int item, Tensor g) {
-  int s = slot_of(node_, i, item);
-  if (s >= 0) node_.grads[s] = std::move(g);
 }
 
 }  // namespace flambeau

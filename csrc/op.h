@@ -100,6 +100,12 @@ enum OpFlags : uint32_t {
   kCastsOut = 4096,  // out= may have another dtype, as with pointwise operators and factories
   kOnlyInplace =
       2048,  // copy_, zero_: no twin that makes a new tensor; set by itself for names in _
+  kIndexed = 8192,  // reads or writes by index: what it reads shares no memory with what it writes;
+                    // indices may lie on the CPU beside a meta tensor
+  kReadsFirst = 16384,  // in place, yet reads all before it writes
+  kReadsAlong = 32768,  // an out= tensor may be an argument, but not share some of its memory
+  kAnyDevice = 65536,  // takes only the shape or type of its other tensors, or copies them
+  kGradientsReversed = 131072,  // gradients travel on from the last argument first
 };
 
 struct OpRecord {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "op_node.h"
+
 namespace flambeau {
 
 TransformBinding transform_binding;

@@ -69,8 +69,6 @@ inline bool is_dispatching(const Tensor& t) {
 // Whether calls pass derivatives of forward mode on; of this thread.
 extern thread_local bool forward_enabled;
 
-// op.cpp: the gradient formula of a call as a node by itself.
-Ref<OpNode> gradient_formula(const Op& op, const Value* args, const TensorList& results);
 // engine.cpp
 void conform(Tensor& g, const ResultMeta& want, const Node& from, size_t i);
 

@@ -85,6 +85,9 @@ def test_writing_by_index_into_expanded_tensors_warns():
         lambda x: x.index_add_(0, AT, x),
         lambda x: x.index_copy_(0, AT, x),
         lambda x: x.put_(AT, x),
+        lambda x: x.index_put_((AT,), x),
+        lambda x: x.__setitem__(AT, x),
+        lambda x: torch.scatter(x, 0, AT, x, out=x),
         lambda x: torch.take(x, AT, out=x),
         lambda x: torch.gather(x, 0, AT, out=x),
         lambda x: torch.index_select(x, 0, AT, out=x),
@@ -94,6 +97,11 @@ def test_writing_by_index_into_expanded_tensors_warns():
 def test_what_is_read_by_index_is_not_written(write):
     with pytest.raises(RuntimeError, match="refer to a single memory location"):
         write(torch.arange(4.0))
+
+
+def test_what_is_written_at_indices_may_be_the_result():
+    x = torch.arange(4.0)
+    assert torch.scatter(x, 0, AT[:1], torch.ones(1), out=x).tolist() == [1, 1, 2, 3]
 
 
 def test_results_of_another_shape_warn():

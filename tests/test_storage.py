@@ -138,3 +138,13 @@ def test_weights_of_mapped_files_are_never_stale(tmp_path):
     del array
     one[3] = 0
     check()
+
+
+def test_indices_may_lie_beside_a_meta_tensor():
+    x, at = torch.empty(3, 4, device="meta"), torch.tensor([[0]])
+    for y in (x.gather(0, at), x.scatter(0, at, 1.0), torch.nn.functional.embedding(at, x), x[at]):
+        assert y.is_meta
+    assert x.copy_(torch.ones(3, 4)).is_meta
+    for mixed in (lambda: torch.cat([x, torch.ones(3, 4)]), lambda: x.mm(torch.ones(4, 2))):
+        with pytest.raises((RuntimeError, NotImplementedError)):
+            mixed()

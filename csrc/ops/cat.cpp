@@ -159,7 +159,7 @@ FLAMBEAU_OPS{
     {.schema = "cat(Tensor[] tensors, int dim=0) -> Tensor",
      .forward = native<join>,
      .backward = join_back,
-     .flags = kCastsOut,
+     .flags = kCastsOut | kReadsAlong,
      .doc = "Tensors laid end to end along a dimension."},
     {.schema = "concat(Tensor[] tensors, int dim=0) -> Tensor", .alias = "cat"},
     {.schema = "concatenate(Tensor[] tensors, int dim=0) -> Tensor", .alias = "cat"},

@@ -171,7 +171,7 @@ FLAMBEAU_OPS{
     {.schema = "copy_(Tensor(a!) input, Tensor src, bool non_blocking=False) -> Tensor",
      .inplace = native<copy_>,
      .backward = copy_back,
-     .flags = kNoFunction,
+     .flags = kNoFunction | kAnyDevice,
      .node = "torch::autograd::CopyBackwards",
      .doc = "Writes src, broadcast and converted, into the tensor."},
     {.schema = "copy_(Tensor(a!) input, Scalar src, bool non_blocking=False) -> Tensor",

@@ -477,7 +477,7 @@ FLAMBEAU_OPS{
          "resize_as_(Tensor(a!) input, Tensor the_template, *, MemoryFormat? memory_format=None) "
          "-> Tensor",
      .inplace = native<resize_as_>,
-     .flags = kNotDifferentiable,
+     .flags = kNotDifferentiable | kAnyDevice,
      .doc = "resize_() to the shape of another tensor."},
     {.schema = "set_(Tensor(a!) input) -> Tensor",
      .inplace = native<set_empty_>,
@@ -485,13 +485,13 @@ FLAMBEAU_OPS{
      .doc = "Makes the tensor empty."},
     {.schema = "set_(Tensor(a!) input, Tensor source) -> Tensor",
      .inplace = native<set_source_>,
-     .flags = kNotDifferentiable | kNoFunction,
+     .flags = kNotDifferentiable | kNoFunction | kReadsFirst | kAnyDevice,
      .doc = "Makes the tensor a view of the memory of another."},
     {.schema =
          "set_(Tensor(a!) input, Tensor source, int storage_offset, int[] size, int[] stride=[]) "
          "-> Tensor",
      .inplace = native<set_part_>,
-     .flags = kNotDifferentiable | kNoFunction,
+     .flags = kNotDifferentiable | kNoFunction | kReadsFirst | kAnyDevice,
      .doc = "Makes the tensor a strided view of the memory of another."},
 };
 

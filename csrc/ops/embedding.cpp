@@ -124,7 +124,7 @@ FLAMBEAU_OPS{
      .forward = native<embedding>,
      .backward = embedding_back,
      .saves = "indices",
-     .flags = kNoMethod,
+     .flags = kNoMethod | kIndexed,
      .doc = "Rows of weight by number."},
     {.schema =
          "embedding_dense_backward(Tensor grad, Tensor indices, int num_weights, int padding_idx, "

@@ -199,6 +199,7 @@ FLAMBEAU_OPS{
      .forward = native<index_select>,
      .backward = index_select_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "The given positions along a dimension."},
     {.schema = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) "
                "-> Tensor",
@@ -206,22 +207,26 @@ FLAMBEAU_OPS{
      .inplace = native<index_add_>,
      .backward = index_add_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Adds alpha * source at the given positions along a dimension."},
     {.schema = "index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor",
      .forward = on_rows<native<index_copy_>>,
      .inplace = native<index_copy_>,
      .backward = index_copy_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Writes source at the given positions along a dimension."},
     {.schema = "index_fill(Tensor input, int dim, Tensor index, Scalar value) -> Tensor",
      .inplace = native<index_fill_>,
      .backward = index_fill_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Writes one value at the given positions along a dimension."},
     {.schema = "index_fill(Tensor input, int dim, Tensor index, Tensor value) -> Tensor",
      .inplace = native<index_fill_>,
      .backward = index_fill_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Writes one value at the given positions along a dimension."},
 };
 
@@ -565,6 +570,7 @@ FLAMBEAU_OPS{
      .inplace = native<scatter_reduce_>,
      .backward = scatter_reduce_back,
      .saves = "input, index, src, result",
+     .flags = kIndexed,
      .doc = "Combines elements of src at the places along dim that the index gives."},
     {.schema = "index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, "
                "bool include_self=True) -> Tensor",
@@ -572,6 +578,7 @@ FLAMBEAU_OPS{
      .inplace = native<index_reduce_>,
      .backward = index_reduce_back,
      .saves = "input, index, source, result",
+     .flags = kIndexed,
      .doc = "Combines source at the given positions along a dimension."},
 };
 
@@ -580,6 +587,7 @@ FLAMBEAU_OPS{
      .forward = native<gather>,
      .backward = gather_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "For every position, the element whose place along dim the index gives."},
     {.schema =
          "scatter(Tensor input, int dim, Tensor index, Tensor src, *, str? reduce=None) -> Tensor",
@@ -587,6 +595,7 @@ FLAMBEAU_OPS{
      .inplace = native<scatter_>,
      .backward = scatter_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Writes every element of src at the place along dim that the index gives."},
     {.schema = "scatter(Tensor input, int dim, Tensor index, Scalar value, *, str? reduce=None) -> "
                "Tensor",
@@ -594,12 +603,14 @@ FLAMBEAU_OPS{
      .inplace = native<scatter_value_>,
      .backward = scatter_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Writes a value at the places along dim that the index gives."},
     {.schema = "scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor",
      .forward = on_rows<native<scatter_add_>>,
      .inplace = native<scatter_add_>,
      .backward = scatter_add_back,
      .saves = "index",
+     .flags = kIndexed,
      .doc = "Adds every element of src at the place along dim that the index gives."},
 };
 

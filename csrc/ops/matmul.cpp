@@ -447,14 +447,14 @@ FLAMBEAU_OPS{
      .forward = native<addmm>,
      .backward = addmm_back,
      .saves = "mat1 for mat2, mat2",
-     .flags = kInplace,
+     .flags = kInplace | kReadsFirst,
      .doc = "beta * input + alpha * (mat1 @ mat2); input broadcasts."},
     {.schema = "baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, "
                "Scalar alpha=1) -> Tensor",
      .forward = native<baddbmm>,
      .backward = baddbmm_back,
      .saves = "batch1 for batch2, batch2 for batch1",
-     .flags = kInplace,
+     .flags = kInplace | kReadsFirst,
      .doc = "beta * input + alpha * (batch1 @ batch2), batch by batch; input broadcasts."},
     {.schema = "addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, "
                "Scalar alpha=1) -> Tensor",
@@ -479,7 +479,8 @@ FLAMBEAU_OPS{
      .backward = linear_back,
      .fuse = fuse_linear,
      .saves = "input for weight, weight for input",
-     .flags = kNoMethod,
+     // PyTorch adds the product to the bias, whose gradient it sends on before the weight's.
+     .flags = kNoMethod | kGradientsReversed,
      .node = "AddmmBackward0",
      .doc = "input @ weight.T + bias, along the last dimension of input."},
 };

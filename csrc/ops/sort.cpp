@@ -255,6 +255,7 @@ FLAMBEAU_OPS{
      .forward = native<topk>,
      .backward = [](Backward& b) { pick_back(b, b.arg(2).as_int(), true); },
      .saves = "result1",
+     .flags = kReadsAlong,
      .doc = "The k greatest (or least) elements along a dimension, in order."},
     {.schema = "kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> "
                "(Tensor values, Tensor indices)",
