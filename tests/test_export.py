@@ -91,3 +91,25 @@ def test_errors(net):
         export(net, torch.ones(1))
     with pytest.raises(RuntimeError, match="Unable to call"):
         export(nn.ReLU(), (torch.ones(1),))(torch.ones(1))
+
+
+class _Two(nn.Module):
+    def forward(self, x, y):
+        return x.sum() + y.sum(0)
+
+
+def test_sizes_that_go_with_others():
+    dx, dh = Dim("dx", min=4, max=256), Dim("dh", max=512)
+    assert [str(each) for each in (2 * dx, dx * 2 + 1, 1 + dx, dx - 1)] == [
+        "2*dx", "2*dx + 1", "dx + 1", "dx - 1"
+    ]  # fmt: skip
+    assert ((2 * dx).min, (2 * dx).max, (2 * dx + 1).root) == (8, 512, dx)
+    for wrong in (lambda: dx * 0.5, lambda: dx * -1, lambda: dx + dx):
+        with pytest.raises(NotImplementedError):
+            wrong()
+    args = torch.ones(4, 3), torch.ones(8, 5)
+    program = export(_Two(), args, dynamic_shapes={"x": (dx, None), "y": (2 * dx, dh)}).module()
+    assert program(torch.ones(5, 3), torch.ones(10, 7)).shape == (7,)
+    for rows in (11, 12):
+        with pytest.raises(AssertionError, match="2\\*dx"):
+            program(torch.ones(5, 3), torch.ones(rows, 7))

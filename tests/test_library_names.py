@@ -95,6 +95,14 @@ def test_timers():
     made = timer.blocked_autorange(min_run_time=0.01)
     assert made.mean > 0 and made.iqr >= 0
     assert "small" in str(Compare([made]))
+    indented = Timer("""
+        y = x + 1
+        y * 2
+    """, setup="""
+        import flambeau
+        x = flambeau.ones(2)
+    """)  # fmt: skip
+    assert indented.timeit(10).number_per_run == 10
 
 
 def test_environment():

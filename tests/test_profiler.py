@@ -78,3 +78,12 @@ def test_names_that_libraries_look_for():
 
     assert EventList is torch.autograd.profiler.EventList and _format_time(2.0).endswith("us")
     assert torch.autograd.kineto_available() in (True, False)
+
+
+def test_tables_sorted_by_times_of_devices():
+    with torch.profiler.profile() as found:
+        torch.ones(2).sum()
+    sums = found.key_averages()
+    assert sums[0].device_time_total == 0
+    for key in ("cuda_time_total", "self_cuda_memory_usage", "device_time_total"):
+        assert "sum" in sums.table(sort_by=key)

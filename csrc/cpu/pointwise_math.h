@@ -244,6 +244,10 @@ FLAMBEAU_INLINE T scaled(T g, P p) {
   return g * conj(p);
 }
 template <class T>
+FLAMBEAU_INLINE T rest_of_square(T x) {
+  return 1.0 - x * x;
+}
+template <class T>
 FLAMBEAU_INLINE T sinc_slope(T g, T x, T t) {
   return where(
       x == 0.0, T(0.0),
@@ -255,12 +259,12 @@ FLAMBEAU_INLINE T silu_slope(T x, T s) {
 }
 template <class T>
 FLAMBEAU_INLINE T mish_backward(T g, T x, T t, T s) {
-  return g * (t + x * s * (1.0 - t * t));
+  return g * (t + x * s * rest_of_square(t));
 }
 template <class T>
 FLAMBEAU_INLINE T gelu_tanh_backward(T g, T x, T t) {
   return g * (0.5 * (1.0 + t) +
-              0.5 * x * (1.0 - t * t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x));
+              0.5 * x * rest_of_square(t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x));
 }
 FLAMBEAU_INLINE Cx sgn_slope(Cx g, Cx x, Cx y) {
   const double a = abs(x);

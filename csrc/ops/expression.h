@@ -54,6 +54,7 @@ FLAMBEAU_TENSOR_FUNCTION(cos, "cos")
 FLAMBEAU_TENSOR_FUNCTION(sinh, "sinh")
 FLAMBEAU_TENSOR_FUNCTION(cosh, "cosh")
 FLAMBEAU_TENSOR_FUNCTION(tanh, "tanh")
+FLAMBEAU_TENSOR_FUNCTION(rest_of_square, "_rest_of_square")
 FLAMBEAU_TENSOR_FUNCTION(abs, "abs")
 FLAMBEAU_TENSOR_FUNCTION(sgn, "sgn")
 FLAMBEAU_TENSOR_FUNCTION(erf, "erf")
@@ -148,6 +149,7 @@ FLAMBEAU_PROBE_FUNCTION(cos)
 FLAMBEAU_PROBE_FUNCTION(sinh)
 FLAMBEAU_PROBE_FUNCTION(cosh)
 FLAMBEAU_PROBE_FUNCTION(tanh)
+FLAMBEAU_PROBE_FUNCTION(rest_of_square)
 FLAMBEAU_PROBE_FUNCTION(abs)
 FLAMBEAU_PROBE_FUNCTION(sgn)
 FLAMBEAU_PROBE_FUNCTION(erf)
@@ -189,12 +191,12 @@ T silu_slope(const T& x, const T& s) {
 }
 template <class T>
 T mish_backward(const T& g, const T& x, const T& t, const T& s) {
-  return g * (t + x * s * (1.0 - t * t));
+  return g * (t + x * s * rest_of_square(t));
 }
 template <class T>
 T gelu_tanh_backward(const T& g, const T& x, const T& t) {
   return g * (0.5 * (1.0 + t) +
-              0.5 * x * (1.0 - t * t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x));
+              0.5 * x * rest_of_square(t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x));
 }
 inline Tensor log1p_exp(const Tensor& x) {
   static const OpCall f("nn.functional.softplus");

@@ -17,7 +17,7 @@ from flambeau import Tensor, nn
 
 from ..jit import _print, _trace
 from ._graph import build, leaves
-from .dynamic_shapes import AdditionalInputs, Dim, ShapesCollection, _Dim, dims
+from .dynamic_shapes import AdditionalInputs, Dim, ShapesCollection, _Dim, _Line, dims
 from .graph_signature import ExportGraphSignature
 
 __all__ = """AdditionalInputs Dim ExportGraphSignature ExportedProgram ShapesCollection dims
@@ -83,6 +83,15 @@ def _free_sizes(names, given, dynamic_shapes):
     return found
 
 
+def _check_root(what, dim, size, roots):
+    """Sizes of one Dim agree, and those of `2 * dim` with it; roots: name -> the size of it."""
+    line = isinstance(dim, _Line)
+    found = dim.root_of(size) if line else size
+    name = dim.root.__name__ if line else dim.__name__
+    if found is None or roots.setdefault(name, found) != found:
+        raise AssertionError(f"Guard failed: {what} == {dim.__name__}, is {size}")
+
+
 class ExportedProgram:
     """A graph of operators with what it needs: `graph_module`, `graph_signature`, `state_dict`,
     `constants`, `example_inputs`; `module()` is the model that it makes."""
@@ -146,7 +155,7 @@ class ExportedProgram:
         return made
 
     def _check(self, given):
-        wanted = dict(_flat(self._given, ()))
+        wanted, roots = dict(_flat(self._given, ())), {}
         for path, tensor in _flat(given, ()):
             if path not in wanted:
                 continue
@@ -161,6 +170,8 @@ class ExportedProgram:
                 most = None if dim is None else dim.max
                 if dim is not None and (found < dim.min or (most is not None and found > most)):
                     raise AssertionError(f"Guard failed: {name}.size()[{i}] in {dim}, is {found}")
+                if isinstance(dim, Dim):
+                    _check_root(f"{name}.size()[{i}]", dim, found, roots)
 
     def run_decompositions(self, decomp_table=None, decompose_custom_triton_ops=False):
         """The program itself: its operators are those of aten already."""

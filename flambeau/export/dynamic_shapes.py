@@ -27,6 +27,55 @@ class Dim(_Dim):
     def __init__(self, name, *, min=None, max=None):
         super().__init__(name, min, max)
 
+    def _of(self, factor, offset):
+        return _Line(self, factor, offset)
+
+    def __add__(self, other):
+        return self._of(1, _whole(other))
+
+    def __sub__(self, other):
+        return self._of(1, -_whole(other))
+
+    def __mul__(self, other):
+        return self._of(_whole(other), 0)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _whole(value):
+    if type(value) is not int:
+        raise NotImplementedError(f"Dim: only whole numbers are added or multiplied, got {value!r}")
+    return value
+
+
+class _Line(Dim):
+    """factor * root + offset of another Dim: a size that goes with that one."""
+
+    def __init__(self, root, factor, offset):
+        if factor <= 0:
+            raise NotImplementedError(f"Dim: only positive factors, got {factor}")
+        self.root, self._factor, self._offset = root, factor, offset
+        name = root.__name__ if factor == 1 else f"{factor}*{root.__name__}"
+        if offset:
+            name += f" {'-' if offset < 0 else '+'} {abs(offset)}"
+        most = None if root.max is None else self.fn(root.max)
+        super().__init__(name, min=self.fn(root.min), max=most)
+
+    def fn(self, size):
+        """The size for one of the root."""
+        return self._factor * size + self._offset
+
+    def root_of(self, size):
+        """The root's size for one of this; None where there is none."""
+        found, rest = divmod(size - self._offset, self._factor)
+        return None if rest else found
+
+    def _of(self, factor, offset):
+        return _Line(self.root, factor * self._factor, factor * self._offset + offset)
+
+    def __repr__(self):
+        return self.__name__
+
 
 def dims(*names, min=None, max=None):
     """A Dim for each name."""

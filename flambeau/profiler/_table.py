@@ -47,6 +47,8 @@ class FunctionEventAvg:
         self.count = self.flops = 0
         self.cpu_time_total = self.self_cpu_time_total = 0.0
         self.cpu_memory_usage = self.self_cpu_memory_usage = 0
+        self.device_time_total = self.self_device_time_total = 0.0  # of accelerators: none here
+        self.device_memory_usage = self.self_device_memory_usage = 0
 
     def add(self, event):
         self.count += event.count
@@ -114,7 +116,8 @@ class EventList(list):
         if top_level_events_only:
             events = [e for e in events if getattr(e, "parent", None) is None]
         if sort_by is not None:
-            events.sort(key=lambda event: getattr(event, sort_by), reverse=True)
+            key = sort_by.replace("cuda", "device")
+            events.sort(key=lambda event: getattr(event, key), reverse=True)
         total = sum(e.self_cpu_time_total for e in self) or 1.0
         shapes = any(e.input_shapes for e in events)
         flops = any(e.flops for e in events)

@@ -6,12 +6,21 @@
 100
 """
 
+import enum
 import statistics
+import textwrap
 import timeit as _timeit
 
 import flambeau
 
-__all__ = ["Compare", "Measurement", "Timer"]
+__all__ = ["Compare", "Language", "Measurement", "Timer"]
+
+
+class Language(enum.Enum):
+    """What a statement is written in; Timer takes Python."""
+
+    PYTHON = 0
+    CPP = 1
 
 
 class Measurement:
@@ -60,6 +69,11 @@ def _seconds(t):
     return f"{t * 1e9:.2f} ns"
 
 
+def _flush(text):
+    """A statement that a program wrote indented, between empty lines, at the margin."""
+    return textwrap.dedent(text).strip("\n").rstrip()
+
+
 class Timer:
     """Times `stmt`, run with the names in globals after `setup`, on num_threads threads."""
 
@@ -80,6 +94,8 @@ class Timer:
         if str(getattr(language, "name", language)).lower() not in ("python", "py"):
             raise ValueError("Timer: statements are Python")
         names = {"torch": flambeau, "flambeau": flambeau, **(globals or {})}
+        if isinstance(stmt, str):
+            stmt, setup = _flush(stmt), _flush(setup)
         self._timer = _timeit.Timer(stmt, setup, timer, names)
         self._told = label or stmt, sub_label, description, env, num_threads
         self._threads = num_threads
