@@ -66,19 +66,22 @@ def _dual(cls, args, level):
                     "corresponding gradient inplace and return it as is"
                 )
             out.append(args[at])
-            continue
-        if id(y) in fixed and t is not None:
-            raise RuntimeError(
-                f"{cls.__name__}.jvp: expected None for output {i}, which is not differentiable: "
-                "ctx.mark_non_differentiable()"
-            )
-        if t is not None and t.shape != y.shape:
-            raise RuntimeError(
-                f"{cls.__name__}.jvp: tangent {i} has shape {list(t.shape)}, the result "
-                f"{list(y.shape)}"
-            )
-        out.append(y if t is None else _levels.make_dual(y, t, level))
+        else:
+            _check_tangent(cls, i, y, t, id(y) in fixed)
+            out.append(y if t is None else _levels.make_dual(y, t, level))
     return out[0] if single else tuple(out)
+
+
+def _check_tangent(cls, i, y, t, fixed):
+    if fixed and t is not None:
+        raise RuntimeError(
+            f"{cls.__name__}.jvp: expected None for output {i}, which is not differentiable: "
+            "ctx.mark_non_differentiable()"
+        )
+    if t is not None and t.shape != y.shape:
+        raise RuntimeError(
+            f"{cls.__name__}.jvp: tangent {i} has shape {list(t.shape)}, the result {list(y.shape)}"
+        )
 
 
 def _is_operator(cls):

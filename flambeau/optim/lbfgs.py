@@ -110,16 +110,8 @@ class LBFGS(Optimizer):
                 break
             used = 0
             if search is not None:
-                start = [p.clone() for p in self._params]
-
-                def evaluate(t, start=start, direction=direction):
-                    return self._evaluate(closure, start, t, direction)
-
                 most = group["max_eval"] - evaluations
-                loss, grad, t, used = _strong_wolfe(
-                    evaluate, t, direction, loss, grad, slope, group["tolerance_change"], most
-                )
-                self._move(direction, t)
+                loss, grad, t, used = self._search(closure, t, direction, loss, grad, slope, most)
                 state["t"] = t
             else:
                 self._move(direction, t)
@@ -138,6 +130,17 @@ class LBFGS(Optimizer):
             ):
                 break
         return first
+
+    def _search(self, closure, t, direction, loss, grad, slope, most):
+        start = [p.clone() for p in self._params]
+
+        def evaluate(t):
+            return self._evaluate(closure, start, t, direction)
+
+        tolerance = self.param_groups[0]["tolerance_change"]
+        found = _strong_wolfe(evaluate, t, direction, loss, grad, slope, tolerance, most)
+        self._move(direction, found[2])
+        return found
 
     def _direction(self, state, grad, history):
         """Minus the gradient times the inverse Hessian that the last steps tell of."""

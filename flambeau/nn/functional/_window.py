@@ -91,39 +91,29 @@ def _define(n):
         sizes = _adaptive_sizes(f"adaptive_max_pool{n}d", input, output_size, n)
         return adaptive_values(input, sizes)
 
-    docs = {
-        max_pool: (f"_max_pool{n}d", "The largest value of each window."),
-        max_pool_with_indices: (
-            f"max_pool{n}d_with_indices",
+    as_many = "of as many windows as the output is to have"
+    for name, function, doc in (
+        ("_max_pool{}d", max_pool, "The largest value of each window."),
+        (
+            "max_pool{}d_with_indices",
+            max_pool_with_indices,
             "The largest value of each window, and where it stands.",
         ),
-        adaptive_avg_pool: (
-            f"adaptive_avg_pool{n}d",
-            "The mean of as many windows as the output is to have.",
-        ),
-        adaptive_max_pool: (
-            f"_adaptive_max_pool{n}d",
-            "The largest value of as many windows as the output is to have.",
-        ),
-        adaptive_max_pool_with_indices: (
-            f"adaptive_max_pool{n}d_with_indices",
-            "The largest value of as many windows as the output is to have, and where.",
-        ),
-    }
-    for function, (name, doc) in docs.items():
-        function.__name__ = function.__qualname__ = name
-        function.__doc__ = f"{doc} Input (N, C, *) or (C, *), {n} spatial dimensions."
-        yield name, function
-    choices = (
-        (f"max_pool{n}d", 6, max_pool_with_indices, max_pool),
+        ("adaptive_avg_pool{}d", adaptive_avg_pool, f"The mean {as_many}."),
+        ("_adaptive_max_pool{}d", adaptive_max_pool, f"The largest value {as_many}."),
         (
-            f"adaptive_max_pool{n}d",
-            2,
+            "adaptive_max_pool{}d_with_indices",
             adaptive_max_pool_with_indices,
-            adaptive_max_pool,
+            f"The largest value {as_many}, and where.",
         ),
-    )
-    for name, index, both, best in choices:
+    ):
+        function.__name__ = function.__qualname__ = name.format(n)
+        function.__doc__ = f"{doc} Input (N, C, *) or (C, *), {n} spatial dimensions."
+        yield function.__name__, function
+    for name, index, both, best in (
+        (f"max_pool{n}d", 6, max_pool_with_indices, max_pool),
+        (f"adaptive_max_pool{n}d", 2, adaptive_max_pool_with_indices, adaptive_max_pool),
+    ):
         pool = boolean_dispatch("return_indices", index, False, both, best, __name__, name)
         pool.__doc__ = f"{best.__doc__} With return_indices, where the values stand as well."
         yield name, pool
