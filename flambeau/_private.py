@@ -126,6 +126,7 @@ for _name in (
     "set_profiling_mode set_texpr_fuser_enabled override_can_fuse_on_cpu override_can_fuse_on_gpu"
 ).split():
     setattr(_C, f"_jit_{_name}", _jit_switch(False))
+_C._get_graph_executor_optimize = _jit_switch(True)
 _C._jit_can_fuse_on_cpu = _C._jit_can_fuse_on_gpu = lambda: False
 
 _C.__getattr__ = _submodule

@@ -27,6 +27,10 @@ class _Namespace:
 
         if self.__name__ == "torchvision":
             return getattr(flambeau.vision.ops, name, None)
+        if self.__name__ == "quantized":
+            from .ao.nn.quantized import _operators
+
+            return getattr(_operators, name, None)
         if self.__name__ not in ("aten", "prim", "prims"):
             return None
         from ._dispatch import OpOverloadPacket, is_known

@@ -1,11 +1,28 @@
 """Making quantized tensors, and asking them."""
 
+from functools import wraps
+
 import flambeau
 
 from ._scheme import per_channel_affine, per_channel_affine_float_qparams, range_of
 from ._tensor import QuantizedTensor, numbers, quantized_integers
 
 _SMALLEST_SCALE = 6.1e-5  # below it the reciprocal leaves float16's range
+
+
+def recorded(function):
+    """A function that objects which stand for tensors, as a tracer's proxies do, take over."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        for arg in args:
+            for one in arg if isinstance(arg, (list, tuple)) else (arg,):
+                plain = isinstance(one, (flambeau.Tensor, flambeau.dtype))
+                if not plain and hasattr(type(one), "__torch_function__"):
+                    return one.__torch_function__(call, (type(one),), args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _plain_number(value):
@@ -19,6 +36,7 @@ def _check_input(name, input):
         raise RuntimeError(f"{name}(): expected a tensor of float32, got {input.dtype}")
 
 
+@recorded
 def quantize_per_tensor(input, scale, zero_point, dtype):
     """The nearest integers to input / scale + zero_point, as a quantized tensor.
 
@@ -39,6 +57,7 @@ def quantize_per_tensor(input, scale, zero_point, dtype):
     return QuantizedTensor._made(quantized_integers(input, q), *q)
 
 
+@recorded
 def quantize_per_channel(input, scales, zero_points, axis, dtype):
     """The same with a scale and a zero point for each index of one dimension.
 
@@ -57,6 +76,7 @@ def quantize_per_channel(input, scales, zero_points, axis, dtype):
     return _by_channel(quantized_integers(input, q), *q)
 
 
+@recorded
 def quantize_per_tensor_dynamic(input, dtype, reduce_range):
     """Quantized with the scale that the tensor's own range asks for."""
     _check_input("quantize_per_tensor_dynamic", input)
@@ -89,6 +109,7 @@ def _choose_qparams_per_tensor(input, reduce_range=False):
     return chosen_scale(input, 0, 127 if reduce_range else 255)
 
 
+@recorded
 def dequantize(input=None, *, tensors=None):
     """The numbers of a quantized tensor in float32; of each where there are several.
 

@@ -181,8 +181,8 @@ class QuantizedTensor(Tensor):
             return func(*map(_number_of, args), **kwargs)
         if name in _JOINS:
             return _joined(func, *args, **kwargs)
-        if name in ("sigmoid", "tanh"):
-            scale, zero = (1 / 256, 0) if name == "sigmoid" else (2 / 256, 128)
+        if base in ("sigmoid", "tanh", "hardsigmoid"):
+            scale, zero = (2 / 256, 128) if base == "tanh" else (1 / 256, 0)
             return _of_fixed_range(func(numbers(args[0])), args[0].dtype, scale, zero)
         if name == "equal":
             return cls.equal(*args)

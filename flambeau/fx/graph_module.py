@@ -156,9 +156,10 @@ class GraphModule(nn.Module):
                 parts = node.target.split(".")
                 used.update(".".join(parts[:i]) for i in range(1, len(parts) + 1))
                 if node.op == "call_module":
-                    inner = self.get_submodule(node.target).named_modules()
+                    called = self.get_submodule(node.target)
+                    inner = called.named_modules(remove_duplicate=False)
                     used.update(f"{node.target}.{name}" for name, _ in inner if name)
-        for name, _ in list(self.named_modules()):
+        for name, _ in list(self.named_modules(remove_duplicate=False)):
             if name and name not in used:
                 self.delete_submodule(name)
 

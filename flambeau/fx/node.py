@@ -40,6 +40,13 @@ def map_arg(value, fn):
     return map_aggregate(value, lambda leaf: fn(leaf) if isinstance(leaf, Node) else leaf)
 
 
+# Where functions are reached that are written elsewhere.
+_HOMES = {
+    "flambeau._quantized._functions": "flambeau",
+    "flambeau.ao.nn.quantized._operators": "flambeau.ops.quantized",
+}
+
+
 def qualified_name(function):
     """The name under which generated code reaches a function, and the module to import."""
     name = getattr(function, "__name__", None) or type(function).__name__
@@ -48,6 +55,8 @@ def qualified_name(function):
     module = getattr(function, "__module__", None)
     if isinstance(function, (types.MethodDescriptorType, types.WrapperDescriptorType)):
         return f"{function.__objclass__.__module__}.{function.__objclass__.__name__}.{name}", None
+    if module in _HOMES:
+        return f"{_HOMES[module]}.{name}", "flambeau"
     if module and module.startswith("flambeau._ops"):  # where it is written; reached elsewhere
         from flambeau import functional
 

@@ -1,8 +1,9 @@
 """Networks of 8-bit integers: made of trained ones, calibrated ones, or trained for it.
 
 `quantize_dynamic` needs no data; `prepare`, calibration and `convert` quantize activations too;
-`prepare_qat` trains with rounding. The weights are stored as integers; products are computed on
-the numbers that they stand for, in float32.
+`prepare_qat` trains with rounding; `quantize_fx` does all of this with graphs of whole networks.
+The weights are stored as integers; products are computed on the numbers that they stand for, in
+float32.
 """
 
 from .fake_quantize import *
@@ -17,6 +18,7 @@ from .fuse_modules import (
 )
 from .observer import *
 from .qconfig import *
+from .qconfig_mapping import *
 from .quantization_mappings import (
     get_default_dynamic_quant_module_mappings,
     get_default_qat_module_mappings,
@@ -34,6 +36,8 @@ from .quantize import (
     quantize_qat,
     swap_module,
 )
+
+from . import quantize_fx  # isort: skip
 from .stubs import DeQuantStub, QuantStub, QuantWrapper, add_quant_dequant
 
 

@@ -15,10 +15,13 @@ from .fake_quantize import (
 )
 from .observer import (
     HistogramObserver,
+    MinMaxObserver,
     MovingAverageMinMaxObserver,
     MovingAveragePerChannelMinMaxObserver,
+    NoopObserver,
     ObserverBase,
     PlaceholderObserver,
+    ReuseInputObserver,
     default_debug_observer,
     default_dynamic_quant_observer,
     default_float_qparams_observer,
@@ -71,6 +74,8 @@ float_qparams_weight_only_qconfig = QConfig(
 default_qat_qconfig = QConfig(default_fake_quant, default_weight_fake_quant)
 default_dynamic_qat_qconfig = QConfig(default_dynamic_fake_quant, default_weight_fake_quant)
 default_weight_only_qconfig = QConfig(nn.Identity, default_weight_fake_quant)
+default_quint8_weight_qconfig = QConfig(HistogramObserver, MinMaxObserver)
+default_reuse_input_qconfig = QConfig(ReuseInputObserver, NoopObserver)
 default_activation_only_qconfig = QConfig(default_fake_quant, nn.Identity)
 
 _BACKENDS = ("fbgemm", "x86", "qnnpack", "onednn")

@@ -51,10 +51,10 @@ class Packed:
         """(weight, bias)."""
         return self.weight, self.bias
 
-    def dynamic(self, x):
-        """The product with x, which is rounded to 7 bits first where the weight is integers."""
+    def dynamic(self, x, reduce_range=True):
+        """The product with x, which is rounded first where the weight is integers."""
         if isinstance(self.weight, QuantizedTensor):
-            x = rounded(x)
+            x = rounded(x, 127 if reduce_range else 255)
         return flambeau.nn.functional.linear(x, self.numbers(), self.bias)
 
     def __getstate__(self):
@@ -67,13 +67,15 @@ class Packed:
     def __deepcopy__(self, memo):
         import copy
 
-        return Packed(copy.deepcopy(self.weight, memo), copy.deepcopy(self.bias, memo))
+        made = type(self).__new__(type(self))
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return made
 
 
-def rounded(x):
-    """x as the 7-bit integers would hold it that its own range asks for."""
-    scale, zero_point = chosen_scale(x, 0, 127)
+def rounded(x, greatest=127):
+    """x as the integers from 0 to `greatest` would hold it that its own range asks for."""
+    scale, zero_point = chosen_scale(x, 0, greatest)
     x = x.detach().to(flambeau.float32)
     step = flambeau.tensor(scale, dtype=flambeau.float32)
-    nearest = (x * (1 / step) + zero_point).round_().clamp_(0, 127)
+    nearest = (x * (1 / step) + zero_point).round_().clamp_(0, greatest)
     return nearest.sub_(zero_point).mul_(step)

@@ -78,17 +78,15 @@ class QFunctional(ScaleInState, nn.Module):
 
     def add_scalar(self, x, y):
         """x plus a number."""
-        return _moved(x, y)
+        return add_number(x, y)
 
     def mul(self, x, y):
         """x * y."""
         return self._again(x.dequantize() * y.dequantize(), x)
 
     def mul_scalar(self, x, y):
-        """x times a number: the integers stay, the scale is another."""
-        if y < 0:
-            return again(x.dequantize() * y, x.q_scale() * -y, _mirrored(x), x.dtype)
-        return x._made(x.int_repr(), x.dtype, x.q_scale() * y, x.q_zero_point())
+        """x times a number."""
+        return times_number(x, y)
 
     def cat(self, x, dim=0):
         """The tensors one after the other."""
@@ -132,7 +130,14 @@ def _mirrored(x):
     return high + low - x.q_zero_point()
 
 
-def _moved(x, y):
+def times_number(x, y):
+    """x * y: the integers stay, or are mirrored, and the scale is another."""
+    if y < 0:
+        return again(x.dequantize() * y, x.q_scale() * -y, _mirrored(x), x.dtype)
+    return x._made(x.int_repr(), x.dtype, x.q_scale() * y, x.q_zero_point())
+
+
+def add_number(x, y):
     """x + y: the zero point moves; where it would leave the range, the scale is another too."""
     low, high = _range(x.dtype)
     scale, zero = x.q_scale(), x.q_zero_point() - round(y / x.q_scale())

@@ -1,0 +1,1 @@
+"""Quantization of networks as graphs: the parts behind quantize_fx."""
