@@ -6,7 +6,7 @@ one raises AssertionError.
 
 from collections import OrderedDict
 
-__all__ = """default_generators device_class device_count empty_cache get_arch_list
+__all__ = """_is_in_bad_fork default_generators device_class device_count empty_cache get_arch_list
 get_rng_state_all is_bf16_supported is_initialized manual_seed manual_seed_all max_memory_allocated
 max_memory_reserved memory_allocated memory_reserved memory_snapshot memory_stats refuse
 reset_accumulated_memory_stats reset_peak_memory_stats seed seed_all set_rng_state_all""".split()
@@ -21,6 +21,11 @@ def device_count():
 
 def is_initialized():
     """Whether the device was started: never."""
+    return False
+
+
+def _is_in_bad_fork():
+    """Whether this is the child of a process that used such a device: never."""
     return False
 
 

@@ -1,6 +1,7 @@
 """MTIA: this build has none, and says so."""
 
 from ._absent import (  # noqa: F401
+    _is_in_bad_fork,
     default_generators,
     device_count,
     get_rng_state_all,

@@ -106,3 +106,8 @@ def test_extensions_in_cpp_are_described_and_not_built():
     with pytest.raises(OSError):
         ext.CUDAExtension("mine", ["mine.cu"])
     assert ext.CUDA_HOME is None and ext.library_paths() == []
+
+
+def test_no_child_has_lost_its_device():
+    for device in (torch.cuda, torch.xpu, torch.mps, torch.mtia):
+        assert device._is_in_bad_fork() is False

@@ -62,11 +62,6 @@ def _lazy_call(callable, **kwargs):
     """What is to be called once CUDA starts, which it never does."""
 
 
-def _is_in_bad_fork():
-    """Whether this is the child of a process that used CUDA: never."""
-    return False
-
-
 def is_tf32_supported():
     """Whether the device multiplies in TF32: there is none."""
     return False

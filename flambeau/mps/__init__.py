@@ -1,5 +1,6 @@
 """MPS: this build has none, and says so."""
 
+from .._absent import _is_in_bad_fork
 from . import event, profiler
 from .event import Event
 from .profiler import _absent
