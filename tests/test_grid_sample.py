@@ -59,3 +59,9 @@ def test_numbers_for_modes():
     assert torch.equal(torch.grid_sampler_2d(image, grid, 1, 1, True), want)
     with pytest.raises(RuntimeError):
         torch.grid_sampler_3d(image, grid, 1, 1, True)
+
+
+def test_the_nearest_voxel_has_no_slope():
+    volume, grid = torch.randn(1, 1, 2, 2, 2), torch.zeros(1, 1, 1, 2, 3, requires_grad=True)
+    F.grid_sample(volume, grid, "nearest", align_corners=False).sum().backward()
+    assert grid.grad.count_nonzero() == 0

@@ -167,3 +167,9 @@ def test_copies_written_by_index_lie_row_by_row():
 
 def test_roll_takes_none_for_all_dimensions():
     assert torch.roll(torch.arange(4).reshape(2, 2), 1, None).tolist() == [[3, 0], [1, 2]]
+
+
+def test_an_empty_dimension_has_nothing_to_select():
+    with pytest.raises(RuntimeError, match="empty"):
+        torch.empty(0, 3).index_select(0, torch.tensor([0]))
+    assert torch.empty(0, 3).index_select(0, torch.tensor([], dtype=torch.int64)).shape == (0, 3)

@@ -1,5 +1,7 @@
 """What a loader says of itself: workers, their failures, warnings."""
 
+import gc
+
 import pytest
 
 import flambeau as torch
@@ -15,6 +17,11 @@ class Squares(data.Dataset):
 
     def __getitem__(self, index):
         return torch.tensor(index * index)
+
+
+class Endless(data.IterableDataset):
+    def __iter__(self):
+        return iter(int, 1)
 
 
 def test_more_workers_than_processors_are_warned_of():
@@ -50,3 +57,24 @@ def test_exceptions_travel_with_their_traceback():
             kind, match=f"Caught {type(error).__name__} somewhere.\nOriginal Traceback"
         ):
             wrapped.reraise()
+
+
+def test_a_dropped_loader_takes_its_persistent_workers_along():
+    loader = data.DataLoader(Squares(4), num_workers=1, persistent_workers=True)
+    ongoing = iter(loader)
+    next(ongoing)
+    workers = list(ongoing._workers)
+    gc.disable()  # no cycle holds them
+    try:
+        del loader, ongoing
+        for worker in workers:
+            worker.join(20)
+            assert not worker.is_alive()
+    finally:
+        gc.enable()
+
+
+def test_the_length_of_a_pass():
+    assert len(iter(data.DataLoader(Squares(5), batch_size=2))) == 3
+    with pytest.raises(TypeError):
+        len(iter(data.DataLoader(Endless())))

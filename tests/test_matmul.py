@@ -314,3 +314,10 @@ def test_einsum_of_one_equation_and_many_shapes():
             torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(4, 5))
         with pytest.raises(RuntimeError, match="number of subscripts"):
             torch.einsum("ij,jk->ik", torch.ones(2), torch.ones(4, 5))
+
+
+def test_outer_products_of_integers_take_integers():
+    x, v = torch.ones(2, 2, dtype=torch.int64), torch.ones(2, dtype=torch.int64)
+    assert torch.addr(x, v, v, beta=2, alpha=3).tolist() == [[5, 5], [5, 5]]
+    with pytest.raises(RuntimeError, match="alpha must not be a floating point number"):
+        torch.addr(x, v, v, alpha=0.5)

@@ -141,3 +141,9 @@ def test_a_file_cannot_reach_beyond_the_values():
         of_state({"values": torch.zeros(4), "offsets": offsets, "_ragged_idx": 1})
     with pytest.raises(RuntimeError):
         of_buffer(torch.zeros(4), torch.tensor([[9]]), torch.tensor([[1]]), torch.tensor([0]))
+
+
+def test_parts_that_were_not_used_have_gradients_of_zeros():
+    x = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], requires_grad=True)
+    x.unbind()[0].sum().backward()
+    assert [t.tolist() for t in x.grad.unbind()] == [[1, 1], [0, 0, 0]]

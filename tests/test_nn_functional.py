@@ -338,3 +338,12 @@ def test_padded_lines_of_any_length(mode, dtype):
             if mode == "constant":
                 made = made.masked_fill(~(inside[:, None] & column_inside), 7)
             assert torch.equal(padded, made)
+
+
+def test_pixel_shuffles_keep_channels_last():
+    x = torch.randn(2, 8, 4, 6)
+    last = x.contiguous(memory_format=torch.channels_last)
+    for shuffle in (F.pixel_shuffle, F.pixel_unshuffle):
+        y = shuffle(last, 2)
+        assert y.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(y, shuffle(x, 2))

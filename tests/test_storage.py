@@ -148,3 +148,11 @@ def test_indices_may_lie_beside_a_meta_tensor():
     for mixed in (lambda: torch.cat([x, torch.ones(3, 4)]), lambda: x.mm(torch.ones(4, 2))):
         with pytest.raises((RuntimeError, NotImplementedError)):
             mixed()
+
+
+def test_tensors_of_storages_view_their_memory():
+    x = torch.tensor([1.5, -2.0])
+    assert torch.tensor(x.untyped_storage(), dtype=torch.float32).tolist() == [1.5, -2.0]
+    assert torch.as_tensor(x.storage()).tolist() == [1.5, -2.0]
+    with pytest.raises(RuntimeError, match="Expected a Storage of type"):
+        torch.tensor(x.storage(), dtype=torch.float64)

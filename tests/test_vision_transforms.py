@@ -1,6 +1,8 @@
 """Transforms of tensors and of PIL images."""
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -291,3 +293,8 @@ def test_clips():
     torch.testing.assert_close(made, (wanted / 255 - 0.5) / 0.25)
     assert video.RandomResizedCropVideo(3)(made).shape == (3, 2, 3, 3)
     assert video.RandomCropVideo(1)(made).shape == (3, 2, 1, 1)
+
+
+def test_pil_s_images_are_there_with_transforms():
+    code = "import PIL, flambeau.vision.transforms; PIL.Image.new('L', (1, 1))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

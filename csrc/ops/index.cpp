@@ -53,11 +53,12 @@ Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index) {
     check_index(at.numel() == 1, "index_select(): Index to scalar can have only 1 value, got ",
                 at.numel());
   Tensor y = empty(sizes, input.options());
-  if (y.is_meta() || y.numel() == 0) return y;
+  if (y.is_meta()) return y;
+  check(at.numel() == 0 || input.dim() == 0 || input.sizes()[dim] > 0,
+        "index_select(): index out of range in self: dimension ", dim, " is empty");
+  if (y.numel() == 0) return y;
   Tensor x = input.contiguous_raw();
   RowsArgs a = rows_args(x, dim, at);
-  check_index(a.rows > 0, "index_select(): index out of range in self: dimension ", dim,
-              " is empty");
   int64_t bad = 0;
   a.bad = &bad;
   a.data = static_cast<char*>(x.data());

@@ -265,6 +265,10 @@ Tensor addr(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar&
   static const OpCall to("to");
   Tensor product = call_outer(a, b);
   const DType t = promote(input.dtype(), product.dtype());
+  for (const Scalar* s : {&beta, &alpha})
+    check(is_inexact(t) || s->kind < Scalar::floating,
+          "addr(): for integral input tensors, argument ", s == &beta ? "beta" : "alpha",
+          " must not be a floating point number.");
   if (!is_one(alpha)) product = call_mul(product, alpha);
   const Tensor wide = call_expand(input, product.sizes());
   if (!is_zero(beta)) product = call_add(is_one(beta) ? wide : call_mul(wide, beta), product);

@@ -432,6 +432,10 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, std::optiona
     copy(copied, view);
     return placed(copied, {}, where);
   }
+  Tensor over;
+  const bool sequence = PyList_Check(data) || PyTuple_Check(data);
+  if (!sequence && tensor_from_storage(data, dtype, &over))
+    return placed(over, {}, device.value_or(over.device()));
   return placed(from_sequence(data, dtype), {}, where);
 }
 

@@ -172,6 +172,8 @@ bool numpy_dtype(PyObject* scalar, DType* t);  // of a NumPy scalar; false when 
 Tensor tensor_from_buffer(PyObject* array, bool shares);  // over an array's memory
 Ref<Storage> storage_over_buffer(PyObject* o, bool warn_readonly);
 Tensor tensor_over(Ref<Storage> storage, size_t byte_offset, DType dtype, IntSpan sizes);
+// Over the memory of a typed or an untyped storage; false when it is none.
+bool tensor_from_storage(PyObject* o, std::optional<DType> dtype, Tensor* t);
 PyObject* wrap_storage(const Ref<Storage>& storage);  // flambeau.UntypedStorage
 
 // Each file's part of the module; called once at import.

@@ -23,6 +23,21 @@ Ref<Storage> storage_argument(PyObject* o, const char* op) {
   return Ref<Storage>(storage_of(untyped.get()));
 }
 
+// The dtype of a TypedStorage; none of a plain one.
+std::optional<DType> storage_dtype(PyObject* o) {
+  Py typed = Py::steal(PyObject_GetAttrString(o, "dtype"));
+  DType own;
+  if (typed && dtype_from(typed.get(), &own)) return own;
+  PyErr_Clear();
+  return {};
+}
+
+void check_storage_type(PyObject* o, DType wanted) {
+  const DType own = storage_dtype(o).value_or(wanted);
+  check(own == wanted, "Expected a Storage of type ", wanted,
+        " or an UntypedStorage, but got type ", own, " for argument 1 'storage'");
+}
+
 void dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   if (Storage* s = storage_of(self)) {
@@ -229,12 +244,7 @@ PyObject* set_(PyObject* self, PyObject* args, PyObject* kwargs) {
       }
     } else {
       storage = storage_argument(source, "set_");
-      Py typed = Py::steal(PyObject_GetAttrString(source, "dtype"));
-      if (!typed) PyErr_Clear();
-      DType own = t.dtype();
-      if (typed) dtype_from(typed.get(), &own);
-      check(own == t.dtype(), "Expected a Storage of type ", t.dtype(),
-            " or an UntypedStorage, but got type ", own, " for argument 1 'storage'");
+      check_storage_type(source, t.dtype());
       if (!size) sizes = {static_cast<int64_t>(storage->nbytes / itemsize(t.dtype()))};
     }
     if (size) sizes = ints_argument(size, "size");
@@ -300,6 +310,16 @@ void init_storage(PyObject* m) {
                                descriptor.get()) < 0)
       throw PythonError{};
   }
+}
+
+bool tensor_from_storage(PyObject* o, std::optional<DType> dtype, Tensor* t) {
+  if (!is_storage(o) && !PyObject_HasAttrString(o, "_untyped_storage")) return false;
+  const DType type = dtype.value_or(storage_dtype(o).value_or(DType::int64));
+  check_storage_type(o, type);
+  Ref<Storage> storage = storage_argument(o, "tensor");
+  const int64_t count = static_cast<int64_t>(storage->nbytes / itemsize(type));
+  *t = tensor_over(std::move(storage), 0, type, Ints{count});
+  return true;
 }
 
 }  // namespace flambeau

@@ -201,10 +201,12 @@ class NestedTensor(Tensor):
 
     @property
     def grad(self):
-        """The gradient of the data, or None."""
-        if any(t.grad is None for t in self._leaves()):
-            return None
+        """The gradient of the data, zeros for parts that were not used, or None."""
         grads = tuple(t.grad for t in self._leaves())
+        if all(g is None for g in grads):
+            return None
+        pairs = zip(self._leaves(), grads)
+        grads = tuple(flambeau.zeros_like(t) if g is None else g for t, g in pairs)
         if self._layout is flambeau.jagged:
             return self._like(grads[0])
         return NestedTensor(grads, flambeau.strided)

@@ -25,6 +25,15 @@ def _check_dims(name, input):
         )
 
 
+def _has_channels_last(input):
+    return (
+        input.dim() == 4
+        and input.numel() > 0
+        and not input.is_contiguous()
+        and input.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
 @shown_as("PixelShuffleBackward0")
 def pixel_shuffle(input, upscale_factor):
     """Spreads channels over pixels: (*, C * r * r, H, W) becomes (*, C, H * r, W * r).
@@ -46,6 +55,9 @@ def pixel_shuffle(input, upscale_factor):
     channels //= r * r
     blocks = input.reshape(*batch, channels, r, r, height, width)
     n = len(batch)
+    if _has_channels_last(input):
+        rows = blocks.permute(0, 4, 2, 5, 3, 1).reshape(-1, height * r, width * r, channels)
+        return rows.permute(0, 3, 1, 2)
     order = (*range(n + 1), n + 3, n + 1, n + 4, n + 2)
     return blocks.permute(order).reshape(*batch, channels, height * r, width * r)
 
@@ -72,6 +84,9 @@ def pixel_unshuffle(input, downscale_factor):
     height, width = height // r, width // r
     blocks = input.reshape(*batch, channels, height, r, width, r)
     n = len(batch)
+    if _has_channels_last(input):
+        rows = blocks.permute(0, 2, 4, 1, 3, 5).reshape(-1, height, width, channels * r * r)
+        return rows.permute(0, 3, 1, 2)
     order = (*range(n + 1), n + 2, n + 4, n + 1, n + 3)
     return blocks.permute(order).reshape(*batch, channels * r * r, height, width)
 

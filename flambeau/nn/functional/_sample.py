@@ -50,7 +50,11 @@ def _composed(input, grid, mode, padding_mode, align_corners):
         return _combine(input, [_cubic_taps(p) for p in places], padding_mode, align_corners)
     places = [_clip(p, n, padding_mode, align_corners) for p, n in zip(places, size)]
     if mode == "nearest":
-        return _pick(input, [p.round() for p in places])
+        out = _pick(input, [p.round() for p in places])
+        if not grid.requires_grad:
+            return out
+        # The grid has a gradient, of zeros.
+        return torch.where(out.new_ones((), dtype=torch.bool), out, places[0].unsqueeze(1))
     return _combine(input, [_linear_taps(p) for p in places])
 
 

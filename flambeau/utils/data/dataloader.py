@@ -3,6 +3,7 @@
 import itertools
 import sys
 import warnings
+import weakref
 
 from flambeau import random as _random
 
@@ -219,13 +220,13 @@ class _BaseDataLoaderIter:
     """One pass over a loader's dataset; libraries ask for it by this name."""
 
     def __init__(self, loader):
-        self._loader = loader
+        self._index_sampler = loader._index_sampler  # not the loader, which may hold the pass
 
     def __iter__(self):
         return self
 
     def __len__(self):
-        return len(self._loader)
+        return len(self._index_sampler)
 
 
 class Pass:
@@ -319,16 +320,17 @@ class LengthWatch:
     """Warns when an iterable dataset yields more than the length that a program was told."""
 
     def __init__(self, loader):
-        self._loader = loader
+        self._loader = weakref.ref(loader)  # which may hold the pass
         self._seen = 0
         self.wanted = isinstance(loader.dataset, IterableDataset)
 
     def count(self):
         self._seen += 1
-        claimed = self._loader._claimed
+        loader = self._loader()
+        claimed = None if loader is None else loader._claimed
         if self.wanted and claimed is not None and self._seen > claimed:
             hint = ""
-            if self._loader.num_workers > 0:
+            if loader.num_workers > 0:
                 hint = (
                     " For multiprocessing data-loading, this could be caused by not properly "
                     "configuring the IterableDataset replica at each worker: each yields the whole "

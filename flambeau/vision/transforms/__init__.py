@@ -1,5 +1,7 @@
 """Transforms of images: tensors of shape [..., channels, height, width], and PIL images."""
 
+import contextlib
+
 from . import functional
 from ._augment import (
     ColorJitter,
@@ -44,6 +46,9 @@ from .transforms import (
     ToPILImage,
     ToTensor,
 )
+
+with contextlib.suppress(ImportError):
+    import PIL.Image
 
 __all__ = [
     "AugMix",
