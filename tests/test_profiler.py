@@ -23,16 +23,40 @@ def test_operators_are_counted():
             y = torch.mm(x, x).relu()
         y += 1
     averages = {event.key: event for event in found.key_averages()}
-    assert averages["mm"].count == 3 and averages["relu"].count == 3
-    assert averages["block"].cpu_time_total >= averages["mm"].cpu_time_total
+    assert averages["aten::mm"].count == 3 and averages["aten::relu"].count == 3
+    assert averages["block"].cpu_time_total >= averages["aten::mm"].cpu_time_total
     assert averages["block"].self_cpu_time_total < averages["block"].cpu_time_total
-    assert averages["mm"].cpu_memory_usage >= 3 * 256
-    assert averages["mm"].flops == 3 * 2 * 8**3 and "Total FLOPs" in str(found)
+    assert averages["aten::mm"].cpu_memory_usage >= 3 * 256
+    assert averages["aten::mm"].flops == 3 * 2 * 8**3 and "Total FLOPs" in str(found)
     grouped = found.key_averages(group_by_input_shape=True)
     assert [[8, 8], [8, 8]] in [event.input_shapes for event in grouped]
     text = grouped.table(sort_by="self_cpu_time_total", row_limit=2)
     assert "Self CPU" in text and "Input Shapes" in text
     assert found.events().total_average().key == "Total"
+
+
+def test_backward_is_recorded():
+    x = torch.ones(4, requires_grad=True)
+    with profile(record_shapes=True) as found:
+        (x * 2).exp().sum().backward()
+    torch.autograd.grad((x * 3).sum(), x)
+    keys = {event.key: event for event in found.key_averages(group_by_input_shape=True)}
+    assert {"ExpBackward0", "MulBackward0", "torch::autograd::AccumulateGrad"} <= set(keys)
+    assert keys["ExpBackward0"].input_shapes == [[4]]
+    assert all(event.count == 1 for event in keys.values())
+    y = x * 2
+    y.register_hook(lambda grad: int("no number"))
+    with pytest.raises(ValueError), profile() as found:
+        y.exp().sum().backward()
+    assert all(event.end >= event.start for event in found.events())
+
+
+def test_the_table_is_laid_out_as_pytorchs():
+    with profile() as found:
+        torch.ones(4).exp()
+    lines = found.key_averages().table(sort_by="cuda_time_total").split("\n")
+    assert lines[0].split() == ["-" * 14] + ["-" * 12] * 6 and lines[0].endswith("-  ")
+    assert "    aten::ones  " in lines[3] and len({len(line) for line in lines[:6]}) == 1
 
 
 def test_nothing_is_recorded_outside():
@@ -57,7 +81,7 @@ def test_schedules_and_traces(tmp_path):
     assert saved == [4]
     trace = json.loads((tmp_path / "4.json").read_text())
     names = [event["name"] for event in trace["traceEvents"]]
-    assert names.count("exp") == 2 and trace["traceEvents"][0]["args"]["Call stack"]
+    assert names.count("aten::exp") == 2 and trace["traceEvents"][0]["args"]["Call stack"]
     found.export_stacks(str(tmp_path / "stacks"), "self_cpu_time_total")
     with pytest.raises(AssertionError):
         schedule(wait=-1, warmup=0, active=1)

@@ -105,7 +105,23 @@ PyObject* py_run_backward(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* ask_mode_of_backward(PyObject* self, PyObject* args, PyObject* kwargs) {
+  std::vector<PyObject*> all{self};
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); ++i) all.push_back(PyTuple_GET_ITEM(args, i));
+  const size_t positional = all.size();
+  Py names;
+  if (kwargs) {
+    names = Py::steal(PySequence_Tuple(kwargs));
+    if (!names) return nullptr;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names.get()); ++i)
+      all.push_back(PyDict_GetItem(kwargs, PyTuple_GET_ITEM(names.get(), i)));
+  }
+  return ask_mode("backward", all.data(), positional, names.get());
+}
+
 PyObject* tensor_backward(PyObject* self, PyObject* args, PyObject* kwargs) {
+  if (in_function_mode()) [[unlikely]]
+    return ask_mode_of_backward(self, args, kwargs);
   static const char* names[] = {"gradient", "retain_graph", "create_graph", "inputs", nullptr};
   PyObject *gradient = Py_None, *retain = Py_None, *inputs = Py_None;
   int create = 0;

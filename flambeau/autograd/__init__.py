@@ -59,6 +59,20 @@ def _tuple(x):
     return tuple(x.values() if isinstance(x, dict) else x)
 
 
+_watchers = []  # of walks through the graph: called with what a walk starts from, give contexts
+
+
+def _run(roots, *arguments):
+    if not _watchers:
+        return _C._run_backward(roots, *arguments)
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        for watch in _watchers:
+            stack.enter_context(watch(roots))
+        return _C._run_backward(roots, *arguments)
+
+
 def backward(
     tensors,
     grad_tensors=None,
@@ -101,7 +115,7 @@ def backward(
         retain_graph = create_graph
     if create_graph:
         _C._warn_of_cycle()
-    _C._run_backward(tensors, grads, retain_graph, create_graph, _tuple(inputs), True, True)
+    _run(tensors, grads, retain_graph, create_graph, _tuple(inputs), True, True)
 
 
 def _batched(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
@@ -124,9 +138,7 @@ def _batched(outputs, grads, retain_graph, create_graph, inputs, allow_unused):
         full = list(grads)
         for i, g in zip(given, examples, strict=True):
             full[i] = g
-        found = _C._run_backward(
-            outputs, tuple(full), retain_graph, create_graph, inputs, False, allow_unused
-        )
+        found = _run(outputs, tuple(full), retain_graph, create_graph, inputs, False, allow_unused)
         there[:] = [g is not None for g in found]
         return tuple(g for g in found if g is not None)
 
@@ -199,7 +211,7 @@ def grad(
     elif _C._open_levels(0, 0) and _levels.any_dual((*outputs, *inputs, *grads)):
         found = _of_duals(outputs, grads, retain_graph, create_graph, inputs, unused)
     else:
-        found = _C._run_backward(outputs, grads, retain_graph, create_graph, inputs, False, unused)
+        found = _run(outputs, grads, retain_graph, create_graph, inputs, False, unused)
     if materialize_grads:
         from .. import zeros_like
 

@@ -8,7 +8,7 @@ from those of their parts.
 
 import functools
 
-from .. import _C, _levels
+from .. import _C, _levels, autograd
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
@@ -109,7 +109,7 @@ def backward_of_duals(ys, gs, leaves, create, retain):
     if not live:
         return [None] * len(leaves)
     ys, gs = zip(*live, strict=True)
-    return list(_C._run_backward(ys, gs, retain or create, create, leaves, False, True))
+    return list(autograd._run(ys, gs, retain or create, create, leaves, False, True))
 
 
 def _join(value, change, level):

@@ -4,7 +4,7 @@
 >>> with torch.profiler.profile() as profile:
 ...     _ = torch.ones(4).exp().sum()
 >>> sorted(event.key for event in profile.key_averages())
-['exp', 'ones', 'sum']
+['aten::exp', 'aten::ones', 'aten::sum']
 """
 
 import enum
@@ -13,7 +13,7 @@ import json
 import os
 import time
 
-from flambeau import _C
+from flambeau import _C, autograd
 from flambeau.overrides import TorchFunctionMode, resolve_name
 
 from ._table import EventList, FunctionEvent
@@ -114,9 +114,12 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", None) or resolve_name(func) or repr(func)
         kwargs = kwargs or {}
+        if func is _C.Tensor.backward:
+            return _backward(*args, **kwargs)
         if isinstance(func, _PLAIN):
             return func(*args, **kwargs)
-        with self.owner._event(name, args if self.owner.record_shapes else None) as event:
+        shapes = args if self.owner.record_shapes else None
+        with self.owner._event(f"aten::{name}", shapes) as event:
             result = func(*args, **kwargs)
         if self.owner.with_flops:
             from flambeau.utils.flop_counter import flop_registry
@@ -124,6 +127,49 @@ class _Watch(TorchFunctionMode):
             formula = flop_registry.get(name)
             event.flops = formula(*args, **kwargs, out_val=result) if formula else 0
         return result
+
+
+def _backward(tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    autograd.backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+class _WatchNodes:
+    """Times the nodes of a graph that are run while it is open."""
+
+    def __init__(self, owner, roots):
+        self._owner, self._roots = owner, roots
+
+    def __enter__(self):
+        self._handles, self._running = [], []
+        todo = [
+            getattr(root, "grad_fn", None) or getattr(root, "node", None) for root in self._roots
+        ]
+        seen = set()
+        while todo:
+            node = todo.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                self._handles += self._watch(node)
+                todo += [after for after, _ in node.next_functions]
+
+    def _watch(self, node):
+        name = node.name()
+
+        def before(grads):
+            timed = self._owner._event(name, grads if self._owner.record_shapes else None)
+            self._running.append(timed)
+            timed.__enter__()
+
+        def after(inputs, outputs):
+            self._running.pop().__exit__()
+
+        return node.register_prehook(before), node.register_hook(after)
+
+    def __exit__(self, *exc):
+        for handle in self._handles:
+            handle.remove()
+        while self._running:  # what an error left open
+            self._running.pop().__exit__()
 
 
 def _shapes(args):
@@ -185,11 +231,14 @@ class profile:
             self._events = []
         self._mode = _Watch(self)
         self._mode.__enter__()
+        self._walks = functools.partial(_WatchNodes, self)
+        autograd._watchers.append(self._walks)
         _open.append(self)
 
     def _end(self):
         if self._mode is not None:
             _open.remove(self)
+            autograd._watchers.remove(self._walks)
             self._mode.__exit__(None, None, None)
             self._mode = None
 
@@ -316,7 +365,7 @@ class record_function:
     >>> with torch.profiler.profile() as profile, torch.profiler.record_function("mine"):
     ...     _ = torch.ones(4)
     >>> [event.key for event in profile.events()]
-    ['mine', 'ones']
+    ['mine', 'aten::ones']
     """
 
     def __init__(self, name, args=None):

@@ -1,7 +1,16 @@
 """What a profiler recorded: events, their sums by name, the table."""
 
 
-class FunctionEvent:
+class _NoDevice:
+    """What an event took elsewhere than on the CPU: nothing."""
+
+    device_time = device_time_total = self_device_time_total = 0.0
+    device_memory_usage = self_device_memory_usage = 0
+    use_device = None
+    is_async = is_remote = is_legacy = is_user_annotation = False
+
+
+class FunctionEvent(_NoDevice):
     """One call: name, when it ran, the shapes of its inputs, what it took (times in us)."""
 
     def __init__(self, name, number, shapes):
@@ -37,7 +46,7 @@ class FunctionEvent:
         return f"<FunctionEvent id={self.id} name={self.name} cpu_time={self.cpu_time:.3f}us>"
 
 
-class FunctionEventAvg:
+class FunctionEventAvg(_NoDevice):
     """The events of one name: their count and the sums of their times in us."""
 
     def __init__(self, event):
@@ -47,8 +56,6 @@ class FunctionEventAvg:
         self.count = self.flops = 0
         self.cpu_time_total = self.self_cpu_time_total = 0.0
         self.cpu_memory_usage = self.self_cpu_memory_usage = 0
-        self.device_time_total = self.self_device_time_total = 0.0  # of accelerators: none here
-        self.device_memory_usage = self.self_device_memory_usage = 0
 
     def add(self, event):
         self.count += event.count
@@ -64,7 +71,10 @@ class FunctionEventAvg:
 
     def __repr__(self):
         return (
-            f"<FunctionEventAvg key={self.key} count={self.count} cpu_time={self.cpu_time:.3f}us>"
+            f"<FunctionEventAvg key={self.key} self_cpu_time={_time(self.self_cpu_time_total)} "
+            f"cpu_time={_time(self.cpu_time)}  self_cuda_time={_time(0.0)} cuda_time={_time(0.0)} "
+            f"input_shapes={self.input_shapes or ''} cpu_memory_usage={self.cpu_memory_usage} "
+            "cuda_memory_usage=0>"
         )
 
 
@@ -119,28 +129,12 @@ class EventList(list):
             key = sort_by.replace("cuda", "device")
             events.sort(key=lambda event: getattr(event, key), reverse=True)
         total = sum(e.self_cpu_time_total for e in self) or 1.0
-        shapes = any(e.input_shapes for e in events)
-        flops = any(e.flops for e in events)
-        memory = any(e.cpu_memory_usage for e in events)
-        titles = ["Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg"]
-        titles += ["CPU Mem", "Self CPU Mem"] if memory else []
-        titles += ["# of Calls"] + (["Input Shapes"] if shapes else [])
-        titles += ["Total FLOPs"] if flops else []
-        rows = [titles]
+        columns = _columns(events, total, max_name_column_width, max_shapes_column_width)
+        rule = "".join("-" * width + "  " for _, width, _ in columns)
+        lines = [rule, "".join(title.rjust(width) + "  " for title, width, _ in columns), rule]
         for e in events[: None if row_limit < 0 else row_limit]:
-            name = (getattr(e, "key", None) or e.name)[:max_name_column_width]
-            row = [name, f"{e.self_cpu_time_total / total:.2%}", _time(e.self_cpu_time_total)]
-            row += [f"{e.cpu_time_total / total:.2%}", _time(e.cpu_time_total)]
-            row += [_time(e.cpu_time)]
-            row += [_bytes(e.cpu_memory_usage), _bytes(e.self_cpu_memory_usage)] if memory else []
-            row += [str(e.count)]
-            row += [str(e.input_shapes)[:max_shapes_column_width]] if shapes else []
-            row += [str(e.flops or "--")] if flops else []
-            rows.append(row)
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        rule = "  ".join("-" * width for width in widths)
-        lines = ["  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) for r in rows]
-        lines = [rule, lines[0], rule, *lines[1:], rule, f"Self CPU time total: {_time(total)}"]
+            lines.append("".join(text(e).rjust(width) + "  " for _, width, text in columns))
+        lines += [rule, f"Self CPU time total: {_time(total)}"]
         return "\n".join(([header] if header else []) + lines) + "\n"
 
     def __str__(self):
@@ -175,6 +169,41 @@ class EventList(list):
             json.dump(self._chrome({}), file)
 
 
+def _columns(events, total, max_name, max_shapes):
+    """(title, width, text of an event) of each column."""
+
+    def widest(texts, most):
+        return min(max(map(len, texts), default=0) + 4, most)
+
+    def name(e):
+        return _short(getattr(e, "key", None) or e.name, max_name)
+
+    def shapes(e):
+        return _short(str(e.input_shapes), max_shapes)
+
+    found = [
+        ("Name", widest(map(name, events), max_name), name),
+        ("Self CPU %", 12, lambda e: f"{e.self_cpu_time_total / total:.2%}"),
+        ("Self CPU", 12, lambda e: _time(e.self_cpu_time_total)),
+        ("CPU total %", 12, lambda e: f"{e.cpu_time_total / total:.2%}"),
+        ("CPU total", 12, lambda e: _time(e.cpu_time_total)),
+        ("CPU time avg", 12, lambda e: _time(e.cpu_time)),
+    ]
+    if any(e.cpu_memory_usage for e in events):
+        found.append(("CPU Mem", 12, lambda e: _bytes(e.cpu_memory_usage)))
+        found.append(("Self CPU Mem", 12, lambda e: _bytes(e.self_cpu_memory_usage)))
+    found.append(("# of Calls", 12, lambda e: str(e.count)))
+    if any(e.input_shapes for e in events):
+        found.append(("Input Shapes", max(12, widest(map(shapes, events), max_shapes)), shapes))
+    if any(e.flops for e in events):
+        found.append(("Total FLOPs", 12, lambda e: str(e.flops or "--")))
+    return found
+
+
+def _short(text, most):
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def _time(us):
     if us >= 1e6:
         return f"{us / 1e6:.3f}s"
@@ -182,7 +211,7 @@ def _time(us):
 
 
 def _bytes(count):
-    for unit, size in (("Gb", 1 << 30), ("Mb", 1 << 20), ("Kb", 1 << 10)):
+    for unit, size in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
         if abs(count) >= size:
             return f"{count / size:.2f} {unit}"
-    return f"{count} b"
+    return f"{count} B"
