@@ -15,7 +15,7 @@ from .. import quantization_mappings as mappings
 _CONVS = tuple(getattr(nn, f"{kind}{n}d") for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3))
 LAYERS = (nn.Linear, *_CONVS)
 _WITH_WEIGHT = (nn.Linear, nni._Fused, qat._Rounding, *_CONVS)
-FIXED_MODULES = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softmax)
+_FIXED_MODULES = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softmax)
 _FIXED = {flambeau.sigmoid, flambeau.tanh, F.sigmoid, F.tanh, F.hardsigmoid}
 _FIXED |= {"sigmoid", "sigmoid_", "tanh", "tanh_", "hardsigmoid", "hardsigmoid_"}
 
@@ -41,16 +41,18 @@ _ADD = {operator.add, operator.iadd, flambeau.add, "add", "add_"}
 _MUL = {operator.mul, operator.imul, flambeau.mul, "mul", "mul_"}
 _MATMUL = {operator.matmul, flambeau.matmul, "matmul"}
 _JOINS = {flambeau.cat, flambeau.concat}
-RELUS = {F.relu, F.relu_, flambeau.relu, flambeau.relu_, "relu", "relu_"}
+_RELUS = {F.relu, F.relu_, flambeau.relu, flambeau.relu_, "relu", "relu_"}
 
 _LAYER = ("input", "weight", "bias")
 LINEARS = {F.linear: _operators.linear_prepack}
-CONVS = {getattr(F, f"conv{n}d"): getattr(_operators, f"conv{n}d_prepack") for n in (1, 2, 3)}
-WEIGHTED = {**LINEARS, **CONVS}
+_CONV_FUNCTIONS = {
+    getattr(F, f"conv{n}d"): getattr(_operators, f"conv{n}d_prepack") for n in (1, 2, 3)
+}
+WEIGHTED = {**LINEARS, **_CONV_FUNCTIONS}
 # What these functions take, in order.
 ARGUMENTS = {
     **dict.fromkeys(LINEARS, _LAYER),
-    **dict.fromkeys(CONVS, (*_LAYER, "stride", "padding", "dilation", "groups")),
+    **dict.fromkeys(_CONV_FUNCTIONS, (*_LAYER, "stride", "padding", "dilation", "groups")),
     F.hardswish: ("input", "inplace"),
     F.elu: ("input", "alpha", "inplace"),
     F.celu: ("input", "alpha", "inplace"),
@@ -108,13 +110,13 @@ def is_relu(node, modules):
     """Whether a node is a relu."""
     if node.op == "call_module":
         return type(module_of(node, modules)) is nn.ReLU
-    return node.op in ("call_function", "call_method") and node.target in RELUS
+    return node.op in ("call_function", "call_method") and node.target in _RELUS
 
 
 def _of_module(module):
     if isinstance(module, _WITH_WEIGHT):
         return "layer"
-    if type(module) in FIXED_MODULES:
+    if type(module) in _FIXED_MODULES:
         return "fixed"
     if type(module) in _SAME_MODULES:
         return "same"

@@ -74,12 +74,12 @@ def fuse(graph_module, is_qat):
     calls = count_calls(graph_module.graph)
     for node in list(graph_module.graph.nodes):
         nodes = _chain(node, modules, calls)
-        parts = [_kinds.module_of(n, modules) or nn.ReLU().train(node_mode(n)) for n in nodes]
-        linear_norm_relu = len(nodes) == 3 and isinstance(parts[0], nn.Linear)
-        if linear_norm_relu:
-            nodes, parts = nodes[:2], parts[:2]
         if len(nodes) == 1:
             continue
+        if len(nodes) == 3 and isinstance(modules[node.target], nn.Linear):
+            nodes = nodes[:2]  # there is no such module of three
+        relu = nn.ReLU().train(graph_module.training)
+        parts = [_kinds.module_of(n, modules) or relu for n in nodes]
         fused = fuse_known_modules(parts, is_qat)[0]
         graph_module.set_submodule(node.target, fused)
         modules[node.target] = fused
@@ -88,11 +88,6 @@ def fuse(graph_module, is_qat):
             graph_module.graph.erase_node(n)
     tidy(graph_module)
     return graph_module
-
-
-def node_mode(node):
-    """The mode of the relu that a function stands for."""
-    return node.graph.owning_module.training
 
 
 def count_calls(graph):
