@@ -2,7 +2,7 @@
 
 import timer
 
-# images, channels, size, filters, kernel, stride, groups
+# images, channels, size, filters, kernel, stride, groups, and the dilation where it is not one
 SHAPES = {
     "stem 7x7/2": (8, 3, 224, 64, 7, 2, 1),
     "1x1 256@56 to 64": (8, 256, 56, 64, 1, 1, 1),
@@ -17,18 +17,23 @@ SHAPES = {
     "depthwise 144@40": (16, 144, 40, 144, 3, 1, 144),
     "depthwise/2 96@80": (16, 96, 80, 96, 3, 2, 96),
     "depthwise 960@5": (16, 960, 5, 960, 3, 1, 960),
+    "dilated by 2 256@28": (8, 256, 28, 256, 3, 1, 1, 2),
+    "dilated by 4 512@28": (1, 512, 28, 512, 3, 1, 1, 4),
+    "dilated by 12 2048@28 to 256": (1, 2048, 28, 256, 3, 1, 1, 12),
+    "dilated by 36 2048@28 to 256": (1, 2048, 28, 256, 3, 1, 1, 36),
 }
 
 
 def conv(shape, backward):
-    n, channels, size, filters, kernel, stride, groups = shape
+    n, channels, size, filters, kernel, stride, groups, dilation = (*shape, 1)[:8]
 
     def setup(T):
         x = T.randn(n, channels, size, size, requires_grad=backward)
         w = T.randn(filters, channels // groups, kernel, kernel, requires_grad=backward)
 
         def forward():
-            return T.nn.functional.conv2d(x, w, None, stride, kernel // 2, 1, groups)
+            padding = kernel // 2 * dilation
+            return T.nn.functional.conv2d(x, w, None, stride, padding, dilation, groups)
 
         if not backward:
             return forward

@@ -79,6 +79,15 @@ CASES = [
     (2, 1, 30, 40, (5, 7), (3, 3), (2, 3), (1, 2), (1, 1), 1),
     (2, 2, 40, 30, (3, 3), (3, 3), (1, 1), (1, 1), (1, 1), 1),
     (3, 1, 20, 70, (5, 4, 3), (3, 2, 3), (2, 1, 2), (1, 0, 1), (1, 2, 1), 1),
+    # Dilated: phases as images, and taps one by one.
+    (2, 1, 33, 40, (29, 31), (3, 3), (1, 1), (2, 2), (2, 2), 1),
+    (2, 3, 64, 64, (21, 24), (3, 3), (1, 1), (2, 4), (3, 2), 2),
+    (2, 2, 32, 32, (40, 28), (3, 3), (1, 1), (3, 1), (2, 4), 1),
+    (2, 1, 40, 33, (14, 9), (3, 3), (1, 1), (6, 6), (6, 6), 1),
+    (2, 3, 64, 70, (7, 8), (3, 2), (1, 1), (12, 3), (12, 5), 2),
+    (2, 2, 33, 35, (5, 5), (3, 3), (1, 1), (9, 9), (9, 9), 1),
+    (1, 2, 32, 32, (2100,), (3,), (1,), (900,), (900,), 1),
+    (3, 1, 32, 32, (7, 3, 9), (3, 1, 2), (1, 1, 1), (4, 0, 2), (4, 1, 5), 1),
 ]
 
 
@@ -134,6 +143,20 @@ def test_gradients_of_float32(case):
     for expected, got in zip(*results, strict=True):
         scale = float(expected.abs().max())
         np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-4, atol=2e-6 * scale)
+
+
+def test_dilated_sums_of_what_is_not_finite_stay_in_their_place():
+    x = np.ones((1, 32, 28, 28), dtype="float32")
+    x[0, 3, 5, 7] = np.inf
+    w = torch.ones(32, 32, 3, 3, requires_grad=True)
+    y = F.conv2d(torch.from_numpy(x), w, padding=2, dilation=2)
+    seen = np.zeros((28, 28), dtype=bool)
+    seen[3:8:2, 5:10:2] = True
+    np.testing.assert_array_equal(np.isposinf(y[0, 5].detach().numpy()), seen)
+    assert np.isfinite(y.detach().numpy()).sum() == y.numel() - 32 * 9
+    y.backward(torch.ones_like(y))
+    assert np.isposinf(w.grad[:, 3].numpy()).all()
+    assert np.isfinite(w.grad[:, 1].numpy()).all()
 
 
 def test_what_is_not_finite_stays_in_its_place():

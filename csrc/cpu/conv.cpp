@@ -3,7 +3,9 @@
 #include "conv_depthwise.h"
 #include "conv_direct.h"
 #include "conv_lanes.h"
+#include "conv_phases.h"
 #include "conv_pointwise.h"
+#include "conv_taps.h"
 #include "conv_winograd.h"
 
 namespace flambeau {
@@ -154,6 +156,13 @@ bool by_winograd(const Conv<T>& c, int64_t worth, const F& f) {
     return false;
 }
 
+// Whether a dilated convolution is worth its phases, each an image of a few tiles.
+template <class T>
+bool by_phases(const Conv<T>& c, int64_t worth = 2048) {
+  return c.dilated() && c.width >= 7 * c.a.dilation[2] &&
+         Winograd<T>::fits(DilatedPhases<T>(c).plain(), worth);
+}
+
 // The weight as `output` reads it, for one that is kept.
 void conv_filters(const ConvArgs& a, void* to, int64_t* bytes) {
   *bytes = 0;
@@ -162,14 +171,45 @@ void conv_filters(const ConvArgs& a, void* to, int64_t* bytes) {
   if (c.whole() || c.pointwise()) return;
   if (DepthwiseLanes<float>::fits(c) || Depthwise<float>::fits(c)) return;
   float* filters = static_cast<float*>(to);
-  if (Winograd<float>::fits(c)) {
-    const Winograd<float> w(c, false);
+  const bool phases = by_phases(c);
+  if (phases || Winograd<float>::fits(c)) {
+    const Conv<float> plain = phases ? DilatedPhases<float>(c).plain() : c;
+    const Winograd<float> w(plain, false);
     *bytes = w.all_filters() * static_cast<int64_t>(sizeof(float));
     if (to) w.transform_filters(filters);
+  } else if (ConvTaps<float>::fits(c)) {
+    *bytes = c.weight_numbers() * static_cast<int64_t>(sizeof(float));
+    if (to) ConvTaps<float>(c).turn_weight(filters);
   } else if (!filters_once(c)) {
     *bytes = packed_filters(c) * static_cast<int64_t>(sizeof(float));
     if (to) pack_filters(c, filters);
   }
+}
+
+// False where what it gives is not finite.
+template <class T>
+bool output_phases(const Conv<T>& c) {
+  const DilatedPhases<T> phases(c);
+  bool finite = true;
+  phases.each_part([&](const Conv<T>& part, int64_t n, int64_t images) {
+    finite = finite && Winograd<T>(part, false).output(static_cast<const T*>(c.a.filters));
+    phases.put_output(n, images, part.output(0, 0));
+  });
+  if (finite && c.a.finish)
+    each_plane(c, c.a.out_channels, 1,
+               [&](int64_t n, int64_t filter) { finish(c, n, filter, 0, c.positions); });
+  return finite;
+}
+
+template <class T>
+void output_taps(const Conv<T>& c, const T* kept) {
+  const ConvTaps<T> taps(c);
+  if (!kept) {
+    T* weight = scratch_for<T>(Scratch::output, c.weight_numbers());
+    taps.turn_weight(weight);
+    kept = weight;
+  }
+  taps.output(kept);
 }
 
 template <class T>
@@ -191,7 +231,11 @@ void output(const Conv<T>& c) {
     if (Winograd<T>::fits(c)) {
       if (Winograd<T>(c, false).output(kept)) return;
       kept = nullptr;
+    } else if (by_phases(c)) {
+      if (output_phases(c)) return;
+      kept = nullptr;
     }
+  if (ConvTaps<T>::fits(c)) return output_taps(c, kept);
   if (filters_once(c)) return output_spans(c, filters_in_place(c));
   const Filters<T> f = kept ? filters_at(c, kept)
                             : pack_filters(c, scratch_for<T>(Scratch::packed_b, packed_filters(c)));
@@ -562,6 +606,19 @@ void weight_spans(const Conv<T>& c) {
                });
 }
 
+// False where what it gives is not finite, or where sums over several parts would be.
+template <class T>
+bool weight_phases(const Conv<T>& c) {
+  const DilatedPhases<T> phases(c);
+  bool finite = phases.plain().a.batch == c.a.batch * phases.count();
+  if (!finite) return false;
+  phases.each_part([&](Conv<T>& part, int64_t n, int64_t images) {
+    phases.take_output(n, images, part.output(0, 0));
+    finite = Winograd<T>(part, false).weight();
+  });
+  return finite;
+}
+
 template <class T>
 void weight(const Conv<T>& c) {
   if (c.whole()) return weight_whole(c);
@@ -573,11 +630,16 @@ void weight(const Conv<T>& c) {
       for (int64_t i = begin; i < end; ++i) d.weight(i * d.kLanes);
     });
   }
-  if (!Depthwise<T>::fits(c)) return weight_spans(c);
-  const Depthwise<T> d(c);
-  parallel_for(0, c.a.out_channels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t f = begin; f < end; ++f) d.weight(f);
-  });
+  if (Depthwise<T>::fits(c)) {
+    const Depthwise<T> d(c);
+    return parallel_for(0, c.a.out_channels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t f = begin; f < end; ++f) d.weight(f);
+    });
+  }
+  if constexpr (sizeof(T) == 4)
+    if (by_phases(c, 512) && weight_phases(c)) return;
+  if (ConvTaps<T>::fits(c)) return ConvTaps<T>(c).weight();
+  weight_spans(c);
 }
 
 template <class T>

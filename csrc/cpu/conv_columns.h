@@ -23,6 +23,9 @@ struct Conv {
     positions = lines * width;
   }
   int64_t in_size() const { return a.in[0] * a.in[1] * a.in[2]; }
+  int64_t input_numbers() const { return a.batch * a.in_channels * in_size(); }
+  int64_t output_numbers() const { return a.batch * a.out_channels * positions; }
+  int64_t weight_numbers() const { return a.out_channels * depth; }
   T* input(int64_t n, int64_t channel) const {
     return static_cast<T*>(a.input) + (n * a.in_channels + channel) * in_size();
   }
@@ -46,6 +49,11 @@ struct Conv {
     for (int i = 0; i < 3; ++i)
       if (a.kernel[i] != a.in[i] || a.padding[i] != 0 || a.out[i] != 1) return false;
     return a.groups == 1;
+  }
+  // With a stride of one.
+  bool dilated() const {
+    return a.stride[0] * a.stride[1] * a.stride[2] == 1 &&
+           a.dilation[0] * a.dilation[1] * a.dilation[2] > 1;
   }
   bool strided() const { return positions != in_size(); }
 };

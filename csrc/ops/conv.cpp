@@ -30,7 +30,8 @@ void set_sizes(ConvArgs& a, const Tensor& x, const Tensor& w, const Tensor& y, c
   for (int64_t d = 0; d < n; ++d) {
     const int64_t i = 3 - n + d;
     a.in[i] = x.sizes()[d + 2], a.out[i] = y.sizes()[d + 2], a.kernel[i] = w.sizes()[d + 2];
-    a.stride[i] = g.stride[d], a.padding[i] = g.padding[d], a.dilation[i] = g.dilation[d];
+    a.stride[i] = g.stride[d], a.padding[i] = g.padding[d];
+    a.dilation[i] = a.kernel[i] > 1 ? g.dilation[d] : 1;
   }
 }
 
