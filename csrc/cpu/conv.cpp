@@ -63,7 +63,7 @@ void output_span(const Conv<T>& c, const Filters<T>& f, const Span& s, int64_t g
   const int64_t each = (s.last - s.first) * c.width, count = (s.n1 - s.n0) * each;
   const bool apart = s.n1 - s.n0 > 1;  // the results of several images are sorted out at the end
   TileArgs<T> t;
-  t.c_row = apart ? column_step<T>(count) : c.positions;
+  t.c_row = apart ? column_step<T>(count) : c.y_plane;
   T* out = apart ? scratch_for<T>(Scratch::output, filters * t.c_row + W)
                  : c.output(s.n0, first) + s.first * c.width;
   t.a_row = f.row, t.a_col = f.col;
@@ -109,8 +109,8 @@ void output_spans(const Conv<T>& c, const Filters<T>& f) {
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t p = i % parts * part, group = i / parts % c.a.groups;
-                   output_span(c, f, spans.at(i / parts / c.a.groups), group, p,
-                               min(p + part, tiles));
+                   const Span s = spans.at(i / parts / c.a.groups);
+                   output_span(spans.conv(c, s), f, s, group, p, min(p + part, tiles));
                  }
                });
 }
@@ -118,9 +118,11 @@ void output_spans(const Conv<T>& c, const Filters<T>& f) {
 template <class T>
 void output_lines(const Conv<T>& c, const Filters<T>& f) {
   const DirectConv<T> direct(c);
+  const int64_t width = c.single_line() ? c.part_width(direct.line_fit()) : c.width;
+  const int64_t blocks = c.single_line() ? ceil_div(c.width, width) : direct.blocks();
   // Where there are few blocks of lines, some of the filters each: lines are laid out for each
   // part.
-  const int64_t blocks = direct.blocks(), tasks = c.a.batch * c.a.groups * blocks;
+  const int64_t tasks = c.a.batch * c.a.groups * blocks;
   int64_t parts = min(ceil_div(16, tasks), ceil_div(f.tiles, 2));
   if (c.flops() < 8 * kParallelFlops * static_cast<double>(blocks)) parts = 1;
   const int64_t part = ceil_div(f.tiles, parts);
@@ -129,9 +131,15 @@ void output_lines(const Conv<T>& c, const Filters<T>& f) {
   const int64_t grain = 1 + static_cast<int64_t>(kParallelFlops / flops);
   parallel_for(0, tasks * parts, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t task = i / parts, first = i % parts * part, image = task / blocks;
-      direct.run(f, image / c.a.groups, image % c.a.groups, task % blocks, first,
-                 min(first + part, f.tiles));
+      const int64_t task = i / parts, first = i % parts * part, last = min(first + part, f.tiles);
+      const int64_t n = task / blocks / c.a.groups, group = task / blocks % c.a.groups;
+      const int64_t block = task % blocks;
+      if (!c.single_line()) {
+        direct.run(f, n, group, block, first, last);
+        continue;
+      }
+      const Conv<T> line = c.part(block * width, min((block + 1) * width, c.width));
+      DirectConv<T>(line).run(f, n, group, 0, first, last);
     }
   });
 }
@@ -537,7 +545,7 @@ void pack_gradients(const Conv<T>& c, const Span& s, int64_t filter, int64_t fil
                     T* dst) {
   const int64_t each = (s.last - s.first) * c.width;
   for (int64_t n = s.n0; n < s.n1; ++n, dst += each * width)
-    pack(dst, width, c.output(n, filter) + s.first * c.width, c.positions, 1, filters, each, T(1));
+    pack(dst, width, c.output(n, filter) + s.first * c.width, c.y_plane, 1, filters, each, T(1));
 }
 
 // Sums over images [n0, n1) of one channel block of one group, turned: sums[row][filter].
@@ -549,11 +557,12 @@ void weight_block(const Conv<T>& c, int64_t group, int64_t ch0, int64_t ch1, int
   const Spans<T> spans(c, n0, n1);
   for (int64_t i = 0; i < spans.count(); ++i) {
     const Span s = spans.at(i);
-    const Columns<T> cols = columns(c, s, group * c.channels + ch0, ch1 - ch0);
+    const Conv<T> part = spans.conv(c, s);
+    const Columns<T> cols = columns(part, s, group * c.channels + ch0, ch1 - ch0);
     T* grads = scratch_for<T>(Scratch::packed_a, NR * cols.count + 2 * W);
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t filters = min(NR, c.filters - p * NR), width = filters <= W ? W : NR;
-      pack_gradients(c, s, group * c.filters + p * NR, filters, width, grads);
+      pack_gradients(part, s, group * c.filters + p * NR, filters, width, grads);
       TileArgs<T> t;
       t.a_row = cols.step, t.a_col = 1;
       t.b = grads, t.b_row = width;

@@ -14,6 +14,7 @@ struct Conv {
   int64_t channels, filters;  // of input and output, per group
   int64_t taps, depth;        // numbers in a kernel, and in a filter: channels * taps
   int64_t lines, width, positions;
+  int64_t x_plane, y_plane;  // from a channel of the input to the next, and of the output
 
   explicit Conv(const ConvArgs& args) : a(args) {
     channels = a.in_channels / a.groups, filters = a.out_channels / a.groups;
@@ -21,16 +22,37 @@ struct Conv {
     depth = channels * taps;
     lines = a.out[0] * a.out[1], width = a.out[2];
     positions = lines * width;
+    x_plane = in_size(), y_plane = positions;
+  }
+  // A single line, of sound for instance, can be worked on in parts.
+  bool single_line() const { return lines == 1 && a.in[0] * a.in[1] == 1; }
+  // About `size` positions, but more than twice what two parts both read: whole pairs of vectors.
+  int64_t part_width(int64_t size) const {
+    constexpr int64_t pair = 2 * Vec<T>::size;
+    const int64_t shared = (a.kernel[2] - 1) * a.dilation[2] / a.stride[2];
+    const int64_t parts = max(int64_t{1}, width / max(size, 2 * shared));
+    return ceil_div(ceil_div(width, parts), pair) * pair;
+  }
+  // Positions [from, to) of a single line.
+  Conv part(int64_t from, int64_t to) const {
+    ConvArgs b = a;
+    const int64_t first = from * a.stride[2] - a.padding[2], start = max(first, int64_t{0});
+    b.padding[2] = start - first;
+    b.in[2] = max(int64_t{0}, a.in[2] - start), b.out[2] = to - from;
+    b.input = static_cast<T*>(a.input) + start, b.output = static_cast<T*>(a.output) + from;
+    Conv c(b);
+    c.x_plane = x_plane, c.y_plane = y_plane;
+    return c;
   }
   int64_t in_size() const { return a.in[0] * a.in[1] * a.in[2]; }
   int64_t input_numbers() const { return a.batch * a.in_channels * in_size(); }
   int64_t output_numbers() const { return a.batch * a.out_channels * positions; }
   int64_t weight_numbers() const { return a.out_channels * depth; }
   T* input(int64_t n, int64_t channel) const {
-    return static_cast<T*>(a.input) + (n * a.in_channels + channel) * in_size();
+    return static_cast<T*>(a.input) + (n * a.in_channels + channel) * x_plane;
   }
   T* output(int64_t n, int64_t filter) const {
-    return static_cast<T*>(a.output) + (n * a.out_channels + filter) * positions;
+    return static_cast<T*>(a.output) + (n * a.out_channels + filter) * y_plane;
   }
   T* weight(int64_t filter) const { return static_cast<T*>(a.weight) + filter * depth; }
   double flops() const {
@@ -121,9 +143,8 @@ class PaddedLines {
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t z = z0; z < z0 + depths; ++z) {
         const bool inside = z >= 0 && z < a.in[0];
-        const T* plane = x + (c * a.in[0] + z) * a.in[1] * a.in[2];
-        if (inside && c + 1 < channels)
-          prefetch_lines(plane + a.in[0] * a.in[1] * a.in[2], y0, y0 + rows, a.in);
+        const T* plane = x + c * c_.x_plane + z * a.in[1] * a.in[2];
+        if (inside && c + 1 < channels) prefetch_lines(plane + c_.x_plane, y0, y0 + rows, a.in);
         for (int64_t y = y0; y < y0 + rows; ++y, dst += line.size)
           fill_line(dst, inside && y >= 0 && y < a.in[1] ? plane + y * a.in[2] : nullptr, line);
       }
@@ -186,9 +207,9 @@ class PaddedLines {
 };
 
 // Output positions that are worked on at a time: lines [first, last) of images [n0, n1), which are
-// whole where there are several.
+// whole where there are several; or positions [from, to) of a single line.
 struct Span {
-  int64_t n0, n1, first, last;
+  int64_t n0, n1, first, last, from, to;
 };
 
 constexpr int64_t kSpan = 256;  // positions: that many columns stay in the second-level cache
@@ -196,24 +217,34 @@ constexpr int64_t kSpan = 256;  // positions: that many columns stay in the seco
 // How images [n0, n1) are cut into spans.
 template <class T>
 struct Spans {
-  int64_t n0, n1, lines;
+  int64_t n0, n1, lines, width;
   int64_t images, block, per_image;  // images of a span or else lines; spans of an image
+  int64_t part = 0;  // of a single line
 
   Spans(const Conv<T>& c, int64_t from, int64_t to, int64_t span = kSpan)
-      : n0(from), n1(to), lines(c.lines) {
+      : n0(from), n1(to), lines(c.lines), width(c.width) {
     images = max(int64_t{1}, min(span / c.positions, to - from));
     images = ceil_div(to - from, ceil_div(to - from, images));
-    per_image = c.positions <= kSpan ? 1 : ceil_div(lines, max(int64_t{1}, kSpan / c.width));
+    per_image = c.positions <= kSpan ? 1 : ceil_div(lines, max(int64_t{1}, kSpan / width));
     block = ceil_div(lines, per_image);
     per_image = ceil_div(lines, block);
+    if (!c.single_line() || width <= kSpan) return;
+    part = c.part_width(kSpan);
+    per_image = ceil_div(width, part);
   }
   int64_t count() const {
     return per_image > 1 ? (n1 - n0) * per_image : ceil_div(n1 - n0, images);
   }
   Span at(int64_t i) const {
-    if (per_image == 1) return {n0 + i * images, min(n0 + (i + 1) * images, n1), 0, lines};
-    const int64_t n = n0 + i / per_image, first = i % per_image * block;
-    return {n, n + 1, first, min(first + block, lines)};
+    if (per_image == 1)
+      return {n0 + i * images, min(n0 + (i + 1) * images, n1), 0, lines, 0, width};
+    const int64_t n = n0 + i / per_image, at = i % per_image;
+    if (part > 0) return {n, n + 1, 0, 1, at * part, min((at + 1) * part, width)};
+    return {n, n + 1, at * block, min((at + 1) * block, lines), 0, width};
+  }
+  // The convolution whose lines span s counts.
+  Conv<T> conv(const Conv<T>& c, const Span& s) const {
+    return part > 0 ? c.part(s.from, s.to) : c;
   }
 };
 

@@ -92,7 +92,7 @@ class DirectConv {
     constexpr int64_t W = Vec<T>::size;
     vectors_ = ceil_div(c.width, W);
     const int64_t line = c.a.in[2] + 2 * c.a.padding[2] + W;
-    const int64_t fit = (256 << 10) / (static_cast<int64_t>(sizeof(T)) * c.channels * line);
+    const int64_t fit = kBytes / (static_cast<int64_t>(sizeof(T)) * c.channels * line);
     block_ = fit < c.a.kernel[1] * c.a.dilation[1] ? c.a.kernel[1] * c.a.dilation[1] : fit;
     block_ = max(int64_t{1}, block_ / c.a.stride[1]);
     if (c.a.out[0] > 1) {  // whole planes: all of a plane's lines are padded at a time
@@ -112,6 +112,10 @@ class DirectConv {
            c.positions < 1000000000;
   }
   int64_t blocks() const { return ceil_div(c_.lines, block_); }
+  // Positions of a single line that stay in the caches for all channels.
+  int64_t line_fit() const {
+    return max(int64_t{128}, kBytes / (static_cast<int64_t>(sizeof(T)) * c_.channels));
+  }
 
   // Tiles [t0, t1) of the filters.
   void run(const Filters<T>& f, int64_t n, int64_t group, int64_t block, int64_t t0,
@@ -139,7 +143,7 @@ class DirectConv {
         t.a_col = f.rows;
         t.at = at + k;
         t.k = min(chunk, c_.depth - k);
-        t.c_row = c_.positions;
+        t.c_row = c_.y_plane;
         t.start = k > 0 ? Start::c : a.bias ? Start::bias_rows : Start::zero;
         t.bias = static_cast<const T*>(a.bias) + (a.bias ? group * c_.filters + filter : 0);
         for (int64_t v = 0; v < count; v += 2) {
@@ -147,7 +151,7 @@ class DirectConv {
           for (int64_t q = 0; q < pair; ++q) {
             const LineVector& x = vectors[v + q];
             t.b[q] = buffer + x.from;
-            t.c[q] = out + filter * c_.positions + x.to;
+            t.c[q] = out + filter * c_.y_plane + x.to;
             t.n[q] = x.count;
           }
           if (pair == 2)
@@ -162,6 +166,8 @@ class DirectConv {
   }
 
  private:
+  static constexpr int64_t kBytes = 256 << 10;  // of lines that are laid out at a time
+
   // Relative to what the first tap reads.
   void list_taps(const PaddedLines<T>& lines, int64_t first, int32_t* at) const {
     const ConvArgs& a = c_.a;
