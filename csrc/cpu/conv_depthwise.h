@@ -47,9 +47,11 @@ struct DepthwiseRows {
   int64_t line, phase;
   const T* w;
   T bias;
+  int64_t dilation;
 
+  // Rows h, h + step, ... of the results. Only with a stride S of one may the step not be one.
   template <int K, int S, int V>
-  void block(int64_t h, int64_t first) const {
+  void block(int64_t h, int64_t first, int64_t step) const {
     constexpr int W = Vec<T>::size;
     Vec<T> acc[kRows][V];
 #pragma GCC unroll 4
@@ -61,7 +63,7 @@ struct DepthwiseRows {
     for (int t = 0; t < (kRows - 1) * S + K; ++t)
 #pragma GCC unroll 8
       for (int j = 0; j < K; ++j) {
-        const T* p = from + (t % S * S + j % S) * phase + t / S * line + j / S;
+        const T* p = from + (t % S * S + j % S) * phase + t / S * step * line + j / S * step;
         Vec<T> v[V];
 #pragma GCC unroll 2
         for (int u = 0; u < V; ++u) v[u] = Vec<T>::load(p + u * W);
@@ -77,24 +79,39 @@ struct DepthwiseRows {
     alignas(64) T nowhere[V * W];  // a branch would have the compiler compute row after row
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      T* to = h + r < height ? y + (h + r) * y_line + first : nowhere;
+      const int64_t at = h + r * step;
+      T* to = at < height ? y + at * y_line + first : nowhere;
 #pragma GCC unroll 2
       for (int u = 0; u < V; ++u) acc[r][u].store_n(to + u * W, width - first - u * W);
     }
   }
   template <int K, int S>
-  void plane() const {
+  void row(int64_t h, int64_t step) const {
     constexpr int W = Vec<T>::size;
-    for (int64_t h = 0; h < height; h += kRows) {
-      int64_t first = 0;
-      for (; first + W < width; first += 2 * W) block<K, S, 2>(h, first);
-      if (first < width) block<K, S, 1>(h, first);
-    }
+    int64_t first = 0;
+    for (; first + W < width; first += 2 * W) block<K, S, 2>(h, first, step);
+    if (first < width) block<K, S, 1>(h, first, step);
+  }
+  template <int K, int S>
+  void plane() const {
+    for (int64_t h = 0; h < height; h += kRows) row<K, S>(h, 1);
+  }
+  // Rows that lie the dilation apart have what they read in common.
+  template <int K>
+  void dilated_plane() const {
+    for (int64_t h = 0; h < height; h += kRows * dilation)
+      for (int64_t i = h; i < min(h + dilation, height); ++i) row<K, 1>(i, dilation);
   }
   // Null where there is no such form.
   static auto form(const ConvArgs& a) -> void (DepthwiseRows::*)() const {
     if (a.kernel[1] != a.kernel[2] || a.stride[1] != a.stride[2]) return nullptr;
-    if (a.dilation[1] != 1 || a.dilation[2] != 1) return nullptr;
+    if (a.dilation[1] != a.dilation[2]) return nullptr;
+    if (a.dilation[1] > 1) switch (a.stride[1] == 1 ? a.kernel[1] : 0) {
+        case 3: return &DepthwiseRows::template dilated_plane<3>;
+        case 5: return &DepthwiseRows::template dilated_plane<5>;
+        case 7: return &DepthwiseRows::template dilated_plane<7>;
+        default: return nullptr;
+      }
     switch (a.stride[1] == 1 ? a.kernel[1] : a.stride[1] == 2 ? -a.kernel[1] : 0) {
       case 3: return &DepthwiseRows::template plane<3, 1>;
       case 5: return &DepthwiseRows::template plane<5, 1>;
@@ -139,8 +156,8 @@ class Depthwise {
     const T bias = c_.a.bias ? static_cast<const T*>(c_.a.bias)[filter] : T(0);
     T* out = c_.output(n, filter);
     if (const auto plane = DepthwiseRows<T>::form(c_.a)) {
-      const DepthwiseRows<T> rows{out,   c_.a.out[1], c_.width,          c_.width, x,
-                                  line_, phase_,      c_.weight(filter), bias};
+      const DepthwiseRows<T> rows{out,    c_.a.out[1],       c_.width, c_.width,        x, line_,
+                                  phase_, c_.weight(filter), bias,     c_.a.dilation[1]};
       (rows.*plane)();
     } else {
       T* y = scratch_for<T>(Scratch::output, flat_ + kSlack);
@@ -181,7 +198,8 @@ class Depthwise {
               const T last = w[taps - 1 - k];
               w[taps - 1 - k] = w[k], w[k] = last;
             }
-            const DepthwiseRows<T> by_rows{part, size_[0], size_[1], line, g, line, 0, w, T(0)};
+            const DepthwiseRows<T> by_rows{part, size_[0], size_[1], line, g,
+                                           line, 0,        w,        T(0), a.dilation[1]};
             (by_rows.*plane)();
           } else {
             correlate(part, g, flat, w, at, taps, T(0));
@@ -216,7 +234,9 @@ class Depthwise {
   static constexpr int64_t kSlack = (kUnroll + 1) * Vec<T>::size;
 
   // What rows by blocks read beyond the end.
-  static int64_t rows_slack(int64_t line) { return DepthwiseRows<T>::kRows * line + kSlack; }
+  int64_t rows_slack(int64_t line) const {
+    return DepthwiseRows<T>::kRows * c_.a.dilation[1] * line + kSlack;
+  }
   static void zero(T* p, int64_t n) { __builtin_memset(p, 0, static_cast<size_t>(n) * sizeof(T)); }
   static FLAMBEAU_INLINE void copy_line(T* dst, const T* src, int64_t n) {
     for (int64_t i = 0; i < n; i += Vec<T>::size)
