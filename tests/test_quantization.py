@@ -245,3 +245,96 @@ def test_functions_of_quantized_tensors_alone():
     one, mean = torch.ones(2), torch.tensor([1.0, 5.0])
     made = torch.quantized_batch_norm(q, one, one, mean, one, 0.0, 1.0, 2)
     assert made.int_repr().flatten().tolist() == [2, 3, 4, 5, 2, 3, 4, 5]
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.quant, self.layer, self.dequant = q.QuantStub(), layer, q.DeQuantStub()
+
+    def forward(self, x):
+        x = self.quant(x)
+        result, more = self.layer(x, x, x) if hasattr(self.layer, "num_heads") else self.layer(x)
+        more = more if isinstance(more, tuple) else (more,)
+        return [self.dequant(each) for each in (result, *more)]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}]
+)
+def test_a_calibrated_lstm_is_made_of_integers(options):
+    torch.manual_seed(0)
+    net = _Recurrent(nn.LSTM(3, 4, **options)).eval()
+    net.qconfig = q.default_qconfig
+    x = torch.randn(5, 2, 3)
+    ready = q.prepare(net)
+    assert isinstance(ready.layer, torch.ao.nn.quantizable.LSTM)
+    for ours, theirs in zip(ready(x), net(x), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    made = q.convert(ready)
+    assert type(made.layer) is torch.ao.nn.quantized.LSTM
+    assert "layer.layers.0.layer_fw.cell.igates._packed_params.dtype" in made.state_dict()
+    for ours, theirs in zip(made(x), net(x), strict=True):
+        assert (ours - theirs).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("options", [{}, {"add_bias_kv": True, "add_zero_attn": True}])
+def test_calibrated_attention_is_made_of_integers(options):
+    torch.manual_seed(0)
+    net = _Recurrent(nn.MultiheadAttention(8, 2, batch_first=True, **options)).eval()
+    net.qconfig = q.default_qconfig
+    x = torch.randn(2, 5, 8)
+    ready = q.prepare(net)
+    for ours, theirs in zip(ready(x), net(x), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    made = q.convert(ready)
+    assert type(made.layer) is torch.ao.nn.quantized.MultiheadAttention
+    assert "layer.in_proj_weight" not in made.state_dict()
+    again = _Recurrent(made.layer.dequantize())
+    for ours, theirs, back in zip(made(x), net(x), again(x), strict=True):
+        assert (ours - theirs).abs().max() < 0.03 and (back - theirs).abs().max() < 0.02
+
+
+def test_masks_of_observed_attention():
+    torch.manual_seed(0)
+    layer = nn.MultiheadAttention(8, 2).eval()
+    layer.qconfig = q.default_qconfig
+    ready = torch.ao.nn.quantizable.MultiheadAttention.from_float(layer)
+    x = torch.randn(5, 3, 8)
+    causal = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    for masks in (
+        {"attn_mask": causal},
+        {"attn_mask": causal.expand(6, 5, 5), "average_attn_weights": False},
+        {"key_padding_mask": torch.arange(5).expand(3, 5) > torch.tensor([[1], [2], [4]])},
+        {"need_weights": False},
+    ):
+        for ours, theirs in zip(ready(x, x, x, **masks), layer(x, x, x, **masks), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_what_observers_saw_goes_to_another_network():
+    net = nn.Sequential(nn.Linear(2, 2)).eval()
+    net.qconfig = q.default_qconfig
+    seen, fresh = q.prepare(net), q.prepare(net)
+    seen(torch.ones(1, 2))
+    state = q.get_observer_state_dict(seen)
+    assert all("activation_post_process" in name for name in state)
+    q.load_observer_state_dict(fresh, state)
+    other = fresh[0].activation_post_process
+    assert torch.equal(other.min_val, seen[0].activation_post_process.min_val)
+    with pytest.raises(RuntimeError, match="Missing"):
+        q.load_observer_state_dict(fresh, {})
+
+
+def test_statistics_of_all_batch_norms_freeze_and_go_on():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
+    net.qconfig = q.default_symmetric_qnnpack_qat_qconfig
+    ready = q.prepare_qat(q.fuse_modules_qat(net, ["0", "1"]))
+    before = ready[0].bn.running_mean.clone()
+    ready.apply(torch.nn.intrinsic.qat.freeze_bn_stats)
+    ready(torch.randn(2, 1, 5, 5))
+    assert torch.equal(ready[0].bn.running_mean, before)
+    ready.apply(torch.nn.intrinsic.qat.update_bn_stats)
+    ready(torch.randn(2, 1, 5, 5))
+    assert not torch.equal(ready[0].bn.running_mean, before)
+    assert ready[0].weight_fake_quant.quant_min == -127

@@ -298,3 +298,10 @@ def test_clips():
 def test_pil_s_images_are_there_with_transforms():
     code = "import PIL, flambeau.vision.transforms; PIL.Image.new('L', (1, 1))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_is_no_image_is_named():
+    with pytest.raises(TypeError, match="Tensor is not a torch image"):
+        F.hflip(torch.ones(5))
+    with pytest.raises(TypeError, match="displacement should be a Tensor"):
+        F.elastic_transform(torch.ones(1, 4, 4), [1.0])

@@ -40,8 +40,11 @@ def factory_kwargs(kwargs):
     return result
 
 
+_SELDOM = ("attention", "grad", "intrinsic", "qat", "quantizable", "quantized")
+
+
 def __getattr__(name):
-    if name in ("attention", "grad", "intrinsic", "qat", "quantized"):  # few programs need them
+    if name in _SELDOM:
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")

@@ -4,6 +4,6 @@
 def __getattr__(name):
     from importlib import import_module
 
-    if name in ("intrinsic", "qat", "quantized"):
+    if name in ("intrinsic", "qat", "quantizable", "quantized"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

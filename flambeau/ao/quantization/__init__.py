@@ -19,15 +19,19 @@ from .fuse_modules import (
 from .observer import *
 from .qconfig import *
 from .qconfig_mapping import *
+from .quant_type import QuantType
 from .quantization_mappings import (
     get_default_dynamic_quant_module_mappings,
     get_default_qat_module_mappings,
     get_default_qconfig_propagation_list,
     get_default_static_quant_module_mappings,
+    get_dynamic_quant_module_class,
+    get_static_quant_module_class,
     no_observer_set,
 )
 from .quantize import (
     convert,
+    get_default_custom_config_dict,
     prepare,
     prepare_qat,
     propagate_qconfig_,

@@ -4,10 +4,12 @@ import flambeau
 from flambeau import nn
 
 from .observer import (
-    FixedQParamsObserver,
+    HistogramObserver,
     MovingAverageMinMaxObserver,
     MovingAveragePerChannelMinMaxObserver,
     _WithArgs,
+    default_fixed_qparams_range_0to1_observer,
+    default_fixed_qparams_range_neg1to1_observer,
 )
 
 
@@ -229,17 +231,39 @@ default_fused_per_channel_wt_fake_quant = FusedMovingAvgObsFakeQuantize.with_arg
     **_WEIGHT,
     qscheme=flambeau.per_channel_symmetric,
 )
-default_fixed_qparams_range_0to1_observer = FixedQParamsObserver.with_args(
-    scale=1.0 / 256.0, zero_point=0, dtype=flambeau.quint8, quant_min=0, quant_max=255
-)
-default_fixed_qparams_range_neg1to1_observer = FixedQParamsObserver.with_args(
-    scale=2.0 / 256.0, zero_point=128, dtype=flambeau.quint8, quant_min=0, quant_max=255
-)
 default_fixed_qparams_range_0to1_fake_quant = FixedQParamsFakeQuantize.with_args(
     observer=default_fixed_qparams_range_0to1_observer
 )
 default_fixed_qparams_range_neg1to1_fake_quant = FixedQParamsFakeQuantize.with_args(
     observer=default_fixed_qparams_range_neg1to1_observer
+)
+default_affine_fixed_qparams_fake_quant = default_fixed_qparams_range_0to1_fake_quant
+default_symmetric_fixed_qparams_fake_quant = default_fixed_qparams_range_neg1to1_fake_quant
+default_histogram_fake_quant = FakeQuantize.with_args(
+    observer=HistogramObserver,
+    quant_min=0,
+    quant_max=255,
+    dtype=flambeau.quint8,
+    qscheme=flambeau.per_tensor_affine,
+    reduce_range=True,
+)
+default_embedding_fake_quant = FakeQuantize.with_args(
+    observer=MovingAveragePerChannelMinMaxObserver,
+    qscheme=flambeau.per_channel_affine_float_qparams,
+    dtype=flambeau.quint8,
+    quant_min=0,
+    quant_max=255,
+    ch_axis=0,
+    averaging_constant=1,
+)
+_EVEN = {"quant_min": -127, "quant_max": 127, "dtype": flambeau.qint8, "eps": 2**-12}
+fused_wt_fake_quant_range_neg_127_to_127 = FusedMovingAvgObsFakeQuantize.with_args(
+    observer=MovingAverageMinMaxObserver, **_EVEN, qscheme=flambeau.per_tensor_symmetric
+)
+fused_per_channel_wt_fake_quant_range_neg_127_to_127 = FusedMovingAvgObsFakeQuantize.with_args(
+    observer=MovingAveragePerChannelMinMaxObserver,
+    **_EVEN,
+    qscheme=flambeau.per_channel_symmetric,
 )
 
 
@@ -263,5 +287,5 @@ __all__ = [
     name
     for name, value in list(globals().items())
     if name[0] != "_"
-    and (name.startswith("default_") or getattr(value, "__module__", "") == __name__)
+    and (name.startswith(("default_", "fused_")) or getattr(value, "__module__", "") == __name__)
 ]

@@ -1,5 +1,6 @@
 """Observers: modules that watch numbers pass and say which scale and zero point they ask for."""
 
+from collections import OrderedDict
 from functools import partial
 
 import flambeau
@@ -459,7 +460,54 @@ default_float_qparams_observer = PerChannelMinMaxObserver.with_args(
 default_placeholder_observer = PlaceholderObserver
 default_debug_observer = RecordingObserver
 default_reuse_input_observer = ReuseInputObserver
+default_fixed_qparams_range_0to1_observer = FixedQParamsObserver.with_args(
+    scale=1.0 / 256.0, zero_point=0, dtype=flambeau.quint8, quant_min=0, quant_max=255
+)
+default_fixed_qparams_range_neg1to1_observer = FixedQParamsObserver.with_args(
+    scale=2.0 / 256.0, zero_point=128, dtype=flambeau.quint8, quant_min=0, quant_max=255
+)
+default_affine_fixed_qparams_observer = default_fixed_qparams_range_0to1_observer
+default_symmetric_fixed_qparams_observer = default_fixed_qparams_range_neg1to1_observer
+_EVEN = {"dtype": flambeau.qint8, "quant_min": -127, "quant_max": 127, "eps": 2**-12}
+weight_observer_range_neg_127_to_127 = MinMaxObserver.with_args(
+    **_EVEN, qscheme=flambeau.per_tensor_symmetric
+)
+per_channel_weight_observer_range_neg_127_to_127 = PerChannelMinMaxObserver.with_args(
+    **_EVEN, qscheme=flambeau.per_channel_symmetric
+)
+
+
+def get_observer_state_dict(mod):
+    """What the observers of a prepared network have seen, as entries of its state_dict().
+
+    >>> import flambeau as torch
+    >>> q = torch.ao.quantization
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2)).eval()
+    >>> net.qconfig = q.default_qconfig
+    >>> seen = q.get_observer_state_dict(q.prepare(net))
+    >>> [name for name in seen if name.endswith("min_val")]
+    ['0.activation_post_process.min_val']
+    """
+    return OrderedDict((k, v) for k, v in mod.state_dict().items() if _PLACE in k)
+
+
+def load_observer_state_dict(mod, obs_dict):
+    """Gives the observers of a prepared network what get_observer_state_dict() said of another."""
+    own = {k for k in mod.state_dict() if _PLACE in k}
+    if own - obs_dict.keys():
+        raise RuntimeError(
+            f"Missing keys for observer {sorted(own - obs_dict.keys())} in state_dict"
+        )
+    if obs_dict.keys() - own:
+        names = sorted(obs_dict.keys() - own)
+        raise RuntimeError(f"Unexpected keys for observer {names} in state_dict")
+    mod.load_state_dict(obs_dict, strict=False)
+
+
+_PLACE = "activation_post_process"
 
 __all__ = [
-    name for name in list(globals()) if name.endswith(("Observer", "ObserverBase", "_observer"))
+    name
+    for name in list(globals())
+    if name.endswith(("Observer", "ObserverBase", "_observer", "_127_to_127", "_state_dict"))
 ]

@@ -9,9 +9,14 @@ from .fake_quantize import (
     FakeQuantizeBase,
     FusedMovingAvgObsFakeQuantize,
     default_dynamic_fake_quant,
+    default_embedding_fake_quant,
     default_fake_quant,
+    default_fused_act_fake_quant,
+    default_fused_wt_fake_quant,
     default_per_channel_weight_fake_quant,
     default_weight_fake_quant,
+    fused_per_channel_wt_fake_quant_range_neg_127_to_127,
+    fused_wt_fake_quant_range_neg_127_to_127,
 )
 from .observer import (
     HistogramObserver,
@@ -29,6 +34,8 @@ from .observer import (
     default_per_channel_weight_observer,
     default_placeholder_observer,
     default_weight_observer,
+    per_channel_weight_observer_range_neg_127_to_127,
+    weight_observer_range_neg_127_to_127,
 )
 
 
@@ -77,6 +84,29 @@ default_weight_only_qconfig = QConfig(nn.Identity, default_weight_fake_quant)
 default_quint8_weight_qconfig = QConfig(HistogramObserver, MinMaxObserver)
 default_reuse_input_qconfig = QConfig(ReuseInputObserver, NoopObserver)
 default_activation_only_qconfig = QConfig(default_fake_quant, nn.Identity)
+default_qat_qconfig_v2 = QConfig(default_fused_act_fake_quant, default_fused_wt_fake_quant)
+default_embedding_qat_qconfig = QConfig(
+    NoopObserver.with_args(dtype=flambeau.float32), default_embedding_fake_quant
+)
+_signed = HistogramObserver.with_args(dtype=flambeau.qint8, reduce_range=False, eps=2**-12)
+default_symmetric_qnnpack_qconfig = QConfig(_signed, weight_observer_range_neg_127_to_127)
+default_per_channel_symmetric_qnnpack_qconfig = QConfig(
+    _signed, per_channel_weight_observer_range_neg_127_to_127
+)
+_signed_qat = FusedMovingAvgObsFakeQuantize.with_args(
+    observer=MovingAverageMinMaxObserver,
+    quant_min=-128,
+    quant_max=127,
+    dtype=flambeau.qint8,
+    reduce_range=False,
+    eps=2**-12,
+)
+default_symmetric_qnnpack_qat_qconfig = QConfig(
+    _signed_qat, fused_wt_fake_quant_range_neg_127_to_127
+)
+default_per_channel_symmetric_qnnpack_qat_qconfig = QConfig(
+    _signed_qat, fused_per_channel_wt_fake_quant_range_neg_127_to_127
+)
 
 _BACKENDS = ("fbgemm", "x86", "qnnpack", "onednn")
 _BY_CHANNEL = ("fbgemm", "x86", "onednn")
@@ -135,4 +165,4 @@ ObserverOrFakeQuantize = ObserverBase | FakeQuantizeBase
 QConfigAny = QConfig | None
 __all__ = ["QConfig", "QConfigAny", "ObserverOrFakeQuantize", "get_default_qconfig"]
 __all__ += ["get_default_qat_qconfig", "qconfig_equals"]
-__all__ += [name for name in list(globals()) if name.endswith("_qconfig")]
+__all__ += [name for name in list(globals()) if name.endswith(("_qconfig", "_qconfig_v2"))]

@@ -8,12 +8,15 @@ from flambeau.nn import functional as F
 
 from .fake_quantize import (
     default_fixed_qparams_range_0to1_fake_quant,
-    default_fixed_qparams_range_0to1_observer,
     default_fixed_qparams_range_neg1to1_fake_quant,
-    default_fixed_qparams_range_neg1to1_observer,
     default_weight_fake_quant,
 )
-from .observer import PlaceholderObserver, default_weight_observer
+from .observer import (
+    PlaceholderObserver,
+    default_fixed_qparams_range_0to1_observer,
+    default_fixed_qparams_range_neg1to1_observer,
+    default_weight_observer,
+)
 from .qconfig import (
     QConfig,
     default_quint8_weight_qconfig,

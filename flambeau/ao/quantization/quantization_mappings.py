@@ -4,7 +4,7 @@ import copy
 
 from flambeau import nn
 from flambeau.ao.nn import intrinsic as nni
-from flambeau.ao.nn import qat, quantized
+from flambeau.ao.nn import qat, quantizable, quantized
 from flambeau.ao.nn.quantized import dynamic
 
 from .stubs import DeQuantStub, QuantStub
@@ -84,4 +84,25 @@ def get_default_qconfig_propagation_list():
 
 def no_observer_set():
     """Modules after which nothing is observed."""
-    return {quantized.Quantize, nn.Dropout, DeQuantStub}
+    whole = {quantizable.LSTM, quantizable.MultiheadAttention}
+    return {quantized.Quantize, nn.Dropout, DeQuantStub, *whole}
+
+
+def _class_of(kind, table, more):
+    found = {**table, **(more or {})}.get(kind)
+    if found is None:
+        raise AssertionError(
+            f"Floating point module class {kind} does not have a corresponding quantized module "
+            "class"
+        )
+    return copy.deepcopy(found)
+
+
+def get_static_quant_module_class(float_module_class, additional_static_quant_mapping=None):
+    """What a module becomes after calibration."""
+    return _class_of(float_module_class, _STATIC, additional_static_quant_mapping)
+
+
+def get_dynamic_quant_module_class(float_module_class, additional_dynamic_quant_mapping=None):
+    """What a module becomes that quantizes its input as it runs."""
+    return _class_of(float_module_class, _DYNAMIC, additional_dynamic_quant_mapping)

@@ -6,7 +6,7 @@ import inspect
 import flambeau
 from flambeau import nn
 from flambeau.ao.nn import intrinsic as nni
-from flambeau.ao.nn import quantized
+from flambeau.ao.nn import quantizable, quantized
 
 from . import quantization_mappings as mappings
 from .qconfig import (
@@ -16,6 +16,23 @@ from .qconfig import (
 )
 
 _FUSED = nni._Fused
+
+
+_CUSTOM = {
+    "float_to_observed_custom_module_class": {
+        nn.LSTM: quantizable.LSTM,
+        nn.MultiheadAttention: quantizable.MultiheadAttention,
+    },
+    "observed_to_quantized_custom_module_class": {
+        quantizable.LSTM: quantized.LSTM,
+        quantizable.MultiheadAttention: quantized.MultiheadAttention,
+    },
+}
+
+
+def get_default_custom_config_dict():
+    """Which layers `prepare` and `convert` replace by others when they are told nothing."""
+    return {name: dict(table) for name, table in _CUSTOM.items()}
 
 
 def propagate_qconfig_(module, qconfig_dict=None, prepare_custom_config_dict=None):
@@ -59,7 +76,8 @@ def _add_observers(module, kinds, non_leaf, custom):
                 child.activation_post_process = child.qconfig.activation()
         elif type(child) in custom and _wants_quantizing(child):
             module._modules[name] = observed = custom[type(child)].from_float(child)
-            _observe(observed)
+            if not isinstance(observed, tuple(mappings.no_observer_set())):
+                _observe(observed)
         elif _is_one(child) or type(child) in non_leaf:
             if type(child) in kinds or type(child) in non_leaf:
                 _observe(child)
@@ -97,6 +115,8 @@ def prepare(
     >>> q.convert(ready)(torch.randn(1, 2)).shape
     torch.Size([1, 2])
     """
+    if prepare_custom_config_dict is None:
+        prepare_custom_config_dict = _CUSTOM
     if not inplace:
         model = copy.deepcopy(model)
     propagate_qconfig_(model, prepare_custom_config_dict=prepare_custom_config_dict)
@@ -111,7 +131,7 @@ def prepare(
         )
     kinds = mappings.get_default_qconfig_propagation_list() if allow_list is None else allow_list
     if list(model.children()) and not isinstance(model, _FUSED):
-        custom = (prepare_custom_config_dict or {}).get("float_to_observed_custom_module_class", {})
+        custom = prepare_custom_config_dict.get("float_to_observed_custom_module_class", {})
         _add_observers(model, kinds, observer_non_leaf_module_list or (), custom)
     elif type(model) in kinds:
         _observe(model)
@@ -192,7 +212,9 @@ def convert(
         module = copy.deepcopy(module)
     if mapping is None:
         mapping = mappings.get_default_static_quant_module_mappings()
-    custom = (convert_custom_config_dict or {}).get("observed_to_quantized_custom_module_class", {})
+    if convert_custom_config_dict is None:
+        convert_custom_config_dict = _CUSTOM
+    custom = convert_custom_config_dict.get("observed_to_quantized_custom_module_class", {})
     _convert(module, mapping, custom, use_precomputed_fake_quant)
     if remove_qconfig:
         _clean(module)

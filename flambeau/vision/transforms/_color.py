@@ -402,6 +402,8 @@ def elastic_transform(img, displacement, interpolation=None, fill=None):
     """Each pixel from a place moved by displacement [1, H, W, 2], in units of half the image."""
     from . import functional
 
+    if not isinstance(displacement, flambeau.Tensor):
+        raise TypeError("Argument displacement should be a Tensor")
     mode = functional._mode(interpolation or functional.InterpolationMode.BILINEAR)
     if not _is_tensor(img):
         made = elastic_transform(functional.pil_to_tensor(img), displacement, mode, fill)

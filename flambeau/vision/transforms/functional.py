@@ -97,6 +97,8 @@ def _mode(interpolation):
 
 def _is_tensor(image):
     if isinstance(image, flambeau.Tensor):
+        if image.dim() < 2:
+            raise TypeError("Tensor is not a torch image.")
         return True
     if _pil.is_pil(image):
         return False

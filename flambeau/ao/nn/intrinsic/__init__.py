@@ -32,3 +32,11 @@ _fused("LinearBn1d", nn.Linear, nn.BatchNorm1d)
 _fused("LinearLeakyReLU", nn.Linear, nn.LeakyReLU)
 _fused("LinearTanh", nn.Linear, nn.Tanh)
 __all__ = [name for name in dir() if name.startswith(("Conv", "Linear", "BN"))]
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in ("qat", "quantized"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

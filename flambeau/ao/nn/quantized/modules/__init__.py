@@ -4,7 +4,6 @@ from .activation import (
     ELU,
     Hardswish,
     LeakyReLU,
-    MultiheadAttention,
     PReLU,
     ReLU6,
     Sigmoid,
@@ -37,6 +36,8 @@ from .normalization import (
     LayerNorm,
 )
 
+from .rnn import LSTM, MultiheadAttention  # isort: skip (made of layers of the above)
+
 __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
@@ -67,6 +68,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearReLU",
+    "LSTM",
     "MultiheadAttention",
     "PReLU",
     "QFunctional",

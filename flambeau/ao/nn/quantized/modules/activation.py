@@ -103,11 +103,3 @@ class PReLU(Scaled, nn.PReLU):
         made = cls(*scale_after(mod), mod.num_parameters)
         made.weight = nn.Parameter(mod.weight.detach().float(), requires_grad=False)
         return made
-
-
-class MultiheadAttention(nn.MultiheadAttention):
-    """Attention of quantized tensors, computed on their numbers."""
-
-    def forward(self, query, key, value, *args, **kwargs):
-        """The attention, in numbers, and its weights."""
-        return super().forward(*(t.dequantize() for t in (query, key, value)), *args, **kwargs)
