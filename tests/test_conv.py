@@ -150,6 +150,22 @@ def test_gradients_of_float32(case):
         np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-4, atol=2e-6 * scale)
 
 
+def test_phases_of_many_images_go_in_parts():
+    x = array(9, 64, 120, 120, dtype="float32")
+    w = array(32, 64, 3, 3, dtype="float32")
+    g = array(9, 32, 120, 120, dtype="float32")
+    tx, tg = torch.from_numpy(x), torch.from_numpy(g)
+    tw = torch.from_numpy(w).requires_grad_()
+    y = F.conv2d(tx, tw, padding=2, dilation=2)
+    one_by_one = [F.conv2d(tx[i : i + 1], tw, padding=2, dilation=2) for i in range(9)]
+    np.testing.assert_array_equal(y.detach().numpy(), torch.cat(one_by_one).detach().numpy())
+    got = torch.autograd.grad(y, tw, tg)[0].numpy()
+    parts = [
+        torch.autograd.grad(p, tw, tg[i : i + 1])[0].double() for i, p in enumerate(one_by_one)
+    ]
+    np.testing.assert_allclose(got, sum(parts).numpy(), rtol=1e-3, atol=2e-2)
+
+
 def test_dilated_sums_of_what_is_not_finite_stay_in_their_place():
     x = np.ones((1, 32, 28, 28), dtype="float32")
     x[0, 3, 5, 7] = np.inf

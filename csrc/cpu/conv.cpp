@@ -199,7 +199,7 @@ template <class T>
 bool output_phases(const Conv<T>& c) {
   const DilatedPhases<T> phases(c);
   bool finite = true;
-  phases.each_part([&](const Conv<T>& part, int64_t n, int64_t images) {
+  phases.each_part(0, [&](const Conv<T>& part, int64_t n, int64_t images) {
     finite = finite && Winograd<T>(part, false).output(static_cast<const T*>(c.a.filters));
     phases.put_output(n, images, part.output(0, 0));
   });
@@ -615,15 +615,18 @@ void weight_spans(const Conv<T>& c) {
                });
 }
 
-// False where what it gives is not finite, or where sums over several parts would be.
+// False where what it gives is not finite.
 template <class T>
 bool weight_phases(const Conv<T>& c) {
   const DilatedPhases<T> phases(c);
-  bool finite = phases.plain().a.batch == c.a.batch * phases.count();
-  if (!finite) return false;
-  phases.each_part([&](Conv<T>& part, int64_t n, int64_t images) {
-    phases.take_output(n, images, part.output(0, 0));
-    finite = Winograd<T>(part, false).weight();
+  bool finite = true;
+  phases.each_part(c.weight_numbers(), [&](Conv<T>& part, int64_t n, int64_t images) {
+    T* y = part.output(0, 0);
+    phases.take_output(n, images, y);
+    if (n > 0) part.a.weight = y + part.output_numbers();
+    finite = finite && Winograd<T>(part, false).weight();
+    const T* sums = part.weight(0);
+    for (int64_t i = 0; n > 0 && i < c.weight_numbers(); ++i) c.weight(0)[i] += sums[i];
   });
   return finite;
 }

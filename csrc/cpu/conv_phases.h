@@ -38,14 +38,14 @@ class DilatedPhases {
   int64_t count() const { return count_[0] * count_[1] * count_[2]; }
 
   // f(plain convolution, first image, images) until all is done: its input is taken, its output is
-  // working memory.
+  // working memory, behind which there are `more` numbers.
   template <class F>
-  void each_part(const F& f) const {
+  void each_part(int64_t more, const F& f) const {
     for (int64_t n = 0; n < c_.a.batch; n += images_) {
       const int64_t images = min(images_, c_.a.batch - n);
       Conv<T> part = plain(images);
       const int64_t x = part.input_numbers(), y = part.output_numbers();
-      T* buffer = scratch_for<T>(Scratch::phases, x + y);
+      T* buffer = scratch_for<T>(Scratch::phases, x + y + more);
       part.a.input = buffer, part.a.output = buffer + x;
       take(false, n, images, buffer);
       f(part, n, images);
