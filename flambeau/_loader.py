@@ -23,8 +23,8 @@ from ._names import (
 from ._unpickler import Unpickler
 
 _ADVICE = (
-    "load(): {reason}. With weights_only=True, the default, only tensors and plain containers are "
-    "loaded. If you trust the file, allow what it needs with "
+    "load(): Weights only load failed: {reason}. With weights_only=True, the default, only tensors "
+    "and plain containers are loaded. If you trust the file, allow what it needs with "
     "flambeau.serialization.add_safe_globals, or use weights_only=False, which runs any code that "
     "the file names"
 )
@@ -130,7 +130,10 @@ class Loader:
         )
         if found is None:
             raise pickle.UnpicklingError(
-                _ADVICE.format(reason=f"Unsupported global: the file names {module}.{name}")
+                _ADVICE.format(
+                    reason=f"Unsupported global: GLOBAL {module}.{name} was not an allowed global "
+                    "by default"
+                )
             )
         return found
 

@@ -274,6 +274,13 @@ def test_lazy_modules():
     assert other.weight.shape == (3, 5)
 
 
+def test_lazy_modules_are_saved_before_their_first_input():
+    saved = pickle.dumps(nn.LazyLinear(3))
+    assert b"_lazy_load_hook" in saved and b"_infer_parameters" in saved  # names that files have
+    for net in (pickle.loads(saved), copy.deepcopy(pickle.loads(saved))):
+        assert net(torch.ones(2, 5)).shape == (2, 3) and type(net) is nn.Linear
+
+
 def test_to_empty_from_meta_makes_new_parameters():
     with torch.device("meta"):
         layer = nn.Linear(2, 3)

@@ -226,10 +226,15 @@ def test_files_and_copies_keep_the_scale():
     by_row = torch.quantize_per_channel(
         torch.ones(2, 2), torch.tensor([0.1, 0.2]), torch.tensor([0, 1]), 1, torch.qint8
     )
+    floating = torch.quantize_per_channel(
+        torch.ones(2, 2), torch.tensor([0.1, 0.2]), torch.tensor([0.5, 1.0]), 0, torch.quint8
+    )
+    assert floating.qscheme() is torch.per_channel_affine_float_qparams
     file = io.BytesIO()
-    torch.save([made, by_row], file)
+    torch.save([made, by_row, floating], file)
+    assert b"float_qparams" not in file.getvalue()  # the points' dtype says it
     file.seek(0)
-    for old, new in zip((made, by_row), torch.load(file), strict=True):
+    for old, new in zip((made, by_row, floating), torch.load(file), strict=True):
         assert torch.equal(old, new) and old.stride() == new.stride()
         assert old.qscheme() is new.qscheme()
     assert torch.equal(copy.deepcopy(made), made)

@@ -272,6 +272,8 @@ def test_generators_are_independent():
     draws = [torch.randn(7, generator=g).tolist() for g in (a, c, d, e)]
     assert draws[1:] == draws[:1] * 3
     assert a.device == torch.device("cpu")
+    seed, offset, state = a.__reduce__()[2]  # as PyTorch pickles it
+    assert (seed, offset) == (1, None) and digest(state) == digest(a.get_state())
 
 
 def test_fork_rng():

@@ -105,8 +105,16 @@ PyObject* reduce(PyObject* self, PyObject*) {
   return guarded([&] {
     Py device = Py::steal(checked(wrap(Device{})));
     Py state = Py::steal(checked(get_state(self, nullptr)));
-    return checked(Py_BuildValue("(O(O)O)", Py_TYPE(self), device.get(), state.get()));
+    Py start = Py::steal(checked(initial_seed(self, nullptr)));
+    return checked(Py_BuildValue("(O(O)(OOO))", Py_TYPE(self), device.get(), start.get(), Py_None,
+                                 state.get()));
   });
+}
+
+PyObject* set_pickled(PyObject* self, PyObject* state) {  // (seed, offset of a device, state)
+  const bool triple = PyTuple_Check(state) && PyTuple_GET_SIZE(state) == 3;
+  Py done = Py::steal(set_state(self, triple ? PyTuple_GET_ITEM(state, 2) : state));
+  return done.get() ? Py_NewRef(Py_None) : nullptr;
 }
 
 PyObject* get_device(PyObject*, void*) {
@@ -122,7 +130,7 @@ PyMethodDef methods[] = {
     {"clone_state", clone_state, METH_NOARGS, "Another generator in the same state."},
     {"graphsafe_get_state", clone_state, METH_NOARGS, "Another generator in the same state."},
     {"__reduce__", reduce, METH_NOARGS, nullptr},
-    {"__setstate__", set_state, METH_O, nullptr},
+    {"__setstate__", set_pickled, METH_O, nullptr},
     {}};
 PyGetSetDef getset[] = {{"device", get_device, nullptr, "The generator's device.", nullptr}, {}};
 

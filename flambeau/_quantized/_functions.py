@@ -4,7 +4,7 @@ from functools import wraps
 
 import flambeau
 
-from ._scheme import per_channel_affine, per_channel_affine_float_qparams, range_of
+from ._scheme import range_of
 from ._tensor import QuantizedTensor, numbers, quantized_integers
 
 _SMALLEST_SCALE = 6.1e-5  # below it the reciprocal leaves float16's range
@@ -156,10 +156,8 @@ def _of_channels(scales, zero_points):
 
 
 def _by_channel(integers, dtype, scales, zero_points, axis):
-    floating = zero_points.dtype.is_floating_point
-    scheme = per_channel_affine_float_qparams if floating else per_channel_affine
     scales, zeros = _of_channels(scales, zero_points)
-    return QuantizedTensor._made(integers, dtype, scales, zeros, axis, scheme)
+    return QuantizedTensor._made(integers, dtype, scales, zeros, axis)
 
 
 def _make_per_tensor_quantized_tensor(input, scale, zero_point):

@@ -5,6 +5,7 @@ from flambeau import _C, Tensor
 
 from ._scheme import (
     per_channel_affine,
+    per_channel_affine_float_qparams,
     per_tensor_affine,
     qscheme,
     range_of,
@@ -38,15 +39,21 @@ class QuantizedTensor(Tensor):
     """Integers of 8 or 32 bits with a scale and a zero point, for all or for each channel."""
 
     @staticmethod
-    def _made(integers, dtype, scale, zero_point, axis=None, scheme=None):
+    def _made(integers, dtype, scale, zero_point, axis=None):
         made = Tensor._make_subclass(QuantizedTensor, integers.detach())
         made._q = dtype, scale, zero_point, axis
-        made._scheme = scheme or (per_tensor_affine if axis is None else per_channel_affine)
         return made
 
+    @property
+    def _scheme(self):
+        _, _, zero_point, axis = self._q
+        if axis is None:
+            return per_tensor_affine
+        floating = zero_point.dtype.is_floating_point
+        return per_channel_affine_float_qparams if floating else per_channel_affine
+
     def _like(self, integers):
-        dtype, scale, zero_point, axis = self._q
-        return QuantizedTensor._made(integers, dtype, scale, zero_point, axis, self._scheme)
+        return QuantizedTensor._made(integers, *self._q)
 
     @property
     def dtype(self):
@@ -102,7 +109,8 @@ class QuantizedTensor(Tensor):
         """The integers, the dtype, and what a file says of the scale."""
         dtype, scale, zero_point, axis = self._q
         more = () if axis is None else (axis,)
-        return _integers(self), dtype, self._scheme, scale, zero_point, *more
+        scheme = per_channel_affine if more else per_tensor_affine  # also for points in floats
+        return _integers(self), dtype, scheme, scale, zero_point, *more
 
     def int_repr(self):
         """The integers."""
@@ -120,7 +128,7 @@ class QuantizedTensor(Tensor):
                     f"copy_(): {self.dtype} and {src.dtype} are not the same quantized dtype"
                 )
             _integers(self).copy_(_integers(src))
-            self._q, self._scheme = src._q, src._scheme
+            self._q = src._q
         else:
             _integers(self).copy_(quantized_integers(src, self._q))
         return self
@@ -163,7 +171,7 @@ class QuantizedTensor(Tensor):
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol):
-        return QuantizedTensor._made, (_integers(self), *self._q, self._scheme)
+        return QuantizedTensor._made, (_integers(self), *self._q)
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -230,7 +238,7 @@ def rebuild(stored, offset, size, stride, scheme, scale, zero_point, axis=None):
     storage = stored.untyped()
     _utils.check_within(storage.nbytes(), kind.itemsize, offset, size, stride)
     integers = _utils.tensor_on(storage, kind, offset, size, stride)
-    return QuantizedTensor._made(integers, stored.dtype, scale, zero_point, axis, scheme)
+    return QuantizedTensor._made(integers, stored.dtype, scale, zero_point, axis)
 
 
 def numbers(tensor):

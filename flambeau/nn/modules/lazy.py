@@ -21,9 +21,9 @@ class LazyModuleMixin:
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._load_hook = self._register_load_state_dict_pre_hook(self._take_shapes)
+        self._load_hook = self._register_load_state_dict_pre_hook(self._lazy_load_hook)
         self._initialize_hook = self.register_forward_pre_hook(
-            type(self)._infer_parameters, with_kwargs=True
+            self._infer_parameters, with_kwargs=True
         )
 
     def initialize_parameters(self, *args, **kwargs):
@@ -36,7 +36,7 @@ class LazyModuleMixin:
         """Whether a parameter or buffer still waits for its shape."""
         return any(is_lazy(t) for t in (*self._parameters.values(), *self._buffers.values()))
 
-    def _infer_parameters(self, args, kwargs=None):
+    def _infer_parameters(self, module, args, kwargs=None):
         self.initialize_parameters(*args, **(kwargs or {}))
         if self.has_uninitialized_params():
             raise RuntimeError(f"module {self._get_name()} has not been fully initialized")
@@ -46,7 +46,7 @@ class LazyModuleMixin:
         if self.cls_to_become is not None:
             self.__class__ = self.cls_to_become
 
-    def _take_shapes(self, state_dict, prefix, *rest):
+    def _lazy_load_hook(self, state_dict, prefix, *rest):
         """Before loading: parameters take the shapes of the checkpoint's."""
         for name, own in (*self._parameters.items(), *self._buffers.items()):
             value = state_dict.get(prefix + name)
