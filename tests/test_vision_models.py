@@ -3,6 +3,7 @@
 import pytest
 
 import flambeau as torch
+from flambeau import nn
 from flambeau.vision import models, ops
 
 # Parameters as published for each architecture, and entries of the state.
@@ -27,7 +28,7 @@ def test_sizes(name):
 
 
 def test_every_weight_has_facts():
-    assert len(models.list_models()) == 109
+    assert len(models.list_models()) == 121
     for name in models.list_models():
         for weights in models.get_model_weights(name):
             assert weights.url.startswith("https://")
@@ -139,3 +140,47 @@ def test_transformers_looked_into():
     ):
         found = create_feature_extractor(net, {name: "inner", "head": "result"})(x)
         assert found["result"].equal(net(x)) and found["inner"] is not None
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "shufflenet_v2_x0_5"])
+def test_networks_of_integers(name):
+    torch.manual_seed(0)
+    build = getattr(models.quantization, name)
+    net = build(weights=None).eval()
+    plain = models.get_model(name).eval()
+    plain.load_state_dict(net.state_dict())
+    assert models.get_model_builder(f"quantized_{name}") is build
+    for module in plain.modules():
+        for key, child in module.named_children():
+            if isinstance(child, nn.ReLU6):
+                setattr(module, key, nn.ReLU())
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), plain(x), rtol=1e-4, atol=1e-5)
+        made = build(weights=None, quantize=True)
+    assert made.state_dict()["quant.scale"].numel() == 1
+    assert made(x).shape == (2, 1000)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in made.modules())
+
+
+def test_fused_networks_compute_the_same():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 96, 96)
+    for name in ("googlenet", "mobilenet_v3_large", "resnet50"):
+        options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+        net = getattr(models.quantization, name)(**options).eval()
+        with torch.no_grad():
+            before = net(x)
+            net.fuse_model()
+            torch.testing.assert_close(net(x), before, rtol=1e-3, atol=1e-4)
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
+
+
+def test_weights_of_networks_of_integers():
+    enum = models.quantization.ResNet50_QuantizedWeights
+    assert enum.DEFAULT.meta["unquantized"] is models.ResNet50_Weights.IMAGENET1K_V2
+    assert models.get_weight("MobileNet_V2_QuantizedWeights.DEFAULT").meta["backend"] == "qnnpack"
+    with pytest.raises(TypeError, match="Invalid Weight class"):
+        models.quantization.resnet50(weights=enum.DEFAULT)  # quantize=False: those of numbers
+    with pytest.raises(ValueError, match="backend"):
+        models.quantization.resnet50(weights=enum.DEFAULT, quantize=True, backend="qnnpack")

@@ -32,8 +32,8 @@ from . import detection, optical_flow, segmentation, video  # isort: skip
 
 
 def __getattr__(name):
-    if name == "feature_extraction":  # it needs fx, which nothing else here does
+    if name in ("feature_extraction", "quantization"):  # what they need nothing else here does
         from importlib import import_module
 
-        return import_module(f"{__name__}.feature_extraction")
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

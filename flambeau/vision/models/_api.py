@@ -189,6 +189,11 @@ def register_model(name=None):
     return register
 
 
+def _load_all():
+    """All of the models: those of integers are not there before they are asked for."""
+    importlib.import_module("flambeau.vision.models.quantization")
+
+
 def list_models(module=None, include=None, exclude=None):
     """The names of the models, of one module or all, by patterns such as "*resnet*".
 
@@ -196,6 +201,7 @@ def list_models(module=None, include=None, exclude=None):
     >>> list_models(include="vit*")
     ['vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32']
     """
+    _load_all()
     names = {
         name
         for name, build in _BUILDERS.items()
@@ -215,6 +221,7 @@ def list_models(module=None, include=None, exclude=None):
 
 def get_model_builder(name):
     """The function that builds the model of this name."""
+    _load_all()
     try:
         return _BUILDERS[name.lower()]
     except KeyError:
@@ -249,7 +256,7 @@ def get_weight(name):
         enum_name, member = name.split(".")
     except ValueError:
         raise ValueError(f"Invalid weight name provided: '{name}'.") from None
-    importlib.import_module("flambeau.vision.models")
+    _load_all()
     for enum in _ENUMS.values():
         if enum.__name__ == enum_name:
             return enum[member]

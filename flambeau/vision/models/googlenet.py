@@ -86,7 +86,11 @@ class Inception(nn.Module):
         )
 
     def forward(self, x):
-        return flambeau.cat([branch(x) for branch in self.children()], 1)
+        branches = self.branch1, self.branch2, self.branch3, self.branch4
+        return self._join([branch(x) for branch in branches])
+
+    def _join(self, results):
+        return flambeau.cat(results, 1)
 
 
 class InceptionAux(nn.Module):
@@ -101,7 +105,10 @@ class InceptionAux(nn.Module):
 
     def forward(self, x):
         x = self.conv(F.adaptive_avg_pool2d(x, (4, 4))).flatten(1)
-        return self.fc2(self.dropout(F.relu(self.fc1(x), inplace=True)))
+        return self.fc2(self.dropout(self._relu(self.fc1(x))))
+
+    def _relu(self, x):
+        return F.relu(x, inplace=True)
 
 
 # Table 1 of the paper: channels in, then Inception's arguments; a number is a max pooling's kernel.
@@ -159,8 +166,9 @@ class GoogLeNet(nn.Module):
             truncated_normal(self)
 
     def forward(self, x):
-        if self.transform_input:
-            x = from_imagenet(x)
+        return self._forward_impl(from_imagenet(x) if self.transform_input else x)
+
+    def _forward_impl(self, x):
         x = self.maxpool2(self.conv3(self.conv2(self.maxpool1(self.conv1(x)))))
         more = {"inception4a": self.aux1, "inception4d": self.aux2}
         extra = []  # computed on the way, as torchvision does: dropout draws in that order

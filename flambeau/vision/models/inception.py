@@ -57,6 +57,9 @@ class _Branches(nn.Module):
         results = [values[name] for name in self._results]
         if self._pooled:
             results.append(F.max_pool2d(x, 3, 2))
+        return self._join(results)
+
+    def _join(self, results):
         return flambeau.cat(results, 1)
 
 
@@ -202,14 +205,17 @@ class Inception3(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.dropout = nn.Dropout(p=dropout)
         self.fc = nn.Linear(2048, num_classes)
+        self._order = [name for name, _ in self.named_children()]
         if init_weights:
             truncated_normal(self)
 
     def forward(self, x):
-        if self.transform_input:
-            x = from_imagenet(x)
+        return self._forward_impl(from_imagenet(x) if self.transform_input else x)
+
+    def _forward_impl(self, x):
         auxiliary = None
-        for name, layer in self.named_children():
+        for name in self._order:
+            layer = getattr(self, name)
             if name == "AuxLogits":
                 auxiliary = layer(x) if self.training and self.aux_logits else None
             elif name == "fc":

@@ -89,6 +89,9 @@ class MobileNetV2(nn.Module):
         init_mobile(self)
 
     def forward(self, x):
+        return self._forward_impl(x)
+
+    def _forward_impl(self, x):
         x = self.features(x)
         return self.classifier(nn.functional.adaptive_avg_pool2d(x, (1, 1)).flatten(1))
 

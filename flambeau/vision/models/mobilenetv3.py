@@ -129,6 +129,9 @@ class MobileNetV3(nn.Module):
         init_mobile(self)
 
     def forward(self, x):
+        return self._forward_impl(x)
+
+    def _forward_impl(self, x):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
@@ -174,13 +177,16 @@ def _settings(table, width_mult, reduced_tail, dilated):
     return settings
 
 
-def _mobilenet_v3(table, last, width_mult=1.0, reduced_tail=False, dilated=False, **options):
+def _mobilenet_v3(
+    table, last, width_mult=1.0, reduced_tail=False, dilated=False, kind=MobileNetV3, **options
+):
     last = InvertedResidualConfig.adjust_channels(last // (2 if reduced_tail else 1), width_mult)
-    return MobileNetV3(_settings(table, width_mult, reduced_tail, dilated), last, **options)
+    return kind(_settings(table, width_mult, reduced_tail, dilated), last, **options)
 
 
+large = partial(_mobilenet_v3, _LARGE, 1280)
 MobileNet_V3_Large_Weights, mobilenet_v3_large = model(
-    "mobilenet_v3_large", "MobileNet_V3_Large_Weights", partial(_mobilenet_v3, _LARGE, 1280)
+    "mobilenet_v3_large", "MobileNet_V3_Large_Weights", large
 )
 MobileNet_V3_Small_Weights, mobilenet_v3_small = model(
     "mobilenet_v3_small", "MobileNet_V3_Small_Weights", partial(_mobilenet_v3, _SMALL, 1024)

@@ -52,7 +52,10 @@ class InvertedResidual(nn.Module):
             kept, x = x.chunk(2, dim=1)
         else:
             kept = self.branch1(x)
-        return channel_shuffle(flambeau.cat((kept, self.branch2(x)), 1), 2)
+        return channel_shuffle(self._join((kept, self.branch2(x))), 2)
+
+    def _join(self, halves):
+        return flambeau.cat(halves, 1)
 
 
 class ShuffleNetV2(nn.Module):
@@ -89,21 +92,32 @@ class ShuffleNetV2(nn.Module):
         self.fc = nn.Linear(last, num_classes)
 
     def forward(self, x):
+        return self._forward_impl(x)
+
+    def _forward_impl(self, x):
         x = self.maxpool(self.conv1(x))
         x = self.conv5(self.stage4(self.stage3(self.stage2(x))))
         return self.fc(x.mean([2, 3]))
 
 
-def _model(width, channels):
+CHANNELS = {  # table 5
+    "0.5": [24, 48, 96, 192, 1024],
+    "1.0": [24, 116, 232, 464, 1024],
+    "1.5": [24, 176, 352, 704, 1024],
+    "2.0": [24, 244, 488, 976, 2048],
+}
+
+
+def _model(width):
     name = width.replace(".", "_")
-    make = partial(ShuffleNetV2, stages_repeats=[4, 8, 4], stages_out_channels=[24, *channels])
+    sizes = {"stages_repeats": [4, 8, 4], "stages_out_channels": CHANNELS[width]}
+    make = partial(ShuffleNetV2, **sizes)
     return model(f"shufflenet_v2_x{name}", f"ShuffleNet_V2_X{name}_Weights", make)
 
 
-# Table 5.
-ShuffleNet_V2_X0_5_Weights, shufflenet_v2_x0_5 = _model("0.5", [48, 96, 192, 1024])
-ShuffleNet_V2_X1_0_Weights, shufflenet_v2_x1_0 = _model("1.0", [116, 232, 464, 1024])
-ShuffleNet_V2_X1_5_Weights, shufflenet_v2_x1_5 = _model("1.5", [176, 352, 704, 1024])
-ShuffleNet_V2_X2_0_Weights, shufflenet_v2_x2_0 = _model("2.0", [244, 488, 976, 2048])
+ShuffleNet_V2_X0_5_Weights, shufflenet_v2_x0_5 = _model("0.5")
+ShuffleNet_V2_X1_0_Weights, shufflenet_v2_x1_0 = _model("1.0")
+ShuffleNet_V2_X1_5_Weights, shufflenet_v2_x1_5 = _model("1.5")
+ShuffleNet_V2_X2_0_Weights, shufflenet_v2_x2_0 = _model("2.0")
 
 __all__ = [name for name in globals() if name.lower().startswith("shufflenet")]

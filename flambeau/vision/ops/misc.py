@@ -140,9 +140,12 @@ class SqueezeExcitation(nn.Module):
         self.activation = activation()
         self.scale_activation = scale_activation()
 
-    def forward(self, input):
+    def _scale(self, input):
         scale = self.activation(self.fc1(self.avgpool(input)))
-        return self.scale_activation(self.fc2(scale)) * input
+        return self.scale_activation(self.fc2(scale))
+
+    def forward(self, input):
+        return self._scale(input) * input
 
 
 class MLP(nn.Sequential):
