@@ -113,3 +113,44 @@ def test_sizes_that_go_with_others():
     for rows in (11, 12):
         with pytest.raises(AssertionError, match="2\\*dx"):
             program(torch.ones(5, 3), torch.ones(rows, 7))
+
+
+class _Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        self.count.add_(1)
+        return self.norm(x) + self.count
+
+
+def test_programs_write_their_buffers_and_exporting_does_not():
+    torch.manual_seed(0)
+    net, x = _Counting(), torch.randn(4, 3)
+    program = torch.export.export(net, (x,)).module()
+    assert net.count.item() == 0 and net.norm.num_batches_tracked == 0
+    assert net.norm.running_mean.tolist() == [0, 0, 0]
+    plain = nn.BatchNorm1d(3)
+    for step in (1, 2):
+        torch.testing.assert_close(program(x), plain(x) + step)
+    assert dict(program.named_buffers())["norm.num_batches_tracked"] == 2
+    torch.testing.assert_close(net.norm.running_mean, plain.running_mean)  # buffers are shared
+
+
+def test_branches_on_numbers_are_refused():
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.cond(x.sum() > 0, lambda x: x + 1, lambda x: x - 1, (x,))
+
+    assert Net()(-torch.ones(1)).item() == -2
+    with pytest.raises(RuntimeError, match="cannot be recorded"):
+        torch.export.export(Net(), (torch.ones(1),))
+
+
+def test_a_module_traced_by_its_forward_can_be_written(tmp_path):
+    net = nn.Linear(2, 3)
+    torch.jit.save(torch.jit.trace_module(net, {"forward": torch.ones(1, 2)}), tmp_path / "net.pt")
+    x = torch.randn(2, 2)
+    torch.testing.assert_close(torch.jit.load(tmp_path / "net.pt")(x), net(x))

@@ -23,7 +23,18 @@ def _truth(pred, name):
         raise RuntimeError(
             f"{name}(): Expected pred to be bool or single-element tensor, but got {pred}."
         )
+    if isinstance(pred, flambeau.Tensor):
+        _check_not_recorded(name)
     return bool(pred)
+
+
+def _check_not_recorded(name):
+    """A trace would hold the branch of the example alone."""
+    from ..jit._trace import Trace
+    from ..overrides import _get_current_function_mode_stack
+
+    if any(isinstance(mode, Trace) for mode in _get_current_function_mode_stack()):
+        raise RuntimeError(f"{name}(): what depends on a tensor's numbers cannot be recorded")
 
 
 def cond(pred, true_fn, false_fn, operands=()):

@@ -36,6 +36,16 @@ def _flat(tree, path):
             yield from _flat(each, (*path, i))
 
 
+def _record(mod, args, kwargs):
+    """One run of a module, recorded; its buffers are left as they were."""
+    kept = [(buffer, buffer.clone()) for buffer in mod.buffers()]
+    recorded = _trace.record(mod, args, kwargs)
+    with flambeau.no_grad():
+        for buffer, value in kept:
+            buffer.copy_(value)
+    return recorded
+
+
 def _program(recorded, mod):
     """The module of a trace, which gives its results in one tuple."""
     trace, inputs, outputs = recorded
@@ -144,7 +154,7 @@ class ExportedProgram:
         example are an AssertionError, unless `dynamic_shapes` had a Dim for them."""
         names = list(self._given)
         args, kwargs = self.example_inputs
-        made = _program(_trace.record(self._program, args, kwargs), self._program)
+        made = _program(_record(self._program, args, kwargs), self._program)
         made.register_forward_hook(lambda module, args, results: _rebuilt(self._structure, results))
         if check_guards:
 
@@ -210,7 +220,7 @@ def export(
     kwargs = kwargs or {}
     names = _trace._names(mod.forward, args, kwargs)
     given = dict(zip(names, [*args, *kwargs.values()], strict=True))
-    recorded = _trace.record(mod, args, kwargs)
+    recorded = _record(mod, args, kwargs)
     program = _program(recorded, mod)
     sizes = _free_sizes(names, given, dynamic_shapes)
     return ExportedProgram(program, given, sizes, (args, kwargs), recorded)
@@ -246,7 +256,7 @@ def load(f, *, extra_files=None, expected_opset_version=None):
     sizes = {}
     for path, i, name, least, most in json.loads(names["export/sizes.json"]):
         sizes.setdefault(tuple(path), {})[i] = _Dim(name, least, most)
-    recorded = _trace.record(program, tuple(args), kwargs)
+    recorded = _record(program, tuple(args), kwargs)
     given = dict(zip(recorded[1], [*args, *kwargs.values()], strict=True))
     return ExportedProgram(program, given, sizes, (tuple(args), kwargs), recorded, structure)
 

@@ -95,7 +95,7 @@ def build(recorded, dynamic):
     """(GraphModule, ExportGraphSignature, constants by name) of a trace."""
     trace, inputs, outputs = recorded
     made = _Builder(dynamic)
-    for value in trace.state_values():
+    for value in trace.state:
         parameter = isinstance(value.example, nn.Parameter)
         kind = InputKind.PARAMETER if parameter else InputKind.BUFFER
         name = ("p_" if parameter else "b_") + value.path.replace(".", "_")

@@ -167,7 +167,10 @@ def trace(
 
 
 def trace_module(mod, inputs, **options):
-    """mod itself, after one run of each method named in `inputs` (name -> example inputs)."""
+    """The trace of mod, where `inputs` (name of a method -> example inputs) names forward alone;
+    else mod itself, after one run of each method."""
+    if list(inputs) == ["forward"]:
+        return trace(mod, inputs["forward"], **options)
     for name, example in inputs.items():
         trace(getattr(mod, name), example)
     return mod

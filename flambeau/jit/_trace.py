@@ -84,6 +84,7 @@ class Trace(TorchFunctionMode):
     def __init__(self, module=None):
         self.calls, self.constants, self.inputs = [], [], []
         self.refused = []  # operators that aten has no name for
+        self.state = []  # the values of the module's parameters and buffers
         self._values = {}  # id of a tensor -> Value
         self._alive = []  # so that no id is given out twice
         if module is not None:
@@ -92,16 +93,12 @@ class Trace(TorchFunctionMode):
     def _enter_state(self, module):
         for kind in (module.named_parameters, module.named_buffers):
             for path, tensor in kind():
-                self._set(tensor, Value("attr", tensor, path))
+                self.state.append(self._set(tensor, Value("attr", tensor, path)))
 
     def _set(self, tensor, value):
         self._values[id(tensor)] = value
         self._alive.append(tensor)
         return value
-
-    def state_values(self):
-        """The values of the module's parameters and buffers."""
-        return [value for value in self._values.values() if value.kind == "attr"]
 
     def input(self, tensor, path):
         """Enters a tensor that the program is given."""
