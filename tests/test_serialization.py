@@ -122,7 +122,8 @@ def test_whole_modules_need_trust():
     file = io.BytesIO()
     torch.save(torch.nn.Linear(2, 3), file)
     file.seek(0)
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed.*GLOBAL torch.nn.modules.linear"):
+    refusal = "Weights only load failed.*GLOBAL torch.nn.modules.linear"
+    with pytest.raises(pickle.UnpicklingError, match=refusal):
         torch.load(file)
     file.seek(0)
     got = torch.load(file, weights_only=False)
