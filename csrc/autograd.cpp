@@ -296,6 +296,8 @@ void rebase_history(const Tensor& t, NodeRef node, uint32_t result_number) {
   if (m.retains_grad) refresh_view(t, m);
 }
 
+void lay_view_anew(const Tensor& t) { refresh_view(t, *t->autograd); }
+
 namespace {
 
 const char* why_forbidden(ViewKind kind) {

@@ -232,6 +232,8 @@ void set_history(const Tensor& t, NodeRef node, uint32_t result_number = 0);
 // After an in-place write by `node` (whose first edge belongs to t's old value): t, and when t is a
 // view its base, get their new grad_fn.
 void rebase_history(const Tensor& t, NodeRef node, uint32_t result_number = 0);
+// After unsqueeze_ and its like on a view: no value was written, t is another part of its base.
+void lay_view_anew(const Tensor& t);
 void check_inplace(const Tensor& t, bool records, const char* op);  // leaf, view of leaf, inference
 void make_view_of(const Tensor& view, const Tensor& base, ViewKind kind = ViewKind::normal);
 void set_requires_grad(const Tensor& t, bool on);  // requires_grad_(), with its checks

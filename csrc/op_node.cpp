@@ -108,6 +108,10 @@ void record_results(const Op& op, const Ref<OpNode>& node, const Value* results)
 
 void record_inplace(const Op& op, const Ref<OpNode>& node, const Tensor& self,
                     const Value* results) {
+  if (op.flags & kView && self->autograd && self->autograd->view) {
+    lay_view_anew(self);
+    return;
+  }
   node->add_result(self);
   rebase_history(self, node);
   const bool keep = op.saved_results && reads_results(*node);

@@ -109,3 +109,29 @@ def test_making_a_dual_number_of_one():
         x = fwAD.make_dual(torch.ones(1), torch.ones(1))
         with pytest.raises(RuntimeError, match="already has a forward gradient"):
             fwAD.make_dual(x, torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v.unsqueeze_(1),
+        lambda v: v.transpose_(0, 1),
+        lambda v: v.unsqueeze_(0).squeeze_(0).t_(),
+        lambda v: v.transpose_(0, 1).mul_(1),
+    ],
+)
+@pytest.mark.parametrize(
+    "view", [lambda x: x[:, :2], lambda x: x.view(3, 2), lambda x: x.t(), lambda x: x[None][0]]
+)
+def test_a_view_that_changes_its_shape_in_place(view, change):
+    places = torch.arange(6.0).view(2, 3)
+    want = change(view(places.clone()))
+    weight = torch.arange(1.0, want.numel() + 1).view(want.shape)
+    expected = torch.zeros(6).scatter_(0, want.flatten().long(), weight.flatten())
+    x = torch.ones(2, 3, requires_grad=True)
+    base = x * 2
+    part = view(base)
+    assert change(part) is part and part.shape == want.shape
+    (part * weight).sum().backward()
+    assert x.grad.flatten().tolist() == (2 * expected).tolist()
+    assert base.shape == (2, 3) and base.grad_fn is not None

@@ -93,7 +93,17 @@ def test_running_sums_side_by_side(shape, dim):
     close(torch.tensor(x).cumprod(dim), x.cumprod(dim), 1e-12)
 
 
-@pytest.mark.parametrize("shape, dim", [((5, 100), 1), ((9, 37), 0), ((2, 21, 130), 1)])
+@pytest.mark.parametrize(
+    "shape, dim",
+    [
+        ((5, 100), 1),
+        ((9, 37), 0),
+        ((2, 21, 130), 1),
+        ((2, 64, 19), 1),
+        ((65, 3), 0),
+        ((300, 17), 0),
+    ],
+)
 def test_softmax_along_any_dimension(shape, dim):
     x, g = RNG.standard_normal(shape), RNG.standard_normal(shape)
     e = np.exp(x - x.max(dim, keepdims=True))

@@ -85,6 +85,7 @@ void forward_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t m, boo
       (logarithm ? kept[k] - scale : kept[k] * scale).store_n(y + k * stride, m);
     return;
   }
+  for (int64_t k = 0; k < n; ++k) largest = max(largest, V::load_n(x + k * stride, m));
   for (int64_t k = 0; k < n; ++k) {
     const V e = exp(V::load_n(x + k * stride, m) - largest);
     if (!logarithm) e.store_n(y + k * stride, m);
