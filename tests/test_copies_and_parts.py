@@ -91,3 +91,10 @@ def test_clamped_integers(dtype):
     x = torch.arange(0, 120, dtype=getattr(torch, dtype)).repeat(3)
     assert x.clamp(10, 50).tolist() == [min(max(v, 10), 50) for v in x.tolist()]
     assert x.clamp_(10, 50).tolist() == [min(max(v, 10), 50) for v in list(range(120)) * 3]
+
+
+def test_repeats_lie_in_plain_order():
+    x = torch.arange(24).view(2, 3, 4).permute(2, 0, 1)
+    for counts in ((1, 1, 1), (5, 1, 1, 1), (2, 1, 3)):
+        y = x.repeat(*counts)
+        assert y.is_contiguous() and (y.numpy() == np.tile(x.numpy(), counts)).all()

@@ -28,7 +28,7 @@ Tensor repeat(const Tensor& x, const Ints& repeats) {
   }
   static const OpCall clone("clone");
   Tensor y = call_reshape(call_expand(call_reshape(x, apart), expanded), merged);
-  return y->storage.get() == x->storage.get() ? clone(y) : y;
+  return y->storage.get() == x->storage.get() ? clone(y, MemoryFormat::contiguous) : y;
 }
 
 Tensor tile(const Tensor& x, const Ints& dims) {
