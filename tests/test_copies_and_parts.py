@@ -5,6 +5,7 @@ import io
 import pickle
 import struct
 
+import numpy as np
 import pytest
 
 import flambeau as torch
