@@ -127,3 +127,16 @@ def test_ways_of_attention_by_their_older_names():
     assert not cuda.flash_sdp_enabled()
     cuda.enable_flash_sdp(True)
     assert cuda.flash_sdp_enabled() and cuda.SDPBackend.MATH in cuda.SDPBackend
+
+
+@pytest.mark.parametrize("dropout_p", [0.0, 0.5])
+def test_queries_that_an_added_mask_hides_from_all_keys(dropout_p):
+    q, k, v = (torch.ones(2, 4, 8, requires_grad=True) for _ in range(3))
+    mask = torch.zeros(4, 4)
+    mask[2:] = -float("inf")
+    mask.requires_grad_()
+    y = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=dropout_p)
+    y.sum().backward()
+    assert y[:, 2:].abs().sum() == 0 and y.isfinite().all()
+    assert all(t.grad.isfinite().all() for t in (q, k, v, mask))
+    assert not mask.grad[2:].any() and not q.grad[:, 2:].any()

@@ -173,13 +173,13 @@ def scaled_dot_product_attention(
     if is_causal:
         length, source = scores.shape[-2:]
         attn_mask = torch.ones((length, source), dtype=torch.bool, device=query.device).tril()
-    hidden = None
+    hidden = None  # where a query may attend to nothing, it gets zeros
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attn_mask, -math.inf)
-        # A query that may attend to nothing gets zeros.
         hidden = ~attn_mask.any(-1, keepdim=True)
     elif attn_mask is not None:
-        scores = scores + attn_mask
+        hidden = (attn_mask == -math.inf).all(-1, keepdim=True)
+        scores = scores + attn_mask.masked_fill(hidden, 0)
     attention = F.softmax(scores, -1)
     if hidden is not None:
         attention = attention.masked_fill(hidden, 0)
