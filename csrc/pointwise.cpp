@@ -6,6 +6,7 @@
 #include "fused.h"
 #include "iter.h"
 #include "kernels/direct.h"
+#include "stored.h"
 
 namespace flambeau {
 namespace {
@@ -218,6 +219,12 @@ void refuse_integers(const PointwiseOp& op, const Operands& o) {
         " is not yet implemented for tensors with different dtypes.");
 }
 
+void refuse_condition(const Operands& o) {
+  const DType t = o.tensors[1] ? o.tensors[1]->dtype() : DType::boolean;
+  check(t == DType::boolean || t == DType::uint8,
+        "where(): expected condition to be a boolean tensor, but got a tensor with dtype ", t);
+}
+
 // The operator of one operand that a power is whose exponent is one of a few numbers.
 int simple_power(const PointwiseOp& op, const Operands& o, Compute compute) {
   const bool power = op.index == pointwise_pow || op.index == pointwise_float_power;
@@ -274,6 +281,7 @@ DType read_operands(const PointwiseOp& op, const Value* args, Operands& o) {
       same = same && common == DType::float32 && o.numbers[k + 1].kind != Scalar::complex;
     }
   }
+  if (op.index == pointwise_where) refuse_condition(o);
   if (same) return common;
   if (op.types & NOBOOL) refuse_bools(op, o);
   if (op.index == pointwise_heaviside || op.index == pointwise_lerp) refuse_mixed(op, o);
@@ -309,9 +317,8 @@ DType computed_type(const PointwiseOp& op, DType common) {
   const bool type_good = is_complex(common)    ? op.types & C
                          : is_floating(common) ? op.types & F
                                                : op.types & I;
-  check(type_good, "\"", op.name, "\" not implemented for '", common, "'");
-  check(itemsize(common) > 1 || !is_floating(common), "\"", op.name, "\" not implemented for '",
-        common, "'");
+  const bool eight_bit_float = itemsize(common) == 1 && is_floating(common);
+  check_implemented(type_good && !eight_bit_float, op.name, common);
   return common;
 }
 

@@ -14,6 +14,13 @@ constexpr int kAllDTypes = kDTypeCount + 4 + 25;
 
 inline bool is_stored(DType t) { return static_cast<int>(t) >= kDTypeCount; }
 
+// Refuses an element type that an operator has no arithmetic for.
+template <class Name>
+void check_implemented(bool ok, const Name& op, DType t) {
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::not_implemented, '"', op, "\" not implemented for '", t, "'");
+}
+
 DType promote_stored(DType a, DType b);
 Tensor widened(const Tensor& t);  // as complex64 or float32
 Tensor carried(const Tensor& t);  // the same memory under a plain type of that size

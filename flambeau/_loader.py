@@ -59,7 +59,7 @@ def open_checkpoint(file, restore, options, mapped):
         raise RuntimeError(
             "load(): a tar file, the format of before PyTorch 0.1.10, which is not supported"
         )
-    raise RuntimeError("load(): Invalid magic number; corrupt file? It is no checkpoint")
+    raise pickle.UnpicklingError(f"load(): the file is no checkpoint: it begins with {head[:8]!r}")
 
 
 def map_file(path, flags):

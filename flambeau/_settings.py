@@ -83,6 +83,10 @@ def compile(
             model, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
             options=options, disable=disable,
         )  # fmt: skip
+    if not callable(model):
+        raise AssertionError(
+            f"compile(): a function or module is expected, got {type(model).__name__}"
+        )
     if disable:
         return model
     from ._dynamo import make

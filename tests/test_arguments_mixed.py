@@ -1,8 +1,12 @@
-"""Tensors of different devices in one call, or none at all: an error, never a crash."""
+"""Arguments that do not go together, or are none at all: an error that says so, never a crash."""
+
+from io import BytesIO
+from pickle import UnpicklingError
 
 import pytest
 
 import flambeau as torch
+from flambeau.nn import functional as F
 
 CALLS = {
     "isin": lambda x, far: torch.isin(x, far),
@@ -44,6 +48,55 @@ def test_what_is_no_tensor_is_named():
     for call in (lambda: torch.isclose(x, 1), lambda: torch.equal(x, 1), lambda: x.kron("a")):
         with pytest.raises(TypeError, match="position 2"):
             call()
+
+
+@pytest.mark.parametrize(
+    "error, message, call",
+    [
+        (TypeError, r"but found element of type int at pos 2", lambda x: torch.cat([x, 1])),
+        (TypeError, r"but found element of type float at pos 2", lambda x: torch.zeros([2, 2.5])),
+        (TypeError, r"'tensors' \(position 1\) must be tuple of Tensors, not", torch.cat),
+        (
+            TypeError,
+            r"'device' must be torch.device, not float",
+            lambda x: torch.eye(2, device=0.5),
+        ),
+        (TypeError, r"add\(\): argument 'out' must be Tensor, not int", lambda x: x.add(x, out=3)),
+        (TypeError, r"unexpected keyword argument 'inn'", lambda x: torch.add(x, x, inn=3)),
+        (TypeError, r"^Linear is not a Module", lambda x: torch.nn.Sequential(torch.nn.Linear)),
+        (RuntimeError, r"with shape \[\*, 3\], but got", lambda x: torch.nn.LayerNorm(3)(x)),
+        (RuntimeError, r"boolean tensor", lambda x: torch.where(x, x, x)),
+        (RuntimeError, r"boolean tensor", lambda x: x.where(x.long(), 0.0)),
+        (RuntimeError, r"at least 2 dim", lambda x: F.scaled_dot_product_attention(x, x, x)),
+        (AssertionError, r"got int", lambda x: torch.compile(3)),
+        (ValueError, r"does not exist", lambda x: torch.jit.load("nowhere/to/be/found")),
+        (UnpicklingError, r"no checkpoint", lambda x: torch.load(BytesIO(b"some text"))),
+    ],
+)
+def test_messages_say_what_came(error, message, call):
+    with pytest.raises(error, match=message):
+        call(torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x & x,
+        lambda x: x.long().softmax(0),
+        lambda x: x.long().logcumsumexp(0),
+        lambda x: x.to(torch.complex64) < 1,
+        lambda x: x.to(torch.complex64).max(),
+        lambda x: F.cross_entropy(x.long()[None], torch.tensor([0])),
+    ],
+)
+def test_types_without_arithmetic_are_not_implemented(call):
+    with pytest.raises(NotImplementedError, match="not implemented for '"):
+        call(torch.ones(2))
+
+
+def test_a_condition_of_bytes_is_taken():
+    x = torch.tensor([1.0, 2.0])
+    assert torch.where(torch.tensor([1, 0], dtype=torch.uint8), x, -x).tolist() == [1, -2]
 
 
 def test_old_programs_scale_before_the_operand():

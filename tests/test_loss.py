@@ -216,6 +216,20 @@ def test_nll_loss_is_the_second_half_of_cross_entropy(reduction, shape):
     assert torch.autograd.gradgradcheck(lambda x: F.nll_loss(x * x, *args), (x,))
 
 
+def test_one_example_has_its_class_with_or_without_a_dimension():
+    x = torch.tensor([-1.0, -2.0, -3.0], requires_grad=True)
+    for reduction in ("none", "sum", "mean"):
+        for target in (torch.tensor(1), torch.tensor([1])):
+            assert F.nll_loss(x, target, reduction=reduction).item() == 2
+            loss = F.cross_entropy(x, target, reduction=reduction)
+            assert loss.shape == () and loss.item() == pytest.approx(1.40760594)
+    for loss in (F.nll_loss, F.cross_entropy):
+        with pytest.raises(ValueError, match="must have size 1"):
+            loss(x, torch.tensor([0, 1]))
+        with pytest.raises(TypeError, match="must be Tensor, not list"):
+            loss(x, [1])
+
+
 def test_errors_of_nll_loss():
     x = torch.zeros(2, 3)
     with pytest.raises(IndexError):

@@ -1,5 +1,6 @@
 // The cross entropy of logits and class numbers, fused; nn/functional/_softmax.py has the rest.
 #include "../kernels/cross_entropy.h"
+#include "../stored.h"
 
 #include "expression.h"
 
@@ -29,7 +30,7 @@ Tensor working(const Tensor& t) {
 }
 
 void check_shapes(const Tensor& x, const Tensor& target, const Tensor& weight) {
-  check(is_floating(x.dtype()), "\"cross_entropy\" not implemented for '", x.dtype(), "'");
+  check_implemented(is_floating(x.dtype()), "cross_entropy", x.dtype());
   check(x.dim() >= 1, "cross_entropy(): expected 1 or more dimensions, got ", x.dim());
   Ints wanted = x.sizes();
   wanted.erase(x.dim() > 1);

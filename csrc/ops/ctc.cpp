@@ -3,14 +3,15 @@
 #include "../kernels/ctc.h"
 
 #include "../op.h"
+#include "../stored.h"
 
 namespace flambeau {
 namespace {
 
 void check_arguments(const Tensor& log_probs, const Tensor& labels, const Tensor& input_lengths,
                      const Tensor& target_lengths, int64_t blank) {
-  check(log_probs.dtype() == DType::float32 || log_probs.dtype() == DType::float64,
-        "\"ctc_loss\" not implemented for '", log_probs.dtype(), "'");
+  const DType t = log_probs.dtype();
+  check_implemented(t == DType::float32 || t == DType::float64, "ctc_loss", t);
   check(log_probs.dim() == 3 && labels.dim() == 2 && labels.sizes()[0] == log_probs.sizes()[1],
         "ctc_loss(): log_probs of shape ", log_probs.sizes(), " and labels of shape ",
         labels.sizes());

@@ -1,5 +1,6 @@
 // The cross product of vectors of three numbers.
 #include "../parallel.h"
+#include "../stored.h"
 #include "linalg.h"
 #include "shape.h"
 
@@ -47,7 +48,7 @@ Tensor cross(const Tensor& x, const Tensor& y, int64_t dim) {
       return true;
     }
   });
-  check(known, "\"cross\" not implemented for 'Bool'");
+  check_implemented(known, "cross", DType::boolean);
   return out;
 }
 

@@ -201,8 +201,8 @@ Tensor layer_norm(const Tensor& input, const Ints& shape, const Tensor& weight, 
   const int64_t lead = input.dim() - dims;
   bool fits = dims > 0 && lead >= 0;
   for (int64_t d = 0; fits && d < dims; ++d) fits = input.sizes()[lead + d] == shape[d];
-  check(fits, "Given normalized_shape=", shape, ", expected input with shape [*, ", shape,
-        "], but got input of size ", input.sizes());
+  check(fits, "Given normalized_shape=", shape, ", expected input with shape [*, ",
+        cat(shape).substr(1), ", but got input of size ", input.sizes());
   int64_t n = 1;
   for (int64_t s : shape) n *= s;
   const DType wide = wide_type(input.dtype());

@@ -1,6 +1,7 @@
 // Average and max pooling of one to three dimensions, over even and over adaptive windows.
 #include <algorithm>
 
+#include "../stored.h"
 #include "windows.h"
 
 namespace flambeau {
@@ -147,9 +148,8 @@ Tensor avg_pool(const Tensor& input, const Ints& kernel, const std::optional<Int
   static const OpCall pool(kAvg[dims]);
   const Pooling g = pooling(input, kernel, stride, padding, Ints{1}, ceil, dims, kAvg[dims] + 1);
   check(!divisor || *divisor != 0, "divisor must be not zero");
-  if (!is_floating(input.dtype()) && input.dtype() != DType::int64)
-    fail(ErrorKind::not_implemented, "\"", kAvg[dims] + 1, "\" not implemented for '",
-         input.dtype(), "'");
+  check_implemented(is_floating(input.dtype()) || input.dtype() == DType::int64, kAvg[dims] + 1,
+                    input.dtype());
   return pool(input, g.size, g.kernel, g.stride, g.padding, include_pad, divisor.value_or(0),
               false);
 }

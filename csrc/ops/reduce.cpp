@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "../pointwise.h"
+#include "../stored.h"
 #include "expression.h"
 #include "fold.h"
 #include "reduce.h"
@@ -203,7 +204,7 @@ void refuse_empty(const Tensor& x, uint64_t bits, const char* op) {
                 "(): Expected reduction dim ", d, " to have non-zero size.");
 }
 void refuse_complex(const Tensor& x, const char* op) {
-  check(!is_complex(x.dtype()), "\"", op, "\" not implemented for '", x.dtype(), "'");
+  check_implemented(!is_complex(x.dtype()), op, x.dtype());
 }
 
 template <Reduction K>

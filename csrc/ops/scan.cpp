@@ -1,6 +1,7 @@
 // Running sums along a dimension: cumsum, cumprod, logcumsumexp.
 #include <limits>
 
+#include "../stored.h"
 #include "expression.h"
 #include "reduce.h"
 
@@ -31,7 +32,7 @@ Tensor cumprod(const Tensor& x, int64_t dim, const MaybeType& dtype) {
   return scan(x, dim, dtype, Scan::prod);
 }
 Tensor logcumsumexp(const Tensor& x, int64_t dim) {
-  check(is_inexact(x.dtype()), "\"logcumsumexp\" not implemented for '", x.dtype(), "'");
+  check_implemented(is_inexact(x.dtype()), "logcumsumexp", x.dtype());
   return scan(x, dim, std::nullopt, Scan::logsumexp);
 }
 Tensor turned_sum(const Tensor& g, int64_t dim) {  // each element and all that follow

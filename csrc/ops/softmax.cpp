@@ -1,5 +1,6 @@
 // Softmax and its logarithm.
 #include "../kernels/softmax.h"
+#include "../stored.h"
 
 #include "expression.h"
 
@@ -9,7 +10,7 @@ namespace {
 // The kernel over dim; types and orders that it does not take are converted there and back.
 Tensor run(const Tensor& input, const Tensor* grad, int64_t dim, bool logarithm) {
   const char* op = logarithm ? "log_softmax" : "softmax";
-  check(is_floating(input.dtype()), "\"", op, "\" not implemented for '", input.dtype(), "'");
+  check_implemented(is_floating(input.dtype()), op, input.dtype());
   dim = wrap_dim(dim, input.dim());
   SoftmaxArgs a{logarithm, input.dtype(), nullptr, nullptr, nullptr, 1, 1, 1};
   for (int64_t d = 0; d < input.dim(); ++d)

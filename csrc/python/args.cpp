@@ -9,7 +9,7 @@ namespace {
 
 // Why a call does not fit a schema; the text is put together only when no overload fits.
 struct Misfit {
-  enum Kind { none, type, missing, keyword, many, twice } kind = none;
+  enum Kind { none, type, missing, keyword, many, twice, out } kind = none;
   int arg = 0;
   PyObject* object = nullptr;  // borrowed
 };
@@ -263,13 +263,14 @@ bool read_outs(ParsedCall& call, const Op& op, PyObject* o) {
   return true;
 }
 
+bool takes_out(const Op& op, PyObject* key) {
+  const auto& results = op.schema.result_types;
+  return !results.empty() && results[0] == ArgType::tensor && keyword_is(key, "out");
+}
+
 // A keyword that no schema lists: out=, and what factories take.
 bool read_extra(ParsedCall& call, const Op& op, PyObject* key, PyObject* value) {
-  if (keyword_is(key, "out")) {
-    bool returns_tensor =
-        !op.schema.result_types.empty() && op.schema.result_types[0] == ArgType::tensor;
-    return returns_tensor && read_outs(call, op, value);
-  }
+  if (takes_out(op, key)) return read_outs(call, op, value);
   if (!(op.flags & kFactory)) return false;
   if (keyword_is(key, "requires_grad")) {
     int on = PyObject_IsTrue(value);
@@ -309,7 +310,10 @@ bool read_keywords(ParsedCall& call, const Op& op, PyObject* const* values, PyOb
     const int i = find_keyword(op, key);
     if (i < 0) {
       if (read_extra(call, op, key, value)) continue;
-      *why = {Misfit::keyword, 0, key};
+      if (takes_out(op, key))
+        *why = {Misfit::out, 0, value};
+      else
+        *why = {Misfit::keyword, 0, key};
       return false;
     }
     if (given >> i & 1) {
@@ -422,13 +426,32 @@ std::string keyword_text(PyObject* key) {
 
 const char* kind_text(PyObject* o) { return is_tensor_exact(o) ? "Tensor" : Py_TYPE(o)->tp_name; }
 
+// ", not str", or which element of a list does not fit.
+std::string found_text(const Argument& a, PyObject* o) {
+  const bool tensors = a.type == ArgType::tensors, ints = a.type == ArgType::ints;
+  if ((tensors || ints) && (PyTuple_Check(o) || PyList_Check(o))) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) {
+      PyObject* x = PySequence_Fast_GET_ITEM(o, i);
+      if (x == Py_None && a.optional_items) continue;
+      if (!(tensors ? is_tensor(x) : is_index(x)))
+        return cat(", but found element of type ", kind_text(x), " at pos ", i + 1);
+    }
+  }
+  return cat(", not ", kind_text(o));
+}
+
 std::string misfit_text(const Op& op, const Misfit& why, size_t nargs) {
   std::string name = short_name(op);
   const auto& spec = op.schema.args;
   switch (why.kind) {
     case Misfit::type:
-      return cat(name, "(): argument '", spec[why.arg].name, "' (position ", why.arg + 1,
-                 ") must be ", type_text(spec[why.arg]), ", not ", kind_text(why.object));
+      return cat(name, "(): argument '", spec[why.arg].name, "'",
+                 static_cast<size_t>(why.arg) < nargs ? cat(" (position ", why.arg + 1, ")") : "",
+                 " must be ", type_text(spec[why.arg]), found_text(spec[why.arg], why.object));
+    case Misfit::out:
+      return cat(name, "(): argument 'out' must be ",
+                 op.nresults() > 1 ? "tuple of Tensors" : "Tensor", ", not ",
+                 kind_text(why.object));
     case Misfit::missing:
       return cat(name, "() missing 1 required positional arguments: \"", spec[why.arg].name, "\"");
     case Misfit::keyword:

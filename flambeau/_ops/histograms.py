@@ -62,7 +62,7 @@ def _count(columns, edges, weight, density):
 
 def _check(input, weight, name, of_points):
     if input.dtype not in (flambeau.float32, flambeau.float64):
-        raise RuntimeError(f"\"{name}\" not implemented for '{input.dtype}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input.dtype}'")
     if weight is None:
         return None
     if weight.dtype != input.dtype:

@@ -1,5 +1,6 @@
 """Reading TorchScript archives: the zip file, its pickles, and the modules that they describe."""
 
+import os
 import pickle
 from collections import OrderedDict
 
@@ -94,6 +95,8 @@ class _Loader(ZipLoader):
 
 def load(f, map_location=None, _extra_files=None, _restore_shapes=False):
     """What `flambeau.jit.load` does."""
+    if isinstance(f, str | os.PathLike) and not os.path.isfile(f):
+        raise ValueError(f"jit.load(): the file {f} does not exist, or is a folder")
     with serialization._opened(f) as file:
         start = file.read(2)
         file.seek(-len(start), 1)

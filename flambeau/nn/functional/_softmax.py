@@ -45,8 +45,16 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
 
 
 def _check_target(input, target):
+    if not isinstance(target, torch.Tensor):
+        raise TypeError(f"argument 'target' must be Tensor, not {type(target).__name__}")
     if input.dim() == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
+    if input.dim() == 1 and target.dim() == 1:  # one example may have its class in a list of one
+        if target.numel() != 1:
+            raise ValueError(
+                f"For 1D input, 1D target must have size 1, but got target size: {target.numel()}"
+            )
+        target = target[0]
     class_dim = 0 if input.dim() == 1 else 1
     shape = input.shape
     wanted = shape[:class_dim] + shape[class_dim + 1 :]
@@ -113,7 +121,8 @@ def cross_entropy(
     reduction = reduction_name(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if target.shape == input.shape and target.is_floating_point():
+    is_soft = isinstance(target, torch.Tensor) and target.is_floating_point()
+    if is_soft and target.shape == input.shape:
         class_dim = 0 if input.dim() == 1 else 1
         log_p = torch.log_softmax(input, class_dim)
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, class_dim)

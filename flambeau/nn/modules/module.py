@@ -330,7 +330,8 @@ class Module(HooksMixin, StateMixin):
 
             twin = module_twin(module)
             if twin is None:
-                raise TypeError(f"{_type_name(module)} is not a Module subclass")
+                found = module.__qualname__ if isinstance(module, type) else _type_name(module)
+                raise TypeError(f"{found} is not a Module subclass")
             module = twin
         _check_name("module", name, f", got: {name}")
         if hasattr(self, name) and name not in self._modules:
