@@ -154,3 +154,15 @@ def test_a_module_traced_by_its_forward_can_be_written(tmp_path):
     torch.jit.save(torch.jit.trace_module(net, {"forward": torch.ones(1, 2)}), tmp_path / "net.pt")
     x = torch.randn(2, 2)
     torch.testing.assert_close(torch.jit.load(tmp_path / "net.pt")(x), net(x))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_are_exported_and_loaded(kind):
+    torch.manual_seed(0)
+    net, x = kind(3, 4, num_layers=2, bidirectional=True), torch.randn(5, 2, 3)
+    file = io.BytesIO()
+    program = torch.export.export(net, (x,))
+    torch.export.save(program, file)
+    file.seek(0)
+    for made in (program.module(), torch.export.load(file).module()):
+        torch.testing.assert_close(made(x), net(x))

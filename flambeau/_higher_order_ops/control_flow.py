@@ -30,10 +30,9 @@ def _truth(pred, name):
 
 def _check_not_recorded(name):
     """A trace would hold the branch of the example alone."""
-    from ..jit._trace import Trace
-    from ..overrides import _get_current_function_mode_stack
+    from ..jit import _trace
 
-    if any(isinstance(mode, Trace) for mode in _get_current_function_mode_stack()):
+    if _trace.active() is not None:
         raise RuntimeError(f"{name}(): what depends on a tensor's numbers cannot be recorded")
 
 

@@ -1,10 +1,12 @@
 """Operators of whole layers in TorchScript: recurrent networks and attention with its weights."""
 
 import flambeau
-from flambeau import Tensor
+from flambeau import _C, Tensor
 from flambeau.nn import functional as F
 from flambeau.nn.modules import rnn
 from flambeau.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from . import _trace
 
 
 class _Layers:
@@ -111,11 +113,24 @@ def _encoder_layer(
     return norm(x + widen(x), w_2, b_2)
 
 
+def _one(name):
+    """The run of a layer; a program that is recorded again has it as one operator again."""
+    run = _recurrent(name.upper())
+
+    def call(*args):
+        trace = _trace.active()
+        if trace is None:
+            return run(*args)
+        with _C.DisableTorchFunctionSubclass():
+            found = run(*args)
+        trace._bind(trace.emit(name, *args), found)
+        return found
+
+    return call
+
+
 TABLE = {
-    "lstm": _recurrent("LSTM"),
-    "gru": _recurrent("GRU"),
-    "rnn_tanh": _recurrent("RNN_TANH"),
-    "rnn_relu": _recurrent("RNN_RELU"),
+    **{name: _one(name) for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
     "lstm_cell": _cell("LSTM"),
     "gru_cell": _cell("GRU"),
     "rnn_tanh_cell": _cell("RNN_TANH"),

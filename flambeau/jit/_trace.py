@@ -263,6 +263,13 @@ class Trace(TorchFunctionMode):
         raise RuntimeError(f"trace(): a result of type {type(found).__name__} cannot be recorded")
 
 
+def active():
+    """The trace that is being recorded, or None."""
+    from ..overrides import _get_current_function_mode_stack
+
+    return next((m for m in _get_current_function_mode_stack() if isinstance(m, Trace)), None)
+
+
 def values_in(tree):
     """All values in nested arguments, those behind sizes too."""
     if isinstance(tree, Value):
