@@ -1,5 +1,8 @@
 """Private names of PyTorch that libraries import."""
 
+import importlib
+import warnings
+
 import pytest
 
 import flambeau as torch
@@ -125,3 +128,23 @@ def test_a_file_as_a_lock(tmp_path):
     first.release()
     second.wait()
     assert second.try_acquire()
+
+
+def test_devices_and_counts_under_their_private_names():
+    device = torch.utils._device
+    assert device.CURRENT_DEVICE is None
+    with device.DeviceContext("meta"):
+        assert torch.zeros(1).is_meta
+        assert device.CURRENT_DEVICE == torch.device("meta")
+    assert device.set_device("meta")(torch.ones)(2).is_meta
+    assert torch.zeros(1).device.type == "cpu"
+    assert {torch.randn, torch.fft.fftfreq} < device._device_constructors()
+
+    utils = importlib.import_module("flambeau._dynamo.utils")
+    utils.counters["passes"]["fused"] += 1
+    assert utils.counters["passes"] == {"fused": 1}
+    with pytest.warns(UserWarning, match="only this time"):
+        utils.warn_once("only this time")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        utils.warn_once("only this time")

@@ -10,7 +10,7 @@ from flambeau.compiler import (
     substitute_in_graph,
 )
 
-from . import config, eval_frame, exc
+from . import config, eval_frame, exc, utils
 
 OptimizedModule = eval_frame.OptimizedModule
 is_dynamo_supported = is_inductor_supported = eval_frame.is_dynamo_supported
