@@ -173,3 +173,18 @@ def test_an_empty_dimension_has_nothing_to_select():
     with pytest.raises(RuntimeError, match="empty"):
         torch.empty(0, 3).index_select(0, torch.tensor([0]))
     assert torch.empty(0, 3).index_select(0, torch.tensor([], dtype=torch.int64)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sums_of_many_halves_keep_growing(dtype):
+    """In the type itself a sum of ones stops at 256 or 2,048."""
+    at, ones = torch.zeros(6000, dtype=torch.int64), torch.ones(6000, dtype=dtype)
+    total = torch.tensor(6000.0, dtype=dtype)
+    zeros = torch.zeros(2, dtype=dtype)
+    assert zeros.scatter_add(0, at, ones)[0] == total
+    assert zeros.scatter_reduce(0, at, ones, "sum")[0] == total
+    assert zeros.scatter_reduce(0, at, ones * 3, "mean", include_self=False)[0] == 3
+    assert zeros.index_reduce(0, at, ones * 3, "mean", include_self=False)[0] == 3
+    x = torch.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
+    x.gather(0, at).sum().backward()
+    assert x.grad.tolist() == [total.item(), 0]

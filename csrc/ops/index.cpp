@@ -377,8 +377,21 @@ void scatter_value_(const Tensor& self, int64_t dim, const Tensor& index, const 
   scatter_lines(self, dim, index, spread(self, value, index),
                 reduce ? named(*reduce, "scatter") : Combine::assign, "scatter");
 }
+// f(self, src), in float32 where they are of half precision: there, sums of many stop growing.
+template <class F>
+void in_float(const Tensor& self, const Tensor& src, const F& f) {
+  const DType t = self.dtype();
+  if ((t != DType::bfloat16 && t != DType::float16) || src.dtype() != t || self.is_meta())
+    return f(self, src);
+  const Tensor wide = self.to_raw(DType::float32);
+  f(wide, src.to_raw(DType::float32));
+  copy(self, wide);
+}
+
 void scatter_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src) {
-  scatter_lines(self, dim, index, src, Combine::add, "scatter_add");
+  in_float(self, src, [&](const Tensor& x, const Tensor& from) {
+    scatter_lines(x, dim, index, from, Combine::add, "scatter_add");
+  });
 }
 
 void gather_back(Backward& b) {
@@ -458,10 +471,12 @@ void reduce_into(const Tensor& self, const Tensor& src, const std::string& reduc
 void scatter_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
                      const std::string& reduce, bool include_self) {
   if (index.numel() == 0) return;
-  reduce_into(self, src, reduce, include_self, "scatter_reduce",
-              [&](const Tensor& to, const Tensor& from, Combine c) {
-                scatter_lines(to, dim, index, from, c, "scatter_reduce");
-              });
+  in_float(self, src, [&](const Tensor& x, const Tensor& part) {
+    reduce_into(x, part, reduce, include_self, "scatter_reduce",
+                [&](const Tensor& to, const Tensor& from, Combine c) {
+                  scatter_lines(to, dim, index, from, c, "scatter_reduce");
+                });
+  });
 }
 
 void index_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
@@ -474,9 +489,11 @@ void index_reduce_(const Tensor& self, int64_t dim, const Tensor& index, const T
   check_source(self, dim, index, source, "index_reduce", ErrorKind::runtime);
   Tensor at = plain_index(index, "index_reduce");
   if (at.numel() == 0) return;
-  reduce_into(
-      self, source, reduce, include_self, "index_reduce",
-      [&](const Tensor& to, const Tensor& from, Combine c) { put_rows(to, dim, at, from, c); });
+  in_float(self, source, [&](const Tensor& x, const Tensor& part) {
+    reduce_into(
+        x, part, reduce, include_self, "index_reduce",
+        [&](const Tensor& to, const Tensor& from, Combine c) { put_rows(to, dim, at, from, c); });
+  });
 }
 
 // Sums and means pass their gradient on; products divide by the element; an extreme gives it to its
