@@ -186,7 +186,8 @@ void refresh_view(const Tensor& t, AutogradMeta& m) {
   const Tensor& base = m.view.base;
   m.view.version = t.version();
   const bool tracked = m.view.kind == ViewKind::normal || m.view.kind == ViewKind::multiple;
-  if (m.requires_grad || !tracked || !base.requires_grad()) return;
+  // What base.data = y has given other memory is viewed no longer.
+  if (m.requires_grad || !tracked || !base.requires_grad() || base->storage != t->storage) return;
   GradMode on(true);
   // The graph lies below all batches and derivatives, which the base may have besides.
   const uint32_t transforms = std::exchange(modes().transforms, 0);

@@ -141,6 +141,7 @@ _C._get_default_device = lambda: str(_C.get_default_device())
 _C._get_accelerator = _get_accelerator
 _C._get_privateuse1_backend_name = lambda: "privateuseone"
 _C._get_cudnn_enabled = lambda: True
+_C.has_lapack = _C.has_spectral = True
 _C._is_tracing = lambda: False
 _C._is_torch_function_mode_enabled = _is_torch_function_mode_enabled
 _C._is_alias_of = _is_alias_of

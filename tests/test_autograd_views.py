@@ -135,3 +135,14 @@ def test_a_view_that_changes_its_shape_in_place(view, change):
     (part * weight).sum().backward()
     assert x.grad.flatten().tolist() == (2 * expected).tolist()
     assert base.shape == (2, 3) and base.grad_fn is not None
+
+
+def test_views_of_what_has_other_memory_since_keep_their_own():
+    for dtype in (torch.float32, torch.float64):
+        base = torch.nn.Parameter(torch.zeros(4, 3))
+        view = base[:]
+        base.data = base.detach().to(dtype, copy=True)
+        with torch.no_grad():
+            view[0][0] = 5
+        assert view[0][0] == 5 and view.dtype == torch.float32
+        assert base[0][0] == 0 and base.dtype == dtype

@@ -65,3 +65,11 @@ def test_the_nearest_voxel_has_no_slope():
     volume, grid = torch.randn(1, 1, 2, 2, 2), torch.zeros(1, 1, 1, 2, 3, requires_grad=True)
     F.grid_sample(volume, grid, "nearest", align_corners=False).sum().backward()
     assert grid.grad.count_nonzero() == 0
+
+
+def test_images_of_one_pixel_are_reflected_everywhere():
+    image = torch.tensor([7.0]).view(1, 1, 1, 1, 1)
+    grid = torch.randn(1, 2, 2, 2, 3, requires_grad=True)
+    out = F.grid_sample(image, grid, padding_mode="reflection", align_corners=True)
+    out.sum().backward()
+    assert (out == 7).all() and not grid.grad.any()

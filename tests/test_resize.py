@@ -100,6 +100,15 @@ def test_antialias(mode, size):
     np.testing.assert_allclose(np.array(got.tolist()), want, atol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic", "nearest-exact"])
+@pytest.mark.parametrize("shape", [(0, 2), (2, 0)])
+def test_batches_of_no_images_have_a_gradient(mode, shape):
+    x = torch.ones(*shape, 4, 4, requires_grad=True)
+    out = F.interpolate(x, scale_factor=1.5, mode=mode)
+    out.sum().backward()
+    assert out.shape == (*shape, 6, 6) and x.grad.shape == x.shape
+
+
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "bfloat16", "float32", "int64"])
 @pytest.mark.parametrize("channels", [1, 3, 4, 5])

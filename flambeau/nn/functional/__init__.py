@@ -35,6 +35,7 @@ for _name, _value in list(globals().items()):
 globals().update(_ops.namespace("nn.functional"))
 
 from .. import _reduction as _Reduction  # noqa: E402 (libraries number reductions by it)
+from .. import grad  # noqa: E402 (gradients of convolutions)
 from . import _checked  # noqa: E402 (in front of native operators)
 
 for _name in _checked.__all__:

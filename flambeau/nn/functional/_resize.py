@@ -39,8 +39,6 @@ def interpolate(
             "Input and output sizes should be greater than 0, but got input "
             f"({list(input.shape[2:])}) and output ({list(size)})"
         )
-    if input.numel() == 0:
-        return input.new_zeros((*input.shape[:2], *size))
     steps = [float(scale or 0.0) for scale in scales]
     return _kernel(mode, dims, antialias)(input, list(size), bool(align_corners), steps, False)
 

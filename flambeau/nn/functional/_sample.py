@@ -123,8 +123,8 @@ def _clip(place, size, padding_mode, align_corners):
 
 def _reflect(place, size, align_corners):
     low, span = (0.0, size - 1.0) if align_corners else (-0.5, float(size))
-    if span == 0:
-        return torch.zeros_like(place)
+    if span == 0:  # whatever the place is; its gradient is zero
+        return torch.where(torch.ones_like(place, dtype=torch.bool), 0.0, place)
     place = (place - low).abs()
     folded = place.remainder(2 * span)
     return torch.where(folded > span, 2 * span - folded, folded) + low
